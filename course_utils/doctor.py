@@ -1,0 +1,187 @@
+"""Is this machine ready? One line a thing, each with its cure."""
+
+import dataclasses
+import importlib.metadata
+import shutil
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from course_utils import texts
+from course_utils.errors import CourseError, ModelNotHere
+from course_utils.models import shelf
+from course_utils.places import cache_folder
+
+TESTED_PYTHON = (3, 11)
+JUPYTER_PORT = 8888
+ROOM_TO_WORK_MB = 200
+REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    thing, found : str
+        What was looked at, and what was seen.
+    state : {"ok", "note", "fix"}
+        Good; good enough to run; must be put right before the course can run.
+    cure : str
+        What to do, preferably something to type.
+    """
+
+    thing: str
+    found: str
+    state: str = "ok"
+    cure: str = ""
+
+    def __str__(self) -> str:
+        """Return the line, and where there is a cure a second one."""
+        line = f"{self.state:4}  {self.thing:17} {self.found}"
+        return f"{line}\n{'':24}{self.cure}" if self.cure else line
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What the doctor found; shown in a notebook as its lines."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the course can run here."""
+        return all(finding.state != "fix" for finding in self.findings)
+
+    def __str__(self) -> str:
+        """Return one line a thing, and the verdict."""
+        n_to_fix = sum(finding.state == "fix" for finding in self.findings)
+        things = "1 thing" if n_to_fix == 1 else f"{n_to_fix} things"
+        verdict = (
+            "The course can run here." if self.is_ready else f"Put right {things} first: see the lines marked fix."
+        )
+        return "\n".join([*map(str, self.findings), "", verdict])
+
+    __repr__ = __str__
+
+
+def examine() -> Report:
+    """Look at Python, packages, models, texts, memory, disk, port and browser; change nothing."""
+    models = [_model(known) for known in shelf.entries()]
+    rest = [_some_model(), _texts(), _memory(), _disk(), _port(), _browser()]
+    return Report((_python(), *_packages(), *models, *rest))
+
+
+def _python() -> Finding:
+    version, tested = ".".join(map(str, sys.version_info[:3])), ".".join(map(str, TESTED_PYTHON))
+    if sys.version_info < TESTED_PYTHON:
+        return Finding("Python", version, "fix", f"Install Python {tested}, delete the folder .venv, then: make lab")
+    newer = sys.version_info[:2] > TESTED_PYTHON
+    return Finding("Python", f"{version}{f' (tested: {tested})' if newer else ''}", "note" if newer else "ok")
+
+
+def _packages() -> list[Finding]:
+    """Compare what is installed with requirements.txt: one line in all, or one for each that is wrong."""
+    if not REQUIREMENTS.is_file():
+        return [Finding("packages", "not compared: requirements.txt is not beside the course", "note")]
+    wanted = list(_requirements(REQUIREMENTS.read_text(encoding="utf-8")))
+    wrong = [finding for finding in map(_package, wanted) if finding.state != "ok"]
+    return wrong or [Finding("packages", f"all {len(wanted)} as requirements.txt asks")]
+
+
+def _requirements(text: str) -> list[Requirement]:
+    found = []
+    for line in text.splitlines():
+        try:
+            found.append(Requirement(line.split("#")[0].strip()))
+        except InvalidRequirement:
+            continue  # a comment, an empty line, "-e ."
+    return found
+
+
+def _package(wanted: Requirement) -> Finding:
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    if version and wanted.specifier.contains(version, prereleases=True):
+        return Finding(wanted.name, version)
+    cure = "python -m pip install -r requirements.txt"
+    return Finding(wanted.name, f"{version or 'missing'} (asked for: {wanted.specifier})", "fix", cure)
+
+
+def _model(known: shelf.Entry) -> Finding:
+    """Verify a model that is here; one that is not is no fault."""
+    try:
+        folder = shelf.find(known.name)
+    except ModelNotHere:
+        return Finding(known.name, f"not here; python -m course_utils fetch {known.name}", "note")
+    except CourseError as error:
+        return Finding(known.name, error.what, "fix", error.next_step)
+    return Finding(known.name, f"whole, in {folder}", "ok" if shelf.fits(known) else "note")
+
+
+def _some_model() -> Finding:
+    try:
+        name = shelf.best_here()
+    except ModelNotHere as error:
+        return Finding("default model", error.what, "fix", error.next_step)
+    if not shelf.fits(shelf.entry(name)):
+        need, free = shelf.memory_needed_mb(shelf.entry(name)), shelf.memory_available_mb()
+        return Finding(
+            "default model",
+            f"{name} needs {need:,.0f} MB of memory, {free:,.0f} are free",
+            "fix",
+            "Close other programs.",
+        )
+    return Finding("default model", f"{name} ({shelf.entry(name).about})")
+
+
+def _texts() -> Finding:
+    if not texts.is_here():
+        return Finding("human texts", "not here; python -m course_utils fetch texts", "note")
+    try:
+        return Finding("human texts", f"{len(texts.articles('held_out')):,} held-out articles")
+    except CourseError as error:
+        return Finding("human texts", error.what, "fix", error.next_step)
+
+
+def _memory() -> Finding:
+    fitting = [known for known in shelf.CATALOGUE.values() if shelf.fits(known)]
+    found = f"{shelf.memory_available_mb():,.0f} MB free"
+    if not fitting:
+        return Finding(
+            "memory", f"{found}, too little for the smallest GPT-2", "note", "Close other programs or notebooks."
+        )
+    largest = max(fitting, key=lambda known: known.n_parameters)
+    return Finding("memory", f"{found}, enough for {largest.name}")
+
+
+def _disk() -> Finding:
+    folder = cache_folder()
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    found = f"{free_mb:,.0f} MB free at {folder}"
+    if free_mb < ROOM_TO_WORK_MB:
+        return Finding("disk", found, "fix", "Make room, or set COURSE_CACHE to a folder on another disk.")
+    return Finding("disk", found)
+
+
+def _port() -> Finding:
+    """Try whether JupyterLab's usual port can be had."""
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", JUPYTER_PORT)) == 0
+    if taken:
+        return Finding("port", f"{JUPYTER_PORT} is taken; JupyterLab takes the next free one and says which", "note")
+    return Finding("port", f"{JUPYTER_PORT} is free")
+
+
+def _browser() -> Finding:
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return Finding("browser", "none found; open the address that JupyterLab prints", "note")
+    return Finding("browser", "found")

@@ -1,0 +1,218 @@
+"""The loop that writes one token at a time, for one text or for several at once."""
+
+import collections
+import dataclasses
+import math
+import threading
+from collections.abc import Iterator
+
+import torch
+from transformers import DynamicCache
+
+from course_utils.models.sampling import SeededNoise, Settings, processors
+from course_utils.models.steps import Alternative, Generation, Step
+from course_utils.models.text_pieces import TextPieces, Vocabulary
+
+CHUNK = 64  # tokens of a prompt read between two looks at the stop signal
+N_ALTERNATIVES = 10
+
+
+class Cancelled(Exception):
+    """The stop signal came while a prompt was being read."""
+
+
+@torch.inference_mode()
+def read(network, ids: torch.Tensor, cache: DynamicCache, cancel: threading.Event | None = None) -> torch.Tensor:
+    """Feed token ids of shape (B, T) to the network in chunks; return the last logits, of shape (B, V), in fp32."""
+    for start in range(0, ids.shape[1], CHUNK):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        out = network(ids[:, start : start + CHUNK], past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return out.logits[:, -1].float()
+
+
+@torch.inference_mode()
+def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary) -> list[Step]:
+    """Say what the model thought of each token that came.
+
+    Parameters
+    ----------
+    logits : torch.Tensor of shape (N, V)
+    ids : torch.Tensor of shape (N,)
+
+    Returns
+    -------
+    list of Step
+        Without text piece and sample number.
+    """
+    log_probability = torch.log_softmax(logits, dim=-1)
+    probability = log_probability.exp()
+    chosen = probability.gather(1, ids[:, None])[:, 0]
+    ranks = (logits > logits.gather(1, ids[:, None])).sum(dim=1) + 1
+    entropy = torch.special.entr(probability).sum(dim=1) / math.log(2)
+    top = probability.topk(min(N_ALTERNATIVES, logits.shape[-1]), dim=-1)
+    columns = (ids, chosen, ranks, entropy, top.indices, top.values)
+    return [
+        Step(0, "", token_id, p, p, rank, bits, alternatives(best_ids, best, vocabulary))
+        for token_id, p, rank, bits, best_ids, best in zip(*(c.tolist() for c in columns), strict=True)
+    ]
+
+
+def alternatives(ids: list[int], probabilities: list[float], vocabulary: Vocabulary) -> tuple[Alternative, ...]:
+    """Name the likeliest tokens, best first."""
+    pairs = enumerate(zip(ids, probabilities, strict=True), start=1)
+    return tuple(Alternative(token_id, vocabulary.text_of(token_id), p, rank) for rank, (token_id, p) in pairs)
+
+
+class Stream:
+    """An iterator over the steps of one or several samples, in the order in which their tokens are written.
+
+    Close it, leave it or set its cancel event, and nothing runs on: between two steps it does no work.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    so_far : list of Generation
+        One a sample; without steps when the text begins, with the earlier steps when it goes on.
+    ids : list of list of int
+        What the model sees first, for each sample.
+    notice : str
+        What the reader should know, for example that the prompt was cut.
+    cancel : threading.Event, optional
+        Looked at between tokens and between chunks of the prompt.
+    """
+
+    def __init__(self, model, so_far: list[Generation], ids: list[list[int]], notice: str = "", cancel=None) -> None:
+        self.notice = notice
+        self._model, self._so_far, self._ids, self._cancel = model, so_far, ids, cancel or threading.Event()
+        self._steps = [list(generation.steps) for generation in so_far]
+        # A sample counts as stopped until it has ended in another way.
+        self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
+        self._iterator = self._run()
+
+    def __iter__(self) -> "Stream":
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Step:
+        """Return the next step of any sample."""
+        step = next(self._iterator)
+        self._steps[step.sample].append(step)
+        return step
+
+    def close(self) -> None:
+        """Stop for good; what has come stays."""
+        self._iterator.close()
+
+    def generations(self) -> list[Generation]:
+        """Return what every sample has written until now."""
+        return [
+            dataclasses.replace(generation, steps=tuple(steps), notice=self.notice, ended=ended)
+            for generation, steps, ended in zip(self._so_far, self._steps, self._ended, strict=True)
+        ]
+
+    def _run(self) -> Iterator[Step]:
+        """Write group after group: samples of equal length go through the network together, without padding."""
+        groups = collections.defaultdict(list)
+        for sample, steps in enumerate(self._steps):
+            if self._ended[sample] != "end of text":
+                groups[len(steps), len(self._ids[sample])].append(sample)
+        try:
+            for samples in groups.values():
+                yield from self._write([_Row(sample, TextPieces(self._model.vocabulary)) for sample in samples])
+        except Cancelled:
+            return
+
+    def _write(self, rows: list["_Row"]) -> Iterator[Step]:
+        settings = self._so_far[0].settings
+        draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
+        seen = torch.tensor([self._ids[row.sample] for row in rows], device=self._model.device)  # (B, T)
+        cache, logits = self._read_prompts(seen)
+        for n_left in reversed(range(settings.max_new_tokens)):
+            chosen, probabilities = draw(seen, logits)
+            for row, step, p in zip(rows, observe(logits, chosen, self._model.vocabulary), probabilities, strict=True):
+                yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
+            if all(row.has_ended for row in rows):
+                return
+            if self._cancel.is_set():
+                break
+            seen = torch.cat([seen, chosen[:, None]], dim=1)
+            logits = read(self._model.network, chosen[:, None], cache)
+        for row in rows:
+            yield from row.finish()
+
+    def _read_prompts(self, seen: torch.Tensor) -> tuple[DynamicCache, torch.Tensor]:
+        """Return the cache and the logits after the prompts; a prompt shared by all samples is read once."""
+        cache = self._model.new_cache()
+        if (seen != seen[:1]).any():
+            return cache, read(self._model.network, seen, cache, self._cancel)
+        logits = read(self._model.network, seen[:1], cache, self._cancel)
+        cache.batch_repeat_interleave(len(seen))
+        return cache, logits.repeat(len(seen), 1)
+
+    def _take(self, row: "_Row", step: Step, is_last: bool) -> Iterator[Step]:
+        """Hand out the steps whose text is settled by this one."""
+        if row.has_ended:
+            return
+        if step.token_id in self._model.end_ids:
+            self._ended[row.sample] = "end of text"
+        else:
+            yield from row.add(step)
+            if not is_last:
+                return
+            self._ended[row.sample] = "length"
+        yield from row.finish()
+
+
+class Draw:
+    """Choose the next token of every row, by the settings and each row's own seed.
+
+    Parameters
+    ----------
+    settings : Settings
+    seeds : list of int
+        One a row.
+    first_step : int
+        How many tokens the rows have written before.
+    """
+
+    def __init__(self, settings: Settings, seeds: list[int], first_step: int = 0) -> None:
+        self._shape = processors(settings)
+        self._noise = None if settings.is_greedy else SeededNoise(seeds, first_step)
+
+    @torch.inference_mode()
+    def __call__(self, seen: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
+        """Return the ids, of shape (B,), and the probability each had under the settings.
+
+        Parameters
+        ----------
+        seen : torch.Tensor of shape (B, T)
+            The tokens before; the repetition penalty looks at them.
+        logits : torch.Tensor of shape (B, V)
+        """
+        scores = self._shape(seen, logits)
+        if self._noise is None:
+            return scores.argmax(dim=-1), [1.0] * len(scores)
+        chosen = self._noise(seen, scores).argmax(dim=-1)
+        return chosen, torch.softmax(scores, dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
+
+
+class _Row:
+    """One sample on its way through the network: its steps wait here until their text is settled."""
+
+    def __init__(self, sample: int, pieces: TextPieces) -> None:
+        self.sample, self.has_ended = sample, False
+        self._pieces, self._waiting = pieces, []
+
+    def add(self, step: Step) -> list[Step]:
+        self._waiting.append(step)
+        return self._name(self._pieces.add(step.token_id))
+
+    def finish(self) -> list[Step]:
+        self.has_ended = True
+        steps = self._name(self._pieces.finish())
+        return [*steps[:-1], dataclasses.replace(steps[-1], is_last=True)] if steps else []
+
+    def _name(self, texts: list[str]) -> list[Step]:
+        settled, self._waiting = self._waiting[: len(texts)], self._waiting[len(texts) :]
+        return [dataclasses.replace(step, text=text) for step, text in zip(settled, texts, strict=True)]

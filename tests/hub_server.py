@@ -1,0 +1,175 @@
+"""A model hub on loopback: the hub's true protocol over http, with faults that can be switched on.
+
+It serves one model's folder under any revision: the list of files with sizes and hashes, ``HEAD`` and ``GET`` of each
+file with ``ETag``, ``X-Repo-Commit``, ``X-Linked-Etag`` and ``X-Linked-Size``, large files by way of a redirect, and
+``Range`` with 206. Weights can be announced as lying in xet storage too, as the public hub does.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+REPO = "course/random-gpt2"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+LARGE = "model.safetensors"
+
+
+@dataclasses.dataclass
+class Faults:
+    """What goes wrong; all of it concerns the weights only."""
+
+    cut_after: int | None = None  # bytes of an answer, then the connection is closed
+    n_cuts: int | None = None  # how often; None: each time
+    corrupt: bool = False  # one byte is another
+    missing: bool = False  # 404
+    broken: bool = False  # 500
+    stall: bool = False  # the answer begins and never goes on
+    bytes_a_second: float | None = None
+    ignores_range: bool = False
+    is_login_page: bool = False  # everything answers 200 with a web page
+
+
+class HubServer:
+    """The server; use it in a ``with`` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.faults, self.in_xet = folder, Faults(), False
+        self.ranges: list[str] = []
+        self.sent = 0
+        self.released = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self))
+        self._http.daemon_threads = True
+        port = self._http.server_address[1]
+        self.endpoint, self.cdn = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
+
+    def __enter__(self) -> "HubServer":
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @functools.cached_property
+    def files(self) -> dict[str, dict]:
+        """The files as the hub lists them."""
+        listed = {}
+        for path in sorted(self.folder.iterdir()):
+            content = path.read_bytes()
+            blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            listed[path.name] = {"rfilename": path.name, "size": len(content), "blobId": blob}
+            if path.name == LARGE:
+                sha256 = hashlib.sha256(content).hexdigest()
+                listed[path.name]["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 134}
+        return listed
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, server: HubServer, *rest: object) -> None:
+        self.hub = server
+        super().__init__(*rest)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        path = self.path.split("?")[0]
+        if self.hub.faults.is_login_page:
+            self._send(200, b"<html>Please log in to the campus network</html>", {"Content-Type": "text/html"})
+        elif path in (f"/api/models/{REPO}/revision/{REVISION}", f"/api/models/{REPO}"):
+            told = {
+                "id": REPO,
+                "modelId": REPO,
+                "sha": REVISION,
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+            }
+            told["siblings"] = list(self.hub.files.values())
+            self._send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        elif path.startswith("/cdn/"):
+            self._content(path.removeprefix("/cdn/"))
+        elif (found := re.fullmatch(rf"/{REPO}/resolve/{REVISION}/(.+)", path)) and found[1] in self.hub.files:
+            self._resolve(found[1])
+        else:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def _resolve(self, name: str) -> None:
+        """Small files come at once, large ones by a redirect."""
+        listed = self.hub.files[name]
+        if name != LARGE:
+            self._content(name, {"ETag": f'"{listed["blobId"]}"', "X-Repo-Commit": REVISION})
+            return
+        headers = {
+            "X-Repo-Commit": REVISION,
+            "X-Linked-Etag": f'"{listed["lfs"]["sha256"]}"',
+            "X-Linked-Size": str(listed["size"]),
+            "Location": f"{self.hub.cdn}/cdn/{name}",  # another host, as the public hub's
+        }
+        if self.hub.in_xet:
+            headers["X-Xet-Hash"] = listed["lfs"]["sha256"]
+            headers["Link"] = f'<{self.hub.endpoint}/api/models/{REPO}/xet-read-token/{REVISION}>; rel="xet-auth"'
+        self._send(302, b"", headers)
+
+    def _content(self, name: str, headers: dict[str, str] | None = None) -> None:
+        content, faults, status = (self.hub.folder / name).read_bytes(), self.hub.faults, 200
+        headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **(headers or {})}
+        if name == LARGE and (faults.missing or faults.broken):
+            self._send(404 if faults.missing else 500, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        if name == LARGE and faults.corrupt:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        if (asked := self.headers.get("Range")) and not faults.ignores_range:
+            self.hub.ranges.append(asked)
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            content, status = content[start:], 206
+        self._send(status, content, headers, faults if name == LARGE else Faults())
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str], faults: Faults | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        try:
+            self._body(content, faults or Faults())
+        except ConnectionError:
+            self.close_connection = True  # the other side left
+
+    def _body(self, content: bytes, faults: Faults) -> None:
+        cut = faults.cut_after if faults.n_cuts is None or faults.n_cuts > 0 else None
+        if faults.stall:
+            self.hub.released.wait(60)
+            self.close_connection = True
+            return
+        if cut is not None and cut < len(content):
+            content, self.close_connection = content[:cut], True
+            faults.n_cuts = faults.n_cuts and faults.n_cuts - 1
+        for start in range(0, len(content), 1 << 16):
+            piece = content[start : start + (1 << 16)]
+            self.wfile.write(piece)
+            self.wfile.flush()
+            self.hub.sent += len(piece)
+            if faults.bytes_a_second:
+                time.sleep(len(piece) / faults.bytes_a_second)

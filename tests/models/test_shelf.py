@@ -1,0 +1,217 @@
+"""The shelf: what it lists, what it finds, and what it says when something is wrong."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from course_utils.errors import DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
+from course_utils.models import seal, shelf
+from course_utils.packages import sha256_of
+from course_utils.places import cache_folder
+from tests.conftest import SMOLLM2, save_random_gpt2
+
+NAME = "random-gpt2"
+
+
+@pytest.fixture
+def own(tiny_folder, tmp_path, monkeypatch) -> Path:
+    """A COURSE_MODELS folder of the test's own, holding a copy of the tiny model."""
+    shutil.copytree(tiny_folder, tmp_path / "own" / NAME)
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+def put_in_cache(source: Path, name: str) -> Path:
+    """Place a sealed copy where fetch would."""
+    folder = shutil.copytree(source, cache_folder() / "models" / name)
+    seal.write(folder, name=name)
+    return folder
+
+
+def test_the_catalogue_holds_the_four_releases_and_a_stand_in():
+    assert [known.n_parameters for known in shelf.CATALOGUE.values()] == [
+        124_439_808, 354_823_168, 774_030_080, 1_557_611_200, 134_515_008]  # fmt: skip
+    for known in shelf.CATALOGUE.values():
+        assert known.about and known.released and known.file_mb
+        assert (known.origin == "hub") == bool(re.fullmatch("[0-9a-f]{40}", known.revision))
+        assert (known.origin == "package") == (known.package is not None)
+
+
+def test_own_models_are_listed_after_the_catalogue_with_what_they_are():
+    *catalogue, last = shelf.entries()
+    assert catalogue == list(shelf.CATALOGUE.values())
+    assert (last.name, last.origin) == (NAME, "own")
+    assert "GPT2LMHeadModel, 2 layers, width 64" in last.about
+
+
+def test_parameters_are_counted_as_torch_counts_them(tiny_folder):
+    from transformers import GPT2LMHeadModel
+
+    model = GPT2LMHeadModel.from_pretrained(tiny_folder)
+    assert shelf.entry(NAME).n_parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_a_folder_without_config_or_weights_is_no_model(own):
+    (own / "notes").mkdir()
+    (own / "half").mkdir()
+    (own / "half" / "config.json").write_text("{}")
+    assert [known.name for known in shelf.entries() if known.origin == "own"] == [NAME]
+
+
+@pytest.mark.parametrize("folder", ["", "/no/such/folder"])
+def test_no_folder_of_own_models_is_no_fault(monkeypatch, folder):
+    monkeypatch.setenv("COURSE_MODELS", folder)
+    assert shelf.entries() == list(shelf.CATALOGUE.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("gpt-2", "gpt2"), ("GPT2-XL", "gpt2-xl"), ("smolm", SMOLLM2), ("gpt2medium", "gpt2-medium")]
+)
+def test_an_unknown_name_is_answered_with_the_nearest(typed, meant):
+    with pytest.raises(UnknownModel, match=f"(?s){re.escape(typed)}.*Did you mean '{meant}'"):
+        shelf.find(typed)
+
+
+def test_a_name_near_to_none_is_answered_with_the_list():
+    with pytest.raises(UnknownModel, match="course_utils models"):
+        shelf.entry("zzz")
+
+
+def test_a_path_is_no_name():
+    with pytest.raises(UnknownModel):
+        shelf.find(f"../{NAME}")
+
+
+def test_a_model_that_is_not_here_is_told_with_the_command():
+    assert not shelf.is_here("gpt2-large")
+    with pytest.raises(ModelNotHere, match="course_utils fetch gpt2-large"):
+        shelf.find("gpt2-large")
+
+
+def test_the_classs_folder_comes_before_the_cache(own, tiny_folder):
+    put_in_cache(tiny_folder, "gpt2-medium")
+    shutil.copytree(tiny_folder, own / "gpt2-medium")
+    assert shelf.find("gpt2-medium") == own / "gpt2-medium"
+
+
+def test_the_default_is_gpt2_then_the_stand_in_then_a_larger_one_then_an_own(own, tiny_folder):
+    (own / "larger").mkdir()
+    save_random_gpt2(own / "larger", n_layer=3)
+    assert shelf.best_here() == "larger"
+    for name in ("gpt2-large", SMOLLM2, "gpt2"):
+        put_in_cache(tiny_folder, name)
+        assert shelf.best_here() == name
+
+
+def test_an_empty_shelf_has_no_default(monkeypatch):
+    monkeypatch.delenv("COURSE_MODELS")
+    with pytest.raises(ModelNotHere, match="fetch --default"):
+        shelf.best_here()
+
+
+def test_the_weights_hash_is_the_files(tiny_folder):
+    assert shelf.weights_sha256(NAME) == sha256_of(tiny_folder / seal.WEIGHTS)
+
+
+def test_a_second_look_hashes_nothing(own):
+    shelf.find(NAME)
+    large = own / NAME / seal.WEIGHTS
+    times = large.stat()
+    large.write_bytes(bytes(times.st_size))  # the content changes, size and time do not: only a hash would tell
+    os.utime(large, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert shelf.find(NAME) == own / NAME
+
+
+def test_an_own_model_may_change(own):
+    before = shelf.weights_sha256(NAME)
+    save_random_gpt2(own / NAME, seed=1)
+    assert shelf.weights_sha256(NAME) != before
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 1000, -1])
+def test_cut_off_weights_are_found_and_named(own, n_bytes):
+    weights = own / NAME / seal.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:n_bytes])
+    assert "damaged" in shelf.entry(NAME).about
+    with pytest.raises(DamagedFile, match=seal.WEIGHTS):
+        shelf.find(NAME)
+
+
+@pytest.mark.parametrize("name", [seal.WEIGHTS, "config.json", "tokenizer.json"])
+def test_a_changed_file_of_a_fetched_model_is_found_and_named(tiny_folder, name):
+    folder = put_in_cache(tiny_folder, "gpt2-large")
+    shelf.find("gpt2-large")
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(DamagedFile, match=rf"(?s){name}.*fetch gpt2-large"):
+        shelf.find("gpt2-large")
+
+
+def test_a_lost_file_of_a_fetched_model_is_found_and_named(tiny_folder):
+    (put_in_cache(tiny_folder, "gpt2-large") / "tokenizer.json").unlink()
+    with pytest.raises(DamagedFile, match="tokenizer.json is missing"):
+        shelf.find("gpt2-large")
+
+
+def test_gpt2_must_have_gpt2s_weights(own, tiny_folder):
+    shutil.copytree(tiny_folder, own / "gpt2")
+    with pytest.raises(DamagedFile, match="248dfc3911869ec4"):
+        shelf.find("gpt2")
+
+
+def test_a_damaged_model_of_the_class_is_not_fetched_over(own, tiny_folder):
+    shutil.copytree(tiny_folder, own / "gpt2")
+    with pytest.raises(DamagedFile, match="COURSE_MODELS"):
+        shelf.fetch("gpt2", say=lambda line: None)
+    assert (own / "gpt2" / seal.WEIGHTS).is_file()
+
+
+def test_a_model_too_large_for_the_memory_is_refused_with_one_that_fits():
+    huge = dataclasses.replace(shelf.CATALOGUE["gpt2-xl"], name="huge", n_parameters=10**13)
+    assert not shelf.fits(huge)
+    with pytest.raises(NotEnoughMemory, match=r"(?s)40,000,600 MB.*load\("):
+        shelf.require_memory(huge)
+
+
+def test_a_model_that_fits_is_let_in():
+    shelf.require_memory(shelf.entry(NAME))
+
+
+def test_fp32_needs_four_bytes_a_parameter():
+    grown = shelf.memory_needed_mb(shelf.CATALOGUE["gpt2-xl"]) - shelf.memory_needed_mb(shelf.CATALOGUE["gpt2"])
+    assert grown == pytest.approx(4 * (1_557_611_200 - 124_439_808) / 1e6)
+
+
+def test_the_stand_in_loads_within_two_seconds_of_its_libraries(real_cache, monkeypatch):
+    if not (real_cache / "models" / SMOLLM2 / seal.WEIGHTS).exists():
+        pytest.skip(f"no {SMOLLM2} on this machine: python -m course_utils fetch {SMOLLM2}")
+    monkeypatch.setenv("COURSE_CACHE", str(real_cache))
+    code = (
+        "import time\nfrom course_utils import load\nfrom transformers.models.llama import modeling_llama\n"
+        f"start = time.perf_counter()\nmodel = load({SMOLLM2!r}, precision='fp32')\n"
+        "print(time.perf_counter() - start, model.n_parameters)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=True)
+    seconds, n_parameters = done.stdout.split()
+    assert float(seconds) < 2
+    assert int(n_parameters) == shelf.CATALOGUE[SMOLLM2].n_parameters
+    assert done.stderr == ""
+
+
+def test_importing_the_shelf_loads_neither_torch_nor_the_hubs_library():
+    code = (
+        "import sys, course_utils.models.shelf, course_utils.doctor\n"
+        "print({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert time.perf_counter() - start < 10

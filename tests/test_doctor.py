@@ -1,0 +1,67 @@
+"""The doctor: one line a thing, a cure for what is wrong, and a verdict."""
+
+import shutil
+import socket
+
+import pytest
+
+from course_utils import doctor
+from course_utils.models import seal, shelf
+
+
+def finding(thing: str) -> doctor.Finding:
+    return next(each for each in doctor.examine().findings if each.thing == thing)
+
+
+def test_a_machine_with_a_model_is_ready():
+    report = doctor.examine()
+    assert report.is_ready, str(report)
+    assert "The course can run here." in str(report)
+
+
+def test_every_thing_is_looked_at():
+    things = {each.thing for each in doctor.examine().findings}
+    assert things >= {"Python", *shelf.CATALOGUE, "random-gpt2", "human texts", "memory", "disk", "port", "browser"}
+
+
+def test_what_must_be_fixed_has_a_cure(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_MODELS", "")
+    monkeypatch.setattr(doctor, "REQUIREMENTS", tmp_path / "requirements.txt")
+    (tmp_path / "requirements.txt").write_text("no-such-package>=1  # why\npytest<1\n-e .\n")
+    report = doctor.examine()
+    to_fix = [each for each in report.findings if each.state == "fix"]
+    assert {each.thing for each in to_fix} == {"no-such-package", "pytest", "default model"}
+    assert all(each.cure for each in to_fix)
+    assert "Put right 3 things first" in str(report)
+
+
+def test_an_empty_shelf_is_cured_by_a_fetch(monkeypatch):
+    monkeypatch.setenv("COURSE_MODELS", "")
+    assert finding("default model").state == "fix"
+    assert "fetch --default" in finding("default model").cure
+
+
+def test_a_damaged_model_is_named_with_its_cure(tiny_folder, tmp_path, monkeypatch):
+    shutil.copytree(tiny_folder, tmp_path / "models" / "mine")
+    (tmp_path / "models" / "mine" / seal.WEIGHTS).write_bytes(b"short")
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "models"))
+    assert finding("mine").state == "fix"
+    assert seal.WEIGHTS in finding("mine").found
+
+
+def test_a_taken_port_is_seen(monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setattr(doctor, "JUPYTER_PORT", other.getsockname()[1])
+        assert "taken" in finding("port").found
+
+
+@pytest.mark.parametrize("state", ["ok", "note", "fix"])
+def test_a_line_begins_with_its_state(state):
+    assert str(doctor.Finding("disk", "full", state, "Make room.")).startswith(state)
+
+
+def test_a_notebook_shows_the_report_as_its_lines():
+    report = doctor.examine()
+    assert repr(report) == str(report)
