@@ -1,4 +1,4 @@
-"""Where the course keeps files on this machine, and how much room there is."""
+"""Where the course keeps files on this machine."""
 
 import os
 from pathlib import Path

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import course_utils
 from course_utils.errors import DamagedFile
 
 END_OF_TEXT = "<|endoftext|>"
@@ -31,7 +30,7 @@ def gguf_to_folder(gguf: Path, folder: Path) -> Path:
         If the file cannot be read as a language model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    where = str(Path(course_utils.__file__).parent.parent)
+    where = str(Path(__file__).parents[2])  # this package, installed or not
     paths = os.pathsep.join(filter(None, [where, os.environ.get("PYTHONPATH")]))
     command = "import sys; from course_utils.models.convert import unpack; unpack(sys.argv[1], sys.argv[2])"
     child = subprocess.run(

@@ -1,0 +1,60 @@
+# Every target is a line or two; `make` alone prints the list. No Make? README.md has the plain commands.
+PYTHON ?= python3
+LAB_OPTIONS ?=
+DEMO_OPTIONS ?=
+TEST_OPTIONS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+DEV_READY := $(VENV)/.installed-dev
+# Jupyter finds its own subcommands on the PATH, and stays quiet about newer pips.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# In a container people often are root, which JupyterLab refuses unless told that it is meant.
+ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab demo doctor test bench lint clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+lab: $(READY) ## set up what is missing, then open JupyterLab on the first notebook
+	$(BIN)/python -m course_utils fetch --default
+	$(BIN)/python -m jupyterlab notebooks/0_start_here.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)
+
+demo: $(READY) ## serve the playground for a projector, without code, at a port of its own
+	$(BIN)/python -m course_utils fetch --default
+	$(BIN)/python -m voila notebooks/demos/playground.ipynb $(DEMO_OPTIONS)
+
+doctor: $(READY) ## say what this machine has, one line a thing, each with its cure
+	$(BIN)/python -m course_utils doctor
+
+test: $(DEV_READY) ## run every test
+	$(BIN)/python -m course_utils fetch smollm2-135m texts
+	$(BIN)/python -m pytest $(TEST_OPTIONS)
+
+bench: $(DEV_READY) ## our stream against transformers' own, tokens a second and first token
+	$(BIN)/python -m course_utils fetch smollm2-135m
+	$(BIN)/python tests/bench.py
+
+lint: $(DEV_READY) ## check style and form
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean: ## remove .venv and what tools left here; fetched models stay in your cache folder
+	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are younger than the lists they were made from: a second call installs nothing.
+$(READY): requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(READY)
+	$(BIN)/python -m pip install -r requirements-dev.txt
+	@touch $@

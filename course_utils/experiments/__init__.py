@@ -1,0 +1,1 @@
+"""Questions asked of a model: one file per question, each returning a table."""

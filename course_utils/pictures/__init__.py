@@ -1,0 +1,1 @@
+"""Pictures: a table in, something to look at out."""

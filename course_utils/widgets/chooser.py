@@ -1,0 +1,60 @@
+"""Which models a panel can offer on this machine, what each is, and the one that speaks."""
+
+from pathlib import Path
+
+from course_utils.models import language_model, shelf
+from course_utils.models.language_model import LanguageModel
+
+
+class Chooser:
+    """The models of one panel.
+
+    Parameters
+    ----------
+    given : str, Path or LanguageModel, optional
+        What the person asked for: a name on the shelf, a checkpoint's folder, a loaded model, or nothing.
+    """
+
+    def __init__(self, given: str | Path | LanguageModel | None = None) -> None:
+        self._given = given
+        self._speaker: LanguageModel | None = None
+
+    def first_name(self) -> str:
+        """Return the name of the model asked for, else of the best one here.
+
+        Raises
+        ------
+        UnknownModel, ModelNotHere
+        """
+        if self._given is None:
+            return shelf.best_here()
+        return self._given_name() or shelf.entry(self._given).name
+
+    def choices(self, current: str = "") -> list[dict[str, str]]:
+        """Return name and description of every model that is here and fits into the free memory, or speaks already."""
+        here = [each for each in shelf.entries() if shelf.is_here(each.name)]
+        offered = {each.name: _describe(each) for each in here if each.name == current or shelf.fits(each)}
+        if self._given_name():
+            offered[self._given_name()] = getattr(self._given, "label", str(self._given))
+        return [{"name": name, "about": about} for name, about in offered.items()]
+
+    def is_ready(self, name: str) -> bool:
+        """Tell whether that model is loaded."""
+        return self._speaker is not None and self._speaker.name == name
+
+    def load(self, name: str) -> LanguageModel:
+        """Return a model, loading it if need be; slow, so call it from the worker."""
+        if not self.is_ready(name):
+            self._speaker = None  # let go of the model before: both together may be too much for the memory
+            source = self._given if name == self._given_name() else name
+            self._speaker = source if isinstance(source, LanguageModel) else language_model.load(source)
+        return self._speaker
+
+    def _given_name(self) -> str:
+        """Return the name of the folder or loaded model that was given; empty when it is one of the shelf's."""
+        return self._given.name if isinstance(self._given, Path | LanguageModel) else ""
+
+
+def _describe(entry: shelf.Entry) -> str:
+    about = f"{entry.about} ({entry.released})" if entry.released else entry.about
+    return f"{about} · {entry.n_parameters / 1e6:,.1f} M parameters"

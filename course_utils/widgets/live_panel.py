@@ -1,0 +1,192 @@
+"""What every panel that lets a model write is made of: one request at a time, on the worker, visible while it runs."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+
+import anywidget
+import traitlets
+
+from course_utils.errors import CourseError
+from course_utils.models.decoding import Stream
+from course_utils.models.language_model import LanguageModel
+from course_utils.widgets.chooser import Chooser
+from course_utils.widgets.live_text import LiveText
+from course_utils.widgets.transcript import Run, settings_line, transcript
+from course_utils.widgets.worker import the_worker
+
+BUSY = ("loading", "generating")
+STATES = ("idle", *BUSY, "done", "stopped", "failed")
+KEPT_EVERY_S = 1.0  # how much of a text can be missing for a page that comes back while the kernel is gone
+OVERTAKEN = "Stopped, because another panel of this notebook began to write."
+
+Ask = Callable[[LanguageModel, threading.Event], Stream]
+
+
+class LivePanel(anywidget.AnyWidget):
+    """A panel with a model, samples being written, and a transcript; a subclass adds what is asked of the model.
+
+    Parameters
+    ----------
+    model : str, Path or LanguageModel, optional
+        As for `Chooser`.
+    traits : dict
+        First values of the subclass's traits.
+    """
+
+    models = traitlets.List().tag(sync=True)
+    model = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+    run = traitlets.Int(0).tag(sync=True)
+    samples = traitlets.List().tag(sync=True)
+    line = traitlets.Unicode().tag(sync=True)
+    timing = traitlets.Dict().tag(sync=True)
+    best = traitlets.Int(-1).tag(sync=True)
+    transcript = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, model=None, **traits) -> None:
+        # Traits are set from the worker's thread and from callbacks on any thread: one at a time.
+        self._lock = threading.RLock()
+        self._job, self._runs, self.generations, self._is_asked_to_stop = None, [], [], False
+        self._live, self._chooser = LiveText(0, self.send), Chooser(model)
+        super().__init__(**traits)
+        try:
+            self.model = self._chooser.first_name()
+        except CourseError as error:
+            self._fail(self.run, error)
+        self.models = self._chooser.choices(self.model)
+
+    # -- what a person can do with any panel ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop after the token that is being written; what has come stays."""
+        with self._lock:
+            if self._job is None or self._job.has_ended:
+                return
+            self._is_asked_to_stop = True
+            self._job.cancel.set()
+            if self.state == "loading":  # a model cannot be half loaded: that goes on, but no text will follow
+                self.state = "stopped"
+
+    def clear(self) -> None:
+        """Stop, and forget all texts and the transcript."""
+        self.stop()
+        with self._lock:
+            self._runs = []
+            self._begin("idle", is_new=True)
+            self.transcript = ""
+
+    def pick(self, sample: int) -> None:
+        """Record which sample is the best, counted from 0; -1 for none."""
+        with self._lock:
+            if -1 <= sample < len(self.samples):
+                self.best = sample
+                self._runs[-1:] = [dataclasses.replace(run, best=sample) for run in self._runs[-1:]]
+                self.transcript = transcript(self._runs)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being written for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def close(self) -> None:
+        """Stop writing and take the panel away."""
+        if getattr(self, "_job", None):
+            self.stop()
+        super().close()
+
+    def set_state(self, sync_data: dict) -> None:
+        """Take trait values from the browser, when no other thread is setting any."""
+        with self._lock:
+            super().set_state(sync_data)
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Have the worker load the chosen model; a request that comes meanwhile waits for it."""
+        run = self.run
+
+        def load(_cancel: threading.Event) -> None:
+            self._show_if(run, state="loading")
+            self._chooser.load(self.model)
+            self._show_if(run, state="idle")
+
+        if self.model and not self._chooser.is_ready(self.model) and self.state not in BUSY:
+            the_worker().prepare(load, lambda error: self._fail(run, error))
+
+    def _ask(self, ask: Ask, is_new: bool) -> None:
+        """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
+        with self._lock:
+            self._is_asked_to_stop = False
+            self._begin("generating" if self._chooser.is_ready(self.model) else "loading", is_new)
+            run = self.run
+            self._job = the_worker().submit(
+                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self._fail(run, error)
+            )
+
+    def _begin(self, state: str, is_new: bool) -> None:
+        """Give the panel to a new run: what an older one still does no longer shows."""
+        self._live = LiveText(self.run + 1, self.send)
+        self._show(run=self.run + 1, state=state, message="", timing={})
+        if is_new:
+            self.generations = []
+            self._show(samples=[], best=-1, line="")
+            self._live.send_whole()
+
+    def _write(self, run: int, ask: Ask, cancel: threading.Event, is_new: bool) -> None:
+        """Let the model write, pass on every token, and keep what came."""
+        live = self._live
+        if not cancel.is_set() and not self._chooser.is_ready(self.model):
+            self._chooser.load(self.model or self._chooser.first_name())
+            live.restart_clock()
+        if cancel.is_set():
+            self._show_if(run, **self._why_stopped())
+            return
+        speaker = self._chooser.load(self.model)
+        stream = ask(speaker, cancel)
+        line = settings_line(speaker.label, stream.generations())
+        self._show_if(run, state="generating", line=line, message=stream.notice)
+        self._pass_on(run, stream, live)
+        with self._lock:
+            if run == self.run:
+                self.generations = live.end(stream.generations())
+                kept = self._runs if is_new else self._runs[:-1]
+                self._runs = [*kept, Run(speaker.label, tuple(self.generations), live.timing, self.best)]
+                self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs))
+                self._show(**self._why_stopped() if cancel.is_set() else {"state": "done"})
+
+    def _pass_on(self, run: int, stream: Stream, live: LiveText) -> None:
+        """Send the stream to the browser while this run is the panel's."""
+        with self._lock:
+            if run == self.run:
+                live.begin(stream.generations())
+        kept_at = time.monotonic()
+        for step in stream:
+            with self._lock:
+                if run != self.run:
+                    break
+                live.add(step)
+                if time.monotonic() - kept_at > KEPT_EVERY_S:
+                    self._show(samples=live.texts())
+                    kept_at = time.monotonic()
+        stream.close()
+
+    def _why_stopped(self) -> dict[str, str]:
+        return {"state": "stopped", "message": self.message if self._is_asked_to_stop else OVERTAKEN}
+
+    def _fail(self, run: int, error: BaseException) -> None:
+        """Show what went wrong, unless the panel has moved on."""
+        words = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
+        self._show_if(run, state="failed", message=words)
+
+    def _show_if(self, run: int, **traits) -> None:
+        with self._lock:
+            if run == self.run:
+                self._show(**traits)
+
+    def _show(self, **traits) -> None:
+        """Set traits together: the browser gets one message."""
+        with self._lock, self.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)

@@ -1,0 +1,135 @@
+"""The playground: a prompt in, a model's text out, token by token, with everything that shaped it in view."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import traitlets
+
+from course_utils.errors import CourseError, TextError
+from course_utils.models.sampling import Settings
+from course_utils.widgets.form import LIMITS, n_samples_of, problems, settings_of
+from course_utils.widgets.live_panel import LivePanel
+
+HERE = Path(__file__).parent
+
+
+class Playground(LivePanel):
+    """A panel to try a language model in JupyterLab or Voila; it can be driven without a browser too.
+
+    Parameters
+    ----------
+    model : str, Path or LanguageModel, optional
+        A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
+    prompt : str
+        What stands in the prompt box at first.
+    settings : Settings, optional
+    n_samples : int
+        How many texts are written at once, 1 to 8.
+    projector : bool
+        Large type, for a lecture hall.
+
+    Attributes
+    ----------
+    state : str
+        ``idle``, ``loading``, ``generating``, ``done``, ``stopped`` or ``failed``; `message` then says why.
+    samples : list of dict
+        What was written last, one a sample: text, seed, ended and, when all is finished, steps.
+    generations : list of Generation
+        The same with everything the model room tells about each token.
+    best : int
+        The sample picked as the best, counted from 0; -1 when none.
+    transcript : str
+        Every request since the last `clear`, as Markdown.
+
+    Examples
+    --------
+    ::
+
+        panel = Playground("gpt2", prompt="Once upon a time")
+        panel.generate()
+        panel.wait()
+        panel.samples[0]["text"]
+    """
+
+    _esm = HERE / "playground.js"
+    _css = HERE / "playground.css"
+
+    prompt = traitlets.Unicode().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)  # the numbers as typed, possibly out of range
+    problems = traitlets.Dict().tag(sync=True)
+    ranges = traitlets.Dict(LIMITS).tag(sync=True)
+    gallery = traitlets.List().tag(sync=True)
+    large = traitlets.Bool(False).tag(sync=True)
+    theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
+    projector = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, model=None, prompt="", settings=None, n_samples=1, projector=False) -> None:
+        values = {**dataclasses.asdict(settings or Settings()), "n_samples": n_samples}
+        gallery = json.loads((HERE / "gallery.json").read_text(encoding="utf-8"))
+        super().__init__(model, prompt=prompt, values=values, gallery=gallery, projector=projector, large=projector)
+        self.on_msg(self._hear)
+
+    # -- what a person or a test can do --------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in the fields; SettingsError when one is out of its range."""
+        return settings_of(self.values)
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self.values = {**self.values, **dataclasses.asdict(settings)}
+
+    def generate(self) -> None:
+        """Write from the prompt, in the background; a text still being written is stopped."""
+        try:
+            prompt, settings, n_samples = self.prompt, settings_of(self.values), n_samples_of(self.values)
+        except CourseError as error:
+            self._fail(self.run, error)
+            return
+        self._ask(lambda speaker, cancel: speaker.stream(prompt, settings, n_samples, cancel), is_new=True)
+
+    def resume(self) -> None:
+        """Let the texts go on where they ended, with the settings and seeds they were begun with."""
+        before = list(self.generations)
+        if before and before[0].model_name == self.model:
+            self._ask(lambda speaker, cancel: speaker.resume(before, cancel), is_new=False)
+            return
+        what = f"The text was begun by {before[0].model_name}." if before else "There is no text to go on with."
+        expected = "A text begun by the chosen model."
+        self._fail(self.run, TextError(what, expected, "Choose that model again, or press Generate."))
+
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _hear(self, _widget, content: dict, _buffers) -> None:
+        """Answer a message; an error raised here would be seen by nobody, so it is shown in the panel."""
+        try:
+            match content:
+                case {"kind": "ping"}:
+                    self.send({"kind": "pong"})
+                case {"kind": "hello"}:
+                    self._welcome()
+                case {"kind": "choose", "model": str(name)}:
+                    self.model = name
+                    self._prepare()
+                case {"kind": "generate", "prompt": str(prompt), "values": dict(values)}:
+                    self._show(prompt=prompt, values=values)
+                    self.generate()
+                case {"kind": "pick", "sample": int(sample)}:
+                    self.pick(sample)
+                case {"kind": "resume" | "stop" | "clear" as verb}:
+                    getattr(self, verb)()
+        except Exception as error:
+            self._fail(self.run, error)
+
+    def _welcome(self) -> None:
+        """Give a page that shows the panel what was written, and have the model ready before it is asked for."""
+        with self._lock:
+            self.models = self._chooser.choices(self.model)
+            self._live.send_whole()
+        self._prepare()
+
+    @traitlets.observe("values")
+    def _explain(self, _change) -> None:
+        self.problems = problems(self.values)

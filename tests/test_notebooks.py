@@ -1,0 +1,176 @@
+"""The notebooks: their form; and that each runs from top to bottom, offline, in silence, with its panels operated."""
+
+import ast
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
+LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]
+SECONDS_A_CELL = 120
+
+# Runs in the kernel before the first cell: keeps what Python writes to stderr, warnings and logs included.
+LISTEN = """
+import io as _io, sys as _sys
+class _Ear(_io.TextIOBase):
+    def write(self, text):
+        _said.append(text)
+        return _stderr.write(text)
+_said, _stderr, _sys.stderr = [], _sys.stderr, _Ear()
+"""
+# Runs after the last cell: presses Generate in every panel that a cell has shown.
+OPERATE = """
+import gc as _gc
+from course_utils import Playground as _Playground
+_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), _Playground)]
+for _panel in _panels:
+    _panel.generate()
+    if not _panel.wait(60) or _panel.state != "done" or not _panel.samples[0]["text"]:
+        raise RuntimeError(f"the panel is {_panel.state!r}: {_panel.message}")
+"""
+JUDGE = """
+if len(_panels) != N_PANELS:
+    raise RuntimeError(f"{len(_panels)} panels were shown")
+if "".join(_said).strip():
+    raise RuntimeError(f"on stderr: {''.join(_said)}")
+"""
+
+
+def named(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def cells(file: Path, kind: str) -> list:
+    return [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == kind]
+
+
+def lines(cell) -> list[str]:
+    return cell.source.splitlines()
+
+
+def is_import_cell(cell) -> bool:
+    return any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(ast.parse(cell.source)))
+
+
+# -- form --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=named)
+def test_a_notebook_is_stored_without_outputs(file):
+    for cell in cells(file, "code"):
+        assert cell.outputs == [], cell.id
+        assert cell.execution_count is None, cell.id
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=named)
+def test_cell_ids_are_words_and_no_two_are_the_same(file):
+    """Jupyter's own ids are random and change; ours say what the cell is for."""
+    ids = [cell.id for cell in nbformat.read(file, as_version=4).cells]
+    assert len(set(ids)) == len(ids)
+    assert [each for each in ids if not re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", each) or re.search(r"\d[a-z]", each)] == []
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=named)
+def test_a_notebook_does_nothing_behind_the_reader(file):
+    """No shell, no magic, no path tricks, and no names from nowhere."""
+    for cell in cells(file, "code"):
+        for line in lines(cell):
+            assert not re.match(r"\s*[!%]|.*\bsys\.path\b|\s*from .* import \*", line), (cell.id, line)
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=named)
+def test_a_lesson_asks_in_its_title_and_says_how_long_it_takes(file):
+    first = cells(file, "markdown")[0].source
+    assert re.match(r"# .*\?\n", first)
+    assert re.search(r"\d+ minutes", first)
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=named)
+def test_a_lesson_predicts_looks_and_says_why(file):
+    text = "\n".join(cell.source for cell in cells(file, "markdown"))
+    for move in ("**Predict.**", "**Look.**", "**Why.**", "## What you saw", "## Next"):
+        assert move in text, move
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=named)
+def test_a_lesson_has_one_import_cell_and_it_comes_first(file):
+    assert [cell.id for cell in cells(file, "code") if is_import_cell(cell)] == [cells(file, "code")[0].id]
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=named)
+def test_cells_are_short(file):
+    n_lines = {cell.id: len(lines(cell)) for cell in cells(file, "code")}
+    n_words = {cell.id: len(cell.source.split()) for cell in cells(file, "markdown")}
+    assert {each: n for each, n in n_lines.items() if n > 15} == {}
+    assert statistics.median(n_lines.values()) <= 6
+    assert {each: n for each, n in n_words.items() if n > 120} == {}
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=named)
+def test_quotations_are_short(file):
+    for cell in cells(file, "markdown"):
+        for quoted in re.findall("“([^”]+)”", cell.source):
+            assert len(quoted.split()) <= 20, (cell.id, quoted)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=named)
+def test_a_link_to_another_notebook_leads_somewhere(file):
+    for cell in cells(file, "markdown"):
+        for target in re.findall(r"\]\(([^):]+?)(?:#[^)]*)?\)", cell.source):
+            assert (file.parent / target).exists(), (cell.id, target)
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """The kernels find this course, and no network."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: whoever asks the network fails
+
+
+def with_checks(file: Path, folder: Path) -> Path:
+    """Copy a notebook, with cells around it that listen to stderr and operate its panels."""
+    notebook = nbformat.read(file, as_version=4)
+    n_panels = sum("Playground(" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    checks = [nbformat.v4.new_code_cell(code) for code in (LISTEN, OPERATE, JUDGE.replace("N_PANELS", str(n_panels)))]
+    notebook.cells = [checks[0], *notebook.cells, *checks[1:]]
+    nbformat.write(notebook, folder / file.name)
+    return folder / file.name
+
+
+def run_nbval(files: list[Path]) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "-c", os.devnull]
+    limits = [f"--nbval-cell-timeout={SECONDS_A_CELL}", f"--nbval-kernel-startup-timeout={SECONDS_A_CELL}"]
+    return subprocess.run([*command, *limits, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_every_notebook_runs_offline_in_silence_and_its_panels_work(offline, tmp_path):
+    run = run_nbval([with_checks(file, tmp_path) for file in NOTEBOOKS])
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import warnings; warnings.warn('psst')", "on stderr: "),
+        ("'Playground()'", "0 panels were shown"),
+    ],
+)
+def test_a_notebook_that_breaks_a_rule_is_found_out(code, told, offline, tmp_path):
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbformat.write(broken, tmp_path / "broken.ipynb")
+    (tmp_path / "checked").mkdir()
+    run = run_nbval([with_checks(tmp_path / "broken.ipynb", tmp_path / "checked")])
+    assert run.returncode == 1
+    assert told in run.stdout

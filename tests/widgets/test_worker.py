@@ -1,0 +1,111 @@
+"""The worker: one thread, the newest request wins, nothing is lost and nothing is left half-way."""
+
+import threading
+
+import pytest
+
+from course_utils.widgets.worker import Worker, the_worker
+
+SOON = 5
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+def until_cancelled(cancel: threading.Event) -> None:
+    assert cancel.wait(SOON), "nobody stopped this job"
+
+
+def ignore(error: BaseException) -> None:
+    pass
+
+
+def test_no_thread_before_the_first_job(worker):
+    assert worker._thread is None
+
+
+def test_asking_does_not_wait(worker):
+    begun, may_end = threading.Event(), threading.Event()
+    job = worker.submit(lambda cancel: (begun.set(), may_end.wait(SOON)), ignore)
+    assert begun.wait(SOON)
+    assert not job.has_ended
+    may_end.set()
+    assert job.wait(SOON)
+
+
+def test_the_newest_request_wins(worker):
+    order = []
+    first = worker.submit(lambda cancel: (until_cancelled(cancel), order.append("first told to end")), ignore)
+    second = worker.submit(lambda cancel: order.append("second"), ignore)
+    assert second.wait(SOON)
+    assert first.has_ended
+    assert order == ["first told to end", "second"]
+
+
+def test_an_overtaken_job_is_told_and_does_not_run_beside_the_new_one(worker):
+    told = []
+    worker.submit(until_cancelled, ignore)
+    waiting = worker.submit(lambda cancel: told.append(cancel.is_set()), ignore)
+    assert worker.submit(lambda cancel: None, ignore).wait(SOON)
+    assert waiting.has_ended
+    assert told == [True]
+
+
+def test_preparing_stops_nothing(worker):
+    may_end = threading.Event()
+    request = worker.submit(lambda cancel: may_end.wait(SOON), ignore)
+    prepared = worker.prepare(lambda cancel: None, ignore)
+    assert not request.cancel.is_set()
+    may_end.set()
+    assert prepared.wait(SOON)
+
+
+def test_a_request_does_not_cut_preparation_short(worker):
+    may_end = threading.Event()
+    prepared = worker.prepare(lambda cancel: may_end.wait(SOON), ignore)
+    worker.submit(lambda cancel: None, ignore)
+    assert not prepared.cancel.is_set()
+    may_end.set()
+
+
+def fail(_cancel):
+    raise ValueError("no such thing")
+
+
+def test_an_error_is_reported_and_the_worker_lives_on(worker):
+    heard = []
+    job = worker.submit(fail, heard.append)
+    assert job.wait(SOON)
+    assert [str(error) for error in heard] == ["no such thing"]
+    assert worker.submit(lambda cancel: None, ignore).wait(SOON)
+
+
+def test_an_error_of_the_report_itself_is_kept(worker):
+    def report_badly(error):
+        raise RuntimeError("nobody listens")
+
+    job = worker.submit(fail, report_badly)
+    assert job.wait(SOON)
+    assert "nobody listens" in str(job.error)
+    assert worker.submit(lambda cancel: None, ignore).wait(SOON)
+
+
+def test_many_requests_from_many_threads_use_one_thread(worker):
+    seen, jobs = set(), []
+    note = lambda cancel: seen.add(threading.get_ident())  # noqa: E731
+    askers = [threading.Thread(target=lambda: jobs.append(worker.submit(note, ignore))) for _ in range(20)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert all(job.wait(SOON) for job in jobs)
+    assert len(seen) == 1
+
+
+def test_a_kernel_has_one_worker_whose_thread_does_not_hold_it_up():
+    worker = the_worker()
+    assert worker is the_worker()
+    assert worker.submit(lambda cancel: None, ignore).wait(SOON)
+    assert worker._thread.daemon
