@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 
+import course_utils  # noqa: F401  first: it keeps the libraries' progress bars out of the table  isort: skip
 import torch
 from transformers import AutoModelForCausalLM, TextIteratorStreamer
 

@@ -136,7 +136,8 @@ class SeededNoise(LogitsProcessor):
         # A counter-based generator: the seed is its key, the step its counter, so a text that is continued meets the
         # noise it would have met without the stop. Gumbel noise is minus the logarithm of an exponential draw.
         draw = np.random.Generator(np.random.Philox(key=seed, counter=self.step << 192))
-        return torch.from_numpy(draw.standard_exponential(n_tokens, dtype=np.float32)).log_().neg_()
+        # In 64 bits: among 50,000 draws of 32 bits a step, one in 300 steps holds an exact 0, whose noise is infinite.
+        return torch.from_numpy(-np.log(draw.standard_exponential(n_tokens))).float()
 
 
 def processors(settings: Settings) -> LogitsProcessorList:

@@ -20,7 +20,7 @@ const PING_MS = 2000;
 const PATIENCE_MS = 6000;
 const NO_ANSWER =
   "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
-  "panel's cell again; where there are no cells to run, reload the page.";
+  "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
 
 /* ---- text ---------------------------------------------------------------------------------------------------------- */
 
@@ -465,7 +465,7 @@ function watch(v) {
 
 function listen(v) {
   const shows = {
-    state: () => (showState(v), v.samples.forEach((sample) => showFoot(v, sample))), message: () => showState(v), samples: () => showFinished(v),
+    state: () => (showFinished(v), showState(v), v.samples.forEach((sample) => showFoot(v, sample))), message: () => showState(v), samples: () => showFinished(v),
     models: () => showModels(v), model: () => showModels(v), values: () => showValues(v), problems: () => showProblems(v),
     timing: () => showNumbers(v), line: () => (v.line.textContent = v.model.get("line")), best: () => showBest(v),
     large: () => showLook(v), theme: () => showLook(v), prompt: () => (v.prompt.value = v.model.get("prompt")),

@@ -5,9 +5,11 @@ the work over and returns. Two models writing at once on two cores are slower th
 thread, and a new request stops the one before it.
 """
 
+import atexit
 import functools
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 Work = Callable[[threading.Event], object]
@@ -90,6 +92,15 @@ class Worker:
         """Ask for work that can wait its turn, such as loading a model: it stops nothing."""
         return self._add(Job(run, failed, is_request=False))
 
+    def finish(self, timeout: float = 3) -> None:
+        """Tell every job to end, and wait a little until the one that runs has."""
+        with self._lock:
+            for job in self._open:
+                job.cancel.set()
+        end = time.monotonic() + timeout
+        for job in self._open:
+            job.wait(max(0, end - time.monotonic()))
+
     def _add(self, job: Job) -> Job:
         with self._lock:
             self._open = [other for other in self._open if not other.has_ended]
@@ -101,6 +112,8 @@ class Worker:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="course-worker", daemon=True)
                 self._thread.start()
+                # A thread cut off inside torch would end the kernel with a crash report.
+                atexit.register(self.finish)
         return job
 
     def _work(self) -> None:

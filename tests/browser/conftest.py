@@ -20,10 +20,15 @@ ROOT = Path(__file__).parent.parent.parent
 TOKEN = "only-on-loopback"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",  # a container's root may not have one
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 NO_BROWSER = "no browser here: apt-get install chromium, or python -m playwright install chromium"
 NO_AXE = "no axe-core here: npm install axe-core in this folder, or set AXE_CORE to its axe.min.js"
 
@@ -44,7 +49,7 @@ def slow_folder(tiny_folder, tmp_path_factory) -> Path:
     torch.manual_seed(1)
     network = GPT2LMHeadModel(GPT2Config(n_layer=24, n_embd=256, n_head=4))
     with torch.no_grad():
-        network.transformer.wte.weight.mul_(8)
+        network.transformer.wte.weight.mul_(3)  # more variety than nearly uniform weights, less than a loop
     return save_beside_tokenizer(network, tiny_folder, tmp_path_factory.mktemp("class") / "random-gpt2")
 
 
@@ -125,7 +130,14 @@ def serve(command: list[str], environment: dict[str, str], url: str, log: Path):
 
 def write_notebook(file: Path, *sources: str) -> None:
     cells = [
-        {"cell_type": "code", "id": f"cell{i}", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+        {
+            "cell_type": "code",
+            "id": f"cell{i}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": source,
+        }
         for i, source in enumerate(sources)
     ]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -140,7 +152,9 @@ def notebooks(hostile_folder, tmp_path_factory) -> Path:
         shutil.copy(original, folder)
     one = 'Playground(prompt="The letter said", settings=Settings(max_new_tokens=400))'
     write_notebook(folder / "two_panels.ipynb", f"from course_utils import Playground, Settings\n{one}", one)
-    hostile = f"from pathlib import Path\nfrom course_utils import Playground\nPlayground(Path({str(hostile_folder)!r}))"
+    hostile = (
+        f"from pathlib import Path\nfrom course_utils import Playground\nPlayground(Path({str(hostile_folder)!r}))"
+    )
     write_notebook(folder / "hostile.ipynb", hostile)
     return folder
 

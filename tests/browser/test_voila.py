@@ -54,12 +54,12 @@ def test_text_grows_and_stop_keeps_it(panel):
 
 def test_the_keyboard_alone_is_enough(panel):
     keys = panel.page.keyboard
+    name_of_focused = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
     panel.field("Model").focus()
 
     def tab_to(label: str) -> None:
         for _ in range(40):
-            focused = panel.page.evaluate("document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText")
-            if focused == label:
+            if panel.page.evaluate(name_of_focused) == label:
                 return
             keys.press("Tab")
         pytest.fail(f"no way to {label} by the Tab key")
@@ -74,8 +74,8 @@ def test_the_keyboard_alone_is_enough(panel):
     assert panel.root.locator(".cp-asked").inner_text() == "By hand"
     tab_to("Tokens")
     keys.press("Space")
-    keys.press("Tab"), keys.press("Tab"), keys.press("Tab")
-    keys.press("End"), keys.press("Home"), keys.press("ArrowRight")
+    for key in ("Tab", "Tab", "Tab", "End", "Home", "ArrowRight"):
+        keys.press(key)
     focused = panel.page.evaluate("document.activeElement.dataset.step")
     assert focused == "1"
     assert panel.root.locator(".cp-alternatives li").count() == 10
@@ -87,9 +87,11 @@ def test_the_keyboard_alone_is_enough(panel):
 def test_samples_stand_side_by_side_and_the_best_is_recorded(panel, photograph):
     write(panel, 30, n_samples=4)
     assert panel.root.locator(".cp-card").count() == 4
+    assert set(panel.root.locator(".cp-foot").all_inner_texts()) == {
+        f"seed {seed} · 30 tokens · reached its length" for seed in range(4)
+    }
     panel.field("Sample 3 is the best").check()
     with panel.page.expect_download() as download:
-        panel.page.wait_for_function("() => true")
         panel.page.wait_for_timeout(500)  # the kernel's answer to the pick
         panel.button("Download transcript").click()
     text = download.value.path().read_text("utf-8")
@@ -126,11 +128,14 @@ def test_nothing_sticks_out(panel, photograph, theme, width):
     panel.page.locator(f".cp[data-theme={theme}]").wait_for()
     panel.page.set_viewport_size({"width": width, "height": 1400})
     photograph(panel.page, f"voila-{theme}-{width}")
+    panel.field("Top-p").fill("7")
+    panel.root.locator(".cp-top_p .cp-problem").wait_for(timeout=SOON_MS)
     sticking_out = """() => [...document.querySelectorAll('html, body, #rendered_cells, .cp, .cp *')]
         .filter(node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display !== 'inline'
                         && !node.closest('.cp-unseen, .cp-name') && node.clientWidth > 0)
         .map(node => `${node.tagName}.${node.className}`)"""
     assert panel.page.evaluate(sticking_out) == []
+    panel.field("Top-p").fill("1")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -61,8 +61,9 @@ def test_the_self_test_runs_once_and_its_answer_is_remembered(tmp_path, monkeypa
     assert (measured["fp32_ms"] >= 1.2 * measured["int8_ms"]) == (answer == "int8")
 
 
-def test_a_damaged_memory_of_the_self_test_is_made_anew(tmp_path, monkeypatch):
+@pytest.mark.parametrize("damaged", ["{half", "[1]", "3", '{"this machine": {"other": 1}}', ""])
+def test_a_damaged_memory_of_the_self_test_is_made_anew(tmp_path, monkeypatch, damaged):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    (tmp_path / "precision.json").write_text("{half")
+    (tmp_path / "precision.json").write_text(damaged)
     assert precision.fastest() in precision.PRECISIONS
     json.loads((tmp_path / "precision.json").read_text())

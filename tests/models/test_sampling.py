@@ -68,6 +68,16 @@ def test_draws_follow_the_distribution():
     assert 0.5 * (share - probability).abs().sum() < 0.02
 
 
+def test_no_draw_ever_leaves_the_tokens_that_the_settings_keep():
+    """Rare noise must not win against certainty: 2,000 steps over GPT-2's whole vocabulary, 40 tokens allowed."""
+    logits = torch.full((1, 50257), -torch.inf)
+    logits[0, :40] = torch.linspace(0, -20, 40)
+    noise = SeededNoise([3])
+    drawn = [noise(None, logits) for _ in range(2000)]
+    assert all(row.isfinite().sum() == 40 and not row.isnan().any() for row in drawn)
+    assert max(row.argmax().item() for row in drawn) < 20, "a token of probability e^-10 or less"
+
+
 def test_the_same_seed_couples_similar_distributions():
     """Two near distributions agree on most draws with the same noise, on few with different noise."""
     a, b = torch.randn(1, 200, generator=torch.Generator().manual_seed(0)), 0

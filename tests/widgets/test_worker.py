@@ -70,6 +70,12 @@ def test_a_request_does_not_cut_preparation_short(worker):
     may_end.set()
 
 
+def test_finish_tells_every_job_and_waits_for_its_end(worker):
+    jobs = [worker.submit(until_cancelled, ignore), worker.prepare(until_cancelled, ignore)]
+    worker.finish(SOON)
+    assert all(job.has_ended for job in jobs)
+
+
 def fail(_cancel):
     raise ValueError("no such thing")
 
