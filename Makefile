@@ -22,7 +22,7 @@ help: ## print this list
 
 lab: $(READY) ## set up what is missing, then open JupyterLab on the first notebook
 	$(BIN)/python -m course_utils fetch --default
-	$(BIN)/python -m jupyterlab notebooks/0_start_here.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. notebooks/0_start_here.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)
 
 demo: $(READY) ## serve the playground for a projector, without code, at a port of its own
 	$(BIN)/python -m course_utils fetch --default
