@@ -12,6 +12,7 @@ from course_utils.errors import DamagedFile, NotEnoughMemory, SettingsError, Tex
 from course_utils.models import precision as precisions
 from course_utils.models import shelf
 from course_utils.models.decoding import Stream, alternatives, read
+from course_utils.models.output_layer import SweptOutput
 from course_utils.models.quantize import quantize
 from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score
@@ -108,6 +109,8 @@ class LanguageModel:
         self.n_parameters = self.network.num_parameters()
         if precision == "int8":
             quantize(self.network)
+        elif self.device.type == "cpu":
+            self.network.set_output_embeddings(SweptOutput(self.network.get_output_embeddings().weight))
         self.vocabulary = Vocabulary(self.tokenizer)
         self.context = self.network.config.max_position_embeddings
         self.start_id, self.end_ids = self._special_ids()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
+from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.models.decoding import read
@@ -21,13 +21,14 @@ SETTINGS = [
 ]
 
 
-def reference(model, prompt, settings):
-    """What transformers' generate writes, greedily or with our noise as its last logits processor."""
+def reference(model, folder, prompt, settings):
+    """What transformers' generate writes with the untouched network, greedily or with our noise as last processor."""
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     ids = model.tensor(model.encode(prompt))
     extra = LogitsProcessorList(
         [*processors(settings), *([] if settings.is_greedy else [SeededNoise([settings.seed])])]
     )
-    out = model.network.generate(
+    out = network.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=settings.max_new_tokens,
@@ -40,15 +41,15 @@ def reference(model, prompt, settings):
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_ids_equal_those_of_transformers_generate(tiny, settings):
-    assert tiny.generate(PROMPT, settings)[0].token_ids == reference(tiny, PROMPT, settings)
+def test_ids_equal_those_of_transformers_generate(tiny, tiny_folder, settings):
+    assert tiny.generate(PROMPT, settings)[0].token_ids == reference(tiny, tiny_folder, PROMPT, settings)
 
 
-def test_logits_equal_those_of_a_plain_forward_pass(tiny):
+def test_logits_equal_those_of_a_plain_forward_pass(tiny, tiny_folder):
     ids = tiny.tensor(tiny.encode(PROMPT * 12))
     assert ids.shape[1] > 64, "more than one chunk"
     with torch.inference_mode():
-        expected = tiny.network(ids).logits[:, -1]
+        expected = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()(ids).logits[:, -1]
     assert torch.allclose(read(tiny.network, ids, tiny.new_cache()), expected, atol=1e-4)
 
 
