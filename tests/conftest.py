@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 
 # Before transformers is imported: a progress bar or notice on stderr would count as an error in a graded cell.
@@ -79,6 +78,3 @@ def smollm2(real_cache):
     if not (folder / "model.safetensors").exists():
         pytest.skip(f"no {SMOLLM2} on this machine: python -m course_utils fetch {SMOLLM2}")
     return LanguageModel(folder)
-
-
-os.environ.setdefault("MPLBACKEND", "agg")

@@ -28,6 +28,7 @@ WANTED = (*NEEDED, "generation_config.json", "tokenizer.json", "tokenizer_config
 TIMEOUT_S = 15.0
 TRIES_WITHOUT_A_BYTE = 3
 PAUSE_S = 0.5
+Progress = Callable[[float, float], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ def download(
     revision: str,
     folder: Path,
     weights_sha256: str = "",
-    progress: Callable[[float, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Bring one model's files into a folder; whole files are kept, half ones continued.
 
@@ -88,18 +89,22 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         files = _files(repo, revision)
         _require_pin(files, weights_sha256, repo)
-        missing = [file for file in files if not file.is_whole(folder / file.path)]
-        here_mb = sum(_size(_part(folder / file.path)) for file in missing) / 1e6
-        require_space(folder, sum(file.size for file in missing) / 1e6 - here_mb + 20)
-        all_bytes = sum(file.size for file in files)
-        come = all_bytes - sum(file.size for file in missing)
-        for file in missing:
-            url = hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint())
-            for written in _fetch(url, file, folder):
-                if progress:
-                    progress((come + written) / 1e6, all_bytes / 1e6)
-            come += file.size
+        _bring(files, repo, revision, folder, progress or (lambda come_mb, all_mb: None))
     return folder
+
+
+def _bring(files: list[RemoteFile], repo: str, revision: str, folder: Path, progress: Progress) -> None:
+    """Fetch the files that are not whole in the folder, telling how far the whole model has come."""
+    missing = [file for file in files if not file.is_whole(folder / file.path)]
+    here_mb = sum(_size(_part(folder / file.path)) for file in missing) / 1e6
+    require_space(folder, sum(file.size for file in missing) / 1e6 - here_mb + 20)
+    all_bytes = sum(file.size for file in files)
+    come = all_bytes - sum(file.size for file in missing)
+    for file in missing:
+        url = hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint())
+        for written in _fetch(url, file, folder):
+            progress((come + written) / 1e6, all_bytes / 1e6)
+        come += file.size
 
 
 def _files(repo: str, revision: str) -> list[RemoteFile]:
