@@ -11,12 +11,13 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 
 AN_HOUR_S = 3600
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,11 +173,10 @@ def _watch(
 def _folder_mb(folder: Path) -> float:
     """Return the megabytes in a folder whose files may vanish while we look."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
+    for place, _, names in os.walk(folder):  # unlike rglob, it passes over a folder that has gone
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
     return total / 1e6
 
 
