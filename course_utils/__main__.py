@@ -1,10 +1,11 @@
-"""The course from a terminal: python -m course_utils doctor | models | fetch | say."""
+"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from course_utils import trainer
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
 from course_utils.packages import no_space_means
 
@@ -52,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("--top-p", type=float, default=1.0, help="draw from this much probability in all (1)")
     say.add_argument("--seed", type=int, default=0, help="the same seed gives the same text again (0)")
     say.set_defaults(run=_say)
+
+    trainer.add_to(commands)
     return parser
 
 

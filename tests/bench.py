@@ -1,4 +1,4 @@
-"""Measure our stream against transformers' own generate with its streamer: same model, prompt and settings, one run.
+"""Measure our stream against transformers' own generate, and our reading against the plain loop over windows.
 
 Run with ``make bench``. The figures that count are the ratios: they compare two programs on the same machine at the
 same time, where tokens a second compare only machines.
@@ -10,12 +10,16 @@ import threading
 import time
 
 import course_utils  # noqa: F401  first: it keeps the libraries' progress bars out of the table  isort: skip
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, TextIteratorStreamer
 
+from course_utils import texts
+from course_utils.experiments.sizes import family_here, held_out_news
 from course_utils.models import precision, shelf
 from course_utils.models.language_model import LanguageModel, load
 from course_utils.models.sampling import Settings
+from course_utils.models.scoring import WINDOW, score_nats, windows
 
 PROMPT = "In a small town by the sea, the newspaper printed a story that nobody had written. "
 
@@ -72,6 +76,53 @@ def main() -> None:
             if number:  # the first round warms up
                 measured[title].append(figures)
     report(name, measured)
+    for each in dict.fromkeys([*family_here(), name]):
+        report_reading(load(each, "fp32"), options.rounds)
+
+
+@torch.inference_mode()
+def read_plainly(model: LanguageModel, documents: list[str]) -> list[np.ndarray]:
+    """Score one window after the other, as the textbook loop does."""
+    found, window = [], min(model.context, WINDOW)
+    for document in documents:
+        ids = [model.start_id, *model.encode(document)]
+        nats = np.empty(len(ids) - 1)
+        for begin, new, end in windows(len(nats), window, window // 2):
+            scores = torch.log_softmax(model.network(model.tensor(ids[begin:end])).logits[0], dim=-1)
+            nats[new:end] = -scores[new - begin :].gather(1, model.tensor(ids[new + 1 : end + 1]).T)[:, 0].cpu()
+        found.append(nats)
+    return found
+
+
+def report_reading(model: LanguageModel, n_rounds: int) -> None:
+    """Print how many times as fast as the plain loop our reading is, on whole articles and on headlines."""
+    if not texts.is_here():
+        print("no news articles to read: python -m course_utils fetch texts")
+        return
+    news = texts.articles("held_out")
+    for title, documents in {
+        "articles": held_out_news(6),
+        "headlines": [a.title for a in news if a.title][:60],
+    }.items():
+        ways = {"one core": {"all_cores": False}, "all cores": {}, "all cores, bf16": {"bf16": True}}
+        ratios = {way: [] for way in ways}
+        for number in range(n_rounds + 1):
+            plain_s, plain = timed(read_plainly, model, documents)
+            for way, options in ways.items():
+                ours_s, ours = timed(score_nats, model, documents, **options)
+                if way == "one core":
+                    gap = max(np.abs(a - b).max() for a, b in zip(ours, plain, strict=True))
+                if number:  # the first round warms up
+                    ratios[way].append(plain_s / ours_s)
+        told = ", ".join(f"{way} {statistics.median(measured):.2f}×" for way, measured in ratios.items())
+        print(f"{model.name:16} {title:9} against one window at a time: {told}; largest gap in fp32 {gap:.0e} nats")
+
+
+def timed(function, *arguments, **options) -> tuple[float, object]:
+    """Return the seconds that a call takes, and what it returns."""
+    start = time.perf_counter()
+    result = function(*arguments, **options)
+    return time.perf_counter() - start, result
 
 
 def report(name: str, measured: dict[str, list[tuple[float, float]]]) -> None:

@@ -1,12 +1,16 @@
 """Every token of a text is scored once, and the scores are those of a plain forward pass."""
 
 import math
+import threading
 
+import numpy as np
 import pytest
 import torch
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.models.scoring import windows
+from course_utils.models import scoring
+from course_utils.models.decoding import Cancelled
+from course_utils.models.scoring import score_nats, windows
 
 SHORT = "Nobody had expected the second stage to come so soon."
 LONG = "The committee met again, and again it could not agree. " * 30
@@ -58,3 +62,94 @@ def test_a_text_without_a_character_is_refused(tiny):
 def test_a_stride_out_of_range_is_refused(tiny, stride):
     with pytest.raises(SettingsError, match="stride is"):
         tiny.score(SHORT, stride)
+
+
+# -- many texts at once ------------------------------------------------------------------------------------------------
+
+MANY = [LONG, SHORT, "a", LONG + SHORT, "👩‍👩‍👧 \n", SHORT[:9], LONG[:400]]
+
+
+def nats_of(scored) -> np.ndarray:
+    return np.array([-math.log(step.model_probability) for step in scored.steps])
+
+
+@pytest.mark.parametrize("stride", [None, 50, 128])
+def test_many_texts_score_as_each_does_alone(tiny, stride):
+    for text, nats in zip(MANY, score_nats(tiny, MANY, stride), strict=True):
+        np.testing.assert_allclose(nats, nats_of(tiny.score(text, stride)), atol=1e-3)
+
+
+def test_the_stand_in_scores_many_texts_as_each_alone(smollm2):
+    texts = [SHORT, LONG[:300], "a"]
+    for text, nats in zip(texts, score_nats(smollm2, texts), strict=True):
+        np.testing.assert_allclose(nats, nats_of(smollm2.score(text)), atol=1e-3)
+
+
+@pytest.mark.parametrize("which", ["tiny", "smollm2"])
+def test_sixteen_bits_keep_the_bits_per_character(which, request):
+    model, text = request.getfixturevalue(which), LONG[:600]
+    whole, half = (score_nats(model, [text], bf16=bf16)[0].sum() / len(text) / math.log(2) for bf16 in (False, True))
+    assert half == pytest.approx(whole, abs=1e-3)
+
+
+def test_a_texts_company_changes_nothing(tiny):
+    for order in ([0, 1, 2], [2, 1, 0], [1, 1, 1, 0, 2]):
+        for place, nats in zip(order, score_nats(tiny, [MANY[i] for i in order]), strict=True):
+            np.testing.assert_allclose(nats, score_nats(tiny, [MANY[place]])[0], atol=1e-4)
+
+
+def test_a_small_batch_and_few_logits_at_a_time_change_nothing(tiny, monkeypatch):
+    whole = score_nats(tiny, MANY)
+    monkeypatch.setattr(scoring, "BATCH", 1)
+    monkeypatch.setattr(scoring, "MOST_LOGITS", 1)
+    for nats, expected in zip(score_nats(tiny, MANY), whole, strict=True):
+        np.testing.assert_allclose(nats, expected, atol=1e-4)
+
+
+def test_progress_rises_to_the_end_and_a_signal_stops_it(tiny):
+    shares, cancel = [], threading.Event()
+    score_nats(tiny, MANY * 3, progress=shares.append, cancel=cancel)
+    assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 1
+    with pytest.raises(Cancelled):
+        score_nats(tiny, MANY * 3, progress=lambda share: cancel.set(), cancel=cancel)
+
+
+def test_scoring_leaves_the_number_of_threads_as_it_was(tiny, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    score_nats(tiny, [SHORT])
+    assert torch.get_num_threads() == before
+
+
+def test_no_texts_have_no_scores(tiny):
+    assert score_nats(tiny, []) == []
+
+
+def test_one_empty_text_among_many_is_refused(tiny):
+    with pytest.raises(TextError, match="no text"):
+        score_nats(tiny, [SHORT, ""])
+
+
+def test_one_string_is_not_taken_for_a_list_of_texts(tiny):
+    with pytest.raises(TextError, match="texts is the text"):
+        score_nats(tiny, SHORT)
+
+
+def test_a_stride_out_of_range_is_refused_for_many_too(tiny):
+    with pytest.raises(SettingsError, match="stride is"):
+        score_nats(tiny, [SHORT], 0)
+
+
+def test_a_network_that_does_more_with_its_last_layer_is_refused(tiny):
+    class Louder(type(tiny.network)):
+        def forward(self, *args, **options):
+            out = super().forward(*args, **options)
+            return type(out)(logits=out.logits * 2)
+
+    plain = type(tiny.network)
+    tiny.network.__class__ = Louder
+    try:
+        with pytest.raises(SettingsError, match="more with its last layer"):
+            score_nats(tiny, [SHORT])
+    finally:
+        tiny.network.__class__ = plain
