@@ -1,0 +1,157 @@
+"""The workshop of the pocket family: lay out its texts, train the four, judge them against 5-grams, write their cards.
+
+For maintainers; nobody who uses the models needs it. One step after the other, each into the folder WORK:
+
+    python models/family.py texts WORK STORIES      # STORIES holds train.txt and valid.txt (DATASHEET.md says which)
+    python models/family.py train WORK NAME         # asked again after a kill, it goes on
+    python models/family.py ngram WORK              # needs lmplz and query of KenLM on the PATH
+    python models/family.py judge WORK              # bits per character of each model and of the 5-grams
+    python models/family.py publish WORK            # weights, recipe, thinned log, card: into models/
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from course_utils.models import packing
+from course_utils.models.recipe import Recipe
+
+HERE = Path(__file__).parent
+SHARED = Recipe(context=256, vocabulary=4096, batch=8, epochs=1, learning_rate=6e-3, optimizer="muon")
+FAMILY = {
+    "pocket-small": dataclasses.replace(SHARED, n_layers=4, width=128, n_heads=2),
+    "pocket-medium": dataclasses.replace(SHARED, n_layers=6, width=192, n_heads=3),
+    "pocket-large": dataclasses.replace(SHARED, n_layers=8, width=256, n_heads=4),
+    "pocket-xl": dataclasses.replace(SHARED, n_layers=12, width=320, n_heads=5),
+}
+KINDS = ("stories", "news")
+BETWEEN = f"\n{packing.END}\n"
+
+
+def texts(work: Path, stories: Path) -> None:
+    """Lay out what is trained on and what is held out, learn the vocabulary, pack both."""
+    from course_utils import texts as news
+
+    (work / "train").mkdir(parents=True, exist_ok=True)
+    (work / "held_out").mkdir(exist_ok=True)
+    for part, folder in (("train", "train"), ("held_out", "held_out")):
+        whole = BETWEEN.join(f"{article.title}\n\n{article.text}" for article in news.articles(part))
+        (work / folder / "news.txt").write_text(whole, "utf-8")
+    # A sixth as much news as stories: read twice, so that a headline too is continued in kind.
+    shutil.copy(work / "train/news.txt", work / "train/news_again.txt")
+    shutil.copy(stories / "train.txt", work / "train/stories.txt")
+    shutil.copy(stories / "valid.txt", work / "held_out/stories.txt")
+    documents = packing.read_documents(work / "train")
+    tokenizer = packing.train_tokenizer(documents, SHARED.vocabulary)
+    tokenizer.save_pretrained(work / "vocabulary")
+    np.save(work / "train.npy", packing.pack(documents, tokenizer))
+    for kind in KINDS:
+        held_out = packing.read_documents(work / f"held_out/{kind}.txt")
+        np.save(work / f"{kind}.npy", packing.pack(held_out, tokenizer))
+
+
+def train(work: Path, name: str, threads: int | None) -> None:
+    """Train one of the four, a line at each reading of the held-out texts."""
+    import torch
+
+    from course_utils.models.training import Training
+
+    if threads:
+        torch.set_num_threads(threads)
+    held_out = {kind: np.load(work / f"{kind}.npy") for kind in KINDS}
+    row, tokenizer = np.load(work / "train.npy"), _vocabulary(work)
+    training = Training(FAMILY[name], tokenizer, row, work / name, held_out, held_out_times=50)
+    for progress in training:
+        if progress.held_out_bits:
+            print(name, json.dumps(dataclasses.asdict(progress)), f"{progress.eta_s / 60:.0f} min left", flush=True)
+
+
+def ngram(work: Path, order: int = 5) -> None:
+    """Train the honest baseline, modified Kneser-Ney on the same tokens (Heafield et al. 2013, KenLM), and judge it."""
+    model = work / f"{order}-gram.arpa"
+    # Each document once: counted twice, no 5-gram of the news would be rare, and rarity is what it smooths by.
+    lines = "".join(dict.fromkeys(_as_lines(np.load(work / "train.npy")).splitlines(keepends=True)))
+    with model.open("w") as out:
+        command = ["lmplz", "-o", str(order), "--discount_fallback", "-S", "4G", "-T", str(work)]
+        subprocess.run(command, input=lines, stdout=out, check=True, text=True)
+    bits = {}
+    for kind in KINDS:
+        held_out = _as_lines(np.load(work / f"{kind}.npy"))
+        command = ["query", "-v", "sentence", str(model)]
+        said = subprocess.run(command, input=held_out, capture_output=True, check=True, text=True).stdout
+        log10 = sum(float(line.split()[1]) for line in said.splitlines() if line.startswith("Total:"))
+        bits[kind] = -log10 * math.log2(10) / _n_characters(work, kind)
+    (work / "ngram.json").write_text(json.dumps({f"{order}-gram": bits}, indent=1))
+    print(json.dumps(bits))
+
+
+def judge(work: Path) -> dict[str, dict[str, float]]:
+    """Return bits per character, the end of each document included, on the whole held-out texts."""
+    from course_utils.models.language_model import LanguageModel
+
+    found = json.loads((work / "ngram.json").read_text()) if (work / "ngram.json").exists() else {}
+    for name in FAMILY:
+        if (work / name / "model.safetensors").exists():
+            model = LanguageModel(work / name)
+            found[name] = {kind: _bits(model, work, kind) for kind in KINDS}
+            print(name, json.dumps(found[name]), flush=True)
+    (work / "judged.json").write_text(json.dumps(found, indent=1))
+    return found
+
+
+def _bits(model, work: Path, kind: str) -> float:
+    """Score every document from its start to its end mark, as the 5-grams are scored."""
+    from course_utils.models.scoring import score_nats
+
+    documents = packing.read_documents(work / f"held_out/{kind}.txt")
+    nats = sum(float(one.sum()) for one in score_nats(model, [document + packing.END for document in documents]))
+    return nats / math.log(2) / _n_characters(work, kind)
+
+
+def _vocabulary(work: Path) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast.from_pretrained(work / "vocabulary")
+
+
+def _as_lines(row: np.ndarray) -> str:
+    """Return a packed row as KenLM reads it: a document a line, its tokens as numbers."""
+    ends = np.flatnonzero(row == 0)
+    return "".join(" ".join(map(str, row[a + 1 : b])) + "\n" for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+
+def _n_characters(work: Path, kind: str) -> int:
+    return sum(map(len, packing.read_documents(work / f"held_out/{kind}.txt")))
+
+
+def main() -> None:
+    """Run the step that was named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("texts", "train", "ngram", "judge", "publish"))
+    parser.add_argument("work", type=Path)
+    parser.add_argument("what", nargs="?", help="STORIES for texts, NAME for train")
+    parser.add_argument("--threads", type=int)
+    chosen = parser.parse_args()
+    match chosen.step:
+        case "texts":
+            texts(chosen.work, Path(chosen.what))
+        case "train":
+            train(chosen.work, chosen.what, chosen.threads)
+        case "ngram":
+            ngram(chosen.work)
+        case "judge":
+            judge(chosen.work)
+        case "publish":
+            import cards  # beside this file
+
+            for name in FAMILY:
+                cards.publish(chosen.work, name, HERE / name)
+
+
+if __name__ == "__main__":
+    main()
