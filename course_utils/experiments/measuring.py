@@ -1,0 +1,102 @@
+"""One model on this machine: what it makes of documents and what it costs, measured once and remembered."""
+
+import hashlib
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_utils.experiments.result import versions
+from course_utils.models import seal, shelf
+from course_utils.models.language_model import LanguageModel
+from course_utils.models.precision import leave_a_core_free
+from course_utils.models.sampling import Settings
+from course_utils.models.scoring import score_nats
+from course_utils.places import cache_folder
+
+N_WRITTEN = 48  # tokens, to measure the speed of writing
+LONGEST_S = 10.0  # or as many as come in this time
+OPENING = "In a small town by the sea, the newspaper printed a story that nobody had written."
+
+
+def measure_once(
+    folder: Path,
+    sha256: str,
+    documents: list[str],
+    stride: int | None = None,
+    progress: Callable[[float], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> dict:
+    """Measure a model, or read what was measured before from the same weights, documents, code and machine.
+
+    Parameters
+    ----------
+    folder : Path
+    sha256 : str
+        Of its weights.
+    documents : list of str
+    stride, progress, cancel
+        As for ``score_nats``.
+
+    Returns
+    -------
+    dict
+        cost: n_parameters, file_mb, load_s, memory_mb, tokens_per_s. bits and n_tokens: a list each, by document.
+    """
+    machine = [platform.processor() or platform.machine(), os.cpu_count(), torch.cuda.is_available()]
+    rules = [Path(__file__).read_text("utf-8"), stride, versions()]
+    inputs = [folder.name, sha256, sha256_of_values(documents), machine, rules]
+    file = cache_folder() / "results" / f"sizes-{sha256_of_values(inputs)[:16]}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):  # not there, or half written
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return {name: known[name] for name in ("cost", "bits", "n_tokens")}
+    measured = _measure(folder, documents, stride, progress, cancel)
+    with suppress(OSError):  # a full disk costs the time to measure again, no more
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps(measured), encoding="utf-8")
+        os.replace(new, file)
+    return measured
+
+
+def _measure(folder: Path, documents: list[str], stride: int | None, progress, cancel) -> dict:
+    if folder.name in [entry.name for entry in shelf.entries()]:
+        shelf.require_memory(shelf.entry(folder.name))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    leave_a_core_free()
+    LanguageModel(folder, "fp32", device)  # once for the system, whose first look at a file is slower
+    begun = time.perf_counter()
+    model = LanguageModel(folder, "fp32", device)
+    cost = {"n_parameters": model.n_parameters, "file_mb": (folder / seal.WEIGHTS).stat().st_size / 1e6}
+    cost |= {"load_s": time.perf_counter() - begun, "memory_mb": _held_mb(model), "tokens_per_s": _speed(model)}
+    nats = score_nats(model, documents, stride, progress=progress, cancel=cancel)
+    bits = [float(each.sum(dtype=float)) / np.log(2) for each in nats]
+    return {"cost": cost, "bits": bits, "n_tokens": [len(each) for each in nats]}
+
+
+def _held_mb(model: LanguageModel) -> float:
+    """Return the memory of all weights, each counted once, however many layers share it."""
+    tensors = {each.data_ptr(): each.nbytes for each in [*model.network.parameters(), *model.network.buffers()]}
+    return sum(tensors.values()) / 1e6
+
+
+def _speed(model: LanguageModel) -> float:
+    """Return the tokens that are written in a second, after the first."""
+    model.end_ids, times = frozenset(), []  # write on past the end of a text
+    for _ in model.stream(OPENING, Settings(max_new_tokens=N_WRITTEN, seed=0)):
+        times.append(time.perf_counter())
+        if times[-1] - times[0] > LONGEST_S:
+            break
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else np.nan
+
+
+def sha256_of_values(values: list) -> str:
+    """Return one hash for plain values, in their order."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -1,0 +1,166 @@
+"""Which text readers preferred when they did not know who wrote it: mean places, and how often the larger model won."""
+
+import json
+import math
+from collections.abc import Iterable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_utils.errors import DamagedFile, TextError
+from course_utils.packages import no_space_means
+
+# A ranking is a dict as JSON has it: prompt, settings, seed, shown (names, in the order of the columns), ranking
+# (names, best first), time, models (name: sha256 of the weights), precisions (name: fp32 or int8), n_parameters (name:
+# how many).
+NEEDED = ("ranking", "n_parameters")
+Z_95 = 1.959964
+
+
+def wilson_interval(n_won: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share; unknown when nothing was counted.
+
+    Unlike the share plus or minus two standard errors, it stays between 0 and 1 and is honest for small counts
+    (Wilson 1927).
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in wilson_interval(8, 10)]
+    [0.49, 0.943]
+    """
+    if not n:
+        return math.nan, math.nan
+    share, z2 = n_won / n, Z_95**2
+    middle, half = share + z2 / (2 * n), Z_95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    low, high = (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding could put an end past 0, 1 or the share
+
+
+def pairs(rankings: Iterable[dict]) -> pd.DataFrame:
+    """Count, for every two models that stood side by side, how often the larger was preferred.
+
+    Parameters
+    ----------
+    rankings : iterable of dict
+        As ``SideBySide.rankings`` or :func:`read` has them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair, smallest first: smaller, larger, n, n_won (by the larger), share, low, high. The interval is
+        Wilson's, 95%.
+
+    Notes
+    -----
+    A ranking counts once in each row, so within a row the counts are independent if the rankings are: other prompts,
+    other readers. Between rows they are not, which is why rows are not added up here.
+    """
+    won: dict[tuple[str, str], list[bool]] = {}
+    sizes = {}
+    for ranking in rankings:
+        sizes |= ranking["n_parameters"]
+        for better, worse in combinations(ranking["ranking"], 2):
+            smaller, larger = sorted((better, worse), key=lambda name: (sizes[name], name))
+            won.setdefault((smaller, larger), []).append(better == larger)
+    rows = []
+    for smaller, larger in sorted(won, key=lambda pair: [(sizes[name], name) for name in pair]):
+        n, n_won = len(won[smaller, larger]), sum(won[smaller, larger])
+        low, high = wilson_interval(n_won, n)
+        counts = {"n": n, "n_won": n_won, "share": n_won / n, "low": low, "high": high}
+        rows.append({"smaller": smaller, "larger": larger} | counts)
+    return pd.DataFrame(rows, columns=["smaller", "larger", "n", "n_won", "share", "low", "high"])
+
+
+def tally(rankings: Iterable[dict]) -> pd.DataFrame:
+    """Sum up rankings: where each model stood, and how often it beat the next smaller one.
+
+    Parameters
+    ----------
+    rankings : iterable of dict
+        As ``SideBySide.rankings`` or :func:`read` has them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a model, smallest first: model, n_parameters, n_rankings, mean_place (1 is best; chance is the middle),
+        and against the next smaller model: against, n, n_won, preferred (the share won), preferred_low,
+        preferred_high. The interval is Wilson's, 95%; the smallest model has none to beat.
+    """
+    rankings = list(rankings)
+    sizes = {name: size for ranking in rankings for name, size in ranking["n_parameters"].items()}
+    names = sorted(sizes, key=lambda name: (sizes[name], name))
+    counted = {(row.smaller, row.larger): row for row in pairs(rankings).itertuples()}
+    rows = []
+    for smaller, name in zip([None, *names], names, strict=False):
+        places = [ranking["ranking"].index(name) + 1 for ranking in rankings if name in ranking["ranking"]]
+        about = {"model": name, "n_parameters": sizes[name], "n_rankings": len(places), "mean_place": np.mean(places)}
+        pair = counted.get((smaller, name))
+        shares = (pair.n, pair.n_won, pair.share, pair.low, pair.high) if pair else (0, 0, *[math.nan] * 3)
+        of_pair = zip(["n", "n_won", "preferred", "preferred_low", "preferred_high"], shares, strict=True)
+        rows.append(about | {"against": smaller or ""} | dict(of_pair))
+    columns = ["model", "n_parameters", "n_rankings", "mean_place", "against", "n", "n_won"]
+    return pd.DataFrame(rows, columns=[*columns, "preferred", "preferred_low", "preferred_high"])
+
+
+def in_words(rankings: Iterable[dict]) -> str:
+    """Return the tally as a few sentences; empty without rankings."""
+    rankings = list(rankings)
+    if not rankings:
+        return ""
+    table = tally(rankings)
+    many = "1 ranking" if len(rankings) == 1 else f"{len(rankings)} rankings"
+    places = " · ".join(f"{row.model} {row.mean_place:.2f}" for row in table.itertuples())
+    beaten = [
+        f"{row.model} was preferred to {row.against} {row.n_won} of {row.n} times "
+        f"({row.preferred_low:.0%} to {row.preferred_high:.0%})"
+        for row in table.itertuples()
+        if row.n
+    ]
+    return f"{many} so far. Mean place: {places}. " + "; ".join(beaten) + "."
+
+
+def append(path: Path, ranking: dict) -> None:
+    """Add a ranking to a JSON Lines file, which is made if missing.
+
+    Raises
+    ------
+    NoSpace
+        If the file cannot be written.
+    """
+    with no_space_means(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(ranking, ensure_ascii=False) + "\n")
+
+
+def read(path: str | Path) -> list[dict]:
+    """Return the rankings in a JSON Lines file; none where there is no file yet.
+
+    Raises
+    ------
+    DamagedFile
+        If a line is not a ranking; it names the line.
+    TextError
+        If the path is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _parsed(path: Path, number: int, line: str) -> dict:
+    try:
+        ranking = json.loads(line)
+        if all(name in ranking["n_parameters"] for name in ranking["ranking"]):
+            return ranking
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise DamagedFile(
+        f"{path}, line {number}, is not a ranking: {line[:60]!r}.",
+        f"A JSON object with {' and '.join(NEEDED)}.",
+        "Delete that line, or name another file.",
+    )
