@@ -11,10 +11,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from course_utils.places import cache_folder
+from tests.conftest import save_random_gpt2
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]
 SECONDS_A_CELL = 120
+PANELS = ("Playground", "SideBySide", "TrainingLab", "CardSort")
 
 # Runs in the kernel before the first cell: keeps what Python writes to stderr, warnings and logs included.
 LISTEN = """
@@ -25,16 +29,27 @@ class _Ear(_io.TextIOBase):
         return _stderr.write(text)
 _said, _stderr, _sys.stderr = [], _sys.stderr, _Ear()
 """
-# Runs after the last cell: presses Generate in every panel that a cell has shown.
+# Runs after the last cell: uses every panel that a cell has shown, as a person would.
 OPERATE = """
-import gc as _gc
-from course_utils import Playground as _Playground
-_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), _Playground)]
+import gc as _gc, time as _time
+import course_utils as _course
+_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), (KINDS))]
 for _panel in _panels:
+    if isinstance(_panel, _course.CardSort):
+        _panel.put(_panel.cards[0]["name"], next(iter(_panel.boxes)))
+        continue
+    if isinstance(_panel, _course.TrainingLab):
+        _panel.start()
+        while _panel.state in ("preparing", "training") and len(_panel.curve) < 2:
+            _time.sleep(0.05)
+        _panel.stop()
+        if not _panel.wait(60) or len(_panel.curve) < 2:
+            raise RuntimeError(f"the lab is {_panel.state!r}: {_panel.message}")
+        continue
     _panel.generate()
     if not _panel.wait(60) or _panel.state != "done" or not _panel.samples[0]["text"]:
         raise RuntimeError(f"the panel is {_panel.state!r}: {_panel.message}")
-"""
+""".replace("KINDS", ", ".join(f"_course.{kind}" for kind in PANELS))
 JUDGE = """
 if len(_panels) != N_PANELS:
     raise RuntimeError(f"{len(_panels)} panels were shown")
@@ -130,9 +145,20 @@ def test_a_link_to_another_notebook_leads_somewhere(file):
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def four_sizes(tmp_path_factory) -> Path:
+    """A shelf with four sizes of random-weight GPT-2."""
+    shelf = tmp_path_factory.mktemp("sizes")
+    for n_layers in (1, 2, 3, 4):
+        save_random_gpt2(shelf / f"random-{n_layers}", n_layer=n_layers, n_embd=32 * n_layers)
+    return shelf
+
+
 @pytest.fixture
-def offline(monkeypatch):
-    """The kernels find this course, and no network."""
+def offline(monkeypatch, real_cache, four_sizes):
+    """The kernels find this course, four models, the articles that `make test` has fetched, and no network."""
+    (cache_folder() / "texts").symlink_to(real_cache / "texts")
+    monkeypatch.setenv("COURSE_MODELS", str(four_sizes))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -142,7 +168,8 @@ def offline(monkeypatch):
 def with_checks(file: Path, folder: Path) -> Path:
     """Copy a notebook, with cells around it that listen to stderr and operate its panels."""
     notebook = nbformat.read(file, as_version=4)
-    n_panels = sum("Playground(" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    n_panels = sum(f"{kind}(" in source for kind in PANELS for source in code)
     checks = [nbformat.v4.new_code_cell(code) for code in (LISTEN, OPERATE, JUDGE.replace("N_PANELS", str(n_panels)))]
     notebook.cells = [checks[0], *notebook.cells, *checks[1:]]
     nbformat.write(notebook, folder / file.name)

@@ -1,11 +1,54 @@
 """The numbers in a panel's fields: their limits, what they mean, and words for what is wrong with them."""
 
+import dataclasses
+import json
+from pathlib import Path
+
+import traitlets
+
 from course_utils.errors import SettingsError
 from course_utils.models.sampling import RANGES, Settings
 
 MAX_SAMPLES = 8
 ABOUT_SAMPLES = "how many texts to write at once, each with a seed of its own"
 LIMITS = {**RANGES, "n_samples": (1, MAX_SAMPLES, True, ABOUT_SAMPLES)}
+GALLERY = Path(__file__).with_name("gallery.json")
+
+
+class Form(traitlets.HasTraits):
+    """The prompt and the fields of a panel that writes; mixed into a panel.
+
+    Attributes
+    ----------
+    prompt : str
+    values : dict
+        The numbers as typed, possibly out of range.
+    problems : dict
+        For each field that is wrong, what is wrong; see :func:`problems`.
+    """
+
+    prompt = traitlets.Unicode().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    problems = traitlets.Dict().tag(sync=True)
+    ranges = traitlets.Dict(RANGES).tag(sync=True)
+    gallery = traitlets.List().tag(sync=True)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in the fields; SettingsError when one is out of its range."""
+        return settings_of(self.values)
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self.values = {**self.values, **dataclasses.asdict(settings)}
+
+    @traitlets.default("gallery")
+    def _gallery(self) -> list[dict[str, str]]:
+        return json.loads(GALLERY.read_text(encoding="utf-8"))
+
+    @traitlets.observe("values")
+    def _explain(self, _change) -> None:
+        self.problems = problems({"n_samples": 1, **self.values})
 
 
 def settings_of(values: dict) -> Settings:

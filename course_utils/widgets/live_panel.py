@@ -4,14 +4,15 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-import anywidget
 import traitlets
 
 from course_utils.errors import CourseError
 from course_utils.models.decoding import Stream
 from course_utils.models.language_model import LanguageModel
 from course_utils.widgets.chooser import Chooser
+from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.live_text import LiveText
 from course_utils.widgets.transcript import Run, settings_line, transcript
 from course_utils.widgets.worker import the_worker
@@ -24,7 +25,7 @@ OVERTAKEN = "Stopped, because another panel of this notebook began to write."
 Ask = Callable[[LanguageModel, threading.Event], Stream]
 
 
-class LivePanel(anywidget.AnyWidget):
+class LivePanel(FurnishedPanel):
     """A panel with a model, samples being written, and a transcript; a subclass adds what is asked of the model.
 
     Parameters
@@ -38,7 +39,6 @@ class LivePanel(anywidget.AnyWidget):
     models = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
-    message = traitlets.Unicode().tag(sync=True)
     run = traitlets.Int(0).tag(sync=True)
     samples = traitlets.List().tag(sync=True)
     line = traitlets.Unicode().tag(sync=True)
@@ -47,16 +47,14 @@ class LivePanel(anywidget.AnyWidget):
     transcript = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        # Traits are set from the worker's thread and from callbacks on any thread: one at a time.
-        self._lock = threading.RLock()
         self._job, self._runs, self.generations, self._is_asked_to_stop = None, [], [], False
-        self._live, self._chooser = LiveText(0, self.send), Chooser(model)
+        self._live = LiveText(0, self.send)
         super().__init__(**traits)
         try:
-            self.model = self._chooser.first_name()
+            self._choose(model)
         except CourseError as error:
-            self._fail(self.run, error)
-        self.models = self._chooser.choices(self.model)
+            self._fail(error)
+        self.models = self._choices()
 
     # -- what a person can do with any panel ---------------------------------------------------------------------------
 
@@ -96,10 +94,54 @@ class LivePanel(anywidget.AnyWidget):
             self.stop()
         super().close()
 
-    def set_state(self, sync_data: dict) -> None:
-        """Take trait values from the browser, when no other thread is setting any."""
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _obey(self, content: dict, buffers: list) -> None:
+        """Do what any panel can be asked; a subclass knows more wishes, and leaves the others to this."""
+        match content:
+            case {"kind": "hello"}:
+                self._welcome()
+            case {"kind": "stop" | "clear" as verb}:
+                getattr(self, verb)()
+
+    def _welcome(self) -> None:
+        """Give a page that shows the panel what was written, and have the model ready before it is asked for."""
         with self._lock:
-            super().set_state(sync_data)
+            self.models = self._choices()
+            self._live.send_whole()
+        self._prepare()
+
+    # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
+
+    def _choose(self, given: str | Path | LanguageModel | None) -> None:
+        """Take the model that was asked for, or say that there is none."""
+        self._chooser = Chooser(given)
+        self.model = self._chooser.first_name()
+
+    def _choices(self) -> list[dict[str, str]]:
+        """Return what the person can choose from."""
+        return self._chooser.choices(self.model)
+
+    def _is_ready(self) -> bool:
+        """Tell whether what is chosen is loaded."""
+        return self._chooser.is_ready(self.model)
+
+    def _load(self) -> LanguageModel:
+        """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
+        return self._chooser.load(self.model or self._chooser.first_name())
+
+    def _new_live(self, run: int) -> LiveText:
+        """Return an empty text for a new run."""
+        return LiveText(run, self.send)
+
+    def _line(self, speaker: LanguageModel, stream: Stream) -> str:
+        """Return the line that names what writes, and how."""
+        return settings_line(speaker.label, stream.generations())
+
+    def _keep(self, speaker: LanguageModel, is_new: bool) -> None:
+        """Keep what was written for the transcript."""
+        kept = self._runs if is_new else self._runs[:-1]
+        self._runs = [*kept, Run(speaker.label, tuple(self.generations), self._live.timing, self.best)]
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
@@ -109,25 +151,25 @@ class LivePanel(anywidget.AnyWidget):
 
         def load(_cancel: threading.Event) -> None:
             self._show_if(run, state="loading")
-            self._chooser.load(self.model)
+            self._load()
             self._show_if(run, state="idle")
 
-        if self.model and not self._chooser.is_ready(self.model) and self.state not in BUSY:
-            the_worker().prepare(load, lambda error: self._fail(run, error))
+        if self.model and not self._is_ready() and self.state not in BUSY:
+            the_worker().prepare(load, lambda error: self._fail(error, run))
 
     def _ask(self, ask: Ask, is_new: bool) -> None:
         """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
         with self._lock:
             self._is_asked_to_stop = False
-            self._begin("generating" if self._chooser.is_ready(self.model) else "loading", is_new)
+            self._begin("generating" if self._is_ready() else "loading", is_new)
             run = self.run
             self._job = the_worker().submit(
-                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self._fail(run, error)
+                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self._fail(error, run)
             )
 
     def _begin(self, state: str, is_new: bool) -> None:
         """Give the panel to a new run: what an older one still does no longer shows."""
-        self._live = LiveText(self.run + 1, self.send)
+        self._live = self._new_live(self.run + 1)
         self._show(run=self.run + 1, state=state, message="", timing={})
         if is_new:
             self.generations = []
@@ -137,22 +179,20 @@ class LivePanel(anywidget.AnyWidget):
     def _write(self, run: int, ask: Ask, cancel: threading.Event, is_new: bool) -> None:
         """Let the model write, pass on every token, and keep what came."""
         live = self._live
-        if not cancel.is_set() and not self._chooser.is_ready(self.model):
-            self._chooser.load(self.model or self._chooser.first_name())
+        if not cancel.is_set() and not self._is_ready():
+            self._load()
             live.restart_clock()
         if cancel.is_set():
             self._show_if(run, **self._why_stopped())
             return
-        speaker = self._chooser.load(self.model)
+        speaker = self._load()
         stream = ask(speaker, cancel)
-        line = settings_line(speaker.label, stream.generations())
-        self._show_if(run, state="generating", line=line, message=stream.notice)
+        self._show_if(run, state="generating", line=self._line(speaker, stream), message=stream.notice)
         self._pass_on(run, stream, live)
         with self._lock:
             if run == self.run:
                 self.generations = live.end(stream.generations())
-                kept = self._runs if is_new else self._runs[:-1]
-                self._runs = [*kept, Run(speaker.label, tuple(self.generations), live.timing, self.best)]
+                self._keep(speaker, is_new)
                 self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs))
                 self._show(**self._why_stopped() if cancel.is_set() else {"state": "done"})
 
@@ -175,18 +215,11 @@ class LivePanel(anywidget.AnyWidget):
     def _why_stopped(self) -> dict[str, str]:
         return {"state": "stopped", "message": self.message if self._is_asked_to_stop else OVERTAKEN}
 
-    def _fail(self, run: int, error: BaseException) -> None:
-        """Show what went wrong, unless the panel has moved on."""
-        words = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
-        self._show_if(run, state="failed", message=words)
+    def _fail(self, error: BaseException, run: int | None = None) -> None:
+        """Show what went wrong, unless the panel has moved on from that run."""
+        self._show_if(self.run if run is None else run, state="failed", message=in_words(error))
 
     def _show_if(self, run: int, **traits) -> None:
         with self._lock:
             if run == self.run:
                 self._show(**traits)
-
-    def _show(self, **traits) -> None:
-        """Set traits together: the browser gets one message."""
-        with self._lock, self.hold_sync():
-            for name, value in traits.items():
-                setattr(self, name, value)

@@ -24,8 +24,8 @@ def pack(step: Step) -> list:
     return [step.sample, step.text, *probabilities, step.rank, round(step.entropy_bits, 3), others, place]
 
 
-def pack_sample(generation: Generation) -> dict:
-    """Return a sample as the browser half reads it."""
+def pack_sample(generation: Generation, pack: Callable[[Step], list] = pack) -> dict:
+    """Return a sample as the browser half reads it, each step packed by ``pack``."""
     told = {"prompt": generation.prompt, "seed": generation.seed, "text": generation.text, "ended": generation.ended}
     return {**told, "n_tokens": len(generation.steps), "steps": [pack(step) for step in generation.steps]}
 
@@ -46,6 +46,8 @@ class LiveText:
         One a sample: prompt, seed, text, ended, n_tokens, and the packed steps.
     """
 
+    pack = staticmethod(pack)
+
     def __init__(self, run: int, send: Callable[[dict], object]) -> None:
         self.run, self.cards = run, []
         self._send, self._unsent, self._n_new = send, [], 0
@@ -54,7 +56,7 @@ class LiveText:
 
     def begin(self, generations: list[Generation]) -> None:
         """Show the samples as they are before the first new token."""
-        self.cards = [pack_sample(generation) for generation in generations]
+        self.cards = [pack_sample(generation, self.pack) for generation in generations]
         self.send_whole()
 
     def restart_clock(self) -> None:
@@ -63,7 +65,7 @@ class LiveText:
 
     def add(self, step: Step) -> None:
         """Take a new step; send it with its neighbours as soon as the last message is old enough."""
-        packed, card = pack(step), self.cards[step.sample]
+        packed, card = self.pack(step), self.cards[step.sample]
         card["steps"].append(packed)
         card["text"] += step.text
         card["n_tokens"] += 1

@@ -1,20 +1,17 @@
 """The playground: a prompt in, a model's text out, token by token, with everything that shaped it in view."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import traitlets
 
 from course_utils.errors import CourseError, TextError
 from course_utils.models.sampling import Settings
-from course_utils.widgets.form import LIMITS, n_samples_of, problems, settings_of
+from course_utils.widgets.form import LIMITS, Form, n_samples_of, settings_of
+from course_utils.widgets.furniture import HERE, browser_half  # noqa: F401  HERE: where the browser half lies
 from course_utils.widgets.live_panel import LivePanel
 
-HERE = Path(__file__).parent
 
-
-class Playground(LivePanel):
+class Playground(Form, LivePanel):
     """A panel to try a language model in JupyterLab or Voila; it can be driven without a browser too.
 
     Parameters
@@ -52,41 +49,22 @@ class Playground(LivePanel):
         panel.samples[0]["text"]
     """
 
-    _esm = HERE / "playground.js"
-    _css = HERE / "playground.css"
+    _esm, _css = browser_half("live_panel", "playground")
 
-    prompt = traitlets.Unicode().tag(sync=True)
-    values = traitlets.Dict().tag(sync=True)  # the numbers as typed, possibly out of range
-    problems = traitlets.Dict().tag(sync=True)
     ranges = traitlets.Dict(LIMITS).tag(sync=True)
-    gallery = traitlets.List().tag(sync=True)
-    large = traitlets.Bool(False).tag(sync=True)
-    theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
-    projector = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, model=None, prompt="", settings=None, n_samples=1, projector=False) -> None:
         values = {**dataclasses.asdict(settings or Settings()), "n_samples": n_samples}
-        gallery = json.loads((HERE / "gallery.json").read_text(encoding="utf-8"))
-        super().__init__(model, prompt=prompt, values=values, gallery=gallery, projector=projector, large=projector)
-        self.on_msg(self._hear)
+        super().__init__(model, prompt=prompt, values=values, projector=projector)
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in the fields; SettingsError when one is out of its range."""
-        return settings_of(self.values)
-
-    @settings.setter
-    def settings(self, settings: Settings) -> None:
-        self.values = {**self.values, **dataclasses.asdict(settings)}
 
     def generate(self) -> None:
         """Write from the prompt, in the background; a text still being written is stopped."""
         try:
             prompt, settings, n_samples = self.prompt, settings_of(self.values), n_samples_of(self.values)
         except CourseError as error:
-            self._fail(self.run, error)
+            self._fail(error)
             return
         self._ask(lambda speaker, cancel: speaker.stream(prompt, settings, n_samples, cancel), is_new=True)
 
@@ -98,38 +76,21 @@ class Playground(LivePanel):
             return
         what = f"The text was begun by {before[0].model_name}." if before else "There is no text to go on with."
         expected = "A text begun by the chosen model."
-        self._fail(self.run, TextError(what, expected, "Choose that model again, or press Generate."))
+        self._fail(TextError(what, expected, "Choose that model again, or press Generate."))
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _hear(self, _widget, content: dict, _buffers) -> None:
-        """Answer a message; an error raised here would be seen by nobody, so it is shown in the panel."""
-        try:
-            match content:
-                case {"kind": "ping"}:
-                    self.send({"kind": "pong"})
-                case {"kind": "hello"}:
-                    self._welcome()
-                case {"kind": "choose", "model": str(name)}:
-                    self.model = name
-                    self._prepare()
-                case {"kind": "generate", "prompt": str(prompt), "values": dict(values)}:
-                    self._show(prompt=prompt, values=values)
-                    self.generate()
-                case {"kind": "pick", "sample": int(sample)}:
-                    self.pick(sample)
-                case {"kind": "resume" | "stop" | "clear" as verb}:
-                    getattr(self, verb)()
-        except Exception as error:
-            self._fail(self.run, error)
-
-    def _welcome(self) -> None:
-        """Give a page that shows the panel what was written, and have the model ready before it is asked for."""
-        with self._lock:
-            self.models = self._chooser.choices(self.model)
-            self._live.send_whole()
-        self._prepare()
-
-    @traitlets.observe("values")
-    def _explain(self, _change) -> None:
-        self.problems = problems(self.values)
+    def _obey(self, content: dict, buffers: list) -> None:
+        match content:
+            case {"kind": "choose", "model": str(name)}:
+                self.model = name
+                self._prepare()
+            case {"kind": "generate", "prompt": str(prompt), "values": dict(values)}:
+                self._show(prompt=prompt, values=values)
+                self.generate()
+            case {"kind": "pick", "sample": int(sample)}:
+                self.pick(sample)
+            case {"kind": "resume"}:
+                self.resume()
+            case _:
+                super()._obey(content, buffers)

@@ -1,0 +1,150 @@
+"""Cards to sort into two boxes, by keyboard or pointer, with a reason each; the author's boxes are shown afterwards."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import traitlets
+
+from course_utils.errors import DamagedFile, TextError
+from course_utils.packages import no_space_means
+from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+
+BOXES = {
+    "destructive": "acts mainly on the physical world",
+    "deceptive": "acts on what people believe",
+}
+LONGEST_REASON = 300  # characters
+
+
+class CardSort(FurnishedPanel):
+    """A panel to decide which technologies are destructive and which deceptive, the two kinds of Hugh Zhang's article.
+
+    Parameters
+    ----------
+    record : Path, optional
+        A JSON file that keeps boxes and reasons; what it holds from last time is shown again.
+    projector : bool
+        Large type, for a lecture hall.
+
+    Attributes
+    ----------
+    sorting, reasons : dict of str to str
+        By the card's name: its box, and why; a card that was not sorted is in neither.
+    verdicts : dict
+        The author's boxes, empty until `compare`.
+
+    Raises
+    ------
+    DamagedFile
+        The record is no record of this panel.
+
+    Examples
+    --------
+    >>> cards = CardSort()
+    >>> cards.put("Photoshop", "deceptive")
+    >>> cards.compare()
+    'You sorted 1 of 12 cards. Of these the author can be said to have placed 1, and you agree on 1.'
+    """
+
+    _esm, _css = browser_half("card_sort")
+
+    cards = traitlets.List().tag(sync=True)
+    boxes = traitlets.Dict(BOXES).tag(sync=True)
+    sorting = traitlets.Dict().tag(sync=True)
+    reasons = traitlets.Dict().tag(sync=True)
+    verdicts = traitlets.Dict().tag(sync=True)
+    summary = traitlets.Unicode().tag(sync=True)
+    longest = traitlets.Int(LONGEST_REASON).tag(sync=True)
+
+    def __init__(self, record: Path | None = None, projector: bool = False) -> None:
+        self._known = json.loads((HERE / "card_sort.json").read_text("utf-8"))
+        self._record = Path(record) if record else None
+        cards = [{"name": card["name"], "about": card["about"]} for card in self._known]
+        super().__init__(projector, cards=cards, **self._remembered())
+
+    def put(self, name: str, box: str = "") -> None:
+        """Put a card into a box, or back to the others.
+
+        Raises
+        ------
+        TextError
+            No such card, or no such box.
+        """
+        _require(name, [card["name"] for card in self._known], "card")
+        _require(box, [*BOXES, ""], "box")
+        kept = {other: where for other, where in self.sorting.items() if other != name}
+        self._keep(sorting={**kept, **({name: box} if box else {})})
+
+    def explain(self, name: str, reason: str) -> None:
+        """Keep why a card lies where it lies; an empty reason takes it back."""
+        _require(name, [card["name"] for card in self._known], "card")
+        kept = {other: why for other, why in self.reasons.items() if other != name}
+        reason = reason.strip()[:LONGEST_REASON]
+        self._keep(reasons={**kept, **({name: reason} if reason else {})})
+
+    def compare(self) -> str:
+        """Show the author's boxes, as far as they are known, and return how many agree."""
+        verdicts = {card["name"]: {"box": card["box"], "how": card["how"]} for card in self._known}
+        self._show(verdicts=verdicts)
+        self._count()
+        return self.summary
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a card: card, yours, reason, author's, how_known; what is unknown is empty."""
+        rows = [
+            {
+                "card": card["name"],
+                "yours": self.sorting.get(card["name"], ""),
+                "reason": self.reasons.get(card["name"], ""),
+                "author's": card["box"],
+                "how_known": card["how"],
+            }
+            for card in self._known
+        ]
+        return pd.DataFrame(rows)
+
+    def _count(self) -> None:
+        """Say how many agree, once the author's boxes are shown."""
+        placed = [card for card in self._known if card["name"] in self.sorting and card["box"]]
+        n_agreed = sum(self.sorting[card["name"]] == card["box"] for card in placed)
+        words = f"You sorted {len(self.sorting)} of {len(self._known)} cards. Of these the author can be said to have "
+        words += f"placed {len(placed)}, and you agree on {n_agreed}."
+        self._show(summary=words if self.verdicts else "")
+
+    def _keep(self, **traits) -> None:
+        with self._lock:
+            self._show(message="", **traits)
+            self._count()
+            if self._record:
+                with no_space_means(self._record):
+                    self._record.parent.mkdir(parents=True, exist_ok=True)
+                    known = {"sorting": self.sorting, "reasons": self.reasons}
+                    self._record.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def _remembered(self) -> dict[str, dict]:
+        if not (self._record and self._record.exists()):
+            return {}
+        try:
+            known = json.loads(self._record.read_text("utf-8"))
+            return {name: dict(known[name]) for name in ("sorting", "reasons")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedFile(
+                f"{self._record} cannot be read.", "A record that this panel wrote.", "Name another file, or delete it."
+            ) from error
+
+    def _obey(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "put", "name": str(name), "box": str(box)}:
+                self.put(name, box)
+            case {"kind": "explain", "name": str(name), "reason": str(reason)}:
+                self.explain(name, reason)
+            case {"kind": "compare"}:
+                self.compare()
+
+
+def _require(given: str, known: list[str], what: str) -> None:
+    if given not in known:
+        raise TextError(
+            f"No {what} is called {given!r}.", f"One of {', '.join(filter(None, known))}.", "Name one of these."
+        )

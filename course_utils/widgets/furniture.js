@@ -1,0 +1,135 @@
+/* What the browser halves of all panels share. It stands before each of them, as one script.
+ *
+ * A panel's view `v` has: model, el, id, root, and `showState()`, which is called when the kernel is lost or found again.
+ * Text of people and models enters the page through text nodes only; nothing here parses it.
+ */
+
+const PING_MS = 2000;
+const PATIENCE_MS = 6000;
+const NO_ANSWER =
+  "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
+  "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
+
+/** Control characters and marks that turn the writing direction, made visible. */
+function visible(text) {
+  return text.replace(UNSEEN, (c) => {
+    const code = c.codePointAt(0);
+    return code < 32 ? String.fromCodePoint(0x2400 + code) : `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  });
+}
+
+/** Make an element; strings among the children become text nodes. */
+function make(tag, attributes = {}, ...children) {
+  return dress(document.createElement(tag), attributes, children);
+}
+
+/** The same for drawings. */
+function draw(tag, attributes = {}, ...children) {
+  return dress(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function dress(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name in node && typeof value !== "string" && typeof value !== "number") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+const button = (label, press, more = {}) => make("button", { type: "button", onclick: press, ...more }, label);
+
+function able(node, can) {
+  // Not `disabled`: a button that takes itself away would also take the keyboard's place with it.
+  node.setAttribute("aria-disabled", String(!can));
+}
+
+const isAble = (node) => node.getAttribute("aria-disabled") !== "true";
+
+function set(v, name, value) {
+  v.model.set(name, value);
+  v.model.save_changes();
+}
+
+/* ---- light, dark, large -------------------------------------------------------------------------------------------- */
+
+function buildSwitches(v) {
+  v.large = button("Large type", () => set(v, "large", !v.model.get("large")), { class: "cp-quiet" });
+  v.dark = button("Dark", () => set(v, "theme", v.root.dataset.theme === "dark" ? "light" : "dark"), { class: "cp-quiet" });
+  return make("div", { class: "cp-switches" }, v.large, v.dark);
+}
+
+function showLook(v) {
+  const follows = document.body.dataset.jpThemeLight === "false" ? "dark" : "light";
+  const theme = v.model.get("theme") === "auto" ? follows : v.model.get("theme");
+  Object.assign(v.root.dataset, { theme, large: String(v.model.get("large")) });
+  v.large.setAttribute("aria-pressed", String(v.model.get("large")));
+  v.dark.setAttribute("aria-pressed", String(theme === "dark"));
+  // On a page of its own (Voila) the margins follow the panel; inside JupyterLab the rest of the page is not ours.
+  if (v.model.get("projector") && document.body.dataset.voila) document.documentElement.dataset.cpTheme = theme;
+}
+
+/* ---- is the kernel there? ------------------------------------------------------------------------------------------ */
+
+/** Send a wish to the kernel; the watch complains when no answer comes. */
+function say(v, content, buffers = []) {
+  v.asked_at ??= Date.now();
+  try {
+    v.model.send(content, undefined, buffers);
+  } catch {
+    v.asked_at = 1; // the line to the kernel is cut: no answer can come any more
+  }
+}
+
+function heard(v) {
+  v.asked_at = null;
+  if (!v.isLost) return;
+  v.isLost = false;
+  v.showState();
+}
+
+/** Ask for a sign of life while something is expected; give up politely when none comes. */
+function watch(v, isWorking) {
+  if (document.hidden) {
+    v.asked_at = null; // a page in the background is not told the time
+    return;
+  }
+  if (v.asked_at && Date.now() - v.asked_at > PATIENCE_MS && !v.isLost) {
+    v.isLost = true;
+    v.showState();
+  }
+  if (isWorking || v.asked_at || Date.now() - v.touched < 4 * PING_MS) say(v, { kind: "ping" });
+}
+
+/* ---- the door ------------------------------------------------------------------------------------------------------ */
+
+/** JupyterLab would take the arrow keys and Enter for itself; only saving is left to it. */
+function markOwnKeys(v) {
+  const isSaving = (event) => (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s";
+  const mark = (event) => v.root.toggleAttribute("data-lm-suppress-shortcuts", !isSaving(event));
+  window.addEventListener("keydown", mark, true);
+  return () => window.removeEventListener("keydown", mark, true);
+}
+
+/** Put a built view on its page: draw each trait now and at every change, watch the kernel; return how to take it away. */
+function open(v, shows, isWorking = () => false) {
+  v.el.append(v.root);
+  v.root.addEventListener("focusin", () => (v.touched = Date.now()));
+  const look = () => showLook(v);
+  for (const [name, show] of Object.entries({ ...shows, large: look, theme: look })) {
+    v.model.on(`change:${name}`, () => (heard(v), show()));
+    show();
+  }
+  v.model.on("msg:custom", () => heard(v));
+  const theme = new MutationObserver(look);
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  const timer = setInterval(() => watch(v, isWorking()), PING_MS);
+  const unmark = markOwnKeys(v);
+  return () => (clearInterval(timer), theme.disconnect(), unmark());
+}
+
+function newView(model, el) {
+  const id = `cp-${Math.random().toString(36).slice(2)}`;
+  return { model, el, id, asked_at: null, isLost: false, touched: 0, showState: () => {} };
+}
