@@ -181,7 +181,7 @@ def test_a_stop_anywhere_changes_nothing(tmp_path, tokenizer, row):
 def test_killed_and_resumed_gives_the_same_curve(tmp_path, documents):
     texts = tmp_path / "texts"
     texts.mkdir()
-    (texts / "all.txt").write_text(f"\n{END}\n".join(documents * 4), "utf-8")
+    (texts / "all.txt").write_text(f"\n{END}\n".join(documents * 2), "utf-8")
     shape = "--layers 2 --width 32 --heads 2 --context 32 --vocabulary 300 --batch 4 --threads 1".split()  # noqa: SIM905
     command = [sys.executable, "-m", "course_utils", "train", str(texts), *shape, "--checkpoint-s", "0.3", "--out"]
     subprocess.run([*command, tmp_path / "whole"], check=True, cwd=ROOT, capture_output=True)
