@@ -12,6 +12,7 @@ import pandas as pd
 
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan, begin
+from course_utils.experiments.over_documents import draw_documents, interval
 from course_utils.experiments.result import Result, versions
 from course_utils.models import seal
 from course_utils.models.language_model import LanguageModel
@@ -31,7 +32,6 @@ LEARNED_FROM = {"teacher": "see its card", "student": "the teacher's words", "co
 AT_ONCE = 8  # texts that a teacher writes from one opening, in one batch
 LONGEST = 120  # tokens of each
 FEWEST_READ = 40_000  # tokens: below these even the frequent letters are not learnt
-N_RESAMPLES = 2000
 
 Progress = Callable[[float, str], object]
 
@@ -201,15 +201,15 @@ def _require_not(cancel: threading.Event | None) -> None:
 
 def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str], plan: Plan, settings: dict) -> Result:
     bits = {name: _bits(model, held_out) for name, model in models.items()}
-    lengths = np.array([len(text) for text in held_out])
+    lengths, drawn = np.array([len(text) for text in held_out]), draw_documents(len(held_out), seed=0)
     rows = []
     for name in models:
         texts = bodies.get(name, [])
-        low, high = _interval(bits[name], lengths)
+        low, high = interval(bits[name], lengths, drawn)
         known = {"model": name, "learned_from": LEARNED_FROM[name], "n_characters": sum(map(len, texts)) or None}
         rows.append(known | {"bits_per_character": bits[name].sum() / lengths.sum(), "low": low, "high": high})
     gap = bits["student"] - bits["control"]
-    low, high = _interval(gap, lengths)
+    low, high = interval(gap, lengths, drawn)
     finding = (
         f"On {len(held_out)} texts kept apart, the student of {models['teacher'].name} needs "
         f"{gap.sum() / lengths.sum():+.2f} bits per character (95% interval {low:+.2f} to {high:+.2f}) compared with "
@@ -234,10 +234,3 @@ def _weights(model: LanguageModel) -> Path:
 def _bits(model: LanguageModel, texts: Sequence[str]) -> np.ndarray:
     """Return the surprisal of each text, in bits."""
     return np.array([nats.sum() for nats in score_nats(model, list(texts))]) / np.log(2)
-
-
-def _interval(bits: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
-    """Return a 95% interval of bits per character: a percentile bootstrap over texts, with a fixed seed."""
-    drawn = np.random.default_rng(0).integers(len(bits), size=(N_RESAMPLES, len(bits)))
-    low, high = np.percentile(bits[drawn].sum(axis=1) / lengths[drawn].sum(axis=1), [2.5, 97.5])
-    return float(low), float(high)
