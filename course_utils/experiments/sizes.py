@@ -121,7 +121,7 @@ def differences(result: Result) -> pd.DataFrame:
     -------
     pandas.DataFrame
         smaller, larger, bits_saved (per character; negative where the larger is worse), low, high (95%),
-        share_of_documents (on which the larger is better).
+        share_of_documents (on which the larger is better). No row for a model that stands alone.
     """
     names, drawn = list(result.rows["model"]), _drawn(result.details, result.seed)
     bits, characters = by_document(result.details, "bits"), by_document(result.details, "n_characters")
@@ -131,7 +131,7 @@ def differences(result: Result) -> pd.DataFrame:
         low, high = interval(saved, length, drawn)
         pair = {"smaller": smaller, "larger": larger, "bits_saved": saved.sum() / length.sum()}
         rows.append(pair | {"low": low, "high": high, "share_of_documents": (saved > 0).mean()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["smaller", "larger", "bits_saved", "low", "high", "share_of_documents"])
 
 
 def power_law(result: Result) -> PowerLaw:

@@ -91,6 +91,12 @@ def test_differences_are_those_of_the_rows_and_surer_than_they(result):
         assert 0 <= row.share_of_documents <= 1
 
 
+def test_a_model_that_stands_alone_has_the_columns_and_no_row(result, tiny_folder):
+    alone = differences(compare_sizes([tiny_folder], DOCUMENTS[:2]))
+    assert alone.empty
+    assert list(alone.columns) == list(differences(result).columns)
+
+
 def test_the_finding_tells_direction_amount_and_interval(result):
     first, last = result.rows.iloc[0], result.rows.iloc[-1]
     saved = first["bits_per_character"] - last["bits_per_character"]
