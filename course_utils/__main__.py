@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = commands.add_parser("fetch", help="bring models, or the human texts, to this machine")
     fetch.add_argument("names", nargs="*", metavar="NAME", help=f'names from "models"; "{TEXTS}" for the news articles')
-    fetch.add_argument("--default", action="store_true", help=f"{DEFAULT_MODEL}, unless some model is here already")
+    fetch.add_argument("--default", action="store_true", help=f"{DEFAULT_MODEL}, unless a larger model is here")
     fetch.set_defaults(run=_fetch, misused=fetch.error)
 
     say = commands.add_parser("say", help="let a model continue a prompt")
@@ -91,14 +91,17 @@ def _fetch(chosen: argparse.Namespace) -> int:
     for name in chosen.names:  # a typing error is told before the first gigabyte, not after it
         if name != TEXTS:
             shelf.entry(name)
-    failures = 0
+    failed = []
     for name in dict.fromkeys(chosen.names):
         try:
             _fetch_one(name)
         except CourseError as error:
-            failures += 1
+            failed.append(name)
             print(error, file=sys.stderr)
-    return 1 if failures else 0
+    if chosen.default and failed == [DEFAULT_MODEL] and (speaker := _speaker()):
+        print(f"{speaker} speaks meanwhile.")
+        return 0
+    return 1 if failed else 0
 
 
 def _fetch_one(name: str) -> None:
@@ -116,7 +119,7 @@ def _fetch_one(name: str) -> None:
 
 
 def _missing_default() -> list[str]:
-    """Return what must come so that some model can speak here: nothing, the stand-in, or a damaged model anew."""
+    """Return what must come so that a fluent model can speak here: nothing, the stand-in, or a damaged model anew."""
     from course_utils.models import shelf
 
     try:
@@ -126,8 +129,20 @@ def _missing_default() -> list[str]:
         return [DEFAULT_MODEL]
     except DamagedFile:
         return [name]
+    if shelf.entry(name).origin == "course":
+        return [DEFAULT_MODEL]
     print(f"{name} is here.")
     return []
+
+
+def _speaker() -> str:
+    """Return the model that can speak although none could be fetched, or nothing."""
+    from course_utils.models import shelf
+
+    try:
+        return shelf.find(shelf.best_here()).name
+    except CourseError:
+        return ""
 
 
 def _say(chosen: argparse.Namespace) -> int:

@@ -138,6 +138,8 @@ def _some_model() -> Finding:
             "fix",
             "Close other programs.",
         )
+    if shelf.entry(name).origin == "course":
+        return Finding("default model", f"{name}; for a fluent one: python -m course_utils fetch --default", "note")
     return Finding("default model", f"{name} ({shelf.entry(name).about})")
 
 

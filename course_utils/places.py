@@ -35,3 +35,9 @@ def own_models_folder() -> Path | None:
     """Return the folder named by ``COURSE_MODELS``, where a class keeps models of its own, or None."""
     chosen = os.environ.get("COURSE_MODELS")
     return Path(chosen).expanduser() if chosen else None
+
+
+def course_models_folder() -> Path | None:
+    """Return the folder of the models that come with the course's repository, or None where only the package is."""
+    folder = Path(__file__).parent.parent / "models"
+    return folder if (folder / "family.py").is_file() else None

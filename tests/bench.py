@@ -81,14 +81,14 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def read_plainly(model: LanguageModel, documents: list[str]) -> list[np.ndarray]:
-    """Score one window after the other, as the textbook loop does."""
+def read_plainly(network: torch.nn.Module, model: LanguageModel, documents: list[str]) -> list[np.ndarray]:
+    """Score one window after the other on the untouched network, as the textbook loop does."""
     found, window = [], min(model.context, WINDOW)
     for document in documents:
         ids = [model.start_id, *model.encode(document)]
         nats = np.empty(len(ids) - 1)
         for begin, new, end in windows(len(nats), window, window // 2):
-            scores = torch.log_softmax(model.network(model.tensor(ids[begin:end])).logits[0], dim=-1)
+            scores = torch.log_softmax(network(model.tensor(ids[begin:end])).logits[0], dim=-1)
             nats[new:end] = -scores[new - begin :].gather(1, model.tensor(ids[new + 1 : end + 1]).T)[:, 0].cpu()
         found.append(nats)
     return found
@@ -100,6 +100,7 @@ def report_reading(model: LanguageModel, n_rounds: int) -> None:
         print("no news articles to read: python -m course_utils fetch texts")
         return
     news = texts.articles("held_out")
+    network = AutoModelForCausalLM.from_pretrained(shelf.find(model.name), dtype=torch.float32).eval()
     for title, documents in {
         "articles": held_out_news(6),
         "headlines": [a.title for a in news if a.title][:60],
@@ -107,7 +108,7 @@ def report_reading(model: LanguageModel, n_rounds: int) -> None:
         ways = {"one core": {"all_cores": False}, "all cores": {}, "all cores, bf16": {"bf16": True}}
         ratios = {way: [] for way in ways}
         for number in range(n_rounds + 1):
-            plain_s, plain = timed(read_plainly, model, documents)
+            plain_s, plain = timed(read_plainly, network, model, documents)
             for way, options in ways.items():
                 ours_s, ours = timed(score_nats, model, documents, **options)
                 if way == "one core":

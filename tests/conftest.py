@@ -2,14 +2,19 @@
 
 import importlib.util
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 # Before transformers is imported: a progress bar or notice on stderr would count as an error in a graded cell.
-import course_utils  # noqa: F401  isort: skip
+import course_utils  # isort: skip
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from course_utils.models import shelf
 
 SMOLLM2 = "smollm2-135m"
 
@@ -38,6 +43,13 @@ def save_random_gpt2(folder: Path, seed: int = 0, **shape: int) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items):
+    """Keep what shares costly fixtures in one process when tests run in two: each file, and all browser tests."""
+    for item in items:
+        together = "browser" if "browser" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory) -> Path:
     """A folder holding a random-weight GPT-2 of 2 layers, width 64, context 128."""
@@ -62,11 +74,30 @@ def real_cache() -> Path:
 
 @pytest.fixture(autouse=True)
 def _private_folders(real_cache, tiny_folder, tmp_path_factory, monkeypatch):
-    """Every test has its own cache folder; the only model on its shelf is the tiny one."""
+    """Every test has its own cache folder; on its shelf are the tiny model and the pocket family."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("COURSE_MODELS", str(tiny_folder.parent))
     for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def no_family(monkeypatch):
+    """The shelf as it is where the package is installed without its repository."""
+    monkeypatch.setattr(shelf, "POCKET", ())
+
+
+@pytest.fixture
+def bare_package(tmp_path, monkeypatch):
+    """Run a command of the package as it is without its repository, so without the pocket models: on a bare shelf."""
+    shutil.copytree(Path(course_utils.__file__).parent, tmp_path / "course_utils")
+    monkeypatch.setenv("COURSE_MODELS", "")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "course_utils", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+
+    return run
 
 
 @pytest.fixture

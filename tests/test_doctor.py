@@ -25,20 +25,19 @@ def test_every_thing_is_looked_at():
 
 
 def test_what_must_be_fixed_has_a_cure(monkeypatch, tmp_path):
-    monkeypatch.setenv("COURSE_MODELS", "")
     monkeypatch.setattr(doctor, "REQUIREMENTS", tmp_path / "requirements.txt")
     (tmp_path / "requirements.txt").write_text("no-such-package>=1  # why\npytest<1\n-e .\n")
     report = doctor.examine()
     to_fix = [each for each in report.findings if each.state == "fix"]
-    assert {each.thing for each in to_fix} == {"no-such-package", "pytest", "default model"}
+    assert {each.thing for each in to_fix} == {"no-such-package", "pytest"}
     assert all(each.cure for each in to_fix)
-    assert "Put right 3 things first" in str(report)
+    assert "Put right 2 things first" in str(report)
 
 
-def test_an_empty_shelf_is_cured_by_a_fetch(monkeypatch):
+def test_a_pocket_model_alone_is_told_how_to_get_a_fluent_one(monkeypatch):
     monkeypatch.setenv("COURSE_MODELS", "")
-    assert finding("default model").state == "fix"
-    assert "fetch --default" in finding("default model").cure
+    assert finding("default model").state == "note"
+    assert "fetch --default" in finding("default model").found
 
 
 def test_a_damaged_model_is_named_with_its_cure(tiny_folder, tmp_path, monkeypatch):

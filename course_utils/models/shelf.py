@@ -1,6 +1,7 @@
 """The shelf of models: what exists, what lies on this machine, fetch and verify."""
 
 import contextlib
+import dataclasses
 import difflib
 import json
 import os
@@ -13,9 +14,9 @@ import psutil
 
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models import seal
-from course_utils.models.catalogue import CATALOGUE, Entry
+from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
 from course_utils.packages import fetch_file, no_space_means, require_space
-from course_utils.places import cache_folder, own_models_folder
+from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
 Say = Callable[[str], object]
 Progress = Callable[[float, float], None]
@@ -23,11 +24,13 @@ OVERHEAD_MB = 600  # Python, torch and the scratch numbers of one request, besid
 
 
 def entries() -> list[Entry]:
-    """Return the catalogue, then the class's own models: every folder of COURSE_MODELS with a config and weights."""
+    """Return the catalogue, the course's pocket family, then the class's own: every model's folder in COURSE_MODELS."""
+    pocket = [_pocket_entry(path) for path in map(folder_named, POCKET) if path]
     folder = own_models_folder()
     names = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
-    own = [_own_entry(folder / name) for name in names if name not in CATALOGUE and _is_model(folder / name)]
-    return [*CATALOGUE.values(), *own]
+    models = [folder / name for name in names if name not in (*CATALOGUE, *POCKET) and _is_model(folder / name)]
+    own = [_entry_of(path, "own", "the class's own") for path in models]
+    return [*CATALOGUE.values(), *pocket, *own]
 
 
 def entry(name: str) -> Entry:
@@ -65,10 +68,11 @@ def weights_sha256(name: str) -> str:
 
 
 def best_here() -> str:
-    """Return the default model: gpt2, else smollm2-135m, else a larger GPT-2, else the largest of the class's own."""
+    """Return the default: gpt2, smollm2-135m, a larger GPT-2, the class's own largest, or the largest pocket model."""
     own = sorted((each for each in entries() if each.origin == "own"), key=lambda each: -each.n_parameters)
     larger = [name for name in CATALOGUE if name.startswith("gpt2-")]
-    for name in ["gpt2", "smollm2-135m", *larger, *(each.name for each in own)]:
+    pocket = [name for name in reversed(POCKET) if folder_named(name)]
+    for name in ["gpt2", "smollm2-135m", *larger, *(each.name for each in own), *pocket]:
         if is_here(name):
             return name
     raise ModelNotHere(
@@ -120,9 +124,14 @@ def bring(known: Entry, say: Say = print, progress: Progress | None = None) -> P
 
 
 def folder_of(known: Entry) -> Path | None:
-    """Return where a model lies, COURSE_MODELS before the cache folder, or None."""
-    places = [own_models_folder(), cache_folder() / "models"]
-    return next((place / known.name for place in places if place and _is_model(place / known.name)), None)
+    """Return where a model lies, or None."""
+    return folder_named(known.name)
+
+
+def folder_named(name: str) -> Path | None:
+    """Return where a model of that name lies, in COURSE_MODELS, the cache folder or the repository, or None."""
+    places = [own_models_folder(), cache_folder() / "models", course_models_folder()]
+    return next((place / name for place in places if place and _is_model(place / name)), None)
 
 
 def memory_needed_mb(known: Entry) -> float:
@@ -166,18 +175,26 @@ def _is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() and (folder / seal.WEIGHTS).is_file()
 
 
-def _own_entry(folder: Path) -> Entry:
-    """Read what a model of the class's own is, without loading it."""
+def _entry_of(folder: Path, origin: str, whose: str) -> Entry:
+    """Read what a model in a folder is, without loading it."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         total = seal.n_parameters(folder / seal.WEIGHTS)
     except (CourseError, OSError, ValueError):
-        return Entry(folder.name, 0, "the class's own, damaged: config.json or model.safetensors cannot be read", "own")
+        about = f"{whose}, damaged: config.json or model.safetensors cannot be read"
+        return Entry(folder.name, 0, about, origin)
     layers = config.get("n_layer") or config.get("num_hidden_layers")
     width = config.get("n_embd") or config.get("hidden_size")
     architecture = (config.get("architectures") or ["of unknown architecture"])[0]
-    about = f"the class's own: {architecture}, {layers} layers, width {width}"
-    return Entry(folder.name, total, about, "own", file_mb=(folder / seal.WEIGHTS).stat().st_size / 1e6)
+    about = f"{whose}: {architecture}, {layers} layers, width {width}"
+    return Entry(folder.name, total, about, origin, file_mb=(folder / seal.WEIGHTS).stat().st_size / 1e6)
+
+
+def _pocket_entry(folder: Path) -> Entry:
+    """Read what one of the course's own family is; the repository may hold a family of other sizes tomorrow."""
+    stage = POCKET.index(folder.name) + 1
+    known = _entry_of(folder, "course", "the course's own, GPT-2 in miniature")
+    return dataclasses.replace(known, released=f"pocket stage {stage} of {len(POCKET)}")
 
 
 def _verified(known: Entry) -> tuple[Path, dict[str, str]]:
@@ -188,9 +205,16 @@ def _verified(known: Entry) -> tuple[Path, dict[str, str]]:
             f"Its folder in {cache_folder() / 'models'} or in the one named by COURSE_MODELS.",
             f"Type in a terminal: python -m course_utils fetch {known.name}",
         )
-    mine = folder.parent == cache_folder() / "models"
-    cure = f"python -m course_utils fetch {known.name}" if mine else f"Copy {folder} anew; it lies in COURSE_MODELS."
-    return folder, seal.check(folder, known.weights_sha256, cure)
+    return folder, seal.check(folder, known.weights_sha256, _cure(folder))
+
+
+def _cure(folder: Path) -> str:
+    """Say what to do about a damaged model, which depends on where it lies."""
+    if folder.parent == cache_folder() / "models":
+        return f"python -m course_utils fetch {folder.name}"
+    if folder.parent == course_models_folder():
+        return f"git checkout -- models/{folder.name}"
+    return f"Copy {folder} anew; it lies in COURSE_MODELS."
 
 
 def _set_aside(known: Entry, staging: Path, error: DamagedFile) -> None:

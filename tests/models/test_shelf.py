@@ -43,9 +43,9 @@ def test_the_catalogue_holds_the_four_releases_and_a_stand_in():
         assert (known.origin == "package") == (known.package is not None)
 
 
-def test_own_models_are_listed_after_the_catalogue_with_what_they_are():
-    *catalogue, last = shelf.entries()
-    assert catalogue == list(shelf.CATALOGUE.values())
+def test_own_models_are_listed_after_the_catalogue_and_the_pocket_family_with_what_they_are():
+    *others, last = shelf.entries()
+    assert [known.name for known in others] == [*shelf.CATALOGUE, *shelf.POCKET]
     assert (last.name, last.origin) == (NAME, "own")
     assert "GPT2LMHeadModel, 2 layers, width 64" in last.about
 
@@ -67,7 +67,7 @@ def test_a_folder_without_config_or_weights_is_no_model(own):
 @pytest.mark.parametrize("folder", ["", "/no/such/folder"])
 def test_no_folder_of_own_models_is_no_fault(monkeypatch, folder):
     monkeypatch.setenv("COURSE_MODELS", folder)
-    assert shelf.entries() == list(shelf.CATALOGUE.values())
+    assert [known.name for known in shelf.entries()] == [*shelf.CATALOGUE, *shelf.POCKET]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,12 @@ def test_the_classs_folder_comes_before_the_cache(own, tiny_folder):
     assert shelf.find("gpt2-medium") == own / "gpt2-medium"
 
 
-def test_the_default_is_gpt2_then_the_stand_in_then_a_larger_one_then_an_own(own, tiny_folder):
+def test_the_default_is_gpt2_then_the_stand_in_then_a_larger_one_then_an_own_then_a_pocket_model(
+    own, tiny_folder, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.delenv("COURSE_MODELS")
+        assert shelf.best_here() == "pocket-xl"
     (own / "larger").mkdir()
     save_random_gpt2(own / "larger", n_layer=3)
     assert shelf.best_here() == "larger"
@@ -109,10 +114,10 @@ def test_the_default_is_gpt2_then_the_stand_in_then_a_larger_one_then_an_own(own
         assert shelf.best_here() == name
 
 
-def test_an_empty_shelf_has_no_default(monkeypatch):
-    monkeypatch.delenv("COURSE_MODELS")
-    with pytest.raises(ModelNotHere, match="fetch --default"):
-        shelf.best_here()
+def test_an_empty_shelf_has_no_default(bare_package):
+    said = bare_package("say", "Hello")
+    assert said.returncode == 1
+    assert "fetch --default" in said.stderr
 
 
 def test_the_weights_hash_is_the_files(tiny_folder):

@@ -1,6 +1,7 @@
-"""The fp32 output layer, laid out so that one row at a time reads it in one sweep."""
+"""The same arithmetic, faster: an fp32 output layer read in one sweep, GPT-2's activation in one operation."""
 
 import torch
+from transformers.activations import NewGELUActivation
 
 
 class SweptOutput(torch.nn.Module):
@@ -22,3 +23,14 @@ class SweptOutput(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map x of shape (..., D) to logits of shape (..., V)."""
         return x @ self.columns
+
+
+def fuse_activations(network: torch.nn.Module) -> None:
+    """Put PyTorch's one operation in the place of the eight in which transformers computes GPT-2's activation.
+
+    Both are the same formula (Hendrycks and Gimpel 2016, with tanh); rounding differs in the seventh digit.
+    """
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
