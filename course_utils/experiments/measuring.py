@@ -1,25 +1,22 @@
 """One model on this machine: what it makes of documents and what it costs, measured once and remembered."""
 
-import hashlib
-import json
 import os
 import platform
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from course_utils.experiments.remember import remembered, sha256_of_values
 from course_utils.experiments.result import versions
 from course_utils.models import seal, shelf
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.precision import leave_a_core_free
 from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score_nats
-from course_utils.places import cache_folder
 
 N_WRITTEN = 48  # tokens, to measure the speed of writing
 LONGEST_S = 10.0  # or as many as come in this time
@@ -53,17 +50,7 @@ def measure_once(
     machine = [platform.processor() or platform.machine(), os.cpu_count(), torch.cuda.is_available()]
     rules = [Path(__file__).read_text("utf-8"), stride, versions()]
     inputs = [folder.name, sha256, sha256_of_values(documents), machine, rules]
-    file = cache_folder() / "results" / f"sizes-{sha256_of_values(inputs)[:16]}.json"
-    with suppress(OSError, ValueError, TypeError, KeyError):  # not there, or half written
-        known = json.loads(file.read_text(encoding="utf-8"))
-        return {name: known[name] for name in ("cost", "bits", "n_tokens")}
-    measured = _measure(folder, documents, stride, progress, cancel)
-    with suppress(OSError):  # a full disk costs the time to measure again, no more
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(measured), encoding="utf-8")
-        os.replace(new, file)
-    return measured
+    return remembered("sizes", inputs, lambda: _measure(folder, documents, stride, progress, cancel))
 
 
 def _measure(folder: Path, documents: list[str], stride: int | None, progress, cancel) -> dict:
@@ -95,8 +82,3 @@ def _speed(model: LanguageModel) -> float:
         if times[-1] - times[0] > LONGEST_S:
             break
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else np.nan
-
-
-def sha256_of_values(values: list) -> str:
-    """Return one hash for plain values, in their order."""
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

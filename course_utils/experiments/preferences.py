@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import DamagedFile, TextError
+from course_utils.experiments.statistics import wilson
 from course_utils.packages import no_space_means
 
 # A ranking is a dict as JSON has it: prompt, settings, seed, shown (names, in the order of the columns), ranking
 # (names, best first), time, models (name: sha256 of the weights), precisions (name: fp32 or int8), n_parameters (name:
 # how many).
 NEEDED = ("ranking", "n_parameters")
-Z_95 = 1.959964
 
 
 def wilson_interval(n_won: int, n: int) -> tuple[float, float]:
@@ -30,12 +30,8 @@ def wilson_interval(n_won: int, n: int) -> tuple[float, float]:
     >>> [round(end, 3) for end in wilson_interval(8, 10)]
     [0.49, 0.943]
     """
-    if not n:
-        return math.nan, math.nan
-    share, z2 = n_won / n, Z_95**2
-    middle, half = share + z2 / (2 * n), Z_95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    low, high = (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
-    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding could put an end past 0, 1 or the share
+    share = wilson(n_won, n)
+    return share.low, share.high
 
 
 def pairs(rankings: Iterable[dict]) -> pd.DataFrame:

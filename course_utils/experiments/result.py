@@ -4,21 +4,88 @@ import dataclasses
 import html
 import importlib.metadata
 import json
+import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 
 import pandas as pd
 
+from course_utils.errors import SettingsError
+from course_utils.experiments.remember import sha256_of_values
 from course_utils.pictures.plots import Picture
 
-PACKAGES = "model-release-course", "torch", "transformers", "tokenizers", "numpy", "pandas"
+PACKAGES = (
+    "model-release-course", "torch", "transformers", "tokenizers", "numpy", "pandas",
+    "scipy", "scikit-learn", "statsmodels",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages on which numbers can depend; nothing is imported for it."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One number that a sentence can cite, with all that the sentence owes its reader.
+
+    Parameters
+    ----------
+    name : str
+        What was measured, such as ``"bits_per_character"``.
+    of : str
+        Of what, such as ``"pocket-xl"`` or ``"pocket-xl against pocket-small"``.
+    value : float
+    unit : str
+        ``"share"`` is a number from 0 to 1, which a sentence may tell as a percentage.
+    low, high : float, optional
+        Its 95% interval; None where there is none.
+    n : int, optional
+        How many documents, texts or ratings it rests on.
+    row : int, optional
+        The row in which it stands; None where it sums up several.
+    """
+
+    name: str
+    of: str
+    value: float
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    row: int | None = None
+
+    def __post_init__(self) -> None:
+        """Make NumPy's numbers Python's; what is not a number is None."""
+        for name in ("value", "low", "high"):
+            object.__setattr__(self, name, _plain_number(getattr(self, name)))
+        object.__setattr__(self, "n", None if _plain_number(self.n) is None else int(self.n))
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A column whose numbers can be cited, and the columns that belong to it.
+
+    Parameters
+    ----------
+    column : str
+    unit : str
+        As for `Metric`.
+    low, high, n : str, optional
+        The columns of its interval and of its count; n may also be a whole number, the same for all rows.
+    of : sequence of str, optional
+        The columns that name a row; the first column when left out.
+    """
+
+    column: str
+    unit: str
+    low: str = ""
+    high: str = ""
+    n: str | int = ""
+    of: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,6 +110,15 @@ class Result:
         Takes the rows and returns a Picture.
     details : pandas.DataFrame, optional
         The single measurements behind the rows.
+    headline : Metric, optional
+        The number that the finding states.
+    measures : sequence of Measure, optional
+        The columns of the rows that can be cited.
+    experiment : str, optional
+        What does it again: room and function, such as ``"sizes.compare_sizes"``.
+    inputs : mapping, optional
+        With which keyword arguments; plain values. Models by name, texts by how they were drawn or as `kept_texts`
+        returns them.
     """
 
     rows: pd.DataFrame
@@ -53,20 +129,73 @@ class Result:
     versions: Mapping[str, str]
     draw: Callable[[pd.DataFrame], Picture]
     details: pd.DataFrame | None = None
+    headline: Metric | None = None
+    measures: Sequence[Measure] = ()
+    experiment: str = ""
+    inputs: Mapping[str, object] | None = None
 
     def picture(self) -> Picture:
         """Return the rows as a figure, with its description in words."""
         return self.draw(self.rows)
 
-    def record(self) -> dict[str, object]:
-        """Return all but the picture and the details as plain values that JSON knows; what is not known is None."""
+    def metric(self, name: str | None = None, row: int | str | None = None) -> Metric:
+        """Return one of its numbers: the headline, or a column's number in a row.
+
+        Parameters
+        ----------
+        name : str, optional
+            A column that ``measures`` names; the headline when left out.
+        row : int or str, optional
+            The row's place, or what names it, such as a model; may be left out where there is only one row.
+
+        Raises
+        ------
+        SettingsError
+            There is no such number, or more than one.
+        """
+        known = {measure.column: measure for measure in self.measures}
+        if self.headline and row is None and name in (None, self.headline.name):
+            return self.headline
+        if name not in known:
+            names = [*([self.headline.name] if self.headline else []), *known]
+            raise SettingsError(
+                f"metric is {name!r}.", f"One of {', '.join(names)}." if names else "A result with measures.",
+                f"metric={names[-1]!r}" if names else "This result has no number that can be cited.",
+            )  # fmt: skip
+        measure = known[name]
+        labels = self.rows[list(measure.of) or self.rows.columns[:1]].astype(str).agg(" · ".join, axis=1).tolist()
+        place = _place(row, labels)
+        found = self.rows.iloc[place]
+        low, high = (found[column] if column else None for column in (measure.low, measure.high))
+        n = found[measure.n] if measure.n and isinstance(measure.n, str) else measure.n or None
+        return Metric(name, labels[place], found[name], measure.unit, low, high, n, place)
+
+    def record(self, metric: str | None = None, row: int | str | None = None) -> dict[str, object]:
+        """Return all but the picture and the details as plain values that JSON knows; what is not known is None.
+
+        Parameters
+        ----------
+        metric, row
+            The number to be cited, as for `metric`; the headline when left out, if there is one.
+
+        Raises
+        ------
+        SettingsError
+            There is no such number.
+        """
+        chosen = self.headline if metric is None and row is None else self.metric(metric, row)
+        cited = dataclasses.asdict(chosen) if chosen else dict.fromkeys(_METRIC_FIELDS)
+        cited["metric"] = cited.pop("name")
         return {
             "finding": self.finding,
+            **cited,
             "rows": json.loads(self.rows.to_json(orient="records", double_precision=15)),
             "settings": dict(self.settings),
             "models": dict(self.models),
             "seed": self.seed,
             "versions": dict(self.versions),
+            "experiment": self.experiment,
+            "inputs": None if self.inputs is None else dict(self.inputs),
         }
 
     def __str__(self) -> str:
@@ -78,6 +207,47 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the same for a notebook (IPython asks for this name)."""
         return f"<p>{html.escape(self.finding)}</p>{self.rows.to_html(index=False, escape=True)}"
+
+
+_METRIC_FIELDS = [field.name for field in dataclasses.fields(Metric)]
+LONGEST_KEPT = 20_000  # characters of text that a record carries whole
+
+
+def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
+    """Return texts as an input that a record can carry: whole if they are short, else their hash and number.
+
+    Examples
+    --------
+    >>> kept_texts(["A text."])
+    ['A text.']
+    >>> list(kept_texts(["A long text. " * 10_000]))
+    ['sha256', 'n_texts']
+    """
+    texts = list(texts)
+    if sum(map(len, texts)) <= LONGEST_KEPT:
+        return texts
+    return {"sha256": sha256_of_values(texts), "n_texts": len(texts)}
+
+
+def _place(row: int | str | None, labels: list[str]) -> int:
+    """Return the place of the one row that is meant."""
+    if isinstance(row, Integral) and not isinstance(row, bool):
+        places = [int(row)] if 0 <= row < len(labels) else []
+    else:
+        places = [place for place, label in enumerate(labels) if row in (None, label)]
+    if len(places) != 1:
+        raise SettingsError(
+            f"row is {row!r}, which {f'{len(places)} rows' if places else 'no row'} can be.",
+            f"A place from 0 to {len(labels) - 1}, or one of {', '.join(dict.fromkeys(labels))}.",
+            "Name the row: row=0.",
+        )
+    return places[0]
+
+
+def _plain_number(value: object) -> float | int | None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 class ProgressLine:

@@ -1,5 +1,6 @@
 """What size buys and what it costs: bits per character, perplexity, speed, memory, file and seconds to load."""
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -10,16 +11,28 @@ import pandas as pd
 
 from course_utils import texts
 from course_utils.errors import ModelNotHere, SettingsError, TextError
-from course_utils.experiments.measuring import measure_once, sha256_of_values
+from course_utils.experiments.measuring import measure_once
 from course_utils.experiments.over_documents import N_RESAMPLES, by_document, draw_documents, interval
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.remember import sha256_of_values
+from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.models import seal, shelf
 from course_utils.models.architecture import GPT2
+from course_utils.models.catalogue import POCKET
 from course_utils.pictures.plots import Picture
 from course_utils.pictures.size_plots import Panel, loss_against_parameters
 
 Progress = Callable[[float, str], object]
+BITS = "bits per character"
+MEASURES = (
+    Measure("bits_per_character", BITS, "bits_low", "bits_high", "n_documents"),
+    Measure("perplexity", "perplexity per token", "perplexity_low", "perplexity_high", "n_documents"),
+    Measure("file_mb", "MB"),
+    Measure("memory_mb", "MB"),
+    Measure("load_s", "seconds"),
+    Measure("tokens_per_s", "tokens a second"),
+    Measure("n_parameters", "parameters"),
+)
 
 
 def compare_sizes(
@@ -71,6 +84,8 @@ def compare_sizes(
     equal ``n_tokens``; bits per character compare all. Speed, memory and loading are of this machine, in fp32.
     """
     folders = _folders(family_here() if models is None else models)
+    inputs = {"models": list(folders), "documents": None if documents is None else kept_texts(_checked(documents))}
+    inputs |= {"n_documents": n_documents, "seed": seed, "stride": stride}
     documents = held_out_news(n_documents, seed) if documents is None else _checked(documents)
     sizes = {name: seal.n_parameters(folder / seal.WEIGHTS) for name, folder in folders.items()}
     hashes = {name: seal.check(folder)[seal.WEIGHTS] for name, folder in folders.items()}
@@ -86,8 +101,10 @@ def compare_sizes(
     settings = {"n_documents": len(documents), "documents_sha256": sha256_of_values(documents), "stride": stride}
     settings |= {"precision": "fp32", "n_resamples": N_RESAMPLES}
     draw = functools.partial(_draw, details=details, seed=seed)
-    finding = _finding(rows, details, seed)
-    return Result(rows, finding, settings, hashes, seed, versions(), draw, details)
+    headline = _headline(rows, details, seed)
+    finding = _finding(rows, headline)
+    found = Result(rows, finding, settings, hashes, seed, versions(), draw, details, headline, MEASURES)
+    return dataclasses.replace(found, experiment="sizes.compare_sizes", inputs=inputs)
 
 
 def family_here() -> list[str]:
@@ -99,7 +116,7 @@ def family_here() -> list[str]:
         If there is none.
     """
     here = [entry.name for entry in shelf.entries() if shelf.folder_of(entry)]
-    for family in (name for name in here if name.startswith("pocket-")), (name for name in here if name in GPT2), here:
+    for family in (name for name in here if name in POCKET), (name for name in here if name in GPT2), here:
         if names := list(family):
             return names
     raise ModelNotHere("No model is on this machine.", "Two at least.", "python -m course_utils models lists them.")
@@ -220,22 +237,34 @@ def _drawn(details: pd.DataFrame, seed: int) -> np.ndarray:
     return draw_documents(details["document"].nunique(), seed)
 
 
-def _finding(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> str:
+def _headline(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Metric:
+    """Return what the largest saves against the smallest, or what a model that stands alone needs."""
     first, last = rows.iloc[0], rows.iloc[-1]
-    n_documents = f"{first['n_documents']} document{'s' if first['n_documents'] > 1 else ''}"
+    n = len(details) // len(rows)
     if len(rows) == 1:
-        bits, ends = first["bits_per_character"], _ends(first["bits_low"], first["bits_high"])
-        return f"{first['model']} needs {bits:.3f} bits per character on {n_documents}{ends}."
+        ends = first["bits_low"], first["bits_high"]
+        return Metric("bits_per_character", first["model"], first["bits_per_character"], BITS, *ends, n, row=0)
     bits, lengths = by_document(details, "bits"), by_document(details, "n_characters")[first["model"]]
     saved = bits[first["model"]] - bits[last["model"]]
-    fewer = saved.sum() >= 0
-    ends = _ends(*interval(saved if fewer else -saved, lengths, _drawn(details, seed)))
+    ends = interval(saved, lengths, _drawn(details, seed))
+    of = f"{last['model']} against {first['model']}"
+    return Metric("bits_saved", of, saved.sum() / lengths.sum(), BITS, *ends, n)
+
+
+def _finding(rows: pd.DataFrame, headline: Metric) -> str:
+    first, last = rows.iloc[0], rows.iloc[-1]
+    n_documents = f"{headline.n} document{'s' if headline.n > 1 else ''}"
+    if len(rows) == 1:
+        return f"{first['model']} needs {headline.value:.3f} {BITS} on {n_documents}{_ends(headline)}."
     return (
-        f"On the same {n_documents}, {last['model']} needs {abs(saved.sum()) / lengths.sum():.3f} bits per character "
-        f"{'fewer' if fewer else 'more'} than {first['model']}{ends}, "
+        f"On the same {n_documents}, {last['model']} needs {abs(headline.value):.3f} {BITS} "
+        f"{'fewer' if headline.value >= 0 else 'more'} than {first['model']}{_ends(headline)}, "
         f"with {last['n_parameters'] / first['n_parameters']:.1f} times its parameters."
     )
 
 
-def _ends(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f" (95% interval over documents {low:.3f} to {high:.3f})"
+def _ends(headline: Metric) -> str:
+    if headline.low is None:
+        return ""
+    low, high = (headline.low, headline.high) if headline.value >= 0 else (-headline.high, -headline.low)
+    return f" (95% interval over documents {low:.3f} to {high:.3f})"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from course_utils.errors import SettingsError
 from course_utils.models import seal, shelf
+from course_utils.models.catalogue import POCKET
 from course_utils.models.language_model import LanguageModel
 from course_utils.widgets.chooser import Chooser
 
@@ -84,7 +85,7 @@ def default_names() -> list[str]:
     """
     here = [each for each in shelf.entries() if each.n_parameters and shelf.is_here(each.name)]
     here.sort(key=lambda each: each.n_parameters)
-    pocket = [each.name for each in here if each.name.startswith("pocket-")]
+    pocket = [each.name for each in here if each.name in POCKET]
     if len(pocket) > 1:
         return pocket[: len(LETTERS)]
     room_mb, names = shelf.memory_available_mb() - shelf.OVERHEAD_MB, []

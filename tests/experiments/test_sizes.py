@@ -16,11 +16,13 @@ from course_utils.experiments import measuring
 from course_utils.experiments.paper_table import PAPER, paper_panel
 from course_utils.experiments.sizes import compare_sizes, differences, family_here, held_out_news, panel, power_law
 from course_utils.models.architecture import GPT2
+from course_utils.models.catalogue import POCKET
 from course_utils.models.decoding import Cancelled
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.packing import train_tokenizer
 from course_utils.models.seal import WEIGHTS
 from course_utils.packages import sha256_of
+from course_utils.places import cache_folder
 
 DOCUMENTS = [f"The {word} met again, and it could not agree on the {word}. " * n for n, word in enumerate(
     ["committee", "council", "senate", "board", "naïve crowd 你好"], start=1)]  # fmt: skip
@@ -111,6 +113,29 @@ def test_the_record_is_plain_and_names_the_weights(result, folders):
     assert record["rows"][0]["bits_per_character"] == pytest.approx(result.rows["bits_per_character"][0], rel=1e-12)
 
 
+def test_the_headline_is_the_number_in_the_finding_and_every_row_can_be_cited(result, folders):
+    first, last = result.rows.iloc[0], result.rows.iloc[-1]
+    headline = result.headline
+    assert headline.value == pytest.approx(first["bits_per_character"] - last["bits_per_character"])
+    assert headline.low <= headline.value <= headline.high and headline.n == len(DOCUMENTS)
+    assert headline.of == "size-128 against size-32"
+    for place, row in result.rows.iterrows():
+        cited = result.metric("bits_per_character", row["model"])
+        assert (cited.value, cited.low, cited.high) == (row["bits_per_character"], row["bits_low"], row["bits_high"])
+        assert (cited.row, cited.n) == (place, len(DOCUMENTS))
+    for measure in result.measures:
+        assert result.metric(measure.column, 0).value > 0
+    alone = compare_sizes(folders[:1], DOCUMENTS)
+    assert f"{alone.headline.value:.3f} bits" in alone.finding and alone.headline.of == folders[0].name
+
+
+def test_the_inputs_do_it_again(result, folders, tmp_path, monkeypatch):
+    inputs = json.loads(json.dumps(result.inputs))
+    assert (inputs["models"], inputs["documents"]) == ([folder.name for folder in folders], DOCUMENTS)
+    monkeypatch.setenv("COURSE_MODELS", str(folders[0].parent))
+    pd.testing.assert_series_equal(compare_sizes(**inputs).rows["bits_low"], result.rows["bits_low"])
+
+
 def test_the_picture_tells_every_model_and_the_slope(result):
     alt = result.picture().alt
     assert all(f"{row.model} (" in alt and f"{row.bits_per_character:.2f}" in alt for row in result.rows.itertuples())
@@ -138,7 +163,7 @@ def test_other_weights_under_the_same_name_are_measured_anew(tmp_path):
 
 def test_a_damaged_memory_is_measured_anew(folders):
     first = compare_sizes(folders[:1], DOCUMENTS[:1])
-    (file,) = (measuring.cache_folder() / "results").iterdir()
+    (file,) = (cache_folder() / "results").iterdir()
     for content in ("", "{", "null", "[]", '{"cost": {}}'):
         file.write_text(content)
         again = compare_sizes(folders[:1], DOCUMENTS[:1])
@@ -171,13 +196,17 @@ def test_one_model_and_one_document_make_no_interval_and_no_line(folders):
         power_law(result)
 
 
-def test_names_on_the_shelf_are_taken_and_the_pocket_models_first(tmp_path, monkeypatch, tiny_folder):
-    assert family_here() == [tiny_folder.name]
-    for name in ("pocket-one", "pocket-two", "another"):
+def test_the_pocket_models_are_taken_first_and_the_classs_own_copies_before_the_repositorys(tmp_path, monkeypatch):
+    assert family_here() == list(POCKET)
+    for name in (*POCKET, "another"):
         save_model(tmp_path / name, 32)
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
-    assert family_here() == ["pocket-one", "pocket-two"]
-    assert set(compare_sizes(documents=DOCUMENTS[:1]).models) == {"pocket-one", "pocket-two"}
+    assert family_here() == list(POCKET)
+    assert set(compare_sizes(documents=DOCUMENTS[:1]).models) == set(POCKET)
+
+
+def test_without_the_family_it_is_what_is_here_or_an_error(tmp_path, monkeypatch, tiny_folder, no_family):
+    assert family_here() == [tiny_folder.name]
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "nothing"))
     with pytest.raises(ModelNotHere):
         family_here()

@@ -227,7 +227,7 @@ def test_settings_that_the_model_cannot_serve_are_explained(panel):
     assert "128 tokens" in panel.message
 
 
-def test_the_best_model_of_the_shelf_is_chosen_and_loaded_by_the_worker(tiny_folder):
+def test_the_best_model_of_the_shelf_is_chosen_and_loaded_by_the_worker(tiny_folder, no_family):
     panel = Playground(prompt=PROMPT, settings=Settings(max_new_tokens=3))
     assert panel.model == tiny_folder.name
     assert [choice["name"] for choice in panel.models] == [tiny_folder.name]
@@ -244,7 +244,7 @@ def test_a_folder_will_do(tiny_folder):
     assert panel.state == "done"
 
 
-def test_no_model_here_is_said_in_the_panel(monkeypatch, tmp_path):
+def test_no_model_here_is_said_in_the_panel(monkeypatch, tmp_path, no_family):
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
     panel = Playground()
     assert (panel.state, panel.models) == ("failed", [])

@@ -317,14 +317,14 @@ def test_the_pocket_family_stands_there_by_default_smallest_first(monkeypatch, f
     assert panel.state == "done"
 
 
-def test_without_the_family_it_is_what_is_here(tiny_folder):
+def test_without_the_family_it_is_what_is_here(tiny_folder, no_family):
     assert default_names() == [tiny_folder.name]
     panel = SideBySide(prompt=PROMPT, settings=SETTINGS)
     write(panel)
     assert [column["name"] for column in panel.columns] == [tiny_folder.name]
 
 
-def test_no_model_here_is_said_in_the_panel(monkeypatch, tmp_path):
+def test_no_model_here_is_said_in_the_panel(monkeypatch, tmp_path, no_family):
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
     panel = SideBySide()
     for _ in range(2):

@@ -1,0 +1,279 @@
+"""The ledger of a student's own measurements: one file for all notebooks, only ever added to, each line sealed."""
+
+import contextlib
+import dataclasses
+import datetime
+import difflib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import filelock
+import pandas as pd
+
+from course_utils.errors import DamagedFile, NoSpace, TextError
+from course_utils.evidence import known
+from course_utils.evidence.chain import Chain, look
+from course_utils.evidence.record import FIRST, Record, plain, seal
+from course_utils.experiments.result import Result
+
+NAME = "evidence.jsonl"
+LANDMARK = Path("notebooks") / "0_start_here.ipynb"  # lies in every copy of the course's folder
+PATIENCE_S = 30.0  # until another notebook has written
+LARGEST_MB = 200
+LONGEST_NOTE = 2000  # characters
+COLUMNS = ["id", "finding", "metric", "of", "value", "low", "high", "n", "unit", "experiment", "note", "time"]
+
+Say = Callable[[str], object]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ledger:
+    """What a ledger held when it was read.
+
+    Parameters
+    ----------
+    path : Path
+    records : tuple of Record
+        In the order in which they were kept, up to the first line that is wrong.
+    faults : tuple of (int, str)
+        Line and what is wrong with it; none in a sound ledger.
+    torn : bytes
+        What was left at its end by a writing that was cut off: the next `keep` sets it aside.
+    """
+
+    path: Path
+    records: tuple[Record, ...]
+    faults: tuple[tuple[int, str], ...] = ()
+    torn: bytes = b""
+
+    def find(self, id: str) -> Record:
+        """Return the record of an id, as a record or a citation writes it: ``E-07f3`` or ``[@E-07f3]``.
+
+        Raises
+        ------
+        TextError
+            There is none; tells the nearest.
+        """
+        wanted = str(id).strip().removeprefix("[").removesuffix("]").removeprefix("@")
+        ids = [record.id for record in self.records]
+        if wanted in ids:
+            return self.records[ids.index(wanted)]
+        near = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.5) or ids[-3:]
+        trusted = f" among the {len(ids)} before line {self.faults[0][0]}, which is wrong" if self.faults else ""
+        raise TextError(
+            f"No record is {wanted[:40]!r}{trusted} in {self.path}.",
+            f"Such as {', '.join(near)}." if near else "A ledger with records: this one has none.",
+            "read().table() lists them all.",
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a record, with what a sentence needs to cite it."""
+        return pd.DataFrame([[getattr(record, name) for name in COLUMNS] for record in self.records], columns=COLUMNS)
+
+    def check(self) -> "Ledger":
+        """Return the ledger if every line is as it was written.
+
+        Raises
+        ------
+        DamagedFile
+            It names the first line that is not, and what is wrong with it.
+        """
+        if not self.faults:
+            return self
+        line, what = self.faults[0]
+        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        raise DamagedFile(
+            f"{self.path}, line {line}, {what}{more}.",
+            f"The ledger as the course wrote it; {len(self.records)} records before that line are sound.",
+            "It is left as it is. Put an older copy in its place, or move it away and begin a new one.",
+        )
+
+    def __str__(self) -> str:
+        """Return every record, then what is wrong."""
+        wrong = [f"line {line} {what}" for line, what in self.faults]
+        wrong += [f"line {len(self.records) + 1} was cut off while it was written"] if self.torn else []
+        told = [str(record) for record in self.records] or ["no records yet"]
+        return "\n".join([str(self.path), *told, *wrong])
+
+    __repr__ = __str__
+
+
+def keep(
+    result: Result,
+    note: str = "",
+    metric: str | None = None,
+    row: int | str | None = None,
+    ledger: str | Path | None = None,
+    say: Say = print,
+) -> Record:
+    """Keep a result as evidence that an essay can cite.
+
+    Parameters
+    ----------
+    result : Result
+    note : str
+        What you want to remember about it.
+    metric, row
+        The number that it stands for, as for ``result.metric``; the one in the finding when left out.
+    ledger : str or Path, optional
+        As for `ledger_path`.
+    say : callable
+        Told what a person should know: that a line had been cut off, or that this was kept before.
+
+    Returns
+    -------
+    Record
+        Its id is what to cite. What was measured before, to the last digit, is not kept twice.
+
+    Raises
+    ------
+    DamagedFile
+        The ledger is not as the course wrote it. Nothing is changed in it.
+    NoSpace
+        It cannot be written. Nothing is changed in it.
+    SettingsError
+        The result has no such number.
+    TextError
+        The note is too long, or that path is no file.
+    """
+    measured = result.record(metric, row)
+    if measured["metric"] is None:
+        result.metric()  # raises, and tells which numbers there are
+    if not isinstance(note, str) or len(note) > LONGEST_NOTE:
+        raise TextError(f"The note is {str(note)[:40]!r}….", f"Up to {LONGEST_NOTE:,} characters.", "Shorten it.")
+    return append({**measured, "note": " ".join(note.split())}, ledger_path(ledger), say)
+
+
+def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
+    """Add a measurement, as ``result.record()`` returns it, with a note; see `keep`."""
+    measured = plain(measured)
+    with _locked(path):
+        chain, hashes = _looked(path), known.recall(path)
+        _ledger(path, chain).check()
+        alike = [record for record in chain.records if record.finding == measured["finding"]]
+        same = [record for record in alike if record.measured() == measured]
+        if same:
+            say(f"This was kept before, as {same[-1].id}.")
+            return same[-1]
+        if hashes and not path.exists():
+            say(f"{path} held {len(hashes)} records and is gone; a new ledger begins.")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        previous = chain.records[-1].hash if chain.records else FIRST
+        record = seal(measured, now, previous, {each.id for each in chain.records})
+        if chain.torn:
+            say(_set_aside(path, chain))
+        _write(path, (b"\n" if chain.lacks_line_end else b"") + record.line())
+        known.note(path, [*(each.hash for each in chain.records), record.hash])
+    return record
+
+
+def read(path: str | Path | None = None) -> Ledger:
+    """Read a ledger; where there is none yet, it has no records.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        As for `ledger_path`.
+
+    Raises
+    ------
+    TextError
+        That is no file.
+    DamagedFile
+        It is larger than any ledger. What is wrong within one is told by ``check()``.
+    """
+    path = ledger_path(path)
+    chain = _looked(path)
+    if chain.torn or chain.faults:  # or somebody is writing this very moment
+        with contextlib.suppress(NoSpace), _locked(path):  # where nothing can be written, nobody is writing
+            chain = _looked(path)
+    return _ledger(path, chain)
+
+
+def ledger_path(path: str | Path | None = None) -> Path:
+    """Return where the ledger lies: the path given, or ``COURSE_LEDGER``, or evidence.jsonl in the course's folder.
+
+    The course's folder is the nearest one upwards from here that holds the notebooks, else the one that this package
+    is run from, else the folder here; so all notebooks of one copy of the course share a ledger.
+    """
+    chosen = path or os.environ.get("COURSE_LEDGER")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    here = Path.cwd()
+    places = [here, *here.parents, Path(__file__).parents[2]]
+    return next((place for place in places if (place / LANDMARK).is_file()), here) / NAME
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def _looked(path: Path) -> Chain:
+    if path.exists() and not path.is_file():
+        raise TextError(f"{path} is no file.", "A file for the ledger.", f'Use "{path / NAME}".')
+    try:
+        if path.stat().st_size > LARGEST_MB * 1e6:
+            raise DamagedFile(f"{path} is larger than {LARGEST_MB} MB.", "A ledger.", "Name another file.")
+        return look(path.read_bytes(), known.recall(path))
+    except FileNotFoundError:
+        return look(b"")
+    except OSError as problem:
+        raise _cannot(path, "read", problem) from problem
+
+
+def _ledger(path: Path, chain: Chain) -> Ledger:
+    return Ledger(path, chain.records, chain.faults, chain.torn)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the ledger for oneself; the system lets go of it when a process dies."""
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE_S, poll_interval=0.01)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as problem:
+        what = f"Another notebook has been writing to {path} for {PATIENCE_S:.0f} seconds."
+        raise NoSpace(what, "A moment's turn.", "Wait, then do the same again.") from problem
+    except OSError as problem:
+        raise _cannot(path, "written", problem) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Add bytes so that they outlive a power cut, all of them or none."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            n_before, left = os.fstat(file.fileno()).st_size, memoryview(data)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except BaseException:  # a full disk, or the stop button
+                with contextlib.suppress(OSError):
+                    file.truncate(n_before)
+                raise
+    except OSError as problem:
+        raise _cannot(path, "written", problem) from problem
+
+
+def _set_aside(path: Path, chain: Chain) -> str:
+    """Move what was cut off into a file beside the ledger, and say so."""
+    beside = path.with_name(f"{path.name}.cut-off-{hashlib.sha256(chain.torn).hexdigest()[:8]}")
+    beside.unlink(missing_ok=True)  # the same bytes, from a process that was killed here
+    _write(beside, chain.torn)
+    os.truncate(path, chain.n_whole)
+    where = f"{path}, line {len(chain.records) + 1}, was cut off while it was written"
+    return f"{where}: its {len(chain.torn)} bytes now lie in {beside.name}. The records before it are whole."
+
+
+def _cannot(path: Path, what: str, problem: OSError) -> NoSpace:
+    return NoSpace(
+        f"{path} cannot be {what}: {problem.strerror or problem}.",
+        "A folder that is yours, on a disk with room.",
+        "Make room, or set COURSE_LEDGER to a file in another folder; nothing was changed.",
+    )

@@ -1,0 +1,217 @@
+"""One record of evidence: a line that a person can read, sealed by a hash to the line before."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Collection
+
+from course_utils.errors import TextError
+
+ID = re.compile(r"E-[0-9a-f]{4,64}")
+HASH = re.compile(r"[0-9a-f]{64}")
+FIRST = "0" * 64  # what the first record names as the hash before it
+START = b'{"id": "E-'  # how every line begins
+SHORTEST_ID = 4  # hex digits
+SEALED = ("id", "time", "previous", "hash")  # what is added to a measurement when it is kept
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """A measurement that was kept; its fields stand in this order in the ledger.
+
+    Parameters
+    ----------
+    id : str
+        How an essay cites it, such as ``E-07f3``: from its content, and no other record of its ledger has it.
+    finding : str
+        The sentence in which the experiment told its result.
+    note : str
+        What the student wrote beside it.
+    metric, of, value, unit, low, high, n, row
+        The number that it stands for; see ``experiments.result.Metric``.
+    experiment : str
+        What does it again; "" where nothing does.
+    inputs : dict or None
+        With which arguments.
+    settings, models, seed, rows, versions
+        As in the Result: models names each model's sha256 of its weights.
+    time : str
+        When it was kept, UTC, ISO 8601.
+    previous : str
+        The hash of the record before it.
+    hash : str
+        sha256 of its line up to here.
+    """
+
+    id: str
+    finding: str
+    note: str
+    metric: str
+    of: str
+    value: float
+    unit: str
+    low: float | None
+    high: float | None
+    n: int | None
+    row: int | None
+    experiment: str
+    inputs: dict | None
+    settings: dict
+    models: dict
+    seed: int | None
+    rows: list
+    versions: dict
+    time: str
+    previous: str
+    hash: str
+
+    def line(self) -> bytes:
+        """Return the record as it stands in the ledger, with its line end."""
+        return _dumped(self.values()) + b"\n"
+
+    def values(self) -> dict[str, object]:
+        """Return its fields by name, in order."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def measured(self) -> dict[str, object]:
+        """Return what was measured, without what keeping added."""
+        return {name: value for name, value in self.values().items() if name not in SEALED}
+
+    def __str__(self) -> str:
+        """Return id, finding and the number to cite."""
+        ends = "" if self.low is None or self.high is None else f" ({self.low:.4g} to {self.high:.4g})"
+        counted = "" if self.n is None else f", n = {self.n}"
+        number = f"{self.metric} of {self.of}: {self.value:.4g}{ends}{counted}, {self.unit}"
+        return f"{self.id} · {self.finding}\n    {number}" + (f"\n    note: {self.note}" if self.note else "")
+
+    __repr__ = __str__
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+_TYPES = {
+    "value": (int, float), "low": (int, float, None), "high": (int, float, None), "n": (int, None), "row": (int, None),
+    "inputs": (dict, None), "settings": (dict,), "models": (dict,), "seed": (int, None), "rows": (list,),
+    "versions": (dict,),
+}  # fmt: skip
+
+
+class NotARecord(ValueError):
+    """A line that is no record; says why in a few words."""
+
+
+def plain(measured: dict[str, object]) -> dict[str, object]:
+    """Return a measurement as it comes back from a ledger.
+
+    Raises
+    ------
+    TextError
+        It holds what JSON does not know.
+    """
+    try:
+        line = json.dumps(measured, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TextError(
+            f"This result cannot be written down: {error}.",
+            "Plain values in settings, inputs and rows.",
+            "Tell whoever wrote the experiment.",
+        ) from error
+    return json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))  # half a character cannot be
+
+
+def seal(measured: dict[str, object], time: str, previous: str, taken: Collection[str]) -> Record:
+    """Make a record of a measurement: give it an id that is not taken, and the hash that binds it.
+
+    Raises
+    ------
+    TextError
+        It is no measurement: its metric is missing, or a field has the wrong type.
+    """
+    values = plain(measured) | {"time": time, "previous": previous}
+    try:
+        values["id"] = _id_of(values, taken)
+        values["hash"] = _hash_of(values)
+        return _checked(values)
+    except (NotARecord, KeyError) as error:
+        raise TextError(
+            f"This is no measurement: it {error}.", "What result.record() returns.", "keep(result)"
+        ) from error
+
+
+def parse(line: bytes) -> Record:
+    """Read a line of a ledger, without its line end.
+
+    Raises
+    ------
+    NotARecord
+        It is not exactly what was written; says what differs.
+    """
+    try:
+        values = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise NotARecord(_what_else(line)) from None
+    if not isinstance(values, dict) or "finding" not in values or "hash" not in values:
+        raise NotARecord("is not a record of evidence")
+    if tuple(values) != FIELDS:
+        odd = ", ".join(sorted(set(values) ^ set(FIELDS)))[:100]
+        raise NotARecord(f"has not the fields of a record: {odd}" if odd else "has its fields in another order")
+    record = _checked(values)
+    body = _dumped(values, without=("hash",))
+    if record.hash != hashlib.sha256(body).hexdigest():
+        raise NotARecord("has been changed since it was written: its hash is that of another text")
+    if line != body[:-1] + f', "hash": "{record.hash}"}}'.encode():
+        raise NotARecord("has been written anew by another program: " + _what_else(line))
+    return record
+
+
+def has_its_id(record: Record, taken: Collection[str]) -> bool:
+    """Tell whether a record's id is the one that its content gets when these are taken."""
+    return record.id == _id_of(record.values(), taken)
+
+
+def _checked(values: dict[str, object]) -> Record:
+    for name in FIELDS:
+        value, types = values[name], _TYPES.get(name, (str,))
+        fits = (value is None and None in types) or type(value) in types
+        if not fits or (isinstance(value, float) and not math.isfinite(value)):
+            raise NotARecord(f"has as its {name} {str(value)[:40]!r}")
+    for name, shape in (("id", ID), ("previous", HASH), ("hash", HASH)):
+        if not shape.fullmatch(values[name]):
+            raise NotARecord(f"has as its {name} {values[name][:40]!r}")
+    if not all(isinstance(row, dict) for row in values["rows"]):
+        raise NotARecord("has rows that are none")
+    return Record(**{name: values[name] for name in FIELDS})
+
+
+def _id_of(values: dict[str, object], taken: Collection[str]) -> str:
+    """Return the shortest id from the content that is not taken."""
+    digest = hashlib.sha256(_dumped(values, without=("id", "hash"))).hexdigest()
+    lengths = range(SHORTEST_ID, len(digest) + 1)
+    return next(found for found in (f"E-{digest[:length]}" for length in lengths) if found not in taken)
+
+
+def _hash_of(values: dict[str, object]) -> str:
+    return hashlib.sha256(_dumped(values, without=("hash",))).hexdigest()
+
+
+def _dumped(values: dict[str, object], without: tuple[str, ...] = ()) -> bytes:
+    """Return the one way in which these values are written."""
+    kept = {name: values[name] for name in FIELDS if name not in without}
+    try:
+        return json.dumps(kept, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError):  # NaN, or half a character
+        raise NotARecord("holds what no record can: not a number, or half a character") from None
+
+
+def _what_else(line: bytes) -> str:
+    """Say what a line that is no record seems to be."""
+    if line.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte order mark: another program has saved the file"
+    if line.endswith(b"\r"):
+        return "ends in carriage return and line feed: another program has saved the file"
+    if not line.strip(b" \t\x00"):
+        return "is empty"
+    if line.startswith(START):
+        return "has been changed since it was written, or cut off"
+    return f"is not a record of evidence: {line[:40].decode('utf-8', 'replace')!r}"

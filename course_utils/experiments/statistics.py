@@ -1,0 +1,241 @@
+"""How sure a count or a mean is: Wilson intervals, two shares compared, agreement beyond chance, a bootstrap.
+
+The arithmetic is statsmodels' and SciPy's; this room asks them alike and decides what holds where nothing was counted.
+They are imported when first needed: statsmodels takes two seconds.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+
+from course_utils.errors import SettingsError
+from course_utils.experiments.over_documents import N_RESAMPLES
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """How many of n, with the interval of that share; all but the counts are NaN when nothing was counted."""
+
+    n_yes: int
+    n: int
+    share: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it as a sentence would have it."""
+        if not self.n:
+            return "unknown (n = 0)"
+        return f"{100 * self.share:.0f} % ({100 * self.low:.0f} % to {100 * self.high:.0f} %, n = {self.n})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How much larger share a is than share b, its interval, and a test of whether they differ at all."""
+
+    difference: float
+    low: float
+    high: float
+    z: float
+    p_value: float
+
+    def __str__(self) -> str:
+        """Return it in percentage points."""
+        if math.isnan(self.difference):
+            return "unknown (a group is empty)"
+        low, high = (f"{100 * end:+.0f}" for end in (self.low, self.high))
+        p = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
+        return f"{100 * self.difference:+.0f} percentage points ({low} to {high}, {p})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How often two raters agreed (observed, a share), and Cohen's kappa: how far beyond chance, 1 at most."""
+
+    kappa: float
+    low: float
+    high: float
+    observed: float
+    n: int
+
+    def __str__(self) -> str:
+        """Return it as a sentence would have it."""
+        if math.isnan(self.kappa):
+            return f"kappa unknown (n = {self.n})"
+        return f"kappa {self.kappa:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval, which is NaN with fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """Return it to three digits behind the point."""
+        if math.isnan(self.low):
+            return f"{self.mean:.3f} (n = {self.n})" if self.n else "unknown (n = 0)"
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f}, n = {self.n})"
+
+
+def wilson(n_yes: int, n: int, confidence: float = 0.95) -> Share:
+    """Return a share with Wilson's interval (Wilson 1927).
+
+    Unlike the share plus or minus two standard errors, it stays between 0 and 1 and is honest for small counts.
+
+    Parameters
+    ----------
+    n_yes, n : int
+        So many of so many.
+    confidence : float
+        Of the interval.
+
+    Raises
+    ------
+    SettingsError
+        Counts that cannot be, or a confidence that is not between 0 and 1.
+
+    Examples
+    --------
+    >>> print(wilson(31, 50))
+    62 % (48 % to 74 %, n = 50)
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    _require_count(n_yes, n)
+    _require_confidence(confidence)
+    n_yes, n = int(n_yes), int(n)
+    if not n:
+        return Share(0, 0, math.nan, math.nan, math.nan)
+    low, high = proportion_confint(n_yes, n, 1 - confidence, method="wilson")
+    share = n_yes / n
+    low, high = max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding could put an end past 0, 1 or it
+    return Share(n_yes, n, share, float(low), float(high))
+
+
+def two_proportions(yes_a: int, n_a: int, yes_b: int, n_b: int) -> Difference:
+    """Compare two independent shares: a minus b, Newcombe's 95% interval, and the pooled z-test.
+
+    Returns
+    -------
+    Difference
+        All NaN where a group is empty. Where all said yes, or all no, in both groups, z is 0 and p is 1.
+
+    Raises
+    ------
+    SettingsError
+        Counts that cannot be.
+
+    Notes
+    -----
+    Newcombe (1998), method 10, is made of the two Wilson intervals and stays between -1 and 1. The groups must be
+    independent: the same items judged twice are paired, and their difference is surer than this says.
+
+    Examples
+    --------
+    >>> print(two_proportions(40, 50, 25, 50))
+    +30 percentage points (+11 to +46, p = 0.002)
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
+
+    _require_count(yes_a, n_a)
+    _require_count(yes_b, n_b)
+    if not n_a or not n_b:
+        return Difference(*[math.nan] * 5)
+    low, high = confint_proportions_2indep(yes_a, n_a, yes_b, n_b, method="newcomb", compare="diff")
+    z, p_value = 0.0, 1.0
+    if 0 < yes_a + yes_b < n_a + n_b:  # otherwise the variance is 0, and so is the difference
+        z, p_value = proportions_ztest([yes_a, yes_b], [n_a, n_b])
+    return Difference(yes_a / n_a - yes_b / n_b, float(low), float(high), float(z), float(p_value))
+
+
+def kappa(ratings_a: Sequence, ratings_b: Sequence) -> Agreement:
+    """Return Cohen's kappa of two raters who judged the same items, and its 95% interval.
+
+    Parameters
+    ----------
+    ratings_a, ratings_b : sequence of shape (n,)
+        Any labels; entry i of both is about item i.
+
+    Returns
+    -------
+    Agreement
+        kappa is NaN where both always said the same one thing: chance alone would have agreed.
+
+    Raises
+    ------
+    SettingsError
+        Not as many ratings of one as of the other.
+
+    Notes
+    -----
+    Cohen (1960); the interval is the asymptotic one of Fleiss, Cohen and Everitt (1969), cut at -1 and 1. It is too
+    narrow for a handful of items, and of no width where all agreed.
+    """
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    a, b = list(ratings_a), list(ratings_b)
+    if len(a) != len(b):
+        raise SettingsError(
+            f"One rater judged {len(a)} items, the other {len(b)}.", "The same items.", "Leave out what one skipped."
+        )
+    labels = list(dict.fromkeys([*a, *b]))
+    counts = np.zeros((max(2, len(labels)),) * 2)
+    for one, other in zip(a, b, strict=True):
+        counts[labels.index(one), labels.index(other)] += 1
+    observed = float(np.trace(counts) / len(a)) if a else math.nan
+    if len(labels) < 2:
+        return Agreement(math.nan, math.nan, math.nan, observed, len(a))
+    found = cohens_kappa(counts)
+    low, high = max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp))
+    return Agreement(float(found.kappa), low, high, observed, len(a))
+
+
+def mean_interval(values: Sequence[float], seed: int = 0, confidence: float = 0.95) -> Estimate:
+    """Return a mean with its percentile bootstrap interval (Efron 1979).
+
+    Parameters
+    ----------
+    values : sequence of float of shape (n,)
+        Independent of each other: one a document, a prompt or a reader.
+    seed : int
+        Of the resampling.
+    confidence : float
+        Of the interval.
+
+    Raises
+    ------
+    SettingsError
+        A value is not a finite number.
+    """
+    from scipy.stats import bootstrap
+
+    _require_confidence(confidence)
+    numbers = np.asarray(values, dtype=float).ravel()
+    if not np.isfinite(numbers).all():
+        raise SettingsError(f"The values hold {numbers[~np.isfinite(numbers)][0]}.", "Numbers.", "Leave it out.")
+    if len(numbers) < 2:
+        return Estimate(float(numbers[0]) if len(numbers) else math.nan, math.nan, math.nan, len(numbers))
+    mean = float(numbers.mean())
+    how = {"n_resamples": N_RESAMPLES, "method": "percentile", "confidence_level": confidence}
+    ends = bootstrap((numbers,), np.mean, rng=np.random.default_rng(seed), **how).confidence_interval
+    return Estimate(mean, min(mean, float(ends.low)), max(mean, float(ends.high)), len(numbers))
+
+
+def _require_count(n_yes: int, n: int) -> None:
+    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in (n_yes, n))
+    if not whole or not 0 <= n_yes <= n:
+        raise SettingsError(
+            f"{n_yes!r} of {n!r} were counted.", "Whole numbers from 0, the first no larger.", "Count again."
+        )
+
+
+def _require_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence is {confidence!r}.", "Between 0 and 1.", "Set confidence=0.95.")
