@@ -1,0 +1,211 @@
+"""Which detector tells machine from human news: by reader, generator, sampling and length, and across generators."""
+
+import functools
+import itertools
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from course_utils.errors import SettingsError
+from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
+from course_utils.experiments.judging import Progress, in_words, judged, models_of, scores_by_author, settings_of
+from course_utils.experiments.paired_texts import PairedTexts, in_common
+from course_utils.experiments.result import Result, versions
+from course_utils.experiments.roc import resampled_auc, roc
+from course_utils.models.language_model import LanguageModel
+from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
+from course_utils.pictures.plots import Picture
+
+
+def compare_detectors(
+    pairs: PairedTexts,
+    readers: Sequence[LanguageModel] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Let every detector learn from one half of the pairs and judge the other half.
+
+    Parameters
+    ----------
+    pairs : PairedTexts
+    readers : sequence of LanguageModel
+        Each gives two detectors, by likelihood and by ranks. Name the generator to let it detect itself, another
+        model for a mismatched detector. Word counts need none.
+    seed : int
+        Of the resampling.
+    progress : callable, optional
+        Called with the share that is done, from 0 to 1, and what is being done.
+    cancel : threading.Event, optional
+        Stops with Cancelled; what was read until then is kept.
+
+    Returns
+    -------
+    Result
+        One row a detector: detector, and what `roc.measure` returns. Its details hold every text with its half and,
+        in the test half, its score, so that anyone can compute the rows anew.
+
+    Raises
+    ------
+    TextError, Cancelled
+    """
+    detectors = [WordDetector(), *(kind(each) for each in readers for kind in (LikelihoodDetector, RankDetector))]
+    tell = progress or (lambda share, what: None)
+    rows, details = [], []
+    for number, detector in enumerate(detectors):
+        tell(number / len(detectors), f"{detector.name} learns and judges")
+        row, single = judged(detector, pairs, pairs, seed, cancel)
+        rows.append({"detector": detector.name} | row)
+        details.append(single.assign(detector=detector.name))
+    tell(1.0, "done")
+    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    best = rows.loc[rows["auc"].idxmax()]
+    finding = (
+        f"On {len(pairs.test)} pairs of {pairs.n_words} words, machine text by {pairs.generator} ({pairs.sampling}), "
+        f"the best of {len(rows)} detectors, {best['detector']}, reaches {in_words(best)}."
+    )
+    draw = functools.partial(_draw_roc, details=details, seed=seed)
+    return Result(rows, finding, settings_of([pairs]), models_of([pairs], detectors), seed, versions(), draw, details)
+
+
+def differences(result: Result) -> pd.DataFrame:
+    """Compare every two detectors of `compare_detectors` on the same pairs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        better, than, auc_gained, low, high (95% over pairs): surer than two intervals side by side.
+    """
+    drawn = {
+        name: resampled_auc(*scores_by_author(table), result.seed) for name, table in result.details.groupby("detector")
+    }
+    auc, rows = result.rows.set_index("detector")["auc"], []
+    for pair in itertools.combinations(result.rows["detector"], 2):
+        better, than = sorted(pair, key=lambda name: -auc[name])
+        low, high = np.percentile(drawn[better] - drawn[than], [2.5, 97.5])
+        rows.append({"better": better, "than": than, "auc_gained": auc[better] - auc[than], "low": low, "high": high})
+    return pd.DataFrame(rows, columns=["better", "than", "auc_gained", "low", "high"])
+
+
+def by_condition(
+    sets: Sequence[PairedTexts],
+    lengths: Sequence[int] = (),
+    detector: Detector | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Measure one kind of detector by generator, sampling and length; it learns anew in each condition.
+
+    Parameters
+    ----------
+    sets : sequence of PairedTexts
+        One a generator and sampling, drawn with the same seed; only articles that are in all count.
+    lengths : sequence of int
+        Words to which texts are cut, for learning and judging; the shortest set's length when left out.
+    detector : Detector, optional
+        `WordDetector` when left out.
+    seed, progress, cancel
+        As for `compare_detectors`.
+
+    Returns
+    -------
+    Result
+        One row a set and length: generator, sampling, n_words, detector, and what `roc.measure` returns.
+
+    Raises
+    ------
+    TextError, SettingsError, Cancelled
+    """
+    detector, sets = detector or WordDetector(), in_common(sets)
+    lengths = list(lengths) or [min(each.n_words for each in sets)]
+    tell, rows, details = progress or (lambda share, what: None), [], []
+    for number, (pairs, n_words) in enumerate(itertools.product(sets, lengths)):
+        tell(number / (len(sets) * len(lengths)), f"{detector.name}, {n_words} words by {pairs.generator}")
+        row, single = judged(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
+        condition = {"generator": pairs.generator, "sampling": pairs.sampling, "n_words": n_words}
+        rows.append(condition | {"detector": detector.name} | row)
+        details.append(single.assign(**condition))
+    tell(1.0, "done")
+    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    hardest = rows.loc[rows["auc"].idxmin()]
+    finding = (
+        f"Of {len(rows)} conditions, {hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']}) come "
+        f"out lowest for {detector.name}: {in_words(hardest)}; n = {hardest['n_human']} pairs in each."
+    )
+    settings = settings_of(sets) | {"lengths": lengths, "detector": detector.name}
+    models = models_of(sets, [detector])
+    return Result(rows, finding, settings, models, seed, versions(), _draw_conditions, details)
+
+
+def transfer(
+    sets: Sequence[PairedTexts],
+    detector: Detector | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Let a detector learn from each set and judge each, to see whether it knows only the generator it has met.
+
+    Parameters
+    ----------
+    sets : sequence of PairedTexts
+        Two at least, of the same articles; all are cut to the shortest set's words.
+    detector, seed, progress, cancel
+        As for `by_condition`.
+
+    Returns
+    -------
+    Result
+        One row a couple: trained_on, tested_on, and what `roc.measure` returns. OpenAI's matrix of this kind (1.5B
+        release, 2019) is of accuracies, of a fine-tuned RoBERTa.
+
+    Raises
+    ------
+    TextError, SettingsError, Cancelled
+    """
+    detector, sets = detector or WordDetector(), in_common(sets)
+    sets = [each.cut(min(other.n_words for other in sets)) for each in sets]
+    names = _names(sets)
+    tell, rows, details = progress or (lambda share, what: None), [], []
+    for number, (one, other) in enumerate(itertools.product(names, names)):
+        tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
+        row, single = judged(detector, names[one], names[other], seed, cancel)
+        rows.append({"trained_on": one, "tested_on": other} | row)
+        details.append(single.assign(trained_on=one, tested_on=other))
+    tell(1.0, "done")
+    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    worst = rows.loc[rows["auc"].idxmin()]
+    finding = (
+        f"A detector by {detector.name} comes out lowest when trained on {worst['trained_on']} and tested on "
+        f"{worst['tested_on']}: {in_words(worst)}; n = {worst['n_human']} pairs in each cell."
+    )
+    settings, models = settings_of(sets) | {"detector": detector.name}, models_of(sets, [detector])
+    return Result(rows, finding, settings, models, seed, versions(), transfer_matrix, details)
+
+
+def _names(sets: Sequence[PairedTexts]) -> dict[str, PairedTexts]:
+    """Name each set by its generator, and by its sampling where that is not enough."""
+    generators = [each.generator for each in sets]
+    short = len(set(generators)) == len(sets)
+    named = {each.generator if short else f"{each.generator}, {each.sampling}": each for each in sets}
+    if len(named) < max(2, len(sets)):
+        raise SettingsError(
+            f"The sets are by {', '.join(generators)}.",
+            "Two sets at least, of different generators or sampling.",
+            "Name each set once.",
+        )
+    return named
+
+
+def _draw_roc(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Picture:
+    tables = {name: details[details["detector"] == name] for name in rows["detector"]}
+    return roc_curves({name: roc(*scores_by_author(table), seed) for name, table in tables.items()}, rows)
+
+
+def _draw_conditions(rows: pd.DataFrame) -> Picture:
+    if rows["n_words"].nunique() > 1:
+        return auc_over(rows, "n_words", "words in a text", ["generator", "sampling"])
+    return auc_of_each(rows.assign(condition=rows["generator"] + ": " + rows["sampling"]), "condition")

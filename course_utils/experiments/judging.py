@@ -1,0 +1,80 @@
+"""One detector on paired texts: it learns from one half and judges the other, told as a row, as texts and in words."""
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from course_utils.experiments.detectors import Detector, scores
+from course_utils.experiments.machine_texts import weights_sha256
+from course_utils.experiments.paired_texts import PairedTexts
+from course_utils.experiments.remember import sha256_of_values
+from course_utils.experiments.roc import FEWEST_HUMAN, measure
+from course_utils.models.decoding import Cancelled
+
+Progress = Callable[[float, str], object]
+
+
+def judged(
+    detector: Detector,
+    training: PairedTexts,
+    test: PairedTexts,
+    seed: int = 0,
+    cancel: threading.Event | None = None,
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Let a detector learn from the training half of one set and judge the test half of another (or the same).
+
+    Returns
+    -------
+    dict, pandas.DataFrame
+        The row that `roc.measure` makes; and one row a text: article, half, author, text, score (test half only).
+    """
+    if cancel is not None and cancel.is_set():
+        raise Cancelled
+    learnt, asked = training.training, test.test
+    found = scores(detector, learnt, [*asked.human, *asked.machine], cancel)
+    human, machine = found[: len(asked)], found[len(asked) :]
+    columns = [
+        {"article": half.articles, "half": name, "author": author, "text": getattr(half, author), "score": values}
+        for half, name, of in ((learnt, "training", {}), (asked, "test", {"human": human, "machine": machine}))
+        for author in ("human", "machine")
+        for values in [of.get(author, math.nan)]
+    ]
+    return measure(human, machine, seed), pd.concat(map(pd.DataFrame, columns), ignore_index=True)
+
+
+def scores_by_author(details: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of the human and of the machine texts of a test half, pair by pair."""
+    test = details[details["half"] == "test"]
+    return tuple(test.loc[test["author"] == author, "score"].to_numpy() for author in ("human", "machine"))
+
+
+def in_words(row: pd.Series) -> str:
+    """Say what a row of `roc.measure` found; never one bare percentage."""
+    words = f"AUC {row['auc']:.2f} ({row['auc_low']:.2f} to {row['auc_high']:.2f})"
+    if np.isnan(row["caught"]):
+        few = f"{row['n_human']} human texts are too few for the rate at 1 % false alarms, which needs {FEWEST_HUMAN}"
+        return f"{words}, and {few}"
+    ends = f"{100 * row['caught_low']:.0f} % to {100 * row['caught_high']:.0f} %"
+    return f"{words} and catches {100 * row['caught']:.0f} % ({ends}) at 1 % false alarms"
+
+
+def settings_of(sets: Sequence[PairedTexts]) -> dict[str, object]:
+    """Return how the texts were made, and their hash, as plain values."""
+    told = [
+        {"generator": each.generator, "opening": each.opening, **dataclasses.asdict(each.settings)}
+        | {"n_words": each.n_words, "n_pairs": len(each), "n_left_out": each.n_left_out}
+        | {"texts_sha256": sha256_of_values([each.human, each.machine])}
+        for each in sets
+    ]
+    return {"sets": told}
+
+
+def models_of(sets: Sequence[PairedTexts], detectors: Sequence[Detector]) -> dict[str, str]:
+    """Return the sha256 of the weights of all that wrote or read, by name."""
+    readers = [detector.reader for detector in detectors if hasattr(detector, "reader")]
+    written = {each.generator: each.generator_sha256 for each in sets}
+    return written | {reader.name: weights_sha256(reader) for reader in readers}

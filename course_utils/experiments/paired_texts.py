@@ -1,0 +1,227 @@
+"""What people and a machine wrote under the same headlines, cut to one length, in two halves that share no article."""
+
+import dataclasses
+import re
+import threading
+from collections.abc import Sequence
+
+from course_utils import texts
+from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
+from course_utils.models.language_model import LanguageModel
+from course_utils.models.sampling import Settings
+
+FEWEST = 4  # pairs in either half
+MORE_WORDS = 60  # that an article must have beyond the words compared, for its first sentence may go to the prompt
+OPENINGS = ("headline", "headline and first sentence", "outlet, date and headline")
+SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"'][.!?])[\"']?\s+(?=[\"'(]?[A-Z0-9])")
+SHORTEST_SENTENCE = 8  # words: before them a full stop is likely to be that of "Gen. Smith"
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTexts:
+    """Pairs of texts of ``n_words`` words each: entry i of ``human`` and of ``machine`` follow the same opening.
+
+    Parameters
+    ----------
+    generator, generator_sha256 : str
+        Who wrote the machine's half.
+    settings : Settings
+    opening : str
+        One of `OPENINGS`.
+    n_words : int
+    n_left_out : int
+        Pairs of which a half was shorter.
+    articles : tuple of int
+        Ids of the articles.
+    in_training : tuple of bool
+        The half to which a pair belongs; the same article is always in the same half.
+    openings, human, machine : tuple of str
+    """
+
+    generator: str
+    generator_sha256: str
+    settings: Settings
+    opening: str
+    n_words: int
+    n_left_out: int
+    articles: tuple[int, ...]
+    in_training: tuple[bool, ...]
+    openings: tuple[str, ...]
+    human: tuple[str, ...]
+    machine: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.articles)
+
+    @property
+    def sampling(self) -> str:
+        """How the machine's words were drawn, in words."""
+        settings = self.settings
+        parts = [f"temperature {settings.temperature:g}"]
+        parts += [f"top-k {settings.top_k}"] if settings.top_k else []
+        parts += [f"top-p {settings.top_p:g}"] if settings.top_p < 1 else []
+        parts += [f"repetition penalty {settings.repetition_penalty:g}"] if settings.repetition_penalty > 1 else []
+        return ", ".join(parts)
+
+    @property
+    def training(self) -> "PairedTexts":
+        """The half to learn from."""
+        return self._only([place for place, half in enumerate(self.in_training) if half])
+
+    @property
+    def test(self) -> "PairedTexts":
+        """The half to measure on."""
+        return self._only([place for place, half in enumerate(self.in_training) if not half])
+
+    def cut(self, n_words: int) -> "PairedTexts":
+        """Return the same pairs, each text cut to its first words.
+
+        Raises
+        ------
+        SettingsError
+            More words than there are, or none.
+        """
+        if isinstance(n_words, bool) or not isinstance(n_words, int) or not 1 <= n_words <= self.n_words:
+            raise SettingsError(f"n_words is {n_words!r}.", f"From 1 to {self.n_words}.", "Write longer texts.")
+        shorter = {side: tuple(_first_words(each, n_words) for each in getattr(self, side)) for side in SIDES}
+        return dataclasses.replace(self, n_words=n_words, **shorter)
+
+    def of_articles(self, ids: Sequence[int]) -> "PairedTexts":
+        """Return only the pairs of these articles, in their own order."""
+        wanted = set(ids)
+        return self._only([place for place, article in enumerate(self.articles) if article in wanted])
+
+    def _only(self, places: list[int]) -> "PairedTexts":
+        kept = {name: tuple(getattr(self, name)[i] for i in places) for name in (*SIDES, *LABELS)}
+        return dataclasses.replace(self, **kept)
+
+
+SIDES = ("human", "machine")
+LABELS = ("articles", "in_training", "openings")
+
+
+def paired_texts(
+    model: LanguageModel,
+    n_pairs: int = 100,
+    settings: Settings = Settings(max_new_tokens=100),
+    n_words: int = 50,
+    opening: str = "headline",
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> PairedTexts:
+    """Let a model write under the headlines of held-out news, and put what the journalists wrote beside it.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    n_pairs : int
+        Articles that are drawn; pairs too short for n_words are left out and counted.
+    settings : Settings
+        A hundred tokens make some 65 to 75 English words.
+    n_words : int
+        To which all texts are cut, so that length tells nothing.
+    opening : str
+        What the model is given: one of `OPENINGS`. The first sentence, when given, stands on neither side.
+    seed : int
+        Of the choice of articles, and with it of the halves.
+    progress, cancel
+        As for `write`.
+
+    Raises
+    ------
+    SettingsError
+        No such opening, or a number that cannot be.
+    TextError
+        Too few pairs are long enough, or the news are not on this machine.
+    Cancelled
+
+    Notes
+    -----
+    Every second article drawn goes to training. The news are older than GPT-2, but a model may have read them.
+    """
+    if opening not in OPENINGS:
+        raise SettingsError(f"opening is {opening!r}.", f"One of {', '.join(OPENINGS)}.", 'opening="headline"')
+    drawn = pairs(n_pairs, seed, max(SHORTEST_WORDS, n_words + MORE_WORDS))
+    openings, bodies = zip(*(opening_and_body(article, opening) for article in drawn), strict=True)
+    written = write(model, openings, settings, progress, cancel)
+    whole = PairedTexts(
+        model.name, weights_sha256(model), settings, opening, n_words, 0,
+        tuple(article.id for article in drawn), tuple(place % 2 == 0 for place in range(len(drawn))),
+        openings, bodies, tuple(each.text for each in written),
+    )  # fmt: skip
+    return _of_one_length(whole)
+
+
+def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
+    """Keep in each set the articles that are in all, so that sets differ in nothing but what is compared.
+
+    Raises
+    ------
+    TextError
+        Too few are left, or an article is for learning in one set and for measuring in another: drawn by other seeds.
+    """
+    halves = [(article, half) for each in sets for article, half in zip(each.articles, each.in_training, strict=True)]
+    if len(set(halves)) > len(dict(halves)):
+        raise TextError(
+            "An article is for learning in one set and for measuring in another.",
+            "Sets that were drawn with the same seed and for texts of about the same length.",
+            "Make them all with the same seed.",
+        )
+    shared = set.intersection(*(set(each.articles) for each in sets))
+    kept = [each.of_articles(shared) for each in sets]
+    for each in kept:
+        _require_enough(each)
+    return kept
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text, by its punctuation; at least `SHORTEST_SENTENCE` words, if there are.
+
+    Examples
+    --------
+    >>> first_sentence("The U.S. sent Gen. Smith to the capital on Monday. He stayed.")
+    'The U.S. sent Gen. Smith to the capital on Monday.'
+    """
+    for end in SENTENCE_END.finditer(text):
+        sentence = text[: end.start()] + end[0].rstrip()
+        if len(sentence.split()) >= SHORTEST_SENTENCE:
+            return sentence
+    return text
+
+
+def opening_and_body(article: texts.Article, opening: str) -> tuple[str, str]:
+    """Return what the model is given and what a person wrote after it."""
+    if opening == "headline":
+        return f"{article.title}\n\n", article.text
+    if opening == "outlet, date and headline":
+        return f"{article.source} | {article.date} | {article.title}\n\n", article.text
+    sentence = first_sentence(article.text)
+    return f"{article.title}\n\n{sentence}", article.text[len(sentence) :]
+
+
+def _of_one_length(whole: PairedTexts) -> PairedTexts:
+    long_enough = [
+        article
+        for article, human, machine in zip(whole.articles, whole.human, whole.machine, strict=True)
+        if min(len(human.split()), len(machine.split())) >= whole.n_words
+    ]
+    kept = whole.of_articles(long_enough).cut(whole.n_words)
+    _require_enough(kept)
+    return dataclasses.replace(kept, n_left_out=len(whole) - len(kept))
+
+
+def _require_enough(kept: PairedTexts) -> None:
+    n_training = sum(kept.in_training)
+    if min(n_training, len(kept) - n_training) < FEWEST:
+        raise TextError(
+            f"{len(kept)} pairs by {kept.generator} have {kept.n_words} words, {n_training} of them to learn from.",
+            f"At least {FEWEST} to learn from and {FEWEST} to measure on.",
+            "Raise n_pairs or max_new_tokens, or lower n_words.",
+        )
+
+
+def _first_words(text: str, n_words: int) -> str:
+    return " ".join(text.split()[:n_words])
