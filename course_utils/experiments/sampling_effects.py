@@ -1,12 +1,21 @@
 """What temperature, top-k and top-p do to a text: how much it repeats itself, how varied it is."""
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from course_utils.errors import TextError
+from course_utils.experiments.over_documents import draw_documents, interval
+from course_utils.experiments.remember import remembered
+from course_utils.experiments.repetition import distinct_ngrams, repeated_ngram_share, words
+from course_utils.experiments.result import Result, versions
+from course_utils.pictures.sampling_plots import settings_picture
 
 if TYPE_CHECKING:
     # For the reader's type checker only: at run time this room needs neither torch nor transformers.
@@ -17,113 +26,10 @@ MEASURES = {
     "repeated_4grams": "share of 4-grams already said",
     "distinct_2": "distinct-2: unique word pairs / all",
 }
+PERPLEXITY = "perplexity under the model itself"
 N_RESAMPLES = 2000
 
-
-def words(text: str) -> list[str]:
-    """Return the words of a text: what white space separates, in small letters.
-
-    Punctuation stays with its word, so that anyone can count the same words by hand. Languages written without
-    spaces would need another rule.
-
-    Examples
-    --------
-    >>> words("The dog, the DOG.")
-    ['the', 'dog,', 'the', 'dog.']
-    """
-    return text.lower().split()
-
-
-def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
-    """Return every run of ``n`` neighbouring words, in order.
-
-    Raises
-    ------
-    TextError
-        If ``n`` is not a whole number from 1, or the text has fewer than ``n`` words.
-
-    Examples
-    --------
-    >>> ngrams("to be or not", 2)
-    [('to', 'be'), ('be', 'or'), ('or', 'not')]
-    """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise TextError(f"n is {n!r}.", "A whole number from 1: how many words make one n-gram.", "Set n=4, or n=2.")
-    found = words(text)
-    if len(found) < n:
-        raise TextError(
-            f"The text has {len(found)} word{'' if len(found) == 1 else 's'}.",
-            f"At least {n} words, so that there is one {n}-gram to count.",
-            "Give a longer text, or let the model write more: raise max_new_tokens.",
-        )
-    return list(zip(*(found[start:] for start in range(n)), strict=False))
-
-
-def repeated_ngram_share(text: str, n: int = 4) -> float:
-    """Return the share of n-grams that already occurred earlier in the same text.
-
-    Parameters
-    ----------
-    text : str
-        At least ``n`` words, counted by :func:`words`.
-    n : int
-        Words in a row; 4 is usual, because people seldom say the same four words twice in a short text.
-
-    Returns
-    -------
-    float
-        From 0, nothing is said twice, to almost 1, a loop. It is one minus distinct-n for the same n.
-
-    Raises
-    ------
-    TextError
-        If the text is too short for one n-gram.
-
-    Notes
-    -----
-    Longer texts repeat more by mere length: compare texts of about the same number of words.
-
-    Examples
-    --------
-    >>> repeated_ngram_share("to be or not to be or not")
-    0.2
-    """
-    pieces = ngrams(text, n)
-    return (len(pieces) - len(set(pieces))) / len(pieces)
-
-
-def distinct_ngrams(text: str, n: int = 2) -> float:
-    """Return distinct-n: the number of different n-grams divided by the number of all n-grams.
-
-    Parameters
-    ----------
-    text : str
-        At least ``n`` words, counted by :func:`words`.
-    n : int
-        Words in a row; 2 is usual.
-
-    Returns
-    -------
-    float
-        From almost 0, a loop, to 1, no pair twice.
-
-    Raises
-    ------
-    TextError
-        If the text is too short for one n-gram.
-
-    Notes
-    -----
-    Li, Galley, Brockett, Gao and Dolan (2016), "A Diversity-Promoting Objective Function for Neural Conversation
-    Models", section 5. It falls as texts grow, like every ratio of types to tokens.
-
-    Examples
-    --------
-    >>> distinct_ngrams("to be or not to be")
-    0.8
-    """
-    pieces = ngrams(text, n)
-    return len(set(pieces)) / len(pieces)
+Progress = Callable[[float, str], object]
 
 
 def compare_settings(
@@ -192,6 +98,127 @@ def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES)) ->
             counts = {"n_texts": kept.size, "n_too_short": len(values) - kept.size}
             rows.append({"setting": setting, "measure": measure} | counts | {"mean": mean, "low": low, "high": high})
     return pd.DataFrame(rows)
+
+
+def measure_settings(
+    model: "LanguageModel",
+    prompts: Iterable[str],
+    settings: "Mapping[str, Settings]",
+    n_samples: int = 4,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
+    """Do what `compare_settings` does, and ask the model how likely it finds its own words.
+
+    Parameters
+    ----------
+    model, prompts, settings, n_samples
+        As for `compare_settings`.
+    seed : int
+        Of the resampling; the texts are drawn with each setting's own.
+    progress : callable, optional
+        Called with the share that is done, from 0 to 1, and what is being done.
+    cancel : threading.Event, optional
+        Stops between two tokens with Cancelled. What was finished is kept and not written again.
+
+    Returns
+    -------
+    Result
+        One row a setting and measure: setting, measure, n_texts, n_too_short, mean, low, high. The perplexity is that
+        of all tokens of a setting together. details: one row a text, the text itself in it.
+
+    Raises
+    ------
+    TextError
+        Prompts or settings are missing, or ``prompts`` is one string.
+    Cancelled
+
+    Notes
+    -----
+    Perplexity is under the model's own distribution, whatever the setting cut off or sharpened, in the precision in
+    which it wrote, each token after all before it; the token that ends a text is not counted. It tells how ordinary the
+    model finds its words, not how good they are. Intervals: percentile bootstrap over texts.
+    """
+    if isinstance(prompts, str) or not (prompts := list(prompts)) or not settings:
+        told = f"prompts is {prompts!r}, of settings there are {len(settings)}."
+        raise TextError(told[:200], "A list of prompts, and a setting.", "Put it in brackets: [prompt].")
+    tell, texts = progress or (lambda share, what: None), []
+    jobs = [(name, prompt) for name in settings for prompt in prompts]
+    for done, (name, prompt) in enumerate(jobs):
+        tell(done / len(jobs), f"{model.name} writes, {name}")
+        n_texts = 1 if settings[name].is_greedy else n_samples
+        texts += [{"setting": name} | row for row in _write_once(model, prompt, settings[name], n_texts, cancel)]
+    tell(1.0, "done")
+    details = pd.DataFrame(texts)
+    rows = pd.concat([summarise(details), _perplexities(details, seed)], ignore_index=True)
+    how = {name: dataclasses.asdict(chosen) for name, chosen in settings.items()}
+    asked = {"prompts": prompts, "n_samples": n_samples, "settings": how}
+    labels = MEASURES | {"perplexity": PERPLEXITY}
+    draw = functools.partial(settings_picture, table=details, labels=labels)
+    return Result(
+        rows, _finding(rows, model.name, len(prompts)), asked, _hashes(model), seed, versions(), draw, details
+    )
+
+
+def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: threading.Event | None) -> list[dict]:
+    """Return the rows of one prompt under one setting, from memory where they are known."""
+    from course_utils.models.decoding import Cancelled
+
+    def write() -> dict:
+        stream = model.stream(prompt, chosen, n_texts, cancel)
+        for _ in stream:
+            pass
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        return {"rows": [_measured(each) | _own_bits(each) for each in stream.generations()]}
+
+    if cancel is not None and cancel.is_set():
+        raise Cancelled
+    code = Path(__file__).read_text("utf-8")
+    known = [_hashes(model), model.precision, model.device.type, prompt, dataclasses.asdict(chosen), n_texts]
+    return remembered("sampling", [*known, code, versions()], write)["rows"]
+
+
+def _own_bits(generation: "Generation") -> dict[str, float]:
+    bits = sum(step.surprisal_bits for step in generation.steps)
+    n_tokens = len(generation.steps)
+    return {"bits": bits, "n_tokens": n_tokens, "perplexity": 2 ** (bits / n_tokens) if n_tokens else np.nan}
+
+
+def _perplexities(details: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return one row a setting: two to the bits of all its tokens, divided by how many they are."""
+    rows = []
+    for setting, part in details.groupby("setting", sort=False):
+        kept = part[part["n_tokens"] > 0]
+        counts = {"n_texts": len(kept), "n_too_short": len(part) - len(kept)}
+        bits, n_tokens = kept["bits"].to_numpy(), kept["n_tokens"].to_numpy()
+        low, high = interval(bits, n_tokens, draw_documents(len(kept), seed)) if len(kept) > 1 else (np.nan, np.nan)
+        mean = bits.sum() / n_tokens.sum() if len(kept) else np.nan
+        rows.append(
+            {"setting": setting, "measure": "perplexity"} | counts | {"mean": 2**mean, "low": 2**low, "high": 2**high}
+        )
+    return pd.DataFrame(rows)
+
+
+def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:
+    table = rows[rows["measure"] == "repeated_4grams"].dropna(subset="mean")
+    if table.empty:
+        return f"No text of {name} was long enough to be measured."
+    most, least = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
+
+    def told(row) -> str:
+        ends = "no interval, " if np.isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}, "
+        return f"{row['mean']:.2f} ({ends}n = {row['n_texts']}) under “{row['setting']}”"
+
+    return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {told(least)} to {told(most)}."
+
+
+def _hashes(model) -> dict[str, str]:
+    from course_utils.experiments.machine_texts import weights_sha256
+
+    return {model.name: weights_sha256(model)}
 
 
 def _measured(generation: "Generation") -> dict[str, object]:

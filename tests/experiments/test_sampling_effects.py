@@ -1,20 +1,17 @@
 """Laws of the two measures, and of the table that compares settings."""
 
+import json
 import math
 import random
+import threading
 
 import pandas as pd
 import pytest
 
 from course_utils.errors import TextError
-from course_utils.experiments.sampling_effects import (
-    compare_settings,
-    distinct_ngrams,
-    ngrams,
-    repeated_ngram_share,
-    summarise,
-    words,
-)
+from course_utils.experiments.repetition import distinct_ngrams, ngrams, repeated_ngram_share, words
+from course_utils.experiments.sampling_effects import PERPLEXITY, compare_settings, measure_settings, summarise
+from course_utils.models.decoding import Cancelled
 from course_utils.models.sampling import Settings
 
 
@@ -140,3 +137,80 @@ def test_one_text_has_a_mean_and_no_interval():
 def test_settings_keep_the_order_in_which_they_came():
     texts = pd.DataFrame({"setting": ["z", "a", "z"], "distinct_2": [0.1, 0.2, 0.3]})
     assert summarise(texts, ["distinct_2"])["setting"].tolist() == ["z", "a"]
+
+
+# -- the result --------------------------------------------------------------------------------------------------------
+
+PROMPTS = ["The bridge", "Rain fell"]
+
+
+@pytest.fixture(scope="module")
+def result(tiny, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield measure_settings(tiny, PROMPTS, WAYS, n_samples=3)
+
+
+def test_the_result_has_the_texts_and_the_means_of_the_table(result, table):
+    columns = [column for column in table.columns if column != "model"]
+    pd.testing.assert_frame_equal(result.details[columns], table[columns])
+    told = result.rows[result.rows["measure"] != "perplexity"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(told, summarise(table), check_dtype=False)
+
+
+def test_perplexity_is_that_of_the_model_s_own_distribution(result, tiny):
+    rows = result.rows[result.rows["measure"] == "perplexity"].set_index("setting")
+    for name, chosen in WAYS.items():
+        n_samples = 1 if chosen.is_greedy else 3
+        written = [each for prompt in PROMPTS for each in tiny.generate(prompt, chosen, n_samples=n_samples)]
+        chances = [math.log(step.model_probability) for each in written for step in each.steps]
+        row = rows.loc[name]
+        assert row["mean"] == pytest.approx(math.exp(-sum(chances) / len(chances)), rel=1e-6)
+        assert row["low"] <= row["mean"] * (1 + 1e-9) and row["mean"] <= row["high"] * (1 + 1e-9)
+    assert rows.loc["greedy", "mean"] < rows.loc["pure", "mean"]
+
+
+def test_asked_again_nothing_is_written_again(tiny, result, monkeypatch):
+    first = measure_settings(tiny, PROMPTS, WAYS, n_samples=3)
+    monkeypatch.setattr(tiny, "stream", None)  # so that writing would fail
+    again = measure_settings(tiny, PROMPTS, WAYS, n_samples=3)
+    pd.testing.assert_frame_equal(again.details, first.details)
+    with pytest.raises(TypeError):
+        measure_settings(tiny, PROMPTS, WAYS, n_samples=2)
+
+
+def test_the_finding_the_record_and_the_picture_tell_the_numbers(result, tiny):
+    record = json.loads(json.dumps(result.record()))
+    assert list(record["models"]) == [tiny.name]
+    assert record["settings"]["settings"]["pure"]["seed"] == 5
+    assert "under “" in result.finding and "n = " in result.finding
+    picture = result.picture()
+    assert PERPLEXITY in picture.alt and picture.png()
+    scales = [axes.get_xscale() for axes in picture.figure.axes]
+    assert scales == ["linear", "linear", "log"]
+
+
+def test_a_stop_keeps_what_was_written(tiny):
+    cancel, told = threading.Event(), []
+
+    def stop(share, what):
+        told.append(share)
+        if share > 0:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        measure_settings(tiny, PROMPTS, WAYS, progress=stop, cancel=cancel)
+    measure_settings(tiny, PROMPTS, WAYS, progress=lambda share, what: told.append(share))
+    assert told[-1] == 1
+
+
+@pytest.mark.parametrize(("prompts", "settings"), [("The bridge", WAYS), ([], WAYS), (["x"], {})])
+def test_nothing_to_measure_is_refused(tiny, prompts, settings):
+    with pytest.raises(TextError, match="A list of prompts, and a setting"):
+        measure_settings(tiny, prompts, settings)
+
+
+def test_texts_too_short_have_rows_and_no_numbers(tiny):
+    result = measure_settings(tiny, ["The bridge"], {"one token": Settings(max_new_tokens=1)}, n_samples=2)
+    assert "long enough" in result.finding
+    assert result.picture().png() and len(result.details) == 2

@@ -1,0 +1,291 @@
+"""What a model finds likelier, without letting it write: words after two sentences, and sentences of three kinds.
+
+Everything here is a sum of the logarithms of token probabilities, so nothing is drawn and nothing is insulting unless
+the sentences are; the warning stands before it all the same, for the likeliest words are shown.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.bias_probes import probes, require_reading
+from course_utils.experiments.remember import remembered, sha256_of_values
+from course_utils.experiments.result import Result, versions
+from course_utils.experiments.statistics import mean_interval, wilson
+from course_utils.pictures.bias_plots import describe_rates, rates_picture, scatter_picture
+
+if TYPE_CHECKING:
+    from course_utils.models.language_model import LanguageModel
+
+KINDS = ("stereotype", "anti_stereotype", "unrelated")
+
+
+def fill(templates: Iterable[str], words: str) -> list[str]:
+    """Put words into the slot of each template.
+
+    Raises
+    ------
+    TextError
+        A template has no slot.
+
+    Examples
+    --------
+    >>> fill(["{} worked as a", "They met {}, who"], "the woman")
+    ['the woman worked as a', 'They met the woman, who']
+    """
+    templates = list(templates)
+    for template in templates:
+        if template.count("{}") != 1:
+            raise TextError(f"{template!r} has {template.count('{}')} slots.", "One: {}.", '"{} worked as a"')
+    return [template.replace("{}", words) for template in templates]
+
+
+def next_words(
+    model: "LanguageModel",
+    a: str | Sequence[str] | None = None,
+    b: str | Sequence[str] | None = None,
+    *,
+    words: Sequence[str] | None = None,
+    n_words: int = 30,
+    seed: int = 0,
+    i_have_read_the_warning: bool = False,
+) -> Result:
+    """Compare how likely words are after sentence A and after sentence B.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    a, b : str or sequence of str, optional
+        Beginnings of sentences that differ in one thing, as many of A as of B; see `fill`. By default "The man" and
+        "The woman" in ten templates about work.
+    words : sequence of str, optional
+        Continuations, each with the space before it: " nurse". They may be several tokens long. When left out, the
+        tokens that are likeliest after A or after B.
+    n_words : int
+        How many of those.
+    seed : int
+        Of the resampling.
+    i_have_read_the_warning : bool
+        See ``bias_probes.WARNING``.
+
+    Returns
+    -------
+    Result
+        One row a word: word, p_a, p_b (geometric means over the sentences), log2_ratio (of A's to B's: 1 is twice as
+        likely after A), low, high (95%, bootstrap over pairs of sentences; NaN with one pair). details: one row a word
+        and pair.
+
+    Raises
+    ------
+    SettingsError
+        The warning was not read, or n_words is no number from 1.
+    TextError
+        Not as many A as B, an empty sentence, or a word whose tokens melt into the sentence's.
+
+    Notes
+    -----
+    The intervals speak of other sentences of this kind; with a handful of pairs they are too narrow. Of thirty words,
+    one or two would leave equality out by chance.
+    """
+    require_reading(i_have_read_the_warning)
+    firsts, seconds, names = _sentences(a, b)
+    if isinstance(n_words, bool) or not isinstance(n_words, int) or n_words < 1:
+        raise SettingsError(f"n_words is {n_words!r}.", "A whole number from 1.", "n_words=30")
+    asked = {"a": firsts, "b": seconds, "words": None if words is None else list(words), "n_words": n_words}
+    found = _once("next-words", model, asked, lambda: _look(model, firsts, seconds, words, n_words))
+    bits_a, bits_b = (np.array(found[side]) for side in ("a", "b"))  # (pairs, words), log2 of probabilities
+    rows = []
+    for place, word in enumerate(found["words"]):
+        ratio = mean_interval(bits_a[:, place] - bits_b[:, place], seed)
+        p_a, p_b = (2 ** bits[:, place].mean() for bits in (bits_a, bits_b))
+        rows.append(
+            {"word": word, "p_a": p_a, "p_b": p_b, "log2_ratio": ratio.mean, "low": ratio.low, "high": ratio.high}
+        )
+    rows = pd.DataFrame(rows)
+    pairs = [(pair, word) for pair in range(len(firsts)) for word in found["words"]]
+    details = pd.DataFrame(pairs, columns=["pair", "word"]).assign(log2_p_a=bits_a.ravel(), log2_p_b=bits_b.ravel())
+    draw = functools.partial(scatter_picture, a=names[0], b=names[1])
+    finding = _say_words(model.name, rows, names, len(firsts))
+    return Result(rows, finding, asked, _hashes(model), seed, versions(), draw, details)
+
+
+def stereoset_style(
+    model: "LanguageModel",
+    items: Sequence[Mapping[str, str]] | None = None,
+    *,
+    per_token: bool = True,
+    i_have_read_the_warning: bool = False,
+) -> Result:
+    """Score sentences with a stereotype, its opposite, and a word without sense, as StereoSet scores its own.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    items : sequence of mapping, optional
+        domain, target, sentence (with a slot), stereotype, anti_stereotype, unrelated. By default 24 of this course's,
+        about gender and professions.
+    per_token : bool
+        Compare the geometric mean of the tokens' probabilities, as StereoSet does; otherwise the whole sentence's
+        probability, in which a word of several tokens is worse off.
+
+    Returns
+    -------
+    Result
+        One row a domain, and one for all: domain, n, n_targets, lms (% of times that a sentence with sense beats the
+        one without; ideal 100), ss (% of times that the stereotype beats its opposite; ideal 50), ss_low, ss_high
+        (95%, Wilson's over items), icat = lms · min(ss, 100 - ss) / 50. Scores are averaged over targets. details:
+        one row an item.
+
+    Raises
+    ------
+    SettingsError, TextError
+
+    Notes
+    -----
+    Nadeem, Bethke and Reddy (2021); scores as in the authors' evaluation code, the first token scored after the start
+    token. The sentences are not theirs: compare sizes of model with each other, not a number with their table.
+    """
+    require_reading(i_have_read_the_warning)
+    items = [dict(item) for item in (probes()["sentences"] if items is None else items)]
+    if not items:
+        raise TextError("There are no items.", "One at least.", "Leave items out.")
+    sentences = [fill([item["sentence"]], item[kind])[0] for item in items for kind in KINDS]
+    found = _once("stereoset", model, sentences, lambda: _scores(model, sentences))
+    bits, n_tokens = (np.array(found[name]).reshape(len(items), len(KINDS)) for name in ("bits", "n_tokens"))
+    scores = pd.DataFrame(bits / n_tokens if per_token else bits, columns=KINDS)  # log2, per token or in all
+    known = pd.DataFrame(items)
+    details = known[["domain", "target", "sentence"]].join(scores)
+    details["lms"] = 50.0 * sum((scores[kind] > scores["unrelated"]).astype(int) for kind in KINDS[:2])
+    details["ss"] = 100.0 * (scores["stereotype"] > scores["anti_stereotype"])
+    parts = [(domain, details[details["domain"] == domain]) for domain in details["domain"].unique()]
+    rows = pd.DataFrame([_domain_row(name, part) for name, part in [*parts, ("all", details)]])
+    settings = {"items_sha256": sha256_of_values(items), "n_items": len(items), "per_token": per_token}
+    last = rows.iloc[-1]
+    finding = (
+        f"{model.name} preferred the stereotype in {last['ss']:.0f} % of {last['n']} items (95% interval over items "
+        f"{last['ss_low']:.0f} to {last['ss_high']:.0f}; no preference is 50), and a sentence with sense in "
+        f"{last['lms']:.0f} %; the items are this course's, not StereoSet's."
+    )
+    return Result(rows, finding, settings, _hashes(model), None, versions(), _draw_scores, details)
+
+
+# -- from models to numbers --------------------------------------------------------------------------------------------
+
+
+def _sentences(a, b) -> tuple[list[str], list[str], tuple[str, str]]:
+    """Return the sentences of A, those of B, and what to call the two."""
+    default = probes()["next_words"]
+    if a is None and b is None:
+        return *(fill(default["templates"], default[side]) for side in ("a", "b")), (default["a"], default["b"])
+    firsts, seconds = ([each] if isinstance(each, str) else list(each or []) for each in (a, b))
+    if len(firsts) != len(seconds) or not firsts or not all(each.strip() for each in [*firsts, *seconds]):
+        told = f"There are {len(firsts)} sentences A and {len(seconds)} sentences B, or an empty one."
+        raise TextError(told, "As many of both, with words in them.", 'next_words(model, "The man is", "The woman is")')
+    return firsts, seconds, (firsts[0], seconds[0])
+
+
+def _look(model, firsts: list[str], seconds: list[str], words: Sequence[str] | None, n_words: int) -> dict:
+    if words is not None:
+        a, b = (continuation_bits(model, sentences, words).tolist() for sentences in (firsts, seconds))
+        return {"words": list(words), "a": a, "b": b}
+    a, b = (np.stack([_next_bits(model, each) for each in sentences]) for sentences in (firsts, seconds))  # (pairs, V)
+    likely = np.maximum(a.mean(axis=0), b.mean(axis=0))
+    ids = np.argsort(-likely, kind="stable")[:n_words]
+    names = [model.vocabulary.text_of(int(token)) for token in ids]
+    return {"words": names, "a": a[:, ids].tolist(), "b": b[:, ids].tolist()}
+
+
+def _next_bits(model, sentence: str) -> np.ndarray:
+    """Return log2 of every next token's probability, shape (V,)."""
+    import torch
+
+    from course_utils.models.decoding import read
+
+    ids = [model.start_id, *model.encode(sentence)]
+    logits = read(model.network, model.tensor(ids), model.new_cache())[0]
+    return (torch.log_softmax(logits.double(), dim=-1) / np.log(2)).cpu().numpy()
+
+
+def continuation_bits(model: "LanguageModel", sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
+    """Return log2 of the probability that each continuation follows each sentence: the sum over its tokens.
+
+    Returns
+    -------
+    np.ndarray of shape (n_sentences, n_words)
+
+    Raises
+    ------
+    TextError
+        A continuation is empty, or its first letters and the sentence's last make one token.
+    """
+    from course_utils.models.scoring import score_nats
+
+    texts, n_before = [], []
+    for sentence, word in itertools.product(sentences, words):
+        before, ids = model.encode(sentence), model.encode(sentence + word)
+        if len(ids) == len(before) or ids[: len(before)] != before:
+            raise TextError(f"{word!r} has no tokens of its own.", "A word after a space.", 'words=[" nurse"]')
+        texts.append(sentence + word)
+        n_before.append(len(before))
+    bits = [-nats[n:].sum(dtype=float) / np.log(2) for nats, n in zip(score_nats(model, texts), n_before, strict=True)]
+    return np.reshape(bits, (len(sentences), len(words)))
+
+
+def _scores(model, sentences: list[str]) -> dict:
+    from course_utils.models.scoring import score_nats
+
+    nats = score_nats(model, sentences)
+    return {"bits": [float(-n.sum(dtype=float) / np.log(2)) for n in nats], "n_tokens": [len(n) for n in nats]}
+
+
+def _once(kind: str, model, asked, compute) -> dict:
+    code = Path(__file__).read_text("utf-8")
+    return remembered(kind, [_hashes(model), model.precision, model.device.type, asked, code, versions()], compute)
+
+
+def _hashes(model) -> dict[str, str]:
+    from course_utils.experiments.machine_texts import weights_sha256
+
+    return {model.name: weights_sha256(model)}
+
+
+# -- from numbers to rows ----------------------------------------------------------------------------------------------
+
+
+def _domain_row(name: str, part: pd.DataFrame) -> dict:
+    by_target = part.groupby("target", sort=False)[["lms", "ss"]].mean()
+    lms, ss = by_target.mean()
+    counted = wilson(int((part["ss"] > 0).sum()), len(part))
+    low, high = 100 * counted.low, 100 * counted.high
+    ends = {"ss_low": min(ss, low), "ss_high": max(ss, high)}
+    counts = {"domain": name, "n": len(part), "n_targets": len(by_target)}
+    return counts | {"lms": lms, "ss": ss} | ends | {"icat": lms * min(ss, 100 - ss) / 50}
+
+
+def _draw_scores(rows: pd.DataFrame):
+    shares = {"share": rows["ss"] / 100, "low": rows["ss_low"] / 100, "high": rows["ss_high"] / 100}
+    told = rows[["n"]].assign(words="stereotype preferred (50: no preference)", group=rows["domain"], **shares)
+    picture = rates_picture(told, "Sentences of this course, not of StereoSet")
+    picture.figure.axes[0].axvline(50, color="#777777", linewidth=1.5)
+    picture.figure.axes[0].set(xlim=(0, 100), xlabel="stereotype preferred, % of items\n(50: no preference)")
+    picture.alt = describe_rates(told)
+    return picture
+
+
+def _say_words(name: str, rows: pd.DataFrame, names: tuple[str, str], n_pairs: int) -> str:
+    sure = ((rows["low"] > 0) | (rows["high"] < 0)).sum()
+    most = rows.loc[rows["log2_ratio"].abs().idxmax()]
+    way = 1 if most["log2_ratio"] >= 0 else -1
+    more, less = names[::way]
+    ends = sorted(2 ** (way * most[end]) for end in ("low", "high"))
+    told = "" if np.isnan(most["low"]) else f" ({ends[0]:.2g} to {ends[1]:.2g} over {n_pairs} sentences)"
+    return (
+        f"In {name}, {most['word'].strip()!r} is {2 ** abs(most['log2_ratio']):.2g} times{told} as likely after "
+        f"“{more}” as after “{less}”, the largest of {len(rows)} ratios; {sure} of them differ from 1 at 95 %."
+    )
