@@ -8,10 +8,10 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from safetensors import safe_open
-
-from course_utils.models import checkpoint
+from course_utils.models import checkpoint, seal
+from course_utils.models.catalogue import POCKET
 from course_utils.models.sampling import Settings
+from course_utils.pictures.size_plots import loss_curves
 
 N_LINES = 300  # of a published log: enough for its curve
 PROMPTS = {
@@ -33,6 +33,28 @@ def publish(work: Path, name: str, target: Path) -> None:
     (target / checkpoint.LOG).write_text("".join(f"{json.dumps(line)}\n" for line in thinned(log)), "utf-8")
     judged = json.loads((work / "judged.json").read_text())
     (target / "README.md").write_text(card(name, target, log[-1], judged), "utf-8")
+    seal.write(target, but=("README.md", checkpoint.LOG), name=name, source="models/family.py")
+
+
+def page(work: Path, models: Path) -> str:
+    """Draw the family's loss curves from the published logs, and return the family's table as Markdown."""
+    logs = {name: checkpoint.read(models / name) for name in POCKET}
+    loss_curves(logs).save(models / "loss_curves.png")
+    judged, rows = json.loads((work / "judged.json").read_text()), []
+    for name in POCKET:
+        n_parameters, file = seal.n_parameters(models / name / seal.WEIGHTS), models / name / seal.WEIGHTS
+        told = f"{n_parameters:,} | {file.stat().st_size / 1e6:.1f} MB | {logs[name][-1]['seconds'] / 60:.0f}"
+        bits = " | ".join(f"{judged[name][kind]:.3f}" for kind in ("stories", "news"))
+        rows.append(f"| [{name}]({name}/README.md) | {told} | {bits} |")
+    counted = [
+        f"| {who} | | | | {bits['stories']:.3f} | {bits['news']:.3f} |"
+        for who, bits in judged.items()
+        if who not in POCKET
+    ]
+    head = (
+        "| model | parameters | weights | minutes on a core | stories, bits per character | news, bits per character |"
+    )
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows, *counted])
 
 
 def thinned(log: list[dict]) -> list[dict]:
@@ -49,8 +71,7 @@ def thinned(log: list[dict]) -> list[dict]:
 def card(name: str, folder: Path, last: dict, judged: dict) -> str:
     """Return the card as Markdown."""
     recipe = json.loads((folder / checkpoint.RECIPE).read_text())
-    with safe_open(folder / "model.safetensors", "pt") as weights:
-        n_parameters = sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118  it is no dict
+    n_parameters = seal.n_parameters(folder / seal.WEIGHTS)
     shape = ", ".join(f"{key} {value}" for key, value in recipe.items())
     rows = "\n".join(f"| {who} | {bits['stories']:.3f} | {bits['news']:.3f} |" for who, bits in judged.items())
     return f"""# {name}
