@@ -32,7 +32,7 @@ def publish(work: Path, name: str, target: Path) -> None:
     shutil.copy(source / "model.safetensors", target / "model.safetensors")
     (target / checkpoint.LOG).write_text("".join(f"{json.dumps(line)}\n" for line in thinned(log)), "utf-8")
     judged = json.loads((work / "judged.json").read_text())
-    (target / "README.md").write_text(card(name, target, log[-1], judged), "utf-8")
+    (target / "README.md").write_text(card(name, target, log[-1], judged, hardware(source)), "utf-8")
     seal.write(target, but=("README.md", checkpoint.LOG), name=name, source="models/family.py")
 
 
@@ -68,7 +68,7 @@ def thinned(log: list[dict]) -> list[dict]:
     return kept
 
 
-def card(name: str, folder: Path, last: dict, judged: dict) -> str:
+def card(name: str, folder: Path, last: dict, judged: dict, machine: str) -> str:
     """Return the card as Markdown."""
     recipe = json.loads((folder / checkpoint.RECIPE).read_text())
     n_parameters = seal.n_parameters(folder / seal.WEIGHTS)
@@ -85,7 +85,7 @@ It is a specimen for comparing sizes, no assistant: it continues English stories
 | recipe | {shape} ([recipe.json](recipe.json)) |
 | tokens seen | {last["tokens"]:,} in {last["n_steps"]:,} steps |
 | compute | about {6 * n_parameters * last["tokens"]:.1e} floating-point operations (6 x parameters x tokens) |
-| time | {last["seconds"] / 3600:.2f} hours on {hardware(folder)} |
+| time | {last["seconds"] / 3600:.2f} hours on {machine} |
 | loss curve | [log.jsonl](log.jsonl), thinned to a few hundred lines; drawn in [the family's page](../README.md) |
 | weights | 16 bits, {(folder / "model.safetensors").stat().st_size / 1e6:.1f} MB, `model.safetensors` |
 | licence | MIT, as the code. Parts of the text it learnt from belong to others: see the datasheet |
@@ -105,8 +105,8 @@ top-p {SAMPLES.top_p}, {SAMPLES.max_new_tokens} tokens.
 {samples(folder)}
 
 ## Known faults
-Sense holds for a sentence or two; facts, figures and quotations are invented; people change name or sex; loops appear
-at low temperature. It writes in the manner of 1813 to 1928 and of early 2017, prejudices included. Its vocabulary has
+Grammar holds for a phrase, sometimes for a sentence; sense seldom does. Words are made up out of their pieces, names
+change or vanish within a paragraph, facts, figures and quotations are invented; loops appear at low temperature. It writes in the manner of 1813 to 1928 and of early 2017, prejudices included. Its vocabulary has
 4,096 entries and its context 256 tokens, a quarter of GPT-2's. It can repeat phrases of its training text.
 """
 

@@ -11,12 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from transformers import GPT2LMHeadModel
 
-from course_utils.models.packing import train_tokenizer
-from course_utils.models.recipe import Recipe
 from course_utils.places import cache_folder
-from tests.conftest import save_random_gpt2
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
@@ -149,25 +145,11 @@ def test_a_link_to_another_notebook_leads_somewhere(file):
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def four_sizes(tmp_path_factory) -> Path:
-    """A shelf with four sizes of random-weight GPT-2: three of a small vocabulary, quick to read with, and its own."""
-    shelf = tmp_path_factory.mktemp("sizes")
-    words = [file.read_text("utf-8") for file in (ROOT / "course_utils").rglob("*.py")]
-    tokenizer = train_tokenizer(words, 4096)
-    for n_layers in (1, 2, 3):
-        recipe = Recipe(n_layers=n_layers, width=32 * n_layers, n_heads=n_layers, vocabulary=4096)
-        GPT2LMHeadModel(recipe.config()).save_pretrained(shelf / f"random-{n_layers}")
-        tokenizer.save_pretrained(shelf / f"random-{n_layers}")
-    save_random_gpt2(shelf / "random-4", n_layer=4, n_embd=128)
-    return shelf
-
-
 @pytest.fixture
-def offline(monkeypatch, real_cache, four_sizes):
-    """The kernels find this course, four models, the articles that `make test` has fetched, and no network."""
+def offline(monkeypatch, real_cache):
+    """The kernels find this course, its pocket models, the articles that `make test` has fetched, and no network."""
     (cache_folder() / "texts").symlink_to(real_cache / "texts")
-    monkeypatch.setenv("COURSE_MODELS", str(four_sizes))
+    monkeypatch.setenv("COURSE_MODELS", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

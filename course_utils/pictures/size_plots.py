@@ -85,7 +85,7 @@ def loss_curves(logs: Mapping[str, Sequence[Mapping]]) -> Picture:
     for axes in (left, right):
         axes.set_yscale("linear")
         if axes.has_data():
-            axes.legend(fontsize=FONT_SIZE - 3, frameon=False)
+            axes.legend(fontsize=FONT_SIZE - 4, frameon=False, loc="upper right")
     return Picture(figure, " ".join(["Loss while learning.", *told]))
 
 

@@ -20,7 +20,7 @@ from tests.conftest import save_random_gpt2
 SOON = 30
 PROMPT = "The letter said"
 SETTINGS = Settings(max_new_tokens=12, seed=3)
-SHAPES = {"small": (1, 32), "medium": (2, 48), "large": (3, 64), "huge": (4, 80)}
+SHAPES = {"small": (1, 32), "medium": (2, 48), "large": (3, 64), "xl": (4, 80)}
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +349,7 @@ def test_a_wrong_choice_is_explained_and_the_one_before_stays(panel, names, told
 
 
 def test_blind_takes_two(panel):
-    say(panel, kind="choose", models=["pocket-huge"])
+    say(panel, kind="choose", models=["pocket-xl"])
     panel.blind = True
     panel.generate()
     assert panel.state == "failed"
@@ -364,9 +364,9 @@ def test_a_model_that_was_given_can_be_left_out_and_taken_back(panel, family):
     say(panel, kind="choose", models=["pocket-large", "pocket-small"])
     write(panel)
     assert [column["name"] for column in panel.columns] == ["pocket-large", "pocket-small"]
-    say(panel, kind="choose", models=["pocket-huge", "pocket-small"])
+    say(panel, kind="choose", models=["pocket-xl", "pocket-small"])
     write(panel)
-    assert [column["name"] for column in panel.columns] == ["pocket-huge", "pocket-small"]
+    assert [column["name"] for column in panel.columns] == ["pocket-xl", "pocket-small"]
 
 
 # -- as any panel ------------------------------------------------------------------------------------------------------
