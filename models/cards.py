@@ -106,8 +106,9 @@ top-p {SAMPLES.top_p}, {SAMPLES.max_new_tokens} tokens.
 
 ## Known faults
 Grammar holds for a phrase, sometimes for a sentence; sense seldom does. Words are made up out of their pieces, names
-change or vanish within a paragraph, facts, figures and quotations are invented; loops appear at low temperature. It writes in the manner of 1813 to 1928 and of early 2017, prejudices included. Its vocabulary has
-4,096 entries and its context 256 tokens, a quarter of GPT-2's. It can repeat phrases of its training text.
+change or vanish within a paragraph, facts, figures and quotations are invented; loops appear at low temperature. It
+writes in the manner of 1813 to 1928 and of early 2017, prejudices included. Its vocabulary has 4,096 entries and its
+context 256 tokens, a quarter of GPT-2's. It can repeat phrases of its training text.
 """
 
 
