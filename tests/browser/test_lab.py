@@ -27,16 +27,16 @@ def run_cell(page, containing: str, number: int = 0) -> Locator:
     cell = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text=containing).nth(number)
     prompt = cell.locator(".jp-InputPrompt")
     before = prompt.inner_text()
-    # A kernel chosen anew takes seconds to go: JupyterLab then refuses to run a cell, in a dialog, until it has gone.
-    refusal = page.locator(".jp-Dialog").filter(has_text="can not run any cell for now")
-    page.add_locator_handler(refusal, lambda _: page.keyboard.press("Enter"))
+    # Two dialogs may come late: which kernel, and, while a kernel chosen anew takes its seconds to go, that none may run.
+    dialog = page.locator(".jp-Dialog")
+    page.add_locator_handler(dialog, lambda _: dialog.locator(".jp-mod-accept").last.click())
     for _ in range(40):  # JupyterLab also forgets a run that comes while it is still connecting to the kernel
         cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(500)
         if prompt.inner_text() != before:
             break
-    page.remove_locator_handler(refusal)
+    page.remove_locator_handler(dialog)
     prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=SOON_MS)
     return cell
 
