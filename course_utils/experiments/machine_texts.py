@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def write(
     ----------
     model : LanguageModel
     prompts : sequence of str
-        Those of equally many tokens share a batch. Of one that is too long for the model, the last tokens are seen.
+        Those that are about as long share a batch. Of one that is too long for the model, the last tokens are seen.
     settings : Settings
         The prompt in place i is continued with ``settings.seed + i``, so two models, or two ways of sampling, meet
         the same noise.
@@ -140,13 +139,10 @@ def _is_fit(article: texts.Article, min_words: int) -> bool:
 
 
 def _batches(model: LanguageModel, prompts: Sequence[str]) -> Iterator[list[int]]:
-    """Put the places of prompts of equally many tokens together: the network reads those as one block."""
-    by_length = defaultdict(list)
-    for place, prompt in enumerate(prompts):
-        by_length[len(model.encode(prompt))].append(place)
-    for _, places in sorted(by_length.items()):
-        for start in range(0, len(places), AT_ONCE):
-            yield places[start : start + AT_ONCE]
+    """Put the places of prompts together that are about as long: the network then reads little padding."""
+    places = sorted(range(len(prompts)), key=lambda place: len(model.encode(prompts[place])))
+    for start in range(0, len(places), AT_ONCE):
+        yield places[start : start + AT_ONCE]
 
 
 def _write_batch(model: LanguageModel, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:

@@ -206,7 +206,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook (IPython asks for this name)."""
-        return f"<p>{html.escape(self.finding)}</p>{self.rows.to_html(index=False, escape=True)}"
+        rows = self.rows.to_html(index=False, escape=True, float_format=_readable, na_rep="")
+        return f"<p>{html.escape(self.finding)}</p>{rows}"
 
 
 _METRIC_FIELDS = [field.name for field in dataclasses.fields(Metric)]
@@ -248,6 +249,11 @@ def _plain_number(value: object) -> float | int | None:
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
         return None
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _readable(value: float) -> str:
+    """Write a number of a table with as many digits as anybody reads; the record keeps them all."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 class ProgressLine:

@@ -22,13 +22,43 @@ class Cancelled(Exception):
 
 
 @torch.inference_mode()
-def read(network, ids: torch.Tensor, cache: DynamicCache, cancel: threading.Event | None = None) -> torch.Tensor:
-    """Feed token ids of shape (B, T) to the network in chunks; return the last logits, of shape (B, V), in fp32."""
+def read(
+    network,
+    ids: torch.Tensor,
+    cache: DynamicCache,
+    cancel: threading.Event | None = None,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Feed token ids of shape (B, T) to the network in chunks; return the last logits, of shape (B, V), in fp32.
+
+    Where rows begin with padding, ``mask`` of shape (B, tokens in the cache + T) has zeros for it.
+    """
     for start in range(0, ids.shape[1], CHUNK):
         if cancel is not None and cancel.is_set():
             raise Cancelled
-        out = network(ids[:, start : start + CHUNK], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        chunk = ids[:, start : start + CHUNK]
+        seen = {} if mask is None else _seen(mask, ids.shape[1] - start, chunk.shape[1])
+        out = network(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
     return out.logits[:, -1].float()
+
+
+def _seen(mask: torch.Tensor, n_left: int, n_now: int) -> dict[str, torch.Tensor]:
+    """Return the mask up to the end of a chunk, and each of its tokens' place among the row's own tokens."""
+    mask = mask[:, : mask.shape[1] - n_left + n_now]
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    return {"attention_mask": mask, "position_ids": places[:, -n_now:]}
+
+
+def padded(ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Make rows equally long from the left; return them and their mask, or None where nothing was added.
+
+    A row is filled with its own first token, which the repetition penalty has seen anyway.
+    """
+    longest = max(map(len, ids))
+    rows = torch.tensor([[row[0]] * (longest - len(row)) + row for row in ids])
+    if all(len(row) == longest for row in ids):
+        return rows, None
+    return rows, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids])
 
 
 @torch.inference_mode()
@@ -112,11 +142,11 @@ class Stream:
         ]
 
     def _run(self) -> Iterator[Step]:
-        """Write group after group: samples of equal length go through the network together, without padding."""
+        """Write group after group: samples that have written equally much go through the network together."""
         groups = collections.defaultdict(list)
         for sample, steps in enumerate(self._steps):
             if self._ended[sample] != "end of text":
-                groups[len(steps), len(self._ids[sample])].append(sample)
+                groups[len(steps)].append(sample)
         try:
             for samples in groups.values():
                 yield from self._write([_Row(sample, TextPieces(self._model.vocabulary)) for sample in samples])
@@ -126,8 +156,11 @@ class Stream:
     def _write(self, rows: list["_Row"]) -> Iterator[Step]:
         settings = self._so_far[0].settings
         draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
-        seen = torch.tensor([self._ids[row.sample] for row in rows], device=self._model.device)  # (B, T)
-        cache, logits = self._read_prompts(seen)
+        seen, mask = (
+            each if each is None else each.to(self._model.device)  # (B, T)
+            for each in padded([self._ids[row.sample] for row in rows])
+        )
+        cache, logits = self._read_prompts(seen, mask)
         for n_left in reversed(range(settings.max_new_tokens)):
             chosen, probabilities = draw(seen, logits)
             for row, step, p in zip(rows, observe(logits, chosen, self._model.vocabulary), probabilities, strict=True):
@@ -137,15 +170,16 @@ class Stream:
             if self._cancel.is_set():
                 break
             seen = torch.cat([seen, chosen[:, None]], dim=1)
-            logits = read(self._model.network, chosen[:, None], cache)
+            mask = mask if mask is None else torch.nn.functional.pad(mask, (0, 1), value=1)
+            logits = read(self._model.network, chosen[:, None], cache, mask=mask)
         for row in rows:
             yield from row.finish()
 
-    def _read_prompts(self, seen: torch.Tensor) -> tuple[DynamicCache, torch.Tensor]:
+    def _read_prompts(self, seen: torch.Tensor, mask: torch.Tensor | None) -> tuple[DynamicCache, torch.Tensor]:
         """Return the cache and the logits after the prompts; a prompt shared by all samples is read once."""
         cache = self._model.new_cache()
-        if (seen != seen[:1]).any():
-            return cache, read(self._model.network, seen, cache, self._cancel)
+        if mask is not None or (seen != seen[:1]).any():
+            return cache, read(self._model.network, seen, cache, self._cancel, mask)
         logits = read(self._model.network, seen[:1], cache, self._cancel)
         cache.batch_repeat_interleave(len(seen))
         return cache, logits.repeat(len(seen), 1)

@@ -69,7 +69,8 @@ def test_a_text_cut_by_its_length_ends_with_a_whole_word(tiny):
         assert "\ufffd" not in each.text[-1:]
 
 
-def test_a_stop_keeps_what_was_finished(tiny, tiny_folder):
+def test_a_stop_keeps_what_was_finished(tiny, monkeypatch):
+    monkeypatch.setattr(machine_texts, "AT_ONCE", 1)
     cancel, told = threading.Event(), []
 
     def progress(share, what):

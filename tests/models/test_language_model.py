@@ -10,6 +10,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.models.decoding import read
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.sampling import SeededNoise, Settings, processors
+from course_utils.models.steps import Generation
 
 PROMPT = "The staged release of a language model"
 SETTINGS = [
@@ -67,6 +68,20 @@ def test_same_seed_same_text_alone_or_in_a_batch(tiny_folder, precision):
     alone = [model.generate(PROMPT, settings.replace(seed=40 + i))[0] for i in range(8)]
     assert [g.text for g in batch] == [g.text for g in alone]
     assert [g.seed for g in batch] == list(range(40, 48))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_same_seed_same_text_alone_or_beside_prompts_of_other_lengths(tiny_folder, precision):
+    model = LanguageModel(tiny_folder, precision)
+    prompts = ["A", "The old bridge over the river", "It rained, and then it rained again. " * 8]
+    settings = Settings(max_new_tokens=20, seed=3, repetition_penalty=1.3)
+    empty = [Generation(prompt, (), settings, 3, model.name, model.precision, "", "stopped") for prompt in prompts]
+    stream = model.resume(empty)
+    assert {step.sample for step in stream} == {0, 1, 2}
+    for prompt, beside in zip(prompts, stream.generations(), strict=True):
+        (alone,) = model.generate(prompt, settings)
+        assert beside.text == alone.text
+        assert beside.ended == alone.ended
 
 
 def test_different_seeds_give_different_texts(tiny):
