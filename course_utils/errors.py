@@ -7,6 +7,7 @@
     ├── TextError             a text or prompt that cannot be used
     ├── UnknownModel          no model of that name exists
     ├── ModelNotHere          the model exists, but not on this machine
+    ├── AccessRefused         the model is here, but a release stage or its provider keeps it closed
     ├── NotEnoughMemory       the model would not fit into this machine's memory
     ├── DamagedFile           a file's hash or shape is not what it must be
     ├── DownloadFailed        a file could not be fetched: no network, no answer, cut off
@@ -66,6 +67,10 @@ class UnknownModel(CourseError):
 
 class ModelNotHere(CourseError):
     """The model exists, but not on this machine."""
+
+
+class AccessRefused(CourseError):
+    """The model is here, but a release stage or its provider keeps it closed."""
 
 
 class NotEnoughMemory(CourseError):

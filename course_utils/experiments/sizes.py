@@ -16,7 +16,7 @@ from course_utils.experiments.over_documents import N_RESAMPLES, by_document, dr
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
-from course_utils.models import seal, shelf
+from course_utils.models import seal, shelf, stage
 from course_utils.models.architecture import GPT2
 from course_utils.models.catalogue import POCKET
 from course_utils.pictures.plots import Picture
@@ -71,7 +71,7 @@ def compare_sizes(
 
     Raises
     ------
-    UnknownModel, ModelNotHere, DamagedFile, NotEnoughMemory
+    UnknownModel, ModelNotHere, DamagedFile, NotEnoughMemory, AccessRefused
     TextError
         No documents, or an empty one, or the news are not on this machine.
     SettingsError
@@ -171,6 +171,8 @@ def _folders(models: Sequence[str | Path]) -> dict[str, Path]:
     names = [folder.name for folder in folders]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"The models are {names}.", "Models of different names.", "Name each model once.")
+    for name in names:
+        stage.require_open(name)
     return dict(zip(names, folders, strict=True))
 
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GPT2
 
 from course_utils.errors import DamagedFile, NotEnoughMemory, SettingsError, TextError
 from course_utils.models import precision as precisions
-from course_utils.models import shelf
+from course_utils.models import shelf, stage
 from course_utils.models.decoding import Stream, alternatives, read
 from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
@@ -44,6 +44,8 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
     ------
     UnknownModel, ModelNotHere, DamagedFile, NotEnoughMemory
         Nothing is put in the place of a model that cannot be had.
+    AccessRefused
+        The release stage that is set keeps it closed, also where it is loaded already.
     SettingsError
         If the precision is none of the three.
     """
@@ -52,6 +54,7 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
             f"precision is {precision!r}.", '"auto", "fp32" or "int8".', 'Use load(name, precision="fp32").'
         )
     name = name or shelf.best_here()
+    stage.require_open(Path(name).name)
     folder = name if isinstance(name, Path) else shelf.find(name)
     device = _device()
     precisions.leave_a_core_free()

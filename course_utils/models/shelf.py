@@ -13,7 +13,7 @@ import filelock
 import psutil
 
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
-from course_utils.models import seal
+from course_utils.models import seal, stage
 from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
 from course_utils.packages import fetch_file, no_space_means, require_space
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
@@ -68,13 +68,25 @@ def weights_sha256(name: str) -> str:
 
 
 def best_here() -> str:
-    """Return the default: gpt2, smollm2-135m, a larger GPT-2, the class's own largest, or the largest pocket model."""
+    """Return the default: gpt2, smollm2-135m, a larger GPT-2, the class's own largest, or the largest pocket model.
+
+    What the release stage keeps closed is passed over.
+
+    Raises
+    ------
+    ModelNotHere
+    AccessRefused
+        The release stage keeps all closed that is here.
+    """
     own = sorted((each for each in entries() if each.origin == "own"), key=lambda each: -each.n_parameters)
     larger = [name for name in CATALOGUE if name.startswith("gpt2-")]
     pocket = [name for name in reversed(POCKET) if folder_named(name)]
-    for name in ["gpt2", "smollm2-135m", *larger, *(each.name for each in own), *pocket]:
-        if is_here(name):
-            return name
+    wanted = ["gpt2", "smollm2-135m", *larger, *(each.name for each in own), *pocket]
+    here = [name for name in wanted if is_here(name)]
+    for name in filter(stage.is_open, here):
+        return name
+    if here:
+        stage.require_open(here[-1])
     raise ModelNotHere(
         "No model lies on this machine.",
         "gpt2, or smollm2-135m as a stand-in.",

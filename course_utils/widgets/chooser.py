@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from course_utils.models import language_model, shelf
+from course_utils.models import language_model, shelf, stage
 from course_utils.models.language_model import LanguageModel
 
 
@@ -25,25 +25,39 @@ class Chooser:
         Raises
         ------
         UnknownModel, ModelNotHere
+        AccessRefused
+            The release stage that is set keeps it closed.
         """
         if self._given is None:
             return shelf.best_here()
-        return self._given_name() or shelf.entry(self._given).name
+        name = self._given_name() or shelf.entry(self._given).name
+        stage.require_open(name)
+        return name
 
     def choices(self, current: str = "") -> list[dict[str, str]]:
-        """Return name and description of every model that is here and fits into the free memory, or speaks already."""
+        """Return name and description of every model that is here and fits into the free memory, or speaks already.
+
+        What the release stage keeps closed is left out.
+        """
         here = [each for each in shelf.entries() if shelf.is_here(each.name)]
         offered = {each.name: _describe(each) for each in here if each.name == current or shelf.fits(each)}
         if self._given_name():
             offered[self._given_name()] = getattr(self._given, "label", str(self._given))
-        return [{"name": name, "about": about} for name, about in offered.items()]
+        return [{"name": name, "about": about} for name, about in offered.items() if stage.is_open(name)]
 
     def is_ready(self, name: str) -> bool:
         """Tell whether that model is loaded."""
         return self._speaker is not None and self._speaker.name == name
 
     def load(self, name: str) -> LanguageModel:
-        """Return a model, loading it if need be; slow, so call it from the worker."""
+        """Return a model, loading it if need be; slow, so call it from the worker.
+
+        Raises
+        ------
+        AccessRefused
+            The release stage that is set keeps it closed, also where it is loaded already.
+        """
+        stage.require_open(name)
         if not self.is_ready(name):
             self._speaker = None  # let go of the model before: both together may be too much for the memory
             source = self._given if name == self._given_name() else name

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils.errors import SettingsError
-from course_utils.models import seal, shelf
+from course_utils.models import seal, shelf, stage
 from course_utils.models.catalogue import POCKET
 from course_utils.models.language_model import LanguageModel
 from course_utils.widgets.chooser import Chooser
@@ -84,6 +84,7 @@ def default_names() -> list[str]:
         If there is none.
     """
     here = [each for each in shelf.entries() if each.n_parameters and shelf.is_here(each.name)]
+    here = [each for each in here if stage.is_open(each.name)]
     here.sort(key=lambda each: each.n_parameters)
     pocket = [each.name for each in here if each.name in POCKET]
     if len(pocket) > 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 import traitlets
 
 from course_utils.errors import CourseError
+from course_utils.models import stage
 from course_utils.models.decoding import Stream
 from course_utils.models.language_model import LanguageModel
 from course_utils.widgets.chooser import Chooser
@@ -55,6 +56,7 @@ class LivePanel(FurnishedPanel):
         except CourseError as error:
             self._fail(error)
         self.models = self._choices()
+        stage.on_change(self._see_stage)
 
     # -- what a person can do with any panel ---------------------------------------------------------------------------
 
@@ -92,7 +94,13 @@ class LivePanel(FurnishedPanel):
         """Stop writing and take the panel away."""
         if getattr(self, "_job", None):
             self.stop()
+        stage.forget(self._see_stage)
         super().close()
+
+    def _see_stage(self) -> None:
+        """Offer what the release stage leaves open; what is being written goes on, and what is chosen stays chosen."""
+        with self._lock:
+            self.models = self._choices()
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,177 @@
+/* The browser half of the access regimes, after furniture.js: one prompt, three columns, each with the same five buttons. */
+
+const WORDS = { idle: "Ready", loading: "Loading the model…", working: "Working…", done: "Done", stopped: "Stopped", failed: "Not answered" };
+const FIELDS = [["seed", "Seed", "1"], ["temperature", "Temperature", "0.1"]];
+const WHO = { researcher: "A researcher", misuser: "A misuser", maker: "The maker" };
+const AT_FIRST = 3; // of many texts; the others open on demand
+const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
+
+/* ---- building ------------------------------------------------------------------------------------------------------ */
+
+function buildAsk(v) {
+  v.prompt = make("textarea", { id: `${v.id}-prompt`, rows: 2, spellcheck: false });
+  v.prompt.addEventListener("change", () => set(v, "prompt", v.prompt.value));
+  v.state = make("span", { class: "ar-state", role: "status" });
+  v.bar = make("progress", { max: 1, value: 0, "aria-label": "Tokens written" });
+  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
+  v.speaker = make("p", { class: "cp-hint" });
+  const label = make("label", { for: v.prompt.id, class: "cp-strong" }, "One prompt for all three");
+  const ask = make("div", { class: "ar-ask" }, label, v.prompt, v.speaker, make("div", { class: "ar-progress" }, v.stop, v.bar, v.state));
+  ask.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && say(v, { kind: "stop" }));
+  return ask;
+}
+
+function buildColumn(v, { key, name, about, example, source, how }) {
+  const head = [make("h3", { class: "ar-name" }, name), make("p", {}, about), make("p", { class: "cp-hint" }, `For example: ${example}. (${source}; ${how})`)];
+  const own = { open: buildSettings, api: buildAccount }[key]?.(v) ?? make("p", { class: "cp-hint" }, "Nothing can be set here.");
+  const buttons = v.model.get("actions").map((action) => button(action.name, () => ask(v, key, action.key), { class: "cp-quiet", "aria-label": `${action.name}: ${name}` }));
+  v.outputs[key] = make("div", { class: "ar-output", role: "region", "aria-live": "polite", "aria-label": `Answer: ${name}` });
+  return make("article", { class: "ar-column", "aria-label": name }, ...head, make("div", { class: "ar-own" }, own), make("div", { class: "cp-buttons" }, ...buttons), v.outputs[key]);
+}
+
+function buildSettings(v) {
+  const fields = FIELDS.map(([name, label, step]) => {
+    const [lowest, highest, , meaning] = v.model.get("ranges")[name];
+    const id = `${v.id}-${name}`;
+    v.fields[name] = make("input", { id, type: "number", min: String(lowest), max: String(highest), step, title: meaning });
+    v.fields[name].addEventListener("change", () => set(v, "values", readFields(v)));
+    return make("div", {}, make("label", { for: id }, label), v.fields[name]);
+  });
+  return make("div", { class: "ar-fields" }, ...fields);
+}
+
+function buildAccount(v) {
+  v.purpose = make("input", { type: "text", id: `${v.id}-purpose`, maxlength: 300, placeholder: "What will you use it for?" });
+  v.purpose.addEventListener("keydown", (event) => event.key === "Enter" && requestKey(v));
+  v.request = button("Agree, and ask for a key", () => requestKey(v), { class: "cp-quiet" });
+  v.revoke = button("Provider: revoke the key", () => isAble(v.revoke) && say(v, { kind: "revoke" }), { class: "cp-quiet" });
+  v.account = make("p", { class: "ar-account", role: "status" });
+  v.problem = make("p", { class: "ar-error" });
+  const terms = make("ul", { class: "ar-terms" }, ...v.model.get("terms").map((term) => make("li", {}, term)));
+  const rule = make("p", { class: "cp-hint" }, `Rule of use, a plain list of words that reads no meaning: ${v.model.get("rule")}.`);
+  const papers = make("details", {}, make("summary", {}, "Terms and rule of use"), terms, rule);
+  return make("div", { class: "ar-gate" }, make("label", { for: v.purpose.id }, "Purpose"), v.purpose, papers, make("div", { class: "cp-buttons" }, v.request, v.revoke), v.problem, v.account);
+}
+
+function build(v) {
+  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "One model, three regimes"), buildSwitches(v));
+  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  const columns = make("div", { class: "ar-columns" }, ...v.model.get("regimes").map((regime) => buildColumn(v, regime)));
+  v.log = make("ol", { class: "ar-log" });
+  v.logHead = make("summary", {});
+  const log = make("details", { class: "ar-provider" }, v.logHead, v.log);
+  v.questions = make("tbody");
+  const names = v.model.get("regimes").map(({ name }) => make("th", { scope: "col" }, name));
+  const caption = make("caption", {}, "What each lets one learn, and do. ✓ marks what you have tried here.");
+  const table = make("table", { class: "ar-table" }, caption, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Question"), ...names)), v.questions);
+  v.root = make("section", { class: "cp ar", "aria-label": "Access regimes" }, head, buildAsk(v), v.message, columns, log, table);
+}
+
+/* ---- what the person does ------------------------------------------------------------------------------------------ */
+
+function readFields(v) {
+  const number = (input) => (Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
+  return Object.fromEntries(FIELDS.map(([name]) => [name, number(v.fields[name])]));
+}
+
+const ask = (v, regime, action) => say(v, { kind: "ask", regime, action, prompt: v.prompt.value, values: readFields(v) });
+const requestKey = (v) => say(v, { kind: "request key", purpose: v.purpose.value });
+
+/* ---- what the kernel says ------------------------------------------------------------------------------------------ */
+
+function showState(v) {
+  const state = v.model.get("state");
+  const { regime, n, of } = v.model.get("busy");
+  v.root.dataset.state = v.model.get("message") ? "failed" : state;
+  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.message.hidden = !v.message.textContent;
+  const name = v.model.get("regimes").find(({ key }) => key === regime)?.name;
+  v.state.textContent = v.isLost ? "No answer from the kernel" : name ? `${name}: ${WORDS[state]}${n ? ` ${n} of at most ${of} tokens` : ""}` : WORDS[state];
+  v.bar.value = isWorking(v) && of ? n / of : 0;
+  v.bar.hidden = !isWorking(v);
+  able(v.stop, isWorking(v));
+}
+
+function showAnswers(v) {
+  const answers = v.model.get("answers");
+  for (const [key, place] of Object.entries(v.outputs)) {
+    const shown = JSON.stringify(answers[key] ?? null);
+    if (place.dataset.shown === shown) continue; // a screen reader would read it out again
+    place.dataset.shown = shown;
+    place.replaceChildren(...(answers[key] ? buildAnswer(v, answers[key]) : []));
+  }
+}
+
+function buildAnswer(v, { action, prompt = "", texts, rows, facts, note, error }) {
+  const name = v.model.get("actions").find(({ key }) => key === action)?.name ?? "Answer";
+  const parts = [make("p", { class: "cp-label" }, texts ? `${name} · machine-written` : name)];
+  const shown = (texts ?? []).map((text, i) => buildText(prompt, text, texts.length > 1 ? i + 1 : 0));
+  parts.push(...shown.slice(0, AT_FIRST));
+  if (shown.length > AT_FIRST) parts.push(make("details", {}, make("summary", {}, `${shown.length - AT_FIRST} more texts`), ...shown.slice(AT_FIRST)));
+  if (rows) parts.push(buildTable(rows.map(([token, p]) => [`“${visible(token).replaceAll("\n", "⏎")}”`, p])));
+  if (facts) parts.push(buildTable(facts));
+  if (note) parts.push(make("p", { class: "cp-hint" }, note));
+  if (error) parts.push(make("p", { class: "ar-error cp-text" }, make("strong", {}, "✗ "), error));
+  return parts;
+}
+
+function buildText(prompt, text, number) {
+  const said = make("span", { class: "ar-prompt" }, visible(prompt));
+  return make("p", { class: "ar-text cp-text" }, ...(number ? [make("strong", {}, `${number}. `)] : [said]), visible(text));
+}
+
+function buildTable(pairs) {
+  const rows = pairs.map(([head, value]) => make("tr", {}, make("th", { scope: "row" }, head), make("td", {}, value)));
+  return make("table", { class: "ar-small" }, make("tbody", {}, ...rows));
+}
+
+function showAccount(v) {
+  const { price, quota, cost, name, purpose, left, is_revoked: isRevoked, problem } = v.model.get("account");
+  const prices = `${price} per 1,000 tokens, ${quota} requests a key (our numbers, no provider's).`;
+  const key = isRevoked ? `${name} is revoked.` : `${name}, for “${visible(purpose ?? "")}”: ${left} of ${quota} requests left.`;
+  v.account.textContent = `${name ? key : "No key yet."} Spent: ${cost}. ${prices}`;
+  v.problem.textContent = problem ?? "";
+  v.problem.hidden = !problem;
+  able(v.revoke, Boolean(name) && !isRevoked);
+}
+
+function showLog(v) {
+  const rows = v.model.get("logged");
+  v.logHead.textContent = `The provider's log: ${rows.length} ${rows.length === 1 ? "request" : "requests"}, every prompt in it`;
+  v.log.replaceChildren(...rows.map((row) => {
+    const head = make("p", { class: "cp-label" }, `${row.time.replace("T", " ").replace("+00:00", " UTC")} · ${row.key} · “${visible(row.purpose)}” · ${row.n_tokens} tokens · $${row.cost.toFixed(4)}`);
+    return make("li", {}, head, make("p", { class: "cp-text" }, make("strong", {}, visible(row.prompt) || "(empty)"), ` → ${visible(row.answer)}`));
+  }));
+}
+
+function showQuestions(v) {
+  const names = v.model.get("regimes").map(({ name }) => name);
+  v.questions.replaceChildren(...v.model.get("questions").map(({ who, ask: question, answers, tried }) => {
+    const head = make("th", { scope: "row" }, make("span", { class: "cp-label" }, WHO[who]), make("br"), question);
+    const cells = answers.map((answer, i) => {
+      const times = tried[i] ? make("span", { class: "ar-tried" }, `✓ tried${tried[i] > 1 ? ` ${tried[i]} times` : ""}`) : "";
+      return make("td", { "data-regime": names[i] }, answer, " ", times);
+    });
+    return make("tr", {}, head, ...cells);
+  }));
+}
+
+function showValues(v) {
+  const values = v.model.get("values");
+  for (const [name] of FIELDS) if (values[name] != null && v.fields[name].valueAsNumber !== values[name]) v.fields[name].value = String(values[name]);
+}
+
+/* ---- the door ------------------------------------------------------------------------------------------------------ */
+
+function render({ model, el }) {
+  const v = Object.assign(newView(model, el), { outputs: {}, fields: {} });
+  v.showState = () => showState(v);
+  build(v);
+  return open(v, {
+    message: () => showState(v), state: () => showState(v), busy: () => showState(v), values: () => showValues(v), answers: () => showAnswers(v),
+    prompt: () => (v.prompt.value = model.get("prompt")), speaker: () => (v.speaker.textContent = `Behind all three: ${model.get("speaker")}`),
+    account: () => showAccount(v), logged: () => showLog(v), questions: () => showQuestions(v),
+  }, () => isWorking(v));
+}
+
+export default { render };

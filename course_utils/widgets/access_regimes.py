@@ -1,0 +1,295 @@
+"""One model under three regimes, open weights, a gated API and a hosted demo, and what each lets one learn."""
+
+import collections
+import json
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import traitlets
+
+from course_utils.errors import CourseError, SettingsError
+from course_utils.experiments import releases
+from course_utils.models import stage
+from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish, dollars
+from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
+from course_utils.models.language_model import LanguageModel
+from course_utils.models.sampling import RANGES, Settings
+from course_utils.widgets.chooser import Chooser
+from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
+from course_utils.widgets.worker import the_worker
+
+REGIMES = ("open", "api", "demo")
+N_TOKENS = 60
+TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many texts would cost
+STATES = ("idle", "loading", "working", "done", "stopped", "failed")
+PROMPT = "The letter said that"
+TOLD_EVERY_S = 0.2
+
+
+class AccessRegimes(FurnishedPanel):
+    """A panel with one model under three regimes; it can be driven without a browser too.
+
+    Parameters
+    ----------
+    model : str, Path or LanguageModel, optional
+        As for `load`; the best model on this machine that the release stage leaves open when left out.
+    projector : bool
+        Large type, for a lecture hall.
+
+    Attributes
+    ----------
+    answers : dict
+        The last answer of each regime: a text, rows, facts, a note, or an error.
+    key : Key or None
+        The key to the API, as it was granted last.
+    api : GatedModel
+        What stands behind the gate.
+    state : str
+        ``idle``, ``loading``, ``working``, ``done``, ``stopped`` or ``failed``.
+
+    Examples
+    --------
+    ::
+
+        regimes = AccessRegimes()
+        regimes.ask("open", "The letter said that")
+        regimes.request_key("a lesson on release strategies")
+        regimes.ask("api", "The letter said that")
+        regimes.wait()
+        regimes.log, regimes.cost, regimes.tried
+    """
+
+    _esm, _css = browser_half("access_regimes")
+
+    regimes = traitlets.List().tag(sync=True)
+    actions = traitlets.List().tag(sync=True)
+    terms = traitlets.List(list(TERMS)).tag(sync=True)
+    rule = traitlets.Unicode().tag(sync=True)
+    prompt = traitlets.Unicode(PROMPT).tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    ranges = traitlets.Dict({name: RANGES[name] for name in ("seed", "temperature")}).tag(sync=True)
+    speaker = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    busy = traitlets.Dict().tag(sync=True)
+    answers = traitlets.Dict().tag(sync=True)
+    account = traitlets.Dict().tag(sync=True)
+    logged = traitlets.List().tag(sync=True)
+    questions = traitlets.List().tag(sync=True)
+
+    def __init__(self, model: str | Path | LanguageModel | None = None, projector: bool = False) -> None:
+        self._told = json.loads((HERE / "access_regimes.json").read_text("utf-8"))
+        self._chooser, self._name, self._job, self._run = Chooser(model), "", None, 0
+        self._tried, self._texts = collections.Counter(), {}
+        lazy = Lazy(self._load)
+        self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
+        self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
+        rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
+        regimes = [_with_example(each) for each in self._told["regimes"]]
+        values = {"seed": 0, "temperature": 1.0}
+        super().__init__(projector, values=values, rule=rule, regimes=regimes, actions=self._told["actions"])
+        self._see_stage()
+        self._count()
+        stage.on_change(self._see_stage)
+
+    # -- what a person or a test can do --------------------------------------------------------------------------------
+
+    def ask(self, regime: str, prompt: str | None = None, action: str = TEXT) -> None:
+        """Ask one regime for something, in the background; what is being written elsewhere is stopped.
+
+        Parameters
+        ----------
+        regime : {"open", "api", "demo"}
+        prompt : str, optional
+            What stands in the panel when left out.
+        action : {"text", "many", "probabilities", "score", "inside"}
+            Most is refused by most: that is the lesson.
+
+        Raises
+        ------
+        SettingsError
+            No such regime or action, or a seed or temperature out of range.
+        """
+        for given, known, what in ((regime, REGIMES, "regime"), (action, ACTIONS, "action")):
+            if given not in known:
+                raise SettingsError(f"No {what} is called {given!r}.", f"One of {', '.join(known)}.", 'ask("open")')
+        settings = Settings(N_TOKENS, **{name: self.values.get(name) for name in ("seed", "temperature")})
+        with self._lock:
+            self.prompt = self.prompt if prompt is None else prompt
+            self._run += 1
+            run, wish = self._run, Wish(action, self.prompt, settings)
+            kept = {name: answer for name, answer in self.answers.items() if name != regime}
+            busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
+            self._show(message="", answers=kept, busy=busy, state="working")
+            self._job = the_worker().submit(
+                lambda cancel: self._answer(run, regime, wish, cancel),
+                lambda error: self._end(run, regime, wish, _refusal(error), "failed"),
+            )
+
+    def request_key(self, purpose: str) -> Key:
+        """Ask the provider for a key, and agree to its terms; see `GatedModel.request_key`."""
+        key = self.api.request_key(purpose)
+        with self._lock:
+            self._doors["api"].key = key
+            self._tried["api", "key"] += 1
+            self._count()
+        return key
+
+    def revoke(self) -> None:
+        """Play the provider: make the key worthless.
+
+        Raises
+        ------
+        AccessRefused
+            No key was granted.
+        """
+        self.api.revoke(self.key)
+        with self._lock:
+            self._tried["api", "revoke"] += 1
+            self._count()
+
+    def stop(self) -> None:
+        """Stop after the token that is being written; what has come stays."""
+        if self._job is not None:
+            self._job.cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being answered for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def close(self) -> None:
+        """Stop, and take the panel away."""
+        if hasattr(self, "_run"):
+            self.stop()
+            stage.forget(self._see_stage)
+        super().close()
+
+    @property
+    def key(self) -> Key | None:
+        """The key that the API granted last."""
+        return self._doors["api"].key
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """What the API's provider sees; see `GatedModel.log`."""
+        return self.api.log()
+
+    @property
+    def cost(self) -> float:
+        """What the API has cost so far, in dollars of the course's own invention."""
+        return self.api.cost
+
+    @property
+    def tried(self) -> pd.DataFrame:
+        """One row a question and regime: who, question, regime, answer, tried (how often in this session)."""
+        rows = [
+            {"who": each["who"], "question": each["ask"], "regime": regime, "answer": answer, "tried": n}
+            for each in self.questions
+            for regime, answer, n in zip(REGIMES, each["answers"], each["tried"], strict=True)
+        ]
+        return pd.DataFrame(rows)
+
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _obey(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
+                self._show(values=dict(content.get("values", self.values)), prompt=prompt)
+                try:
+                    self.ask(regime, prompt, action)
+                except CourseError as error:
+                    self._show(answers={**self.answers, regime: _refusal(error)})
+            case {"kind": "request key", "purpose": str(purpose)}:
+                try:
+                    self.request_key(purpose)
+                    self._show(message="")
+                except CourseError as error:
+                    self._show(account={**self.account, "problem": in_words(error)})
+            case {"kind": "revoke" | "stop" as verb}:
+                getattr(self, verb)()
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _load(self) -> LanguageModel:
+        return self._chooser.load(self._name or self._chooser.first_name())
+
+    def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
+        if not cancel.is_set() and not self._chooser.is_ready(self._name):
+            self._show_if(run, state="loading")
+            self._load()
+            self._show_if(run, state="working")
+        told_at = time.monotonic()
+
+        def tell(n_tokens: int) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at > TOLD_EVERY_S:
+                told_at = time.monotonic()
+                self._show_if(run, busy={**self.busy, "n": n_tokens})
+
+        answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
+        if cancel.is_set():
+            answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
+        self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
+
+    def _end(self, run: int, regime: str, wish: Wish, answer: dict, state: str) -> None:
+        """Keep what was tried, also in vain, and show the answer unless the panel has moved on."""
+        with self._lock:
+            deeds = {wish.action, TEXT if wish.action == MANY else wish.action}
+            if any(word in wish.prompt.casefold() for words in REFUSED_WORDS.values() for word in words):
+                deeds.add("misuse")
+            if wish.action == TEXT and state == "done":
+                before = self._texts.get((regime, self._name, wish))
+                text = self._texts[regime, self._name, wish] = answer["texts"][0]
+                if before is not None:
+                    deeds.add("again")
+                    same = "the same text as before" if before == text else "another text than before"
+                    answer["note"] = f"{same}, from the same prompt; {answer['note']}"
+            self._tried.update((regime, deed) for deed in deeds)
+            self._count()
+            told = {"action": wish.action, "prompt": wish.prompt, **answer}
+            self._show_if(run, state=state, busy={}, answers={**self.answers, regime: told})
+
+    def _show_if(self, run: int, **traits) -> None:
+        with self._lock:
+            if run == self._run:
+                self._show(**traits)
+
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    def _see_stage(self) -> None:
+        """Take the model that was asked for, or the best that the release stage leaves open."""
+        with self._lock:
+            try:
+                self._name = self._chooser.first_name()
+                abouts = {each["name"]: each["about"] for each in self._chooser.choices(self._name)}
+                self._show(message="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
+            except CourseError as error:
+                self._name = ""
+                self._show(speaker="no model", message=in_words(error))
+
+    def _count(self) -> None:
+        """Show the account with the provider, its log, and what was tried."""
+        api = self.api
+        prices = {f"cost_{n}": f"{n * TYPICAL_TOKENS / 1000 * api.price_per_1000_tokens:,.2f}" for n in (1000, 5000)}
+        questions = [
+            {"who": each["who"], "ask": each["ask"]}
+            | {"answers": [answer.format(quota=api.quota, **prices) for answer in each["answers"]]}
+            | {"tried": [self._tried[pair] for pair in zip(REGIMES, each["deeds"], strict=True)]}
+            for each in self._told["questions"]
+        ]
+        account = {"price": f"${api.price_per_1000_tokens:g}", "quota": api.quota, "cost": dollars(api.cost)}
+        if self.key:
+            key = {"name": self.key.name, "purpose": self.key.purpose, "left": self.key.quota}
+            account |= key | {"is_revoked": self.key.is_revoked}
+        self._show(questions=questions, account=account, logged=api.log().to_dict("records"))
+
+
+def _refusal(error: BaseException) -> dict[str, str]:
+    return {"error": in_words(error)}
+
+
+def _with_example(regime: dict[str, str]) -> dict[str, str]:
+    """Put a real example beside a regime, with its source."""
+    known = releases.rows("strategies").set_index("strategy").loc[regime["strategy"]]
+    return regime | {"example": known["example"], "source": known["source"], "how": releases.TAGS[known["tag"]]}
