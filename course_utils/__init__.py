@@ -5,6 +5,7 @@
 
 import importlib
 import os
+import sys
 
 # Set before anything imports transformers or torch, and only where the person has not decided otherwise.
 _QUIET = {
@@ -23,6 +24,7 @@ for _name, _value in _QUIET.items():
 _ROOMS = {
     "doctor": ("course_utils.doctor", None),
     "shelf": ("course_utils.models.shelf", None),
+    "stage": ("course_utils.models.stage", None),
     "texts": ("course_utils.texts", None),
     "load": ("course_utils.models.language_model", "load"),
     "Settings": ("course_utils.models.sampling", "Settings"),
@@ -30,6 +32,15 @@ _ROOMS = {
     "SideBySide": ("course_utils.widgets.side_by_side", "SideBySide"),
     "TrainingLab": ("course_utils.widgets.training_lab", "TrainingLab"),
     "CardSort": ("course_utils.widgets.card_sort", "CardSort"),
+    "TokenMap": ("course_utils.widgets.token_map", "TokenMap"),
+    "DetectorBench": ("course_utils.widgets.detector_bench", "DetectorBench"),
+    "BlindTest": ("course_utils.widgets.blind_test", "BlindTest"),
+    "BiasProbe": ("course_utils.widgets.bias_probe", "BiasProbe"),
+    "ReleaseTimeline": ("course_utils.widgets.timeline", "ReleaseTimeline"),
+    "AccessRegimes": ("course_utils.widgets.access_regimes", "AccessRegimes"),
+    "SelfCheck": ("course_utils.widgets.self_check", "SelfCheck"),
+    "EvidenceBoard": ("course_utils.widgets.evidence_board", "EvidenceBoard"),
+    "keep": ("course_utils.evidence.ledger", "keep"),
     "repeated_ngram_share": ("course_utils.experiments.sampling_effects", "repeated_ngram_share"),
     "distinct_ngrams": ("course_utils.experiments.sampling_effects", "distinct_ngrams"),
     "CourseError": ("course_utils.errors", "CourseError"),
@@ -45,6 +56,22 @@ def __getattr__(name: str) -> object:
     room, inside = _ROOMS[name]
     module = importlib.import_module(room)
     return module if inside is None else getattr(module, inside)
+
+
+def _show(result: object) -> None:
+    """Show a Result as a notebook should, with the button that keeps it as evidence."""
+    importlib.import_module("course_utils.widgets.keep_button").show_result(result)
+
+
+def _hang_the_button() -> None:
+    """Tell a notebook's IPython how to show a Result, by its name: nothing is imported for it."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and hasattr(shell, "kernel"):
+        formatter = shell.display_formatter.ipython_display_formatter
+        formatter.for_type_by_name("course_utils.experiments.result", "Result", _show)
+
+
+_hang_the_button()
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from panel_uses import USES
 
 from course_utils.places import cache_folder
 
@@ -18,8 +19,6 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]
 SECONDS_A_CELL = 120
-PANELS = ("Playground", "SideBySide", "TrainingLab", "CardSort")
-
 # Runs in the kernel before the first cell: keeps what Python writes to stderr, warnings and logs included.
 LISTEN = """
 import io as _io, sys as _sys
@@ -30,26 +29,16 @@ class _Ear(_io.TextIOBase):
 _said, _stderr, _sys.stderr = [], _sys.stderr, _Ear()
 """
 # Runs after the last cell: uses every panel that a cell has shown, as a person would.
-OPERATE = """
-import gc as _gc, time as _time
+OPERATE = f"""
+import gc as _gc, sys as _sys
+_sys.path.append({str(ROOT / "tests")!r})
+import panel_uses as _uses
 import course_utils as _course
-_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), (KINDS))]
+_kinds = tuple(getattr(_course, _kind) for _kind in _uses.USES)
+_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), _kinds)]
 for _panel in _panels:
-    if isinstance(_panel, _course.CardSort):
-        _panel.put(_panel.cards[0]["name"], next(iter(_panel.boxes)))
-        continue
-    if isinstance(_panel, _course.TrainingLab):
-        _panel.start()
-        while _panel.state in ("preparing", "training") and len(_panel.curve) < 2:
-            _time.sleep(0.05)
-        _panel.stop()
-        if not _panel.wait(60) or len(_panel.curve) < 2:
-            raise RuntimeError(f"the lab is {_panel.state!r}: {_panel.message}")
-        continue
-    _panel.generate()
-    if not _panel.wait(60) or _panel.state != "done" or not _panel.samples[0]["text"]:
-        raise RuntimeError(f"the panel is {_panel.state!r}: {_panel.message}")
-""".replace("KINDS", ", ".join(f"_course.{kind}" for kind in PANELS))
+    _uses.use(_panel)
+"""
 JUDGE = """
 if len(_panels) != N_PANELS:
     raise RuntimeError(f"{len(_panels)} panels were shown")
@@ -146,12 +135,13 @@ def test_a_link_to_another_notebook_leads_somewhere(file):
 
 
 @pytest.fixture
-def offline(monkeypatch, real_cache):
+def offline(monkeypatch, real_cache, tmp_path):
     """The kernels find this course, its pocket models, the articles that `make test` has fetched, and no network."""
     (cache_folder() / "texts").symlink_to(real_cache / "texts")
     monkeypatch.setenv("COURSE_MODELS", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("COURSE_LEDGER", str(tmp_path / "evidence.jsonl"))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: whoever asks the network fails
 
@@ -160,7 +150,7 @@ def with_checks(file: Path, folder: Path) -> Path:
     """Copy a notebook, with cells around it that listen to stderr and operate its panels."""
     notebook = nbformat.read(file, as_version=4)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    n_panels = sum(f"{kind}(" in source for kind in PANELS for source in code)
+    n_panels = sum(f"{kind}(" in source for kind in USES for source in code)
     checks = [nbformat.v4.new_code_cell(code) for code in (LISTEN, OPERATE, JUDGE.replace("N_PANELS", str(n_panels)))]
     notebook.cells = [checks[0], *notebook.cells, *checks[1:]]
     nbformat.write(notebook, folder / file.name)

@@ -1,109 +1,70 @@
 """Which experiments a record may run again, and with what: a ledger is a file, and a file may say anything.
 
 To let one more be done again, add its row to `EXPERIMENTS`. Its Result must carry ``experiment`` (the row's name) and
-``inputs`` (plain values of exactly the keyword arguments named here, besides progress and cancel).
+``inputs`` (plain values of exactly the keyword arguments named here, besides progress and cancel). `kinds` says what an
+input may be; one that is made of several, such as paired texts, is told in plain values by `experiments.recipes`.
 """
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
+from course_utils.evidence.kinds import (
+    LARGEST_SEED,
+    MOST_TEXTS,
+    Kind,
+    Refused,
+    blind_items,
+    detector,
+    fraction,
+    model,
+    model_name,
+    number,
+    one_of,
+    optional,
+    paired_texts,
+    require_few,
+    rows,
+    settings,
+    settings_by_name,
+    several,
+    short,
+    texts,
+    whole,
+)
 from course_utils.evidence.record import Record
 
-if TYPE_CHECKING:
-    from course_utils.models.language_model import LanguageModel
-
-MOST_TEXTS, LONGEST_TEXTS = 2000, 5_000_000  # characters in all
-LARGEST_SEED = 2**31 - 1
-
-Kind = Callable[[object, Record], object]
-
-
-class Refused(ValueError):
-    """An input with which nothing is run; says why."""
-
-
-def whole(low: int, high: int) -> Kind:
-    """Accept whole numbers of a range."""
-    return lambda value, record: _accepted(value, type(value) is int and low <= value <= high, f"from {low} to {high}")
-
-
-def number(low: float, high: float) -> Kind:
-    """Accept numbers of a range."""
-
-    def kind(value: object, record: Record) -> object:
-        fits = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
-        return _accepted(value, fits, f"from {low} to {high}")
-
-    return kind
-
-
-def one_of(*choices: str | bool) -> Kind:
-    """Accept what stands in a list."""
-    texts = ", ".join(map(str, choices))
-    return lambda value, record: _accepted(value, any(value is each or value == each for each in choices), texts)
-
-
-def optional(kind: Kind) -> Kind:
-    """Accept what a kind accepts, and None."""
-    return lambda value, record: None if value is None else kind(value, record)
-
-
-def several(kind: Kind, most: int) -> Kind:
-    """Accept a list of what a kind accepts."""
-
-    def each(value: object, record: Record) -> list:
-        _accepted(value, isinstance(value, list) and 1 <= len(value) <= most, f"a list of 1 to {most}")
-        return [kind(one, record) for one in value]
-
-    return each
-
-
-def text(value: object, record: Record) -> str:
-    """Accept a text."""
-    return _accepted(value, isinstance(value, str) and len(value) <= LONGEST_TEXTS, "a text")
-
-
-def texts(value: object, record: Record) -> list[str]:
-    """Accept texts that the record carries whole."""
-    if isinstance(value, dict):
-        raise Refused("its texts were too long to be kept: only their hash is in the record")
-    found = several(text, MOST_TEXTS)(value, record)
-    return _accepted(found, sum(map(len, found)) <= LONGEST_TEXTS, f"{LONGEST_TEXTS:,} characters at most")
-
-
-def model_name(value: object, record: Record) -> str:
-    """Accept a name on this machine's shelf whose weights are those that were measured; never a path."""
-    from course_utils.models import shelf
-
-    _accepted(value, isinstance(value, str) and value in record.models, f"of {', '.join(record.models) or 'no model'}")
-    if value not in [entry.name for entry in shelf.entries()]:
-        raise Refused(f"{value} is not on this machine's shelf (COURSE_MODELS names a folder with models of your own)")
-    here, measured = shelf.weights_sha256(value), record.models[value]
-    if here != measured:
-        raise Refused(
-            f"{value} has other weights here (sha256 {here[:12]}…) than were measured ({str(measured)[:12]}…)"
-        )
-    return value
-
-
-def model(value: object, record: Record) -> "LanguageModel":
-    """Load such a model, in the precision that the record's settings name, or else in fp32."""
-    from course_utils.models.language_model import load
-
-    precision = one_of("fp32", "int8")(record.settings.get("precision", "fp32"), record)
-    return load(model_name(value, record), precision)
-
-
-def settings(value: object, record: Record) -> object:
-    """Accept what sampling ``Settings`` accept, by name."""
-    from course_utils.models.sampling import RANGES, Settings
-
-    _accepted(value, isinstance(value, dict) and set(value) <= set(RANGES), f"of {', '.join(RANGES)}")
-    return Settings(**value)
-
+__all__ = ["EXPERIMENTS", "Kind", "Refused"]
 
 SEED = whole(0, LARGEST_SEED)
+READ = one_of(True)  # the warning: whoever made the record has read it, and doing it again shows rates only
+MATCH = one_of("beginning of a word", "anywhere")
+SAID = {"item": short, "rater": short}
+MARK = whole(1, 4)
+
+
+def _few(kind: Kind, times: int, *others: str) -> Kind:
+    """Accept what a kind accepts, unless so many tokens times it, times the other inputs, were too many to write."""
+
+    def checked(value: object, record: Record) -> object:
+        found = kind(value, record)
+        n_tokens = found * times
+        for other in others:
+            n = (record.inputs or {}).get(other)
+            n_tokens *= n if type(n) is int else 1  # what is no number is refused by its own kind
+        require_few(n_tokens)
+        return found
+
+    return checked
+
+
+def _few_samples(value: object, record: Record) -> int:
+    """Accept how many texts each prompt gets, unless all of them were too many to write."""
+    n_samples, inputs = whole(1, 1000)(value, record), record.inputs or {}
+    prompts, asked = inputs.get("prompts"), inputs.get("settings")
+    ways = asked if isinstance(asked, dict) and all(isinstance(each, dict) for each in asked.values()) else {"": asked}
+    longest = [each.get("max_new_tokens", 60) if isinstance(each, dict) else 60 for each in ways.values()]
+    n_tokens = sum(each for each in longest if type(each) is int)
+    require_few(n_samples * len(prompts if isinstance(prompts, list) else ()) * n_tokens)
+    return n_samples
+
+
 EXPERIMENTS: dict[str, dict[str, Kind]] = {
     "sizes.compare_sizes": {
         "models": several(model_name, 8),
@@ -112,10 +73,114 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         "seed": SEED,
         "stride": optional(whole(1, 4096)),
     },
+    "token_ranks.read_ranks": {"model": model, "texts": texts},
+    "sampling_effects.measure_settings": {
+        "model": model,
+        "prompts": texts,
+        "settings": settings_by_name,
+        "n_samples": _few_samples,
+        "seed": SEED,
+    },
+    "best_of.best_of": {
+        "model": model,
+        "prompts": texts,
+        "n_samples": _few_samples,
+        "ns": several(whole(1, 1000), 50),
+        "ratings": optional(rows(SAID | {"rating": number(1, 5)}, MOST_TEXTS, may_lack=("rater",))),
+        "references": optional(texts),
+        "settings": optional(settings),
+        "seed": SEED,
+    },
+    "bias.abid": {
+        "model": model,
+        "praise": one_of(True, False),
+        "n_samples": _few(whole(1, 1000), 6, "max_new_tokens"),
+        "max_new_tokens": whole(1, 500),
+        "match": MATCH,
+        "seed": SEED,
+        "i_have_read_the_warning": READ,
+    },
+    "bias.sheng": {
+        "model": model,
+        "templates": one_of("occupation", "respect"),
+        "n_samples": _few(whole(1, 1000), 30, "max_new_tokens"),
+        "max_new_tokens": whole(1, 500),
+        "match": MATCH,
+        "seed": SEED,
+        "i_have_read_the_warning": READ,
+    },
+    "bias_sentences.next_words": {
+        "model": model,
+        "a": optional(texts),
+        "b": optional(texts),
+        "words": optional(several(short, 500)),
+        "n_words": whole(1, 1000),
+        "seed": SEED,
+        "i_have_read_the_warning": READ,
+    },
+    "bias_sentences.stereoset_style": {
+        "model": model,
+        "items": optional(
+            rows(
+                dict.fromkeys(("domain", "target", "sentence", "stereotype", "anti_stereotype", "unrelated"), short),
+                MOST_TEXTS,
+            )
+        ),
+        "per_token": one_of(True, False),
+        "i_have_read_the_warning": READ,
+    },
+    "detection.compare_detectors": {"pairs": paired_texts, "readers": several(model, 8, least=0), "seed": SEED},
+    "detection.by_condition": {
+        "sets": several(paired_texts, 12),
+        "lengths": several(whole(1, 500), 12, least=0),
+        "detector": optional(detector),
+        "seed": SEED,
+    },
+    "detection.transfer": {"sets": several(paired_texts, 8), "detector": optional(detector), "seed": SEED},
+    "detection_trial.run_trial": {
+        "generator": model,
+        "reader": optional(model),
+        "kinds": several(one_of("words", "likelihood", "ranks"), 3),
+        "n_pairs": whole(10, 1000),
+        "n_words": whole(10, 150),
+        "temperature": number(0, 5),
+        "top_k": whole(0, 1000),
+        "top_p": number(0.01, 1),
+        "seed": SEED,
+    },
+    "hard_to_detect.nucleus_sweep": {
+        "model": model,
+        "ps": several(number(0.01, 1), 12),
+        "n_pairs": _few(whole(1, 1000), 1, "max_new_tokens"),
+        "n_words": whole(1, 500),
+        "detector": optional(detector),
+        "max_new_tokens": whole(1, 500),
+        "seed": SEED,
+    },
+    "hard_to_detect.evade": {
+        "model": model,
+        "pairs": paired_texts,
+        "n_tries": whole(2, 16),
+        "detector": optional(detector),
+        "seed": SEED,
+    },
+    "hard_to_detect.conditioning": {
+        "model": model,
+        "n_pairs": whole(1, 500),
+        "settings": settings,
+        "n_words": whole(1, 500),
+        "detector": optional(detector),
+        "openings": several(short, 2),
+        "seed": SEED,
+    },
+    "base_rates.base_rates": {"accuracies": several(fraction, 60), "machine_shares": several(fraction, 60)},
+    "credibility.judge": {
+        "items": blind_items,
+        "answers": rows(SAID | {"answer": one_of("human", "machine")}, MOST_TEXTS),
+    },
+    "credibility.rate": {
+        "items": blind_items,
+        "answers": rows(SAID | {"believable": MARK, "accurate": MARK, "clear": MARK}, MOST_TEXTS),
+        "seed": SEED,
+    },
 }
-
-
-def _accepted(value: object, fits: bool, expected: str) -> object:
-    if not fits:
-        raise Refused(f"{str(value)[:60]!r} is not {expected}")
-    return value

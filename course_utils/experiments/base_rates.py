@@ -1,19 +1,24 @@
 """Of the texts that a detector flags, how many are machine's? Bayes, for every accuracy and share of machine text."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from numbers import Rational
 
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.pictures.detection_plots import right_flags
 from course_utils.pictures.plots import Picture
 
 ACCURACIES = Fraction(95, 100), Fraction(99, 100), Fraction(999, 1000), Fraction(9999, 10_000)
 SHARES = Fraction(1, 2), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000)
 MILLION = 1_000_000
+MEASURES = (
+    Measure("flags_right", "share", of=("accuracy", "machine_share")),
+    Measure("wrongly_flagged_per_million", "of a million human texts", of=("accuracy", "machine_share")),
+)
 
 
 def share_of_flags_that_are_right(caught: float, false_alarms: float, machine_share: float) -> float:
@@ -51,7 +56,10 @@ def share_of_flags_that_are_right(caught: float, false_alarms: float, machine_sh
 
 
 def base_rates(
-    accuracies: Sequence[float | Fraction] = ACCURACIES, machine_shares: Sequence[float | Fraction] = SHARES
+    accuracies: Sequence[float | Fraction] = ACCURACIES,
+    machine_shares: Sequence[float | Fraction] = SHARES,
+    progress: Callable[[float, str], object] | None = None,
+    cancel: threading.Event | None = None,
 ) -> Result:
     """Tabulate what a flag is worth if the detector is as often right about machine as about human texts.
 
@@ -62,6 +70,8 @@ def base_rates(
         90s.
     machine_shares : sequence of float or Fraction
         Shares of machine text in what is read.
+    progress, cancel
+        As other experiments take them; here there is nothing to wait for.
 
     Returns
     -------
@@ -76,7 +86,8 @@ def base_rates(
     """
     if not len(accuracies) or not len(machine_shares):
         raise SettingsError("There is no accuracy, or no share.", "At least one of each.", "Leave both out.")
-    exact = [(_exact(accuracy), _exact(share)) for accuracy in accuracies for share in machine_shares]
+    asked = {"accuracies": [*map(_exact, accuracies)], "machine_shares": [*map(_exact, machine_shares)]}
+    exact = [(accuracy, share) for accuracy in asked["accuracies"] for share in asked["machine_shares"]]
     rows = pd.DataFrame([_row(accuracy, 1 - accuracy, share) for accuracy, share in exact])
     worst = rows.loc[rows["flags_right"].idxmin()]
     finding = (
@@ -85,7 +96,14 @@ def base_rates(
         "no sampling)."
     )
     settings = {"accuracies": [float(each) for each in accuracies], "shares": [float(each) for each in machine_shares]}
-    return Result(rows, finding, settings, {}, None, versions(), _draw)
+    of = f"a detector right about {_percent(worst['accuracy'])}, {_percent(worst['machine_share'])} machine-written"
+    inputs = {name: [*map(str, fractions)] for name, fractions in asked.items()}
+    if progress:
+        progress(1.0, "done")
+    return Result(
+        rows, finding, settings, {}, None, versions(), _draw, None,
+        Metric("flags_right", of, worst["flags_right"], "share"), MEASURES, "base_rates.base_rates", inputs,
+    )  # fmt: skip
 
 
 def worth_of_a_flag(

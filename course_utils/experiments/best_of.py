@@ -3,6 +3,7 @@
 "Humans selected the samples" is a claim about the showcase texts of February 2019. Here the choosing is counted.
 """
 
+import dataclasses
 import functools
 import math
 import threading
@@ -13,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.recipes import kept_rows
+from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.statistics import mean_interval
 from course_utils.pictures.best_of_plots import best_of_picture
 
@@ -34,6 +36,7 @@ PROMPTS = (
     "When the lights went out in the theatre,",
 )
 N = (1, 2, 5, 10)
+MEASURES = (Measure("mean_of_best", "points of 1 to 5", "low", "high", "n_prompts"),)
 LOWEST, HIGHEST = 1, 5
 N_REFERENCES, REFERENCE_SKIP = 40, 10  # news to compare with; the tokens before the place that is compared
 PROXY = "an automatic proxy, no person: how ordinary the text's surprisal is among people's texts (5 is the middle)"
@@ -181,7 +184,13 @@ def best_of(
         [{"n": n, "mean_of_best": e.mean, "low": e.low, "high": e.high} | about for n, e in zip(ns, found, strict=True)]
     )
     gain = mean_interval(best[:, -1] - best[:, 0], seed)
-    return _result(model, table, rows, gain, seed, {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by})
+    told = {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by, "precision": model.precision}
+    found = _result(model, table, rows, gain, seed, told)
+    inputs = {"model": model.name, "prompts": kept_texts(table["prompt"].unique()), "n_samples": n_samples}
+    inputs |= {"ns": ns, "ratings": None if ratings is None else kept_rows(ratings), "seed": seed}
+    inputs |= {"references": None if references is None else kept_texts(references)}
+    inputs |= {"settings": settings and dataclasses.asdict(settings)}
+    return dataclasses.replace(found, measures=MEASURES, experiment="best_of.best_of", inputs=inputs)
 
 
 def expected_best(ratings: Sequence[float], n: int) -> float:
@@ -275,4 +284,7 @@ def _result(model, table: pd.DataFrame, rows: pd.DataFrame, gain, seed: int, set
     )
     told = settings | {"prompts": list(table["prompt"].unique()), "weakness": "" if settings["n_raters"] else WEAKNESS}
     draw = functools.partial(best_of_picture, lowest=LOWEST, highest=HIGHEST)
-    return Result(rows, finding, told, {model.name: weights_sha256(model)}, seed, versions(), draw, table)
+    head = Metric(
+        "gain", f"best of {last['n']} by {model.name}", gain.mean, "points of 1 to 5", gain.low, gain.high, many
+    )
+    return Result(rows, finding, told, {model.name: weights_sha256(model)}, seed, versions(), draw, table, head)

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
 from course_utils.experiments.bias_probes import MATCHES, pattern, probes, require_reading
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.result import Measure, Result, versions
 from course_utils.experiments.statistics import two_proportions, wilson
 from course_utils.pictures.bias_plots import rates_picture
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
 
 Progress = Callable[[float, str], object]
+MEASURES = (Measure("share", "share", "low", "high", "n", of=("group", "words")),)
 
 
 def abid(
@@ -197,10 +199,17 @@ def _count(
     )
     rows = pd.DataFrame([_row(name, group, details) for name in words for group in prompts])
     asked_for = {"n_samples": n_samples, **dataclasses.asdict(settings), **how, "words": dict(words)}
-    finding = FINDINGS[how["probe"]](model.name, rows, asked_for)
+    finding, place = FINDINGS[how["probe"]](model.name, rows, asked_for)
     draw = functools.partial(rates_picture, title=f"{model.name}: texts with a word of the list, not checked by hand")
     hashes = {model.name: weights_sha256(model)}
-    return Result(rows, finding, asked_for, hashes, seed, versions(), draw, details)
+    own = {name: how[name] for name in ("praise", "templates", "match") if name in how}
+    inputs = {"model": model.name, "n_samples": n_samples, "max_new_tokens": max_new_tokens, "seed": seed, **own}
+    inputs["i_have_read_the_warning"] = True
+    found = Result(
+        rows, finding, asked_for | {"precision": model.precision}, hashes, seed, versions(), draw, details, None,
+        MEASURES, f"bias.{how['probe']}", inputs,
+    )  # fmt: skip
+    return dataclasses.replace(found, headline=found.metric("share", place))
 
 
 def _row(words: str, group: str, details: pd.DataFrame) -> dict:
@@ -210,25 +219,29 @@ def _row(words: str, group: str, details: pd.DataFrame) -> dict:
     return {"words": words, "group": group, "n": counted.n, "n_hit": counted.n_yes} | ends
 
 
-def _say_abid(name: str, rows: pd.DataFrame, settings: dict) -> str:
+def _say_abid(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
+    """Return the finding, and the place of the row that it is about."""
     first, others = rows.iloc[0], rows.iloc[1:]
-    return (
+    told = (
         f"After “Two … walked into a”{', praised first,' if settings['praise'] else ''} {name} went on with a word of "
         f"violence for {first['group']} in {wilson(first['n_hit'], first['n'])}, for five other groups in "
         f"{others['share'].min():.0%} to {others['share'].max():.0%}, by keywords that nobody checked yet."
     )
+    return told, 0
 
 
-def _say_sheng(name: str, rows: pd.DataFrame, settings: dict) -> str:
+def _say_sheng(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
+    """Do the same; the number is that of the first of the two groups."""
     # Which pair and list the sentence is about was chosen before any model was asked, so it is not the largest of many.
     words = "care and service" if settings["templates"] == "occupation" else "crime"
     a, b = settings["compared"][0 if settings["templates"] == "occupation" else 1]
     counted = rows[rows["words"] == words].set_index("group")
     (hit_a, n_a), (hit_b, n_b) = (map(int, counted.loc[each, ["n_hit", "n"]]) for each in (a, b))
-    return (
+    told = (
         f"{name} gave a word of the list “{words}” to “{a}” in {wilson(hit_a, n_a)} and to “{b}” in "
         f"{wilson(hit_b, n_b)}: {two_proportions(hit_a, n_a, hit_b, n_b)}, by keywords that nobody checked yet."
     )
+    return told, int(np.flatnonzero((rows["words"] == words) & (rows["group"] == a))[0])
 
 
 FINDINGS = {"abid": _say_abid, "sheng": _say_sheng}

@@ -4,10 +4,10 @@ Everything here is a sum of the logarithms of token probabilities, so nothing is
 the sentences are; the warning stands before it all the same, for the likeliest words are shown.
 """
 
+import dataclasses
 import functools
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +15,10 @@ import pandas as pd
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.bias_probes import probes, require_reading
-from course_utils.experiments.remember import remembered, sha256_of_values
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.recipes import kept_rows
+from course_utils.experiments.remember import sha256_of_values
+from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments.sentence_bits import hashes, likely_words, once, sentence_bits
 from course_utils.experiments.statistics import mean_interval, wilson
 from course_utils.pictures.bias_plots import describe_rates, rates_picture, scatter_picture
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
 
 KINDS = ("stereotype", "anti_stereotype", "unrelated")
+MEASURES = (
+    Measure("ss", "% of items; no preference is 50", "ss_low", "ss_high", "n"),
+    Measure("lms", "% of times; ideal 100", n="n"),
+)
+Progress = Callable[[float, str], object]
 
 
 def fill(templates: Iterable[str], words: str) -> list[str]:
@@ -55,6 +62,8 @@ def next_words(
     n_words: int = 30,
     seed: int = 0,
     i_have_read_the_warning: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
 ) -> Result:
     """Compare how likely words are after sentence A and after sentence B.
 
@@ -73,6 +82,8 @@ def next_words(
         Of the resampling.
     i_have_read_the_warning : bool
         See ``bias_probes.WARNING``.
+    progress, cancel
+        As for ``machine_texts.write``.
 
     Returns
     -------
@@ -87,6 +98,7 @@ def next_words(
         The warning was not read, or n_words is no number from 1.
     TextError
         Not as many A as B, an empty sentence, or a word whose tokens melt into the sentence's.
+    Cancelled
 
     Notes
     -----
@@ -98,7 +110,9 @@ def next_words(
     if isinstance(n_words, bool) or not isinstance(n_words, int) or n_words < 1:
         raise SettingsError(f"n_words is {n_words!r}.", "A whole number from 1.", "n_words=30")
     asked = {"a": firsts, "b": seconds, "words": None if words is None else list(words), "n_words": n_words}
-    found = _once("next-words", model, asked, lambda: _look(model, firsts, seconds, words, n_words))
+    tell = progress or (lambda share, what: None)
+    tell(0.0, f"{model.name} reads {len(firsts) + len(seconds)} sentences")
+    found = once("next-words", model, asked, lambda: likely_words(model, firsts, seconds, words, n_words, cancel))
     bits_a, bits_b = (np.array(found[side]) for side in ("a", "b"))  # (pairs, words), log2 of probabilities
     rows = []
     for place, word in enumerate(found["words"]):
@@ -112,7 +126,15 @@ def next_words(
     details = pd.DataFrame(pairs, columns=["pair", "word"]).assign(log2_p_a=bits_a.ravel(), log2_p_b=bits_b.ravel())
     draw = functools.partial(scatter_picture, a=names[0], b=names[1])
     finding = _say_words(model.name, rows, names, len(firsts))
-    return Result(rows, finding, asked, _hashes(model), seed, versions(), draw, details)
+    tell(1.0, "done")
+    ratio = Measure("log2_ratio", "bits: log2 of the ratio of A to B", "low", "high", len(firsts))
+    inputs = {"model": model.name, "a": None if a is None else kept_texts(firsts), "words": asked["words"]}
+    inputs |= {"b": None if b is None else kept_texts(seconds), "n_words": n_words, "seed": seed}
+    return Result(
+        rows, finding, asked | {"precision": model.precision}, hashes(model), seed, versions(), draw, details,
+        _largest_ratio(rows, firsts, seconds), [ratio], "bias_sentences.next_words",
+        inputs | {"i_have_read_the_warning": True},
+    )  # fmt: skip
 
 
 def stereoset_style(
@@ -121,6 +143,8 @@ def stereoset_style(
     *,
     per_token: bool = True,
     i_have_read_the_warning: bool = False,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
 ) -> Result:
     """Score sentences with a stereotype, its opposite, and a word without sense, as StereoSet scores its own.
 
@@ -133,6 +157,8 @@ def stereoset_style(
     per_token : bool
         Compare the geometric mean of the tokens' probabilities, as StereoSet does; otherwise the whole sentence's
         probability, in which a word of several tokens is worse off.
+    i_have_read_the_warning, progress, cancel
+        As for `next_words`.
 
     Returns
     -------
@@ -144,7 +170,7 @@ def stereoset_style(
 
     Raises
     ------
-    SettingsError, TextError
+    SettingsError, TextError, Cancelled
 
     Notes
     -----
@@ -152,11 +178,14 @@ def stereoset_style(
     token. The sentences are not theirs: compare sizes of model with each other, not a number with their table.
     """
     require_reading(i_have_read_the_warning)
+    told = None if items is None else kept_rows(items)
     items = [dict(item) for item in (probes()["sentences"] if items is None else items)]
     if not items:
         raise TextError("There are no items.", "One at least.", "Leave items out.")
     sentences = [fill([item["sentence"]], item[kind])[0] for item in items for kind in KINDS]
-    found = _once("stereoset", model, sentences, lambda: _scores(model, sentences))
+    tell = progress or (lambda share, what: None)
+    tell(0.0, f"{model.name} reads {len(sentences)} sentences")
+    found = once("stereoset", model, sentences, lambda: sentence_bits(model, sentences, cancel))
     bits, n_tokens = (np.array(found[name]).reshape(len(items), len(KINDS)) for name in ("bits", "n_tokens"))
     scores = pd.DataFrame(bits / n_tokens if per_token else bits, columns=KINDS)  # log2, per token or in all
     known = pd.DataFrame(items)
@@ -172,10 +201,16 @@ def stereoset_style(
         f"{last['ss_low']:.0f} to {last['ss_high']:.0f}; no preference is 50), and a sentence with sense in "
         f"{last['lms']:.0f} %; the items are this course's, not StereoSet's."
     )
-    return Result(rows, finding, settings, _hashes(model), None, versions(), _draw_scores, details)
+    tell(1.0, "done")
+    inputs = {"model": model.name, "items": told, "per_token": per_token, "i_have_read_the_warning": True}
+    whole = Result(
+        rows, finding, settings | {"precision": model.precision}, hashes(model), None, versions(), _draw_scores,
+        details, None, MEASURES, "bias_sentences.stereoset_style", inputs,
+    )  # fmt: skip
+    return dataclasses.replace(whole, headline=whole.metric("ss", "all"))
 
 
-# -- from models to numbers --------------------------------------------------------------------------------------------
+# -- from sentences to rows --------------------------------------------------------------------------------------------
 
 
 def _sentences(a, b) -> tuple[list[str], list[str], tuple[str, str]]:
@@ -188,74 +223,6 @@ def _sentences(a, b) -> tuple[list[str], list[str], tuple[str, str]]:
         told = f"There are {len(firsts)} sentences A and {len(seconds)} sentences B, or an empty one."
         raise TextError(told, "As many of both, with words in them.", 'next_words(model, "The man is", "The woman is")')
     return firsts, seconds, (firsts[0], seconds[0])
-
-
-def _look(model, firsts: list[str], seconds: list[str], words: Sequence[str] | None, n_words: int) -> dict:
-    if words is not None:
-        a, b = (continuation_bits(model, sentences, words).tolist() for sentences in (firsts, seconds))
-        return {"words": list(words), "a": a, "b": b}
-    a, b = (np.stack([_next_bits(model, each) for each in sentences]) for sentences in (firsts, seconds))  # (pairs, V)
-    likely = np.maximum(a.mean(axis=0), b.mean(axis=0))
-    ids = np.argsort(-likely, kind="stable")[:n_words]
-    names = [model.vocabulary.text_of(int(token)) for token in ids]
-    return {"words": names, "a": a[:, ids].tolist(), "b": b[:, ids].tolist()}
-
-
-def _next_bits(model, sentence: str) -> np.ndarray:
-    """Return log2 of every next token's probability, shape (V,)."""
-    import torch
-
-    from course_utils.models.decoding import read
-
-    ids = [model.start_id, *model.encode(sentence)]
-    logits = read(model.network, model.tensor(ids), model.new_cache())[0]
-    return (torch.log_softmax(logits.double(), dim=-1) / np.log(2)).cpu().numpy()
-
-
-def continuation_bits(model: "LanguageModel", sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
-    """Return log2 of the probability that each continuation follows each sentence: the sum over its tokens.
-
-    Returns
-    -------
-    np.ndarray of shape (n_sentences, n_words)
-
-    Raises
-    ------
-    TextError
-        A continuation is empty, or its first letters and the sentence's last make one token.
-    """
-    from course_utils.models.scoring import score_nats
-
-    texts, n_before = [], []
-    for sentence, word in itertools.product(sentences, words):
-        before, ids = model.encode(sentence), model.encode(sentence + word)
-        if len(ids) == len(before) or ids[: len(before)] != before:
-            raise TextError(f"{word!r} has no tokens of its own.", "A word after a space.", 'words=[" nurse"]')
-        texts.append(sentence + word)
-        n_before.append(len(before))
-    bits = [-nats[n:].sum(dtype=float) / np.log(2) for nats, n in zip(score_nats(model, texts), n_before, strict=True)]
-    return np.reshape(bits, (len(sentences), len(words)))
-
-
-def _scores(model, sentences: list[str]) -> dict:
-    from course_utils.models.scoring import score_nats
-
-    nats = score_nats(model, sentences)
-    return {"bits": [float(-n.sum(dtype=float) / np.log(2)) for n in nats], "n_tokens": [len(n) for n in nats]}
-
-
-def _once(kind: str, model, asked, compute) -> dict:
-    code = Path(__file__).read_text("utf-8")
-    return remembered(kind, [_hashes(model), model.precision, model.device.type, asked, code, versions()], compute)
-
-
-def _hashes(model) -> dict[str, str]:
-    from course_utils.experiments.machine_texts import weights_sha256
-
-    return {model.name: weights_sha256(model)}
-
-
-# -- from numbers to rows ----------------------------------------------------------------------------------------------
 
 
 def _domain_row(name: str, part: pd.DataFrame) -> dict:
@@ -276,6 +243,16 @@ def _draw_scores(rows: pd.DataFrame):
     picture.figure.axes[0].set(xlim=(0, 100), xlabel="stereotype preferred, % of items\n(50: no preference)")
     picture.alt = describe_rates(told)
     return picture
+
+
+def _largest_ratio(rows: pd.DataFrame, firsts: list[str], seconds: list[str]) -> Metric:
+    """Return the ratio that is furthest from 1, as the finding tells it."""
+    most = rows.loc[rows["log2_ratio"].abs().idxmax()]
+    way = 1 if most["log2_ratio"] >= 0 else -1
+    value, low, high = (2 ** (way * most[name]) for name in ("log2_ratio", *("low", "high")[::way]))
+    more, less = ("A", "B")[::way]
+    of = f"{most['word'].strip()!r} after {more} to after {less} ({firsts[0]} / {seconds[0]})"
+    return Metric("ratio of probabilities", of, value, "times", low, high, len(firsts))
 
 
 def _say_words(name: str, rows: pd.DataFrame, names: tuple[str, str], n_pairs: int) -> str:

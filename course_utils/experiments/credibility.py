@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -11,18 +12,29 @@ import pandas as pd
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments.blind_items import HUMAN, Item
+from course_utils.experiments.recipes import kept_rows
 from course_utils.experiments.remember import sha256_of_values
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.result import Measure, Result, versions
 from course_utils.experiments.statistics import kappa, mean_interval, two_proportions, wilson
 from course_utils.pictures.credibility_plots import called_human, credibility_of_each
 
 ANSWERS = HUMAN, "machine"
 SCALES = "believable", "accurate", "clear"  # each 1 to 4
+MEASURES = (
+    Measure("right", "share", "right_low", "right_high", "n"),
+    Measure("called_human", "share", "low", "high", "n"),
+)
+INDEX = Measure("index", "points, 1 to 10", "low", "high", "n_texts")
 OPENAI = {"GPT-2 355M": 6.07, "GPT-2 774M": 6.72, "GPT-2 1.5B": 6.91}
 OPENAI_SOURCE = "OpenAI, GPT-2: 1.5B Release, 5 November 2019"
 
 
-def judge(items: Sequence[Item], answers: Iterable[dict]) -> Result:
+def judge(
+    items: Sequence[Item],
+    answers: Iterable[dict],
+    progress: Callable[[float, str], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
     """Compare what readers said with who wrote: how often they were right, and what they took for human.
 
     Parameters
@@ -31,6 +43,8 @@ def judge(items: Sequence[Item], answers: Iterable[dict]) -> Result:
     answers : iterable of dict
         As JSON has them: item (its id), rater (a letter, no name), answer ("human" or "machine"). What a rater says
         about a text a second time does not count.
+    progress, cancel
+        As other experiments take them; here there is nothing to wait for.
 
     Returns
     -------
@@ -54,7 +68,11 @@ def judge(items: Sequence[Item], answers: Iterable[dict]) -> Result:
     rows = pd.DataFrame([_counted(source, group) for source, group in groups.items()])
     agreed = agreements(answers := table.to_dict("records"))
     settings = _settings(items, answers) | {"agreements": json.loads(agreed.to_json(orient="records"))}
-    return Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
+    found = Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
+    found = dataclasses.replace(found, measures=MEASURES, **_again("judge", items, answers, ("answer",)))
+    if progress:
+        progress(1.0, "done")
+    return dataclasses.replace(found, headline=found.metric("right", "all"))
 
 
 def agreements(answers: Iterable[dict]) -> pd.DataFrame:
@@ -92,7 +110,13 @@ def index(believable: int, accurate: int, clear: int) -> int:
     return believable + accurate + clear - 2  # 3 to 12 become 1 to 10, one for one
 
 
-def rate(items: Sequence[Item], answers: Iterable[dict], seed: int = 0) -> Result:
+def rate(
+    items: Sequence[Item],
+    answers: Iterable[dict],
+    seed: int = 0,
+    progress: Callable[[float, str], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Result:
     """Average the credibility index by source, and put OpenAI's three figures of 2019 beside it.
 
     Parameters
@@ -102,6 +126,8 @@ def rate(items: Sequence[Item], answers: Iterable[dict], seed: int = 0) -> Resul
         item, rater, and believable, accurate, clear, each 1 to 4; the first that a rater says about a text counts.
     seed : int
         Of the resampling.
+    progress, cancel
+        As for `judge`.
 
     Returns
     -------
@@ -127,8 +153,15 @@ def rate(items: Sequence[Item], answers: Iterable[dict], seed: int = 0) -> Resul
         f"Mean credibility from 1 to 10, 95% interval over texts: {told}; OpenAI reported 6.07, 6.72 and 6.91 for "
         "355M, 774M and 1.5B, of other readers and other texts."
     )
-    settings = _settings(items, table.to_dict("records"))
-    return Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
+    settings = _settings(items, answers := table.to_dict("records"))
+    found = Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
+    again = _again("rate", items, answers, SCALES)
+    again["inputs"]["seed"] = seed
+    if progress:
+        progress(1.0, "done")
+    found = dataclasses.replace(found, measures=(INDEX,), **again)
+    # The first machine's, or the people's where no machine wrote.
+    return dataclasses.replace(found, headline=found.metric("index", min(1, len(sources) - 1)))
 
 
 def read_answers(path: str | Path) -> list[dict]:
@@ -211,6 +244,13 @@ def _with_ends(rows: pd.DataFrame) -> list[str]:
 def _settings(items: Sequence[Item], answers: list[dict]) -> dict[str, object]:
     counts = {"n_items": len(items), "n_answers": len(answers), "n_raters": len({each["rater"] for each in answers})}
     return counts | {"items_sha256": sha256_of_values([dataclasses.astuple(item) for item in items])}
+
+
+def _again(function: str, items: Sequence[Item], answers: list[dict], said: Sequence[str]) -> dict[str, object]:
+    """Return what a Result needs to be done again: the items and all that was said, if that is short enough."""
+    answers = [{name: answer[name] for name in ("item", "rater", *said)} for answer in answers]
+    inputs = {"items": kept_rows([dataclasses.asdict(item) for item in items]), "answers": kept_rows(answers)}
+    return {"experiment": f"credibility.{function}", "inputs": inputs}
 
 
 def _models(items: Sequence[Item]) -> dict[str, str]:

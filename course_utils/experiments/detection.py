@@ -1,5 +1,6 @@
 """Which detector tells machine from human news: by reader, generator, sampling and length, and across generators."""
 
+import dataclasses
 import functools
 import itertools
 import threading
@@ -12,15 +13,23 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
 from course_utils.experiments.judging import Progress, in_words, judged, models_of, scores_by_author, settings_of
 from course_utils.experiments.paired_texts import PairedTexts, in_common
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
+from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.experiments.roc import resampled_auc, roc
 from course_utils.models.language_model import LanguageModel
 from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.pictures.plots import Picture
 
+MEASURES = (
+    Measure("auc", "AUC", "auc_low", "auc_high", "n_human"),
+    Measure("accuracy", "share", "accuracy_low", "accuracy_high", "n_human"),
+    Measure("caught", "share", "caught_low", "caught_high", "n_human"),
+    Measure("false_alarms", "share", n="n_human"),
+)
+
 
 def compare_detectors(
-    pairs: PairedTexts,
+    pairs: PairedTexts | Recipe,
     readers: Sequence[LanguageModel] = (),
     seed: int = 0,
     progress: Progress | None = None,
@@ -30,7 +39,7 @@ def compare_detectors(
 
     Parameters
     ----------
-    pairs : PairedTexts
+    pairs : PairedTexts or Recipe
     readers : sequence of LanguageModel
         Each gives two detectors, by likelihood and by ranks. Name the generator to let it detect itself, another
         model for a mismatched detector. Word counts need none.
@@ -52,7 +61,7 @@ def compare_detectors(
     TextError, Cancelled
     """
     detectors = [WordDetector(), *(kind(each) for each in readers for kind in (LikelihoodDetector, RankDetector))]
-    tell = progress or (lambda share, what: None)
+    (pairs,), tell = written([pairs], progress or (lambda share, what: None), cancel)
     rows, details = [], []
     for number, detector in enumerate(detectors):
         tell(number / len(detectors), f"{detector.name} learns and judges")
@@ -67,7 +76,12 @@ def compare_detectors(
         f"the best of {len(rows)} detectors, {best['detector']}, reaches {in_words(best)}."
     )
     draw = functools.partial(_draw_roc, details=details, seed=seed)
-    return Result(rows, finding, settings_of([pairs]), models_of([pairs], detectors), seed, versions(), draw, details)
+    head = auc_metric(best, f"{best['detector']} on texts by {pairs.generator} ({pairs.sampling})")
+    inputs = {"pairs": told_pairs(pairs), "readers": [reader.name for reader in readers], "seed": seed}
+    return Result(
+        rows, finding, settings_of([pairs]) | precision_of(detectors), models_of([pairs], detectors), seed, versions(),
+        draw, details, head, MEASURES, "detection.compare_detectors", inputs,
+    )  # fmt: skip
 
 
 def differences(result: Result) -> pd.DataFrame:
@@ -90,7 +104,7 @@ def differences(result: Result) -> pd.DataFrame:
 
 
 def by_condition(
-    sets: Sequence[PairedTexts],
+    sets: Sequence[PairedTexts | Recipe],
     lengths: Sequence[int] = (),
     detector: Detector | None = None,
     seed: int = 0,
@@ -101,7 +115,7 @@ def by_condition(
 
     Parameters
     ----------
-    sets : sequence of PairedTexts
+    sets : sequence of PairedTexts or Recipe
         One a generator and sampling, drawn with the same seed; only articles that are in all count.
     lengths : sequence of int
         Words to which texts are cut, for learning and judging; the shortest set's length when left out.
@@ -119,9 +133,14 @@ def by_condition(
     ------
     TextError, SettingsError, Cancelled
     """
+    sets, tell = written(sets, progress or (lambda share, what: None), cancel)
+    inputs = {
+        "sets": [told_pairs(each) for each in sets],
+        "lengths": list(lengths),
+        "detector": told_detector(detector),
+    }
     detector, sets = detector or WordDetector(), in_common(sets)
-    lengths = list(lengths) or [min(each.n_words for each in sets)]
-    tell, rows, details = progress or (lambda share, what: None), [], []
+    lengths, rows, details = list(lengths) or [min(each.n_words for each in sets)], [], []
     for number, (pairs, n_words) in enumerate(itertools.product(sets, lengths)):
         tell(number / (len(sets) * len(lengths)), f"{detector.name}, {n_words} words by {pairs.generator}")
         row, single = judged(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
@@ -135,13 +154,17 @@ def by_condition(
         f"Of {len(rows)} conditions, {hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']}) come "
         f"out lowest for {detector.name}: {in_words(hardest)}; n = {hardest['n_human']} pairs in each."
     )
-    settings = settings_of(sets) | {"lengths": lengths, "detector": detector.name}
-    models = models_of(sets, [detector])
-    return Result(rows, finding, settings, models, seed, versions(), _draw_conditions, details)
+    settings = settings_of(sets) | {"lengths": lengths, "detector": detector.name} | precision_of([detector])
+    where = f"{hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']})"
+    measures = [dataclasses.replace(each, of=("generator", "sampling", "n_words")) for each in MEASURES]
+    return Result(
+        rows, finding, settings, models_of(sets, [detector]), seed, versions(), _draw_conditions, details,
+        auc_metric(hardest, f"{detector.name}, {where}"), measures, "detection.by_condition", inputs | {"seed": seed},
+    )  # fmt: skip
 
 
 def transfer(
-    sets: Sequence[PairedTexts],
+    sets: Sequence[PairedTexts | Recipe],
     detector: Detector | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -151,7 +174,7 @@ def transfer(
 
     Parameters
     ----------
-    sets : sequence of PairedTexts
+    sets : sequence of PairedTexts or Recipe
         Two at least, of the same articles; all are cut to the shortest set's words.
     detector, seed, progress, cancel
         As for `by_condition`.
@@ -166,10 +189,11 @@ def transfer(
     ------
     TextError, SettingsError, Cancelled
     """
+    sets, tell = written(sets, progress or (lambda share, what: None), cancel)
+    inputs = {"sets": [told_pairs(each) for each in sets], "detector": told_detector(detector), "seed": seed}
     detector, sets = detector or WordDetector(), in_common(sets)
     sets = [each.cut(min(other.n_words for other in sets)) for each in sets]
-    names = _names(sets)
-    tell, rows, details = progress or (lambda share, what: None), [], []
+    names, rows, details = _names(sets), [], []
     for number, (one, other) in enumerate(itertools.product(names, names)):
         tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
         row, single = judged(detector, names[one], names[other], seed, cancel)
@@ -182,8 +206,24 @@ def transfer(
         f"A detector by {detector.name} comes out lowest when trained on {worst['trained_on']} and tested on "
         f"{worst['tested_on']}: {in_words(worst)}; n = {worst['n_human']} pairs in each cell."
     )
-    settings, models = settings_of(sets) | {"detector": detector.name}, models_of(sets, [detector])
-    return Result(rows, finding, settings, models, seed, versions(), transfer_matrix, details)
+    settings = settings_of(sets) | {"detector": detector.name} | precision_of([detector])
+    head = auc_metric(worst, f"{detector.name}, trained on {worst['trained_on']}, tested on {worst['tested_on']}")
+    measures = [dataclasses.replace(each, of=("trained_on", "tested_on")) for each in MEASURES]
+    return Result(
+        rows, finding, settings, models_of(sets, [detector]), seed, versions(), transfer_matrix, details, head,
+        measures, "detection.transfer", inputs,
+    )  # fmt: skip
+
+
+def auc_metric(row: pd.Series, of: str) -> Metric:
+    """Return the AUC of a row of `roc.measure`, as the number of a finding."""
+    return Metric("auc", of, row["auc"], "AUC", row["auc_low"], row["auc_high"], row["n_human"])
+
+
+def precision_of(detectors: Sequence[Detector]) -> dict[str, str]:
+    """Return in which precision readers look, as a setting; nothing where none looks."""
+    precisions = {each.reader.precision for each in detectors if hasattr(each, "reader")}
+    return {"precision": ", ".join(sorted(precisions))} if precisions else {}
 
 
 def _names(sets: Sequence[PairedTexts]) -> dict[str, PairedTexts]:

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.experiments.detection import MEASURES, auc_metric
 from course_utils.experiments.detectors import Detector, RankDetector, WordDetector, scores
 from course_utils.experiments.judging import Progress, in_words, judged, models_of, scores_by_author, settings_of
 from course_utils.experiments.machine_texts import write
 from course_utils.experiments.paired_texts import OPENINGS, PairedTexts, in_common, paired_texts
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
+from course_utils.experiments.result import Metric, Result, versions
 from course_utils.experiments.roc import resampled_auc
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.sampling import Settings
@@ -65,6 +67,8 @@ def nucleus_sweep(
     ps = sorted(set(ps))
     if len(ps) < 2:
         raise SettingsError(f"The values of p are {ps}.", "Two different ones at least.", "Leave ps out.")
+    inputs = {"model": model.name, "ps": ps, "n_pairs": n_pairs, "n_words": n_words}
+    inputs |= {"detector": told_detector(detector), "max_new_tokens": max_new_tokens, "seed": seed}
     detector, tell = detector or RankDetector(model), progress or (lambda share, what: None)
     settings = Settings(max_new_tokens=max_new_tokens, top_k=0, seed=seed)
     sets = [
@@ -80,16 +84,20 @@ def nucleus_sweep(
     hardest = rows.loc[rows["auc"].idxmin()]
     finding = (
         f"Of {len(ps)} values of p, {hardest['top_p']:g} is the hardest for {detector.name}, {in_words(hardest)}; it "
-        f"is so in {hardest['hardest_in']:.0%} of resamples of {hardest['n_human']} pairs."
+        f"is so in {hardest['hardest_in']:.0%} of resamples of {hardest['n_human']:.0f} pairs."
     )
     draw = functools.partial(auc_over, along="top_p", label="p of nucleus sampling")
-    told, models = settings_of(sets) | {"detector": detector.name}, models_of(sets, [detector])
-    return Result(rows, finding, told, models, seed, versions(), draw, details)
+    told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
+    head = auc_metric(hardest, f"{detector.name} on texts by {model.name} at p = {hardest['top_p']:g}")
+    return Result(
+        rows, finding, told, models_of(sets, [detector]), seed, versions(), draw, details, head, MEASURES,
+        "hard_to_detect.nucleus_sweep", inputs,
+    )  # fmt: skip
 
 
 def evade(
     model: LanguageModel,
-    pairs: PairedTexts,
+    pairs: PairedTexts | Recipe,
     n_tries: int = 4,
     detector: Detector | None = None,
     seed: int = 0,
@@ -102,7 +110,7 @@ def evade(
     ----------
     model : LanguageModel
         That wrote the pairs.
-    pairs : PairedTexts
+    pairs : PairedTexts or Recipe
     n_tries : int
         Samples an opening, 2 to 16, the text in ``pairs`` among them.
     detector : Detector, optional
@@ -128,7 +136,10 @@ def evade(
     """
     if isinstance(n_tries, bool) or not isinstance(n_tries, int) or not 2 <= n_tries <= 16:
         raise SettingsError(f"n_tries is {n_tries!r}.", "A whole number from 2 to 16.", "Set n_tries=4.")
-    detector, tell = detector or WordDetector(), progress or (lambda share, what: None)
+    (pairs,), tell = written([pairs], progress or (lambda share, what: None), cancel)
+    inputs = {"model": model.name, "pairs": told_pairs(pairs), "n_tries": n_tries}
+    inputs |= {"detector": told_detector(detector), "seed": seed}
+    detector = detector or WordDetector()
     tries = [pairs.machine, *_further_tries(model, pairs, n_tries, tell, cancel)]
     chosen = dataclasses.replace(pairs, machine=_most_human(detector, pairs, tries, cancel))
     attacks = {"none": (pairs, pairs), "chosen": (pairs, chosen), "chosen, detector trained anew": (chosen, chosen)}
@@ -141,13 +152,16 @@ def evade(
     rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
     by_attack = details.groupby("attack", sort=False)
     before, after, _ = (resampled_auc(*scores_by_author(table), seed) for _, table in by_attack)
+    head = _change(rows, before, after, f"{detector.name} when the most human-looking of {n_tries} samples is kept")
     finding = (
         f"Keeping the most human-looking of {n_tries} samples changes the AUC of {detector.name} from "
-        f"{_change(rows['auc'][0], rows['auc'][1], before, after)} on {rows['n_human'][0]} pairs."
+        f"{_in_words(rows, head)}."
     )
-    told = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name}
+    told = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="attack"), models_of([pairs], [detector])
-    return Result(rows, finding, told, models, seed, versions(), draw, details)
+    return Result(
+        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, "hard_to_detect.evade", inputs
+    )
 
 
 def conditioning(
@@ -187,6 +201,8 @@ def conditioning(
     """
     if len(set(openings)) != 2:
         raise SettingsError(f"The openings are {list(openings)}.", f"Two of {', '.join(OPENINGS)}.", "Leave them out.")
+    inputs = {"model": model.name, "n_pairs": n_pairs, "settings": dataclasses.asdict(settings), "n_words": n_words}
+    inputs |= {"detector": told_detector(detector), "openings": list(openings), "seed": seed}
     detector, tell = detector or WordDetector(), progress or (lambda share, what: None)
     sets = [
         paired_texts(model, n_pairs, settings, n_words, opening, seed, part, cancel)
@@ -196,13 +212,17 @@ def conditioning(
     rows, details = _each_judged(detector, sets, "opening", openings, seed, cancel)
     tell(1.0, "done")
     one, other = (resampled_auc(*scores_by_author(table), seed) for _, table in details.groupby("opening", sort=False))
+    head = _change(rows, one, other, f"{detector.name} when {model.name} is given {openings[1]}, not {openings[0]}")
     finding = (
         f"Given {openings[1]} instead of {openings[0]}, {model.name} changes the AUC of {detector.name} from "
-        f"{_change(rows['auc'][0], rows['auc'][1], one, other)} on {rows['n_human'][0]} pairs."
+        f"{_in_words(rows, head)}."
     )
-    told, models = settings_of(sets) | {"detector": detector.name}, models_of(sets, [detector])
-    draw = functools.partial(auc_of_each, name="opening")
-    return Result(rows, finding, told, models, seed, versions(), draw, details)
+    told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
+    draw, models = functools.partial(auc_of_each, name="opening"), models_of(sets, [detector])
+    return Result(
+        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, "hard_to_detect.conditioning",
+        inputs,
+    )  # fmt: skip
 
 
 def _each_judged(
@@ -237,9 +257,15 @@ def _most_human(detector: Detector, pairs: PairedTexts, tries: list[Sequence[str
     return tuple(best[place][1] for place in range(len(pairs)))
 
 
-def _change(first: float, last: float, resampled_first: np.ndarray, resampled_last: np.ndarray) -> str:
-    low, high = np.percentile(resampled_last - resampled_first, [2.5, 97.5])
-    return f"{first:.2f} to {last:.2f} (by {last - first:+.2f}, 95% interval {low:+.2f} to {high:+.2f})"
+def _change(rows: pd.DataFrame, resampled_first: np.ndarray, resampled_second: np.ndarray, of: str) -> Metric:
+    """Return by how much the AUC of the second row differs from that of the first, on the same pairs."""
+    low, high = np.percentile(resampled_second - resampled_first, [2.5, 97.5])
+    return Metric("auc_change", of, rows["auc"][1] - rows["auc"][0], "AUC", low, high, rows["n_human"][0])
+
+
+def _in_words(rows: pd.DataFrame, change: Metric) -> str:
+    ends = f"by {change.value:+.2f}, 95% interval {change.low:+.2f} to {change.high:+.2f}"
+    return f"{rows['auc'][0]:.2f} to {rows['auc'][1]:.2f} ({ends}) on {change.n} pairs"
 
 
 def _parts(tell: Progress, n: int) -> list[Callable[[float, str], object]]:

@@ -13,7 +13,7 @@ import pandas as pd
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan, begin
 from course_utils.experiments.over_documents import draw_documents, interval
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.models import seal
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.sampling import Settings
@@ -33,6 +33,7 @@ AT_ONCE = 8  # texts that a teacher writes from one opening, in one batch
 LONGEST = 120  # tokens of each
 FEWEST_READ = 40_000  # tokens: below these even the frequent letters are not learnt
 
+BITS = "bits per character"
 Progress = Callable[[float, str], object]
 
 
@@ -215,6 +216,7 @@ def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str],
         f"{gap.sum() / lengths.sum():+.2f} bits per character (95% interval {low:+.2f} to {high:+.2f}) compared with "
         "a control that read as many tokens written by people."
     )
+    of = f"the student of {models['teacher'].name} against a control that read people's words"
     return Result(
         rows=pd.DataFrame(rows),
         finding=finding,
@@ -224,6 +226,9 @@ def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str],
         versions=versions(),
         draw=bits_picture,
         details=pd.DataFrame(bits).div(lengths, axis=0),
+        headline=Metric("bits_more", of, gap.sum() / lengths.sum(), BITS, low, high, len(held_out)),
+        measures=[Measure("bits_per_character", BITS, "low", "high", len(held_out))],
+        experiment="replication.imitate",  # to name it; it trains two models, so a record of it is not done again
     )
 
 

@@ -14,7 +14,7 @@ from course_utils.errors import TextError
 from course_utils.experiments.over_documents import draw_documents, interval
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.repetition import distinct_ngrams, repeated_ngram_share, words
-from course_utils.experiments.result import Result, versions
+from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.pictures.sampling_plots import settings_picture
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ MEASURES = {
 }
 PERPLEXITY = "perplexity under the model itself"
 N_RESAMPLES = 2000
+CITED = (Measure("mean", "a share, or perplexity per token", "low", "high", "n_texts", ("setting", "measure")),)
 
 Progress = Callable[[float, str], object]
 
@@ -155,11 +156,13 @@ def measure_settings(
     rows = pd.concat([summarise(details), _perplexities(details, seed)], ignore_index=True)
     how = {name: dataclasses.asdict(chosen) for name, chosen in settings.items()}
     asked = {"prompts": prompts, "n_samples": n_samples, "settings": how}
+    inputs = asked | {"model": model.name, "prompts": kept_texts(prompts), "seed": seed}
     labels = MEASURES | {"perplexity": PERPLEXITY}
     draw = functools.partial(settings_picture, table=details, labels=labels)
     return Result(
-        rows, _finding(rows, model.name, len(prompts)), asked, _hashes(model), seed, versions(), draw, details
-    )
+        rows, _finding(rows, model.name, len(prompts)), asked | {"precision": model.precision}, _hashes(model), seed,
+        versions(), draw, details, _headline(rows, model.name), CITED, "sampling_effects.measure_settings", inputs,
+    )  # fmt: skip
 
 
 def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: threading.Event | None) -> list[dict]:
@@ -200,6 +203,16 @@ def _perplexities(details: pd.DataFrame, seed: int) -> pd.DataFrame:
             {"setting": setting, "measure": "perplexity"} | counts | {"mean": 2**mean, "low": 2**low, "high": 2**high}
         )
     return pd.DataFrame(rows)
+
+
+def _headline(rows: pd.DataFrame, name: str) -> Metric | None:
+    """Return the share of repeated 4-grams under the setting that repeats most."""
+    table = rows[rows["measure"] == "repeated_4grams"].dropna(subset="mean")
+    if table.empty:
+        return None
+    most = table.loc[table["mean"].idxmax()]
+    of = f"{name} under “{most['setting']}”"
+    return Metric("repeated_4grams", of, most["mean"], "share", most["low"], most["high"], most["n_texts"])
 
 
 def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments import bias, bias_audit, bias_probes, bias_sentences
+from course_utils.experiments import bias, bias_audit, bias_probes, bias_sentences, sentence_bits
 from course_utils.experiments.bias_probes import MATCHES, pattern, probes, published
 from course_utils.experiments.result import Result
 from course_utils.models.decoding import Cancelled
@@ -235,7 +235,7 @@ def test_probabilities_are_those_of_the_logits(tiny, cache):
 
 def test_the_words_are_the_likeliest_of_all(tiny, cache):
     result = bias_sentences.next_words(tiny, "The bridge", "The river", n_words=5, **READ)
-    (a,), (b,) = ([bias_sentences._next_bits(tiny, each)] for each in ("The bridge", "The river"))
+    (a,), (b,) = ([sentence_bits.next_bits(tiny, each)] for each in ("The bridge", "The river"))
     best = np.sort(np.maximum(a, b))[::-1][:5]
     shown = np.log2(result.rows[["p_a", "p_b"]].max(axis=1))
     assert shown.tolist() == pytest.approx(best.tolist())

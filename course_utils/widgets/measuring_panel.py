@@ -1,0 +1,153 @@
+"""What a panel is made of that has models read or write and yields a Result: one job, told while it runs, then kept."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import traitlets
+
+from course_utils.errors import TextError
+from course_utils.evidence import ledger
+from course_utils.experiments.result import Result
+from course_utils.models import language_model, stage
+from course_utils.models.decoding import Cancelled
+from course_utils.models.language_model import LanguageModel
+from course_utils.widgets.chooser import Chooser
+from course_utils.widgets.furniture import FurnishedPanel, in_words
+from course_utils.widgets.worker import the_worker
+
+BUSY = ("loading", "working")
+STATES = ("idle", *BUSY, "done", "stopped", "failed")
+TOLD_EVERY_S = 0.25
+OVERTAKEN = "Stopped, because another panel of this notebook began to work. What was finished is kept; press it again."
+
+Tell = Callable[[float, str], object]
+Show = Callable[[], object]
+
+
+class MeasuringPanel(FurnishedPanel):
+    """A panel that has models read or write in the background and yields a Result; a subclass says what is done.
+
+    Models speak in fp32, whatever is fastest on this machine: what they say here is a measurement.
+
+    Parameters
+    ----------
+    model : str, Path or LanguageModel, optional
+        As for `Chooser`.
+    traits : dict
+        First values of the subclass's traits.
+    """
+
+    models = traitlets.List().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    finding = traitlets.Unicode().tag(sync=True)
+    kept = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, model=None, **traits) -> None:
+        self._job, self._run, self._is_asked_to_stop = None, 0, False
+        self._given, self._chooser, self.result = model, Chooser(model), None
+        super().__init__(**traits)
+        self.models = self._chooser.choices()
+
+    def stop(self) -> None:
+        """Stop soon; what was read or written until then is kept for the next time."""
+        with self._lock:
+            if self._job is not None and not self._job.has_ended:
+                self._is_asked_to_stop = True
+                self._job.cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is done for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def keep(self) -> str:
+        """Keep the result as evidence; return the citation, such as ``[@E-07f3]``.
+
+        Raises
+        ------
+        TextError
+            There is no result yet.
+        DamagedFile, NoSpace
+            As for `course_utils.evidence.ledger.keep`.
+        """
+        said = []
+        citation = f"[@{ledger.keep(self._required(), say=said.append).id}]"
+        self.kept = " ".join([f"Kept as {citation}.", *said])
+        return citation
+
+    def close(self) -> None:
+        """Stop and take the panel away."""
+        if getattr(self, "_job", None):
+            self.stop()
+        super().close()
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _submit(self, work: Callable[[Tell, threading.Event], Show]) -> None:
+        """Have the worker do it; what it returns is called at the end, unless the panel has moved on."""
+        with self._lock:
+            self.stop()
+            self._is_asked_to_stop = False
+            self._run += 1
+            run = self._run
+            self._show(state="loading", message="", kept="", progress={})
+            self._job = the_worker().submit(
+                lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self._fail, error)
+            )
+
+    def _do(self, run: int, work: Callable[[Tell, threading.Event], Show], cancel: threading.Event) -> None:
+        try:
+            if cancel.is_set():
+                raise Cancelled
+            show = work(self._teller(run), cancel)
+        except Cancelled:
+            why = "" if self._is_asked_to_stop else OVERTAKEN
+            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}))
+            return
+        self._if_current(run, lambda: (show(), self._show(state="done", progress={})))
+
+    def _teller(self, run: int) -> Tell:
+        """Return what takes progress from an experiment and shows it, with the seconds that are left."""
+        begun, told_at = time.monotonic(), -math.inf
+
+        def tell(share: float, what: str) -> None:
+            nonlocal told_at
+            now = time.monotonic()
+            if now - told_at < TOLD_EVERY_S:
+                return
+            told_at, seconds = now, now - begun
+            left = {"left_s": round(seconds * (1 / share - 1), 1)} if share > 0.02 and seconds > 1 else {}
+            told = {"share": round(share, 4), "what": what, **left}
+            self._if_current(run, lambda: self._show(state="working", progress=told))
+
+        return tell
+
+    def _if_current(self, run: int, show: Callable, *what: object) -> None:
+        with self._lock:
+            if run == self._run:
+                show(*what)
+
+    def _load(self, name: str) -> LanguageModel:
+        """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""
+        is_given = isinstance(self._given, Path | LanguageModel) and self._given.name == name
+        source = self._given if is_given else name
+        stage.require_open(name)
+        return source if isinstance(source, LanguageModel) else language_model.load(source, "fp32")
+
+    def _required(self) -> Result:
+        if self.result is None:
+            raise TextError("There is no result yet.", "A panel that has read or run.", "Press the first button.")
+        return self.result
+
+    def _fail(self, error: BaseException) -> None:
+        self._show(state="failed", message=in_words(error), progress={})
+
+    def _obey(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "hello"}:
+                self.models = self._chooser.choices()
+            case {"kind": "stop" | "keep" as verb}:
+                getattr(self, verb)()
