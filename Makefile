@@ -33,7 +33,7 @@ doctor: $(READY) ## say what this machine has, one line a thing, each with its c
 
 test: $(DEV_READY) ## run every test
 	$(BIN)/python -m course_utils fetch smollm2-135m texts
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_OPTIONS)
 
 bench: $(DEV_READY) ## our stream against transformers' own, tokens a second and first token
 	$(BIN)/python -m course_utils fetch smollm2-135m

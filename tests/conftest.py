@@ -43,13 +43,6 @@ def save_random_gpt2(folder: Path, seed: int = 0, **shape: int) -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items):
-    """Keep what shares costly fixtures in one process when tests run in two: each file, and all browser tests."""
-    for item in items:
-        together = "browser" if "browser" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory) -> Path:
     """A folder holding a random-weight GPT-2 of 2 layers, width 64, context 128."""

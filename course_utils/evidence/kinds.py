@@ -111,6 +111,16 @@ def texts(value: object, record: Record) -> list[str]:
     return _accepted(found, sum(map(len, found)) <= LONGEST_TEXTS, f"{LONGEST_TEXTS:,} characters at most")
 
 
+def few_texts(most: int) -> Kind:
+    """Accept some texts that the record carries whole: each is held against every word of a model's vocabulary."""
+
+    def kind(value: object, record: Record) -> list[str]:
+        _require_whole(value)
+        return several(text, most)(value, record)
+
+    return kind
+
+
 # -- models, and what is made with them --------------------------------------------------------------------------------
 
 

@@ -164,8 +164,7 @@ def best_of(
     """
     table = samples(model, prompts, n_samples, settings, progress, cancel)
     if ratings is None:
-        table["rating"], rated_by = proxy_ratings(model, table, references, settings), PROXY
-        n_raters = 0
+        table["rating"], rated_by, n_raters = proxy_ratings(model, table, references, settings), PROXY, 0
     else:
         table["rating"] = table["item"].map(_mean_ratings(ratings, set(table["item"])))
         n_raters = len({each.get("rater", "") for each in ratings})
@@ -186,10 +185,9 @@ def best_of(
     gain = mean_interval(best[:, -1] - best[:, 0], seed)
     told = {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by, "precision": model.precision}
     found = _result(model, table, rows, gain, seed, told)
-    inputs = {"model": model.name, "prompts": kept_texts(table["prompt"].unique()), "n_samples": n_samples}
-    inputs |= {"ns": ns, "ratings": None if ratings is None else kept_rows(ratings), "seed": seed}
-    inputs |= {"references": None if references is None else kept_texts(references)}
-    inputs |= {"settings": settings and dataclasses.asdict(settings)}
+    asked = {"n_samples": n_samples, "ns": ns, "seed": seed, "settings": settings and dataclasses.asdict(settings)}
+    texts = {"prompts": kept_texts(table["prompt"].unique()), "references": references and kept_texts(references)}
+    inputs = {"model": model.name, **asked, **texts, "ratings": ratings and kept_rows(ratings)}
     return dataclasses.replace(found, measures=MEASURES, experiment="best_of.best_of", inputs=inputs)
 
 

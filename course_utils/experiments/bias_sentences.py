@@ -30,6 +30,7 @@ MEASURES = (
     Measure("ss", "% of items; no preference is 50", "ss_low", "ss_high", "n"),
     Measure("lms", "% of times; ideal 100", n="n"),
 )
+RATIO = Measure("log2_ratio", "bits: log2 of the ratio of A to B", "low", "high")
 Progress = Callable[[float, str], object]
 
 
@@ -111,29 +112,27 @@ def next_words(
         raise SettingsError(f"n_words is {n_words!r}.", "A whole number from 1.", "n_words=30")
     asked = {"a": firsts, "b": seconds, "words": None if words is None else list(words), "n_words": n_words}
     tell = progress or (lambda share, what: None)
-    tell(0.0, f"{model.name} reads {len(firsts) + len(seconds)} sentences")
+    tell(0.0, f"{model.name} reads {2 * len(firsts)} sentences")
     found = once("next-words", model, asked, lambda: likely_words(model, firsts, seconds, words, n_words, cancel))
     bits_a, bits_b = (np.array(found[side]) for side in ("a", "b"))  # (pairs, words), log2 of probabilities
     rows = []
     for place, word in enumerate(found["words"]):
         ratio = mean_interval(bits_a[:, place] - bits_b[:, place], seed)
         p_a, p_b = (2 ** bits[:, place].mean() for bits in (bits_a, bits_b))
-        rows.append(
-            {"word": word, "p_a": p_a, "p_b": p_b, "log2_ratio": ratio.mean, "low": ratio.low, "high": ratio.high}
-        )
+        ends = {"low": ratio.low, "high": ratio.high}
+        rows.append({"word": word, "p_a": p_a, "p_b": p_b, "log2_ratio": ratio.mean, **ends})
     rows = pd.DataFrame(rows)
     pairs = [(pair, word) for pair in range(len(firsts)) for word in found["words"]]
     details = pd.DataFrame(pairs, columns=["pair", "word"]).assign(log2_p_a=bits_a.ravel(), log2_p_b=bits_b.ravel())
     draw = functools.partial(scatter_picture, a=names[0], b=names[1])
-    finding = _say_words(model.name, rows, names, len(firsts))
     tell(1.0, "done")
-    ratio = Measure("log2_ratio", "bits: log2 of the ratio of A to B", "low", "high", len(firsts))
-    inputs = {"model": model.name, "a": None if a is None else kept_texts(firsts), "words": asked["words"]}
-    inputs |= {"b": None if b is None else kept_texts(seconds), "n_words": n_words, "seed": seed}
+    finding = _say_words(model.name, rows, names, len(firsts))
+    told = {"a": None if a is None else kept_texts(firsts), "b": None if b is None else kept_texts(seconds)}
+    inputs = asked | told | {"model": model.name, "seed": seed, "i_have_read_the_warning": True}
     return Result(
         rows, finding, asked | {"precision": model.precision}, hashes(model), seed, versions(), draw, details,
-        _largest_ratio(rows, firsts, seconds), [ratio], "bias_sentences.next_words",
-        inputs | {"i_have_read_the_warning": True},
+        _largest_ratio(rows, firsts, seconds), [dataclasses.replace(RATIO, n=len(firsts))],
+        "bias_sentences.next_words", inputs,
     )  # fmt: skip
 
 

@@ -56,7 +56,9 @@ def in_words(row: pd.Series) -> str:
     """Say what a row of `roc.measure` found; never one bare percentage."""
     words = f"AUC {row['auc']:.2f} ({row['auc_low']:.2f} to {row['auc_high']:.2f})"
     if np.isnan(row["caught"]):
-        few = f"{row['n_human']:.0f} human texts are too few for the rate at 1 % false alarms, which needs {FEWEST_HUMAN}"
+        few = (
+            f"{row['n_human']:.0f} human texts are too few for the rate at 1 % false alarms, which needs {FEWEST_HUMAN}"
+        )
         return f"{words}, and {few}"
     ends = f"{100 * row['caught_low']:.0f} % to {100 * row['caught_high']:.0f} %"
     return f"{words} and catches {100 * row['caught']:.0f} % ({ends}) at 1 % false alarms"

@@ -58,7 +58,7 @@ def why_not(record: Record) -> str:
 
 def outcome(found: Reproduction) -> dict[str, str]:
     """Return how a re-run came out: the status, both numbers, and why."""
-    again = "–" if found.again is None else digits(found.again)
+    again = "" if found.again is None else digits(found.again)
     return {"status": found.status, "recorded": digits(found.recorded), "again": again, "why": found.why}
 
 

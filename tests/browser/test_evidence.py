@@ -1,27 +1,26 @@
 """The keep button and the evidence board as a person meets them, on one page of Voila."""
 
+import dataclasses
+
 import pytest
 from made_pairs import wordy_model
 from panel_page import SOON_MS, watch
 from test_replication import serious, sticking_out, write
 
+from course_utils.evidence.ledger import keep
+from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.token_ranks import read_ranks
+
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 THEMES_AND_WIDTHS = [("light", 1280), ("dark", 400), ("light", 400), ("dark", 1280)]
 FOR_AXE = [("light", 1280), ("dark", 400)]  # it takes seconds
 SOURCE = """
-import dataclasses, os
-os.environ.update(COURSE_LEDGER={ledger!r}, COURSE_MODELS={models!r})
-from course_utils import keep, load
+import os
+os.environ.update(COURSE_LEDGER={ledger!r}, COURSE_MODELS={models!r}, COURSE_CACHE={cache!r})
 from course_utils.experiments.base_rates import base_rates
-from course_utils.experiments.token_ranks import read_ranks
 from course_utils.widgets.evidence_board import EvidenceBoard
-from course_utils.widgets.keep_button import KeepButton, show_result
-arithmetic = base_rates()
-texts = ["The court said that people in the new state.", {hostile!r} + " said the court."]
-ranks = read_ranks(load("wordy", "fp32"), texts)
-own = dataclasses.replace(base_rates([0.9], [0.5]), experiment="", finding="Mine: " + {hostile!r})
-keep(ranks, "of the court " + {hostile!r}), keep(own)
-show_result(arithmetic)
+from course_utils.widgets.keep_button import show_result
+show_result(base_rates())
 display(EvidenceBoard())
 """
 
@@ -30,13 +29,18 @@ display(EvidenceBoard())
 def page(browser, voila_url, notebooks, tmp_path_factory):
     """One visit to a result with its button, and to a board of two records."""
     folder = tmp_path_factory.mktemp("evidence")
-    wordy_model(folder / "shelf" / "wordy")
-    ledger = str(folder / "evidence.jsonl")
-    write(notebooks, "evidence", SOURCE.format(ledger=ledger, models=str(folder / "shelf"), hostile=HOSTILE))
+    ledger, cache = folder / "evidence.jsonl", folder / "cache"
+    texts = ["The court said that people in the new state.", f"{HOSTILE} said the court."]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE", str(cache))
+        keep(read_ranks(wordy_model(folder / "shelf" / "wordy"), texts), f"of the court {HOSTILE}", ledger=ledger)
+        own = dataclasses.replace(base_rates([0.9], [0.5]), experiment="", finding=f"Mine: {HOSTILE}")
+        keep(own, ledger=ledger)
+    write(notebooks, "evidence", SOURCE.format(ledger=str(ledger), models=str(folder / "shelf"), cache=str(cache)))
     context = browser.new_context(viewport={"width": 1280, "height": 1400}, permissions=["clipboard-read"])
     page = context.new_page()
-    page.errors, page.outside, page.ledger = *watch(page), folder / "evidence.jsonl"
-    page.goto(f"{voila_url}/voila/render/evidence.ipynb")
+    page.errors, page.outside, page.ledger = *watch(page), ledger
+    page.goto(f"{voila_url}/voila/render/evidence.ipynb", timeout=2 * SOON_MS)
     page.locator(".eb-row").nth(1).wait_for(timeout=2 * SOON_MS)
     yield page
     context.close()
@@ -112,7 +116,7 @@ def test_all_are_done_again_and_filtered_by_how_it_went(page, board, photograph)
     board.get_by_label("Done again", exact=True).select_option("cannot be tried")
     page.wait_for_function("() => document.querySelectorAll('.eb-row').length === 1")
     board.locator(".eb-row").click()
-    board.get_by_text("It cannot be done again").wait_for()
+    board.locator(".eb-outcome").get_by_text("does not say which experiment").wait_for()
     board.get_by_label("Done again", exact=True).select_option("")
     board.locator(".eb-row").nth(2).focus()
     page.keyboard.press("ArrowUp")

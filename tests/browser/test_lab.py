@@ -27,7 +27,7 @@ def run_cell(page, containing: str, number: int = 0) -> Locator:
     cell = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text=containing).nth(number)
     prompt = cell.locator(".jp-InputPrompt")
     before = prompt.inner_text()
-    # Two dialogs may come late: which kernel, and, while a kernel chosen anew takes its seconds to go, that none may run.
+    # Two dialogs may come late: which kernel; and, until a kernel chosen anew has gone, that none may run.
     dialog = page.locator(".jp-Dialog")
     page.add_locator_handler(dialog, lambda _: dialog.locator(".jp-mod-accept").last.click())
     for _ in range(40):  # JupyterLab also forgets a run that comes while it is still connecting to the kernel

@@ -10,11 +10,9 @@ from course_utils.evidence.ledger import append
 
 THESIS = "Release it in stages."
 WHOLE = Reason("It buys time", READINGS, objection="Others replicate", answer="Not at once")
-MEASURED = {
-    "finding": "0.5 of 8 texts.", "metric": "share", "of": "m", "value": 0.5, "unit": "share",
-    "low": None, "high": None, "n": 8, "row": None, "rows": [], "settings": {}, "models": {}, "seed": None, "versions": {}, "experiment": "",
-    "inputs": None, "note": "",
-}  # fmt: skip
+NUMBER = {"metric": "share", "of": "m", "value": 0.5, "unit": "share", "low": None, "high": None, "n": 8, "row": None}
+ORIGIN = {"rows": [], "settings": {}, "models": {}, "seed": None, "versions": {}, "experiment": "", "inputs": None}
+MEASURED = {"finding": "4 of 8 texts.", "note": "", **NUMBER, **ORIGIN}
 
 
 @pytest.fixture

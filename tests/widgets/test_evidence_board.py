@@ -165,7 +165,7 @@ def test_a_record_is_done_again_in_the_background_and_its_status_told(made):
     board.rerun(made[1].id)
     assert done(board).statuses == {made[1].id: "reproduced"} and board.state == "done"
     told = board.outcomes[made[1].id]
-    assert told["recorded"] == told["again"] != "–" and "wordy" not in board.message
+    assert told["recorded"] == told["again"] != "" and "wordy" not in board.message
     assert board.reproductions[made[1].id].recorded == made[1].value
 
 
@@ -218,6 +218,18 @@ def test_a_damaged_ledger_names_the_line_and_lists_the_sound_records(made, path)
     board.rerun_all()
     assert done(board).statuses == {made[0].id: "reproduced"}
     assert path.read_bytes() == damaged
+
+
+def test_what_was_done_again_is_not_forgotten_while_a_ledger_is_damaged(made, path):
+    whole, board = path.read_bytes(), EvidenceBoard()
+    board.rerun(made[1].id)
+    done(board)
+    path.write_bytes(whole.replace(b"of the court", b"of the count"))
+    board.refresh()
+    assert board.statuses == {} and board.chosen == ""
+    path.write_bytes(whole)
+    board.refresh()
+    assert board.statuses == {made[1].id: "reproduced"}
 
 
 def test_a_ledger_that_was_cut_off_or_is_no_ledger_is_told(made, path, tmp_path, monkeypatch):
