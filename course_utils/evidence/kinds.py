@@ -164,18 +164,17 @@ def settings_by_name(value: object, record: Record) -> dict[str, object]:
 def paired_texts(value: object, record: Record) -> "Recipe":
     """Accept how pairs of texts were drawn and written; they are written anew, not read from the record."""
     from course_utils.experiments.paired_texts import OPENINGS
-    from course_utils.experiments.recipes import N_SEEDS, Recipe
+    from course_utils.experiments.recipes import Recipe
+    from course_utils.models.language_model import load
 
     if isinstance(value, dict) and "sha256" in value:
-        raise Refused(
-            f"how its texts were drawn is not known (held-out news, with a seed below {N_SEEDS:,}, would be found): "
-            "only their hash is in the record"
-        )
-    kinds = {"generator": model, "settings": settings, "opening": one_of(*OPENINGS), "n_pairs": whole(1, 1000)}
+        raise Refused("how its texts were drawn is not known: only their hash is in the record")
+    kinds = {"generator": model_name, "settings": settings, "opening": one_of(*OPENINGS), "n_pairs": whole(1, 1000)}
     kinds |= {"n_words": whole(1, 500), "seed": whole(0, LARGEST_SEED), "n_left_out": whole(0, 1000)}
-    found = fields(kinds | {"articles": several(whole(0, LARGEST_SEED), 1000)})(value, record)
+    kinds |= {"precision": one_of("fp32", "int8"), "articles": several(whole(0, LARGEST_SEED), 1000)}
+    found = fields(kinds)(value, record)
     require_few(found["n_pairs"] * found["settings"].max_new_tokens)
-    return Recipe(**found)
+    return Recipe(**found | {"generator": load(found["generator"], found.pop("precision"))})
 
 
 def detector(value: object, record: Record) -> "Detector":

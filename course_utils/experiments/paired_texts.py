@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
@@ -37,6 +37,9 @@ class PairedTexts:
     in_training : tuple of bool
         The half to which a pair belongs; the same article is always in the same half.
     openings, human, machine : tuple of str
+    drawn : mapping, optional
+        With which n_pairs and seed the articles were drawn, and in which precision the generator wrote; None where the
+        pairs come from elsewhere.
     """
 
     generator: str
@@ -50,6 +53,7 @@ class PairedTexts:
     openings: tuple[str, ...]
     human: tuple[str, ...]
     machine: tuple[str, ...]
+    drawn: Mapping[str, int | str] | None = None
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -151,6 +155,7 @@ def paired_texts(
         model.name, weights_sha256(model), settings, opening, n_words, 0,
         tuple(article.id for article in drawn), tuple(place % 2 == 0 for place in range(len(drawn))),
         openings, bodies, tuple(each.text for each in written),
+        {"n_pairs": n_pairs, "seed": seed, "precision": model.precision},
     )  # fmt: skip
     return _of_one_length(whole)
 

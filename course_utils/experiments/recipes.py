@@ -1,16 +1,12 @@
 """What rich inputs are told as in a record, in plain values, and paired texts that are written again from that."""
 
-import contextlib
 import dataclasses
 import json
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from course_utils import texts
-from course_utils.errors import CourseError, TextError
+from course_utils.errors import TextError
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import LONGEST_KEPT
 
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
     from course_utils.models.sampling import Settings
 
-N_SEEDS = 10_000
 WRITING = 0.8  # of the time, where texts are written before they are judged
 DETECTORS = {"WordDetector": "words", "LikelihoodDetector": "likelihood", "RankDetector": "ranks"}
 
@@ -91,16 +86,11 @@ def written(
 
 
 def told_pairs(pairs: "PairedTexts") -> dict[str, object]:
-    """Return how pairs were drawn and written, or only their hash where that cannot be known.
-
-    Pairs do not say with which seed their articles were drawn. It is the one with which the same articles come in the
-    same order and the same halves.
-    """
-    drawn = _drawn(pairs)
-    if drawn is None:
+    """Return how pairs were drawn and written, or only their hash where they come from elsewhere."""
+    if pairs.drawn is None:
         return {"sha256": sha256_of_values([pairs.human, pairs.machine]), "n_pairs": len(pairs)}
     known = {name: getattr(pairs, name) for name in ("generator", "opening", "n_words", "n_left_out")}
-    return {**known, **drawn, "settings": dataclasses.asdict(pairs.settings), "articles": list(pairs.articles)}
+    return {**known, **pairs.drawn, "settings": dataclasses.asdict(pairs.settings), "articles": list(pairs.articles)}
 
 
 def told_detector(detector: "Detector | None") -> dict[str, str] | None:
@@ -123,22 +113,3 @@ def kept_rows(rows: Sequence[dict]) -> list[dict] | dict[str, object]:
     if len(json.dumps(rows)) <= LONGEST_KEPT:
         return rows
     return {"sha256": sha256_of_values(rows), "n_rows": len(rows)}
-
-
-def _drawn(pairs: "PairedTexts") -> dict[str, int] | None:
-    """Return n_pairs and the seed of a draw in which all articles come in this order and in these halves."""
-    from course_utils.experiments.machine_texts import SHORTEST_WORDS, _is_fit
-    from course_utils.experiments.paired_texts import MORE_WORDS
-
-    fit = []
-    with contextlib.suppress(CourseError):
-        shortest = max(SHORTEST_WORDS, pairs.n_words + MORE_WORDS)
-        fit = [each.id for each in texts.articles("held_out") if _is_fit(each, shortest)]
-    if not fit or not set(pairs.articles) <= set(fit):
-        return None
-    wanted = np.array([fit.index(article) for article in pairs.articles])
-    for seed in (pairs.settings.seed, *range(N_SEEDS)):
-        place = np.argsort(np.random.default_rng(seed).permutation(len(fit)))[wanted]  # of each article in the draw
-        if (np.diff(place) > 0).all() and np.array_equal(place % 2 == 0, pairs.in_training):
-            return {"n_pairs": max(len(pairs) + pairs.n_left_out, int(place[-1]) + 1), "seed": seed}
-    return None

@@ -137,7 +137,7 @@ def test_every_input_on_the_list_is_one_that_the_experiment_takes():
 # -- texts that are written again --------------------------------------------------------------------------------------
 
 
-def test_a_seed_of_the_articles_is_found_whatever_the_sampling_s(wordy):
+def test_pairs_tell_with_which_seed_their_articles_were_drawn(wordy):
     for seed, n_words, settings in ((7, 10, SHORT), (2019, 12, SHORT), (3, 10, SHORT)):
         found = told_pairs(paired_texts(wordy, 12, settings, n_words, seed=seed))
         assert (found["seed"], found["n_pairs"], found["settings"]["seed"]) == (seed, 12, 3)

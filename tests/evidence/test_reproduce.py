@@ -158,7 +158,7 @@ def test_a_finding_with_another_number_is_found(record):
 def test_only_listed_experiments_are_run(record, experiment):
     changed = forged(record, experiment=experiment)
     again = rerun(changed)
-    assert again.status == "cannot be tried" and "no experiment" in again.why and len(again.why) < 700
+    assert again.status == "cannot be tried" and "no experiment" in again.why and len(again.why) < 300
     assert again.again is None and not can_rerun(changed)
 
 
