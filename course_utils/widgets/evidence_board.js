@@ -52,7 +52,7 @@ function buildMore(summary) {
 
 function buildWhole(v) {
   v.cite = make("code");
-  v.copy = button("Copy", () => copy(v), { class: "cp-quiet" });
+  v.copy = button("Copy", () => copy(v, v.cite.textContent), { class: "cp-quiet" });
   v.again = button("Do it again", () => isAble(v.again) && say(v, { kind: "rerun", id: v.model.get("shown").id }), { class: "cp-main" });
   const head = make("div", { class: "cp-row" }, make("p", {}, "Cite it as ", v.cite, " ", v.copy), v.again);
   Object.assign(v, { finding: make("p", { class: "cp-strong" }), number: make("p", { class: "eb-number" }), facts: make("dl", { class: "eb-facts" }) });
@@ -93,24 +93,6 @@ function onKey(v, event) {
   const rows = [...v.list.querySelectorAll(".eb-row")];
   rows[rows.indexOf(document.activeElement) + step]?.focus();
   event.preventDefault();
-}
-
-async function copy(v) {
-  const text = v.cite.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages without https have no clipboard of their own; the old way still works there.
-    const box = make("textarea", { class: "cp-unseen" });
-    box.value = text;
-    v.root.append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
-    v.copy.focus();
-  }
-  v.copy.textContent = "Copied";
-  setTimeout(() => (v.copy.textContent = "Copy"), 1500);
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */

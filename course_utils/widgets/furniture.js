@@ -102,6 +102,67 @@ function watch(v, isWorking) {
   if (isWorking || v.asked_at || Date.now() - v.touched < 4 * PING_MS) say(v, { kind: "ping" });
 }
 
+/* ---- what several panels can do ------------------------------------------------------------------------------------ */
+
+/** Put a text on the clipboard, and say so on the panel's Copy button for a moment. */
+async function copy(v, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Pages without https have no clipboard of their own; the old way still works there.
+    const box = make("textarea", { class: "cp-unseen" });
+    box.value = text;
+    v.root.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+    v.copy.focus();
+  }
+  v.copyLabel ??= v.copy.textContent;
+  v.copy.textContent = "Copied";
+  setTimeout(() => (v.copy.textContent = v.copyLabel), 1500);
+}
+
+/** Let pointer and arrow keys walk along the tokens of `v.grid`; `show` tells of the one they are on. */
+function watchTokens(v, selector, show) {
+  const tokenOf = (event) => event.target.closest?.(selector);
+  v.grid.addEventListener("mouseover", (event) => tokenOf(event) && show(v, tokenOf(event)));
+  v.grid.addEventListener("click", (event) => tokenOf(event)?.focus());
+  v.grid.addEventListener("focusin", (event) => tokenOf(event) && arriveAt(v, tokenOf(event), show));
+  v.grid.addEventListener("keydown", (event) => tokenOf(event) && moveFrom(tokenOf(event), event));
+}
+
+/** One tab stop a text: where the person was last. */
+function arriveAt(v, token, show) {
+  token.parentNode.querySelectorAll("[tabindex='0']").forEach((other) => (other.tabIndex = -1));
+  token.tabIndex = 0;
+  show(v, token);
+  v.root.style.setProperty("--under", `${v.details.offsetHeight + 16}px`); // the details must not lie on the token
+  token.scrollIntoView({ block: "nearest" });
+}
+
+function moveFrom(token, event) {
+  const ways = {
+    ArrowRight: () => token.nextElementSibling, ArrowLeft: () => token.previousElementSibling, Home: () => token.parentNode.firstElementChild,
+    End: () => token.parentNode.lastElementChild, ArrowDown: () => nextLine(token, 1), ArrowUp: () => nextLine(token, -1),
+  };
+  if (!(event.key in ways)) return;
+  event.preventDefault();
+  ways[event.key]()?.focus();
+}
+
+/** The token above or below, as the eye sees it. */
+function nextLine(token, direction) {
+  const step = (node) => (direction > 0 ? node.nextElementSibling : node.previousElementSibling);
+  let other = step(token);
+  while (other && (other.offsetTop - token.offsetTop) * direction <= 2) other = step(other);
+  const line = other?.offsetTop;
+  for (let next = other; next && Math.abs(next.offsetTop - line) <= 2; next = step(next)) {
+    if (Math.abs(next.offsetLeft - token.offsetLeft) < Math.abs(other.offsetLeft - token.offsetLeft)) other = next;
+  }
+  return other;
+}
+
 /* ---- the door ------------------------------------------------------------------------------------------------------ */
 
 /** JupyterLab would take the arrow keys and Enter for itself; only saving is left to it. */

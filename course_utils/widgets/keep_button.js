@@ -16,7 +16,7 @@ function build(v) {
   v.nothing = make("p", { class: "cp-hint" });
   v.said = make("span", {});
   v.cite = make("code", {});
-  v.copy = button("Copy", () => copy(v), { class: "cp-quiet" });
+  v.copy = button("Copy", () => copy(v, v.model.get("kept").cite), { class: "cp-quiet" });
   v.how = make("span", {}, "Cite it as ", v.cite, ".");
   v.kept = make("p", { class: "kb-kept" }, make("span", { role: "status" }, v.said, " ", v.how), v.copy);
   v.warnings = make("ul", { class: "kb-warnings", hidden: true });
@@ -24,24 +24,6 @@ function build(v) {
   // Light, dark and large follow the page here: three switches under every result would be more than the result.
   v.large = v.dark = make("span");
   v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message);
-}
-
-async function copy(v) {
-  const text = v.model.get("kept").cite;
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages without https have no clipboard of their own; the old way still works there.
-    const box = make("textarea", { class: "cp-unseen" });
-    box.value = text;
-    v.root.append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
-    v.copy.focus();
-  }
-  v.copy.textContent = "Copied";
-  setTimeout(() => (v.copy.textContent = "Copy"), 1500);
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */

@@ -56,7 +56,7 @@ function buildAsked(v) {
 }
 
 function buildShare(v) {
-  v.copy = button("Copy transcript", () => copy(v), { class: "cp-quiet" });
+  v.copy = button("Copy transcript", () => copy(v, v.model.get("transcript")), { class: "cp-quiet" });
   v.download = button("Download", () => download(v), { class: "cp-quiet", "aria-label": "Download transcript" });
   return make("div", { class: "cp-share-out" }, v.copy, v.download);
 }
@@ -97,23 +97,6 @@ function onKey(v, event) {
   else return;
   event.preventDefault();
   event.stopPropagation();
-}
-
-async function copy(v) {
-  const text = v.model.get("transcript");
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages without https have no clipboard of their own; the old way still works there.
-    const box = make("textarea", { class: "cp-unseen" });
-    box.value = text;
-    v.root.append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
-  }
-  v.copy.textContent = "Copied";
-  setTimeout(() => (v.copy.textContent = "Copy transcript"), 1500);
 }
 
 function download(v) {

@@ -58,7 +58,7 @@ function buildOutput(v) {
   v.details = make("div", { class: "cp-details", "aria-live": "polite", hidden: true });
   const tools = make("div", { class: "cp-tools" }, v.tokens, buildShare(v));
   v.output = make("div", { class: "cp-output", hidden: true }, tools, v.legend, buildAsked(v), v.grid, v.line, v.details);
-  watchTokens(v);
+  watchTokens(v, "[data-step]", showDetails);
   return v.output;
 }
 
@@ -187,44 +187,6 @@ function appendStep(v, sample, i) {
   const space = /^ (?=\S)/.test(text) ? " " : "";
   span.textContent = text ? visible(text.slice(space.length)).replace(/\n/g, "⏎\n") : "·";
   sample.body.append(space, span);
-}
-
-function watchTokens(v) {
-  const tokenOf = (event) => event.target.closest?.("[data-step]");
-  v.grid.addEventListener("mouseover", (event) => tokenOf(event) && showDetails(v, tokenOf(event)));
-  v.grid.addEventListener("focusin", (event) => tokenOf(event) && arriveAt(v, tokenOf(event)));
-  v.grid.addEventListener("keydown", (event) => tokenOf(event) && moveFrom(tokenOf(event), event));
-}
-
-/** One tab stop a sample: where the person was last. */
-function arriveAt(v, token) {
-  token.parentNode.querySelectorAll("[tabindex='0']").forEach((other) => (other.tabIndex = -1));
-  token.tabIndex = 0;
-  showDetails(v, token);
-  v.root.style.setProperty("--under", `${v.details.offsetHeight + 16}px`); // the details must not lie on the token
-  token.scrollIntoView({ block: "nearest" });
-}
-
-function moveFrom(token, event) {
-  const ways = {
-    ArrowRight: () => token.nextElementSibling, ArrowLeft: () => token.previousElementSibling, Home: () => token.parentNode.firstElementChild,
-    End: () => token.parentNode.lastElementChild, ArrowDown: () => nextLine(token, 1), ArrowUp: () => nextLine(token, -1),
-  };
-  if (!(event.key in ways)) return;
-  event.preventDefault();
-  ways[event.key]()?.focus();
-}
-
-/** The token above or below, as the eye sees it. */
-function nextLine(token, direction) {
-  const step = (node) => (direction > 0 ? node.nextElementSibling : node.previousElementSibling);
-  let other = step(token);
-  while (other && (other.offsetTop - token.offsetTop) * direction <= 2) other = step(other);
-  const line = other?.offsetTop;
-  for (let next = other; next && Math.abs(next.offsetTop - line) <= 2; next = step(next)) {
-    if (Math.abs(next.offsetLeft - token.offsetLeft) < Math.abs(other.offsetLeft - token.offsetLeft)) other = next;
-  }
-  return other;
 }
 
 function showDetails(v, token) {

@@ -66,7 +66,7 @@ function buildOutput(v) {
   v.details = make("div", { class: "tm-details", "aria-live": "polite", hidden: true });
   const hint = make("p", { class: "cp-hint" }, "Point at a token, or walk with the arrow keys: its rank, and what the model would rather have written, stands below. The first token of a text has nothing before it: its rank says little.");
   v.output = make("div", { class: "tm-output", hidden: true }, v.finding, v.shares, hint, v.grid, v.line, make("p", { class: "cp-row tm-keep" }, v.keep, v.kept), v.details);
-  watchTokens(v);
+  watchTokens(v, "[data-place]", showDetails);
   return v.output;
 }
 
@@ -189,45 +189,6 @@ function appendToken(body, text, rank, place) {
 }
 
 /* ---- one token ----------------------------------------------------------------------------------------------------- */
-
-function watchTokens(v) {
-  const tokenOf = (event) => event.target.closest?.("[data-place]");
-  v.grid.addEventListener("mouseover", (event) => tokenOf(event) && showDetails(v, tokenOf(event)));
-  v.grid.addEventListener("focusin", (event) => tokenOf(event) && arriveAt(v, tokenOf(event)));
-  v.grid.addEventListener("click", (event) => tokenOf(event)?.focus());
-  v.grid.addEventListener("keydown", (event) => tokenOf(event) && moveFrom(tokenOf(event), event));
-}
-
-/** One tab stop a text: where the person was last. */
-function arriveAt(v, token) {
-  token.parentNode.querySelectorAll("[tabindex='0']").forEach((other) => (other.tabIndex = -1));
-  token.tabIndex = 0;
-  showDetails(v, token);
-  v.root.style.setProperty("--under", `${v.details.offsetHeight + 16}px`); // the details must not lie on the token
-  token.scrollIntoView({ block: "nearest" });
-}
-
-function moveFrom(token, event) {
-  const ways = {
-    ArrowRight: () => token.nextElementSibling, ArrowLeft: () => token.previousElementSibling, Home: () => token.parentNode.firstElementChild,
-    End: () => token.parentNode.lastElementChild, ArrowDown: () => nextLine(token, 1), ArrowUp: () => nextLine(token, -1),
-  };
-  if (!(event.key in ways)) return;
-  event.preventDefault();
-  ways[event.key]()?.focus();
-}
-
-/** The token above or below, as the eye sees it. */
-function nextLine(token, direction) {
-  const step = (node) => (direction > 0 ? node.nextElementSibling : node.previousElementSibling);
-  let other = step(token);
-  while (other && (other.offsetTop - token.offsetTop) * direction <= 2) other = step(other);
-  const line = other?.offsetTop;
-  for (let next = other; next && Math.abs(next.offsetTop - line) <= 2; next = step(next)) {
-    if (Math.abs(next.offsetLeft - token.offsetLeft) < Math.abs(other.offsetLeft - token.offsetLeft)) other = next;
-  }
-  return other;
-}
 
 function showDetails(v, token) {
   const map = v.model.get("maps")[Number(token.parentNode.dataset.map)];
