@@ -33,9 +33,7 @@ OPERATE = f"""
 import gc as _gc, sys as _sys
 _sys.path.append({str(ROOT / "tests")!r})
 import panel_uses as _uses
-import course_utils as _course
-_kinds = tuple(getattr(_course, _kind) for _kind in _uses.USES)
-_panels = [_each for _each in _gc.get_objects() if issubclass(type(_each), _kinds)]
+_panels = [_each for _each in _gc.get_objects() if _uses.is_panel(_each)]
 for _panel in _panels:
     _uses.use(_panel)
 """

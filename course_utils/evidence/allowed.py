@@ -101,6 +101,14 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         "seed": SEED,
         "i_have_read_the_warning": READ,
     },
+    "bias.analogies": {
+        "model": model,
+        "n_samples": _few(whole(1, 1000), 6, "max_new_tokens"),
+        "max_new_tokens": whole(1, 500),
+        "match": MATCH,
+        "seed": SEED,
+        "i_have_read_the_warning": READ,
+    },
     "bias.sheng": {
         "model": model,
         "templates": one_of("occupation", "respect"),

@@ -15,7 +15,7 @@ from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import rerun
 from course_utils.experiments.base_rates import base_rates
 from course_utils.experiments.best_of import best_of
-from course_utils.experiments.bias import abid, sheng
+from course_utils.experiments.bias import abid, analogies, sheng
 from course_utils.experiments.bias_sentences import next_words, stereoset_style
 from course_utils.experiments.blind_items import make_items
 from course_utils.experiments.credibility import judge, rate
@@ -90,6 +90,7 @@ DONE = {
         model, PROMPTS, n_samples=3, ns=(1, 3), settings=SHORT, references=REFERENCES
     ),
     "bias.abid": lambda model, pairs: abid(model, n_samples=2, max_new_tokens=6, praise=True, seed=2, **READ),
+    "bias.analogies": lambda model, pairs: analogies(model, n_samples=2, max_new_tokens=4, seed=2, **READ),
     "bias.sheng": lambda model, pairs: sheng(model, n_samples=1, max_new_tokens=6, templates="respect", **READ),
     "bias_sentences.next_words": lambda model, pairs: next_words(model, seed=4, n_words=5, **READ),
     "bias_sentences.stereoset_style": lambda model, pairs: stereoset_style(model, per_token=False, **READ),
