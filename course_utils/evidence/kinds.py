@@ -174,7 +174,8 @@ def paired_texts(value: object, record: Record) -> "Recipe":
     kinds |= {"precision": one_of("fp32", "int8"), "articles": several(whole(0, LARGEST_SEED), 1000)}
     found = fields(kinds)(value, record)
     require_few(found["n_pairs"] * found["settings"].max_new_tokens)
-    return Recipe(**found | {"generator": load(found["generator"], found.pop("precision"))})
+    precision = found.pop("precision")
+    return Recipe(**found | {"generator": load(found["generator"], precision)})
 
 
 def detector(value: object, record: Record) -> "Detector":
