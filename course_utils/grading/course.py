@@ -1,0 +1,181 @@
+"""Where a course's assignments, submissions and marks lie, and how nbgrader is set up for it."""
+
+import dataclasses
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from traitlets.config import Config, PyFileConfigLoader
+
+from course_utils.errors import TextError
+
+if TYPE_CHECKING:
+    from nbgrader.api import Gradebook
+    from nbgrader.apps.api import NbGraderAPI
+
+CONFIG = "nbgrader_config.py"
+COURSE_ID = "model-release"
+ESSAY, EXERCISES = "release_strategy", "size_comparison"
+ASSIGNMENTS = (ESSAY, EXERCISES)
+LARGEST_FILE_KB, LARGEST_FOLDER_KB = 20_000, 60_000
+KEPT_AT_HOME = [
+    "mark_scheme.yaml",
+    "*.jsonl.cut-off-*",
+    ".*.lock",
+    "checkpoints",
+    ".ipynb_checkpoints",
+    "__pycache__",
+    "*.pyc",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """A folder with a course's sources, submissions and marks.
+
+    Parameters
+    ----------
+    root : Path
+    config : Config
+        nbgrader's, as ``nbgrader_config.py`` there sets it.
+    """
+
+    root: Path
+    config: Config
+
+    def folder(self, step: str, student: str = "", assignment: str = "") -> Path:
+        """Return ``root/step/student/assignment``; parts that are left out are left off."""
+        return self.root.joinpath(*filter(None, (step, student, assignment)))
+
+    def source(self, assignment: str) -> Path:
+        """Return the instructor's notebook of an assignment.
+
+        Raises
+        ------
+        TextError
+            There is no such assignment.
+        """
+        file = self.folder("source", "", assignment) / f"{assignment}.ipynb"
+        if not file.is_file():
+            known = sorted(found.parent.name for found in self.root.glob("source/*/*.ipynb"))
+            raise TextError(
+                f"There is no assignment {assignment!r} in {self.root}.",
+                f"One of {', '.join(known)}." if known else "A folder source/NAME with a notebook NAME.ipynb.",
+                "Name one of them, or write its notebook first.",
+            )
+        return file
+
+    @property
+    def db_url(self) -> str:
+        """Return where nbgrader's database of marks lies."""
+        return self.config.CourseDirectory.get("db_url") or f"sqlite:///{self.root / 'gradebook.db'}"
+
+    @property
+    def exchange(self) -> Path:
+        """Return nbgrader's exchange folder, where students fetch from and submit to."""
+        return Path(self.config.Exchange.root)
+
+    @contextmanager
+    def gradebook(self) -> Iterator["Gradebook"]:
+        """Open nbgrader's database, and close it again."""
+        from nbgrader.api import Gradebook
+
+        from course_utils.grading.guard import guard_marks
+
+        _find_own_commands()
+        guard_marks()
+        with Gradebook(self.db_url, COURSE_ID) as gradebook:
+            yield gradebook
+
+    def api(self, **changes: dict[str, object]) -> "NbGraderAPI":
+        """Return nbgrader's own interface, with some of its settings changed: ``api(Autograde={"force": True})``."""
+        from nbgrader.apps.api import NbGraderAPI
+
+        _find_own_commands()
+        return NbGraderAPI(config=self.changed(**changes))
+
+    def changed(self, **changes: dict[str, object]) -> Config:
+        """Return the configuration with some settings changed."""
+        config = Config(self.config.copy())
+        for section, values in changes.items():
+            config[section] = Config({**config[section], **values})
+        return config
+
+
+def find_course(start: str | Path | None = None) -> Course:
+    """Return the course that a folder belongs to.
+
+    Parameters
+    ----------
+    start : str or Path, optional
+        The nearest folder upwards from here that has an ``nbgrader_config.py`` counts; the folder here if left out.
+
+    Raises
+    ------
+    TextError
+        There is none.
+    """
+    here = Path(start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG).is_file():
+            return Course(folder, PyFileConfigLoader(CONFIG, path=str(folder)).load_config())
+    raise TextError(
+        f"{here} lies in no course.", f"A folder with {CONFIG} in it or above it.", "Go to the course's folder first."
+    )
+
+
+def configure(c: Config, root: Path) -> None:
+    """Set up nbgrader: what ``nbgrader_config.py`` calls, and so JupyterLab's formgrader too.
+
+    Parameters
+    ----------
+    c : Config
+        From ``get_config()``.
+    root : Path
+        The course's folder.
+    """
+    from course_utils.grading.formgrader import take_over
+    from course_utils.grading.guard import guard_marks
+    from course_utils.grading.safe_html import safe_markdown
+
+    guard_marks()
+    take_over()
+    c.CourseDirectory.course_id = COURSE_ID
+    c.CourseDirectory.root = str(root.resolve())
+    c.CourseDirectory.release_directory = "assignments"
+    c.CourseDirectory.ignore = KEPT_AT_HOME
+    c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = LARGEST_FILE_KB, LARGEST_FOLDER_KB
+    c.Exchange.root = os.environ.get("NBGRADER_EXCHANGE", str(root.resolve() / "exchange"))
+    c.ExchangeSubmit.strict = True  # a renamed notebook is told to the student, not found out by the grader
+    c.OverwriteCells.add_missing_cells = True
+    c.Execute.timeout, c.Execute.iopub_timeout = 60, 10
+    # nbgrader's own commands would run students' code outside the sandbox, and tell hidden tests in feedback.
+    c.Autograde.sanitize_preprocessors = ["course_utils.grading.execution.OnlyByTheCourse"]
+    c.GenerateFeedback.preprocessors = ["course_utils.grading.execution.OnlyByTheCourse"]
+    c.ExportApp.plugin_class = "course_utils.grading.exports.RubricExport"
+    c.AssignLatePenalties.plugin_class = "course_utils.grading.late.LateByTheDay"
+    # A student's text may be anything: a script in it would run in the page of whoever marks it.
+    c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+    c.FormgradeExtension.debug = False  # the page would print all settings
+
+
+@contextmanager
+def nbgraders_warnings() -> Iterator[None]:
+    """Leave out what SQLAlchemy and traitlets say about nbgrader's own code: nobody here can mend it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Object of type .* not in session")
+        warnings.filterwarnings("ignore", message="Passing unrecognized arguments", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=ResourceWarning, module="nbgrader")
+        yield
+
+
+def _find_own_commands() -> None:
+    """Let nbgrader find alembic, which lies beside this Python."""
+    beside = str(Path(sys.executable).parent)
+    if beside not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", "")])

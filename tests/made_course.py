@@ -1,0 +1,92 @@
+"""A course of the tests' own: two small assignments through nbgrader itself, and what students may hand in."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course_utils.grading.course import Course, find_course
+
+ROOT = Path(__file__).parent.parent
+ESSAY_NAME = "release_strategy"
+SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")
+RUBRIC = {
+    "title": "Which strategy?",
+    "words": {"least": 20, "most": 400},
+    "levels": [{"name": name, "share": share} for name, share in (("None", 0), ("Some", 0.5), ("All", 1))],
+    "criteria": [
+        {"id": id, "name": id.title(), "weight": weight, "asks": f"Is there {id}?"}
+        | {"descriptors": [f"{id} {word}" for word in ("none", "some", "all")], "next": [f"Add {id}.", f"Mend {id}."]}
+        for id, weight in (("thesis", 4), ("evidence", 6))
+    ],
+}
+SOLUTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
+GOOD, WRONG, STUB = "def double(x):\n    return 2 * x", "def double(x):\n    return x", "def double(x):\n"
+
+
+def _marks(name: str, **flags: object) -> dict:
+    base = {"grade": False, "locked": False, "solution": False, "task": False, "schema_version": 3, "grade_id": name}
+    return {"nbgrader": base | flags}
+
+
+def exercises() -> nbformat.NotebookNode:
+    """One function to write, one visible and one hidden check of two points each."""
+    hidden = "### BEGIN HIDDEN TESTS\nassert double(21) == 42\n### END HIDDEN TESTS"
+    cells = [
+        new_markdown_cell("# Double a number", id="brief", metadata=_marks("brief", locked=True)),
+        new_code_cell(SOLUTION, id="answer-double", metadata=_marks("answer-double", solution=True)),
+        new_code_cell("assert double(2) == 4", id="see", metadata=_marks("see", grade=True, locked=True, points=2)),
+        new_code_cell(hidden, id="unseen", metadata=_marks("unseen", grade=True, locked=True, points=2)),
+    ]
+    return new_notebook(cells=cells)
+
+
+def essay() -> nbformat.NotebookNode:
+    """Sections to write in; the rubric's cells come from the rubric."""
+    cells = [new_markdown_cell("# Brief", id="brief", metadata=_marks("brief", locked=True))]
+    cells += [new_code_cell('strategy = ""', id="strategy")]
+    for key in SECTIONS:
+        mark = _marks(f"heading-{key}", locked=True) | {"course": {"section": key}}
+        cells.append(new_markdown_cell(f"## About {key}", id=f"heading-{key}", metadata=mark))
+        answer = {"course": {"answer": key}}
+        cells.append(new_markdown_cell("*Write here.*", id=f"text-{key}", metadata=answer))
+    return new_notebook(cells=cells)
+
+
+def make_course(root: Path) -> Course:
+    """Write a course's sources, as they lie before the first release."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "nbgrader_config.py").write_text((ROOT / "nbgrader_config.py").read_text())
+    for name, notebook in (("size_comparison", exercises()), ("release_strategy", essay())):
+        (root / "source" / name).mkdir(parents=True)
+        nbformat.write(notebook, root / "source" / name / f"{name}.ipynb")
+    (root / "source/release_strategy/rubric.yaml").write_text(yaml.safe_dump(RUBRIC))
+    (root / "source/release_strategy/mark_scheme.yaml").write_text("thesis: secret advice\nevidence: more of it\n")
+    return find_course(root)
+
+
+def released(course: Course, assignment: str) -> nbformat.NotebookNode:
+    return nbformat.read(course.folder("assignments", "", assignment) / f"{assignment}.ipynb", as_version=4)
+
+
+def with_answer(notebook: nbformat.NotebookNode, **answers: str) -> nbformat.NotebookNode:
+    """Write answers into the cells of these ids, ``_`` standing for ``-``."""
+    for cell in notebook.cells:
+        cell.source = answers.get(cell.id.replace("-", "_"), cell.source)
+    return notebook
+
+
+def hand_in(
+    course: Course, student: str, assignment: str, content: object = None, name: str = "", **more: bytes
+) -> Path:
+    """Put a submission where it is collected to: a notebook, or any bytes; further files by name."""
+    folder = course.root / "submitted" / student / assignment
+    folder.mkdir(parents=True, exist_ok=True)
+    if content is not None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (folder / (name or f"{assignment}.ipynb")).write_bytes(data)
+    for file, data in more.items():
+        (folder / file).write_bytes(data)
+    return folder
