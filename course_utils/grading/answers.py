@@ -1,0 +1,98 @@
+"""What a student's function gave back, as plain values and in a few words: none of its own methods is asked."""
+
+import decimal
+import fractions
+import math
+import sys
+
+LONGEST_LINE, LONGEST_TEXT, LONGEST_INT = 200, 40, 40  # characters, characters, digits
+MOST_SHOWN, DEEPEST = 4, 2  # values of a row, rows within rows
+
+
+def plain(value: object) -> object:
+    """Return what a value stands for, as Python's own type where there is one; anything else as it is.
+
+    Parameters
+    ----------
+    value : object
+        Anything. An object that is derived from a number counts as the number in it, whatever it says of itself.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> plain(numpy.float32(0.5)), plain(numpy.arange(3)), plain(fractions.Fraction(1, 4))
+    (0.5, [0, 1, 2], 0.25)
+    """
+    kind = type(value)
+    try:
+        for base in (bool, int, float, str, tuple, list):
+            if issubclass(kind, base):
+                return _inside(value, base)
+        if kind in (fractions.Fraction, decimal.Decimal):
+            return float(value)
+        if getattr(sys.modules.get("numpy"), kind.__name__, None) is kind:
+            return value.tolist()
+    except Exception:  # a decimal that is no number, a fraction beyond all floats
+        return value
+    return value
+
+
+def shown(value: object, depth: int = 0) -> str:
+    """Return a value as it would be typed, cut to a few words; of an unknown object only its type is told.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    depth : int
+        Within how many rows it stands.
+
+    Examples
+    --------
+    >>> shown((1_000_000, 0.5, "four", [1, 2, 3, 4, 5]))
+    "(1_000_000, 0.5, 'four', [1, 2, 3, 4, … 5 in all])"
+    """
+    kind = type(value)
+    if kind is int:
+        digits = int(value.bit_length() * math.log10(2)) + 1
+        return f"{value:_}" if digits <= LONGEST_INT else f"a whole number of about {digits} digits"
+    if kind is str:
+        return repr(value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…")
+    if kind in (bool, float, complex, type(None)):
+        return repr(value)
+    if kind in (tuple, list, dict):
+        return _shown_row(value, depth)
+    return f"an object of type {type_name(value)}"
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type, cut."""
+    return one_line(type.__dict__["__name__"].__get__(type(value)))[:LONGEST_TEXT]
+
+
+def one_line(text: str, end: str = "") -> str:
+    """Return text as one line that is not too long."""
+    one = " ".join(text.split())
+    return one + end if len(one) <= LONGEST_LINE else one[: LONGEST_LINE - 1] + "…"
+
+
+def _inside(value: object, base: type) -> object:
+    """Return the plain value inside one of a derived type."""
+    if base in (int, float):
+        return base.__pos__(value)
+    if base in (tuple, list):
+        return base(base.__iter__(value))
+    return value if base is bool else str.__str__(value)
+
+
+def _shown_row(values: tuple | list | dict, depth: int) -> str:
+    if values and depth >= DEEPEST:
+        return "…"
+    start, end = {tuple: "()", list: "[]", dict: "{}"}[type(values)]
+    if type(values) is dict:
+        parts = [f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MOST_SHOWN]]
+    else:
+        parts = [shown(each, depth + 1) for each in values[:MOST_SHOWN]]
+    more = f", … {len(values)} in all" if len(values) > len(parts) else ""
+    comma = "," if type(values) is tuple and len(values) == 1 else ""
+    return f"{start}{', '.join(parts)}{comma}{more}{end}"
