@@ -104,7 +104,7 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     """
     folder = generate(course, assignment, say)
     course.exchange.mkdir(parents=True, exist_ok=True)
-    done = course.api().release_assignment(assignment, force=True)
+    done = course.api(ExchangeReleaseAssignment={"force": True}).release_assignment(assignment)
     if not done["success"]:
         raise CourseError(
             f"{assignment} could not be released to {course.exchange}: {_last_line(done)}",
