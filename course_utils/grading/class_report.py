@@ -64,8 +64,10 @@ class ClassReport:
         figures = self.figures
         for name, rows in self.tables.items():
             title, unit = TITLES[name]
-            told = [[text(each.of), text(each.group), text(each.told)] for each in rows.itertuples()]
-            inside = drawn(figures[name]), table(["Part", "Group", unit.capitalize()], told, title)
+            columns = {"of": "Part", "group": "Group", "told": unit.capitalize()}
+            shown = [column for column in columns if rows[column].any()]
+            told = [[text(cell) for cell in row] for row in rows[shown].itertuples(index=False)]
+            inside = drawn(figures[name]), table([columns[column] for column in shown], told, title)
             body.append(section(name, title, *inside))
         return page(f"The class: {self.title}", body)
 
@@ -74,7 +76,7 @@ class ClassReport:
             return f"Fewer than {FEWEST} submissions are marked; of so few nothing can be told."
         return (
             f"{self.n} marked submissions. Every number is of {FEWEST} people at least: smaller groups were put "
-            "together with others. Show it once, when all is marked: two reports a day apart would tell who came between."
+            "together with others. Show it once, when all is marked: two reports would tell who came in between."
         )
 
     def __repr__(self) -> str:
@@ -143,7 +145,7 @@ def _strategies(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
     for student, report in reports.items():
         name = known.get(_plain(_essay(report).get("strategy", "")), OTHERS)
         chosen.setdefault(name, []).append(student)
-    return pd.DataFrame(_rows("strategy", merge_smallest(chosen, OTHERS)), columns=COLUMNS)
+    return pd.DataFrame(_rows("", merge_smallest(chosen, OTHERS)), columns=COLUMNS)
 
 
 def _words(reports: Reports, rubric: Rubric) -> pd.DataFrame:
@@ -159,7 +161,7 @@ def _words(reports: Reports, rubric: Rubric) -> pd.DataFrame:
         return pd.DataFrame([], columns=COLUMNS)
     groups = merge_neighbours(list(bands.items()))
     named = [dataclasses.replace(each, names=(" or ".join(each.names),)) for each in groups]
-    return pd.DataFrame(_rows("words", named), columns=COLUMNS)
+    return pd.DataFrame(_rows("", named), columns=COLUMNS)
 
 
 def _experiments(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
@@ -169,7 +171,7 @@ def _experiments(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
         name = str((each.get("record") or {}).get("experiment", ""))
         people.setdefault(name if name in EXPERIMENTS else OTHERS, set()).add(student)
     groups = merge_smallest({name: sorted(those) for name, those in people.items()}, OTHERS, adds_up=False)
-    rows = [["experiment", group.name, *out_of(len(group.people), len(reports))] for group in groups]
+    rows = [["", group.name, *out_of(len(group.people), len(reports))] for group in groups]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -178,7 +180,7 @@ def _reproduction(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
     for student, each in _cited(reports):
         status = str((each.get("again") or {}).get("status", ""))
         outcomes.setdefault(status if status in STATUSES else OTHERS, []).append(student)
-    return pd.DataFrame(_rows("done again", merge_smallest(outcomes, OTHERS)), columns=COLUMNS)
+    return pd.DataFrame(_rows("", merge_smallest(outcomes, OTHERS)), columns=COLUMNS)
 
 
 OF_ESSAYS: dict[str, Callable[[Reports, Rubric], pd.DataFrame]] = {

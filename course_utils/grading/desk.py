@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from course_utils.errors import SettingsError
+from course_utils.errors import NoSpace, SettingsError
 from course_utils.grading.course import ESSAY, Course, find_course
 from course_utils.grading.marks import Mark, Marks, marks_of, total
 from course_utils.grading.papers import Paper, Sheet, list_papers, open_paper
 from course_utils.grading.rubric import Rubric, load_rubric
+
+_PARTS = [part.name for part in dataclasses.fields(Mark)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,16 +97,48 @@ class Desk:
             raise SettingsError(f"level is {str(level)[:40]!r}.", told, "desk.mark_level(key, criterion, 0)")
         return self.mark(key, criterion, self.rubric.points_of(criterion, level))
 
-    def comment(self, key: str, criterion: str, text: str) -> Mark:
-        """Say something about a criterion; an empty text takes it back."""
-        return self._change(key, criterion, lambda was: Mark(was.points, text))
+    def comment(self, key: str, criterion: str, text: str, goes_on: bool = False) -> Mark:
+        """Say something about a criterion; an empty text takes it back.
+
+        Parameters
+        ----------
+        key, criterion, text : str
+        goes_on : bool
+            It is the last comment, typed further: one undo takes both back.
+        """
+        n_before = len(self._done)
+        mark = self._change(key, criterion, lambda was: Mark(was.points, text))
+        if goes_on and n_before and len(self._done) > n_before:
+            before, last = self._done[-2:]
+            is_same = (before.paper, before.criterion) == (last.paper, last.criterion)
+            if is_same and before.was.points == before.now.points:
+                self._done[-2:] = [dataclasses.replace(last, was=before.was)]
+        return mark
 
     def undo(self) -> Change | None:
-        """Take the last change back, and return it; None where there is none."""
+        """Take the last change back, and return it; None where there is none.
+
+        Raises
+        ------
+        SettingsError
+            It was changed elsewhere since, in formgrader for instance. Nothing is changed, and it is forgotten here.
+        """
         if not self._done:
             return None
-        last = self._done.pop()
-        self._write(last.paper, last.criterion, self._marks.read(last.paper)[last.criterion], last.was)
+        last = self._done[-1]
+        there = self._marks.read(last.paper)[last.criterion]
+        changed = [part for part in _PARTS if getattr(last.was, part) != getattr(last.now, part)]
+        if any(getattr(there, part) != getattr(last.now, part) for part in changed):
+            self._done.pop()
+            name = self.rubric.criterion(last.criterion).name
+            raise SettingsError(
+                f"{name} of paper {self.paper(last.paper).number} was changed elsewhere since.",
+                "A mark as this page left it.",
+                "Nothing was undone; change it by hand.",
+            )
+        back = dataclasses.replace(there, **{part: getattr(last.was, part) for part in changed})
+        self._write(last.paper, last.criterion, there, back)
+        self._done.pop()
         return last
 
     def comment_bank(self, criterion: str) -> list[str]:
@@ -129,9 +163,15 @@ class Desk:
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         line = {"time": time, "grader": self.grader, "rubric": self.rubric.version, "paper": paper}
         line |= {"criterion": criterion, "was": dataclasses.asdict(was), "now": dataclasses.asdict(now)}
-        self._journal.parent.mkdir(parents=True, exist_ok=True)
-        with self._journal.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        try:
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            with self._journal.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as problem:
+            told = f"The mark was written, but {self._journal} was not: {problem.strerror or problem}."
+            raise NoSpace(
+                told, "A journal that can be written.", "Make room, or let yourself write there."
+            ) from problem
 
 
 def open_desk(course: Course | None = None, grader: str = "", second_reader: bool = False) -> Desk:

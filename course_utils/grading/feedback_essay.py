@@ -19,17 +19,18 @@ from course_utils.grading.submissions import read_plain
 LARGEST_PICTURE = 2_000_000  # bytes
 PICTURE = re.compile(r"[\w-]+\.png")
 PNG = b"\x89PNG\r\n\x1a\n"
-AGAIN = {  # how a record came out when it was done again, told to the person who kept it
-    "reproduced": ("good", "Done again, it gave the same number."),
-    "within tolerance": ("good", "Done again, it came out as close to your number as can be expected elsewhere."),
+AGAIN = {  # how a record came out when it was done again, told to the person who kept it: look, in short, and more
+    "reproduced": ("good", "Done again, it gave the same number.", ""),
+    "within tolerance": ("good", "Done again, it came out as close to your number as can be expected elsewhere.", ""),
     "not reproduced": (
         "mend",
-        "Done again, it gave another number. That has many harmless reasons: another version of a package, other "
-        "weights, a text that has changed. It says nothing about how you worked, and a person has read it before "
-        "anything was made of it. To find out, do the record again on your evidence board and compare.",
+        "Done again, it gave another number.",
+        "That has many harmless reasons: another version of a package, other weights, a text that has changed. It says "
+        "nothing about how you worked, and a person has read it before anything was made of it. To find out, do the "
+        "record again on your evidence board and compare.",
     ),
-    "cannot be tried": ("", "It could not be done again here. That is not held against you."),
-    "not sampled": ("", "It was not among those that were done again; only some are."),
+    "cannot be tried": ("", "It could not be done again here. That is not held against you.", ""),
+    "not sampled": ("", "It was not among those that were done again; only some are.", ""),
 }
 LEDGER = {
     "sound": "Your ledger holds together from its first line to its last.",
@@ -123,10 +124,11 @@ def _record(each: Mapping[str, object], folder: Path) -> str:
     if not record:
         none = "No record of this name lies in the ledger that was handed in."
         return element("article", heading, paragraph(none, class_="mend"), class_="card")
-    look, words = AGAIN.get(str(again.get("status")), ("", ""))
+    look, short, more = AGAIN.get(str(again.get("status")), ("", "", ""))
     inside = [paragraph(record.get("finding", "")), paragraph(_number(record), class_="small")]
     inside += [label("Your note"), theirs(record["note"])] if record.get("note") else []
-    inside += [_shown(each, folder), paragraph(words, class_=look) if look else paragraph(words)]
+    inside += [_shown(each, folder), paragraph(short, class_=look) if look else paragraph(short)]
+    inside += [paragraph(more)] if more else []
     if again.get("status") not in ("reproduced", "not sampled") and again.get("why"):
         inside.append(paragraph(again["why"], class_="small soft"))
     return element("article", heading, *inside, class_="card")
@@ -187,5 +189,6 @@ def _sections(sections: Sequence[object]) -> list[str]:
     for each in sections:
         nothing = paragraph("Nothing was written here.", class_="soft")
         inside = prose(each.text) if each.text.strip() else nothing
-        parts += [element("h3", text(each.title)), element("div", inside, class_="essay", dir="auto")]
+        title = "".join(run["text"] for block in blocks(each.title) for run in block["runs"])  # without its asterisks
+        parts += [element("h3", text(title)), element("div", inside, class_="essay", dir="auto")]
     return parts

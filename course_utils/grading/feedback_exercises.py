@@ -13,6 +13,7 @@ from course_utils.grading.page import element, items, page, paragraph, section, 
 LONGEST_MESSAGE = 1500  # characters
 COLOURED = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # how a terminal is told to write in colour
 SECRET = re.compile(r"\d[\d_.]*\d|[^\W\d_]{3,}")  # numbers of two digits and more, words of three letters and more
+OF_CHECKS = ("AssertionError", "AnswerError")  # say all in their message
 WITHHELD = "Its message is not shown here: run the check in your own notebook to read it."
 
 Cells = Mapping[str, Mapping[str, object]]  # by their names in nbgrader
@@ -50,9 +51,8 @@ def secrets_of(source: Iterable[Mapping[str, object]], own: Iterable[str] = ()) 
         What the student wrote: that is no secret from them.
     """
     texts = [text_of(cell) for cell in source]
-    hidden = {word for each in texts for block in HIDDEN.findall(each) for word in SECRET.findall(block)}
-    open_ = {word for each in (*(HIDDEN.sub("", each) for each in texts), *own) for word in SECRET.findall(each)}
-    return hidden - open_
+    hidden = {word for each in texts for block in HIDDEN.findall(each) for word in _words(block)}
+    return hidden - {word for each in (*(HIDDEN.sub("", each) for each in texts), *own) for word in _words(each)}
 
 
 def message_of(cell: Mapping[str, object], secrets: set[str]) -> str:
@@ -62,11 +62,23 @@ def message_of(cell: Mapping[str, object], secrets: set[str]) -> str:
     """
     for output in cell.get("outputs", ()):
         if output.get("output_type") == "error":
-            said = COLOURED.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}").strip(": \n")
-            return WITHHELD if secrets & set(SECRET.findall(said)) else said[:LONGEST_MESSAGE]
+            name, said = (COLOURED.sub("", str(output.get(key, ""))).strip() for key in ("ename", "evalue"))
+            said = said if said and name in OF_CHECKS else f"{name}: {said}".strip(": ")
+            return WITHHELD if secrets & _words(said) else said[:LONGEST_MESSAGE]
         if output.get("output_type") == "stream" and output.get("name") == "stderr":
             return "It wrote a warning or an error message, and then nothing counts: see what your code prints."
     return ""
+
+
+def _words(text: str) -> set[str]:
+    """Return a text's numbers and words, each in one form however it was written."""
+    found = set()
+    for word in SECRET.findall(text):
+        try:
+            found.add(repr(float(word.replace("_", ""))))
+        except ValueError:
+            found.add(word.casefold())
+    return found
 
 
 def _card(place: int, part: Part, standing: Standing, cells: Cells, secrets: set[str]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from course_utils.grading.late import GRACE_S, share_a_day
+from course_utils.grading.late import GRACE_S, MOST_SHARE, share_a_day
 from course_utils.grading.overview import Standing
 from course_utils.grading.page import element, paragraph, section, table, text
 
@@ -49,10 +49,11 @@ def late_in_words(seconds: float) -> str:
     Examples
     --------
     >>> late_in_words(25 * 3600)
-    '2 begun days late; each costs 5% of the points'
+    '2 begun days late; each costs 5% of the points, all together at most 50%'
     """
     days = math.ceil((seconds - GRACE_S) / DAY_S)
-    return f"{days} begun day{'s' if days > 1 else ''} late; each costs {share_a_day():.0%} of the points"
+    costs = f"each costs {share_a_day():.0%} of the points, all together at most {MOST_SHARE:.0%}"
+    return f"{days} begun day{'s' if days > 1 else ''} late; {costs}"
 
 
 def ask_again() -> str:

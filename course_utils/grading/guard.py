@@ -59,9 +59,19 @@ def _most(grade: object) -> float | None:
 
 def _required(value: object, most: float | None, grade: object) -> float | None:
     try:
-        return require_mark(value, most, grade.cell.name if grade.cell is not None else "this part")
+        return require_mark(_number(value), most, grade.cell.name if grade.cell is not None else "this part")
     except SettingsError as error:
         raise _refusal(error) from error
+
+
+def _number(value: object) -> object:
+    """Return what formgrader's page means: it sends the box as it was typed."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if value.strip() else None
+    except ValueError:
+        return value
 
 
 def _refusal(error: SettingsError) -> SettingsError:

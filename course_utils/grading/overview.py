@@ -1,4 +1,4 @@
-"""Where every submission stands: what was given for each part, by whom, and why a mark is missing where it is."""
+"""Where every submission stands: what was given for each part, and why a mark is missing where it is."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -96,7 +96,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> s
         element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])) for row in rows
     )
     inside = element("caption", text(caption)) + element("thead", element("tr", heads)) + element("tbody", body)
-    return element("div", element("table", inside), class_="wide", tabindex="0", role="region", aria_label=caption)
+    return element(
+        "div", element("table", inside), class_="wide", tabindex="0", role="region", aria_label=f"Table: {caption}"
+    )
 
 
 def picture(png: bytes, alt: str) -> str:

@@ -1,5 +1,6 @@
 """A real JupyterLab, a real Voila and a real browser, all on this machine, with folders of their own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -102,11 +103,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def serve(command: list[str], environment: dict[str, str], url: str, log: Path):
-    """Start a server, give its address, and end it with its kernels."""
+def serve(command: list[str], environment: dict[str, str], url: str, log: Path, folder: Path = ROOT):
+    """Start a server in a folder, give its address, and end it with its kernels."""
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         for _ in range(240):
@@ -167,6 +173,22 @@ def lab_url(environment, notebooks, tmp_path_factory, browser):
     command = ["jupyterlab", *options, f"--IdentityProvider.token={TOKEN}"]
     log = tmp_path_factory.mktemp("log") / "lab.log"
     yield from (f"http://127.0.0.1:{port}" for _ in serve(command, environment, f"http://127.0.0.1:{port}/api", log))
+
+
+@pytest.fixture(scope="session")
+def open_lab(environment, tmp_path_factory, browser):
+    """Start a JupyterLab in a folder of a test's own: a context that gives its address and its token."""
+
+    @contextlib.contextmanager
+    def opened(folder: Path):
+        port = free_port()
+        options = ["--no-browser", f"--port={port}", "--allow-root", f"--ServerApp.root_dir={folder}"]
+        command = ["jupyterlab", *options, f"--IdentityProvider.token={TOKEN}"]
+        log = tmp_path_factory.mktemp("log") / "lab.log"
+        with contextlib.contextmanager(serve)(command, environment, f"http://127.0.0.1:{port}/api", log, folder):
+            yield f"http://127.0.0.1:{port}", TOKEN
+
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,15 @@ def test_nbgraders_own_classes_refuse_it_too_and_go_on(course, value):
         assert gradebook.find_grade("criterion-thesis", ESSAY_NAME, ESSAY_NAME, "ann").manual_score == 2
 
 
+@pytest.mark.parametrize(("typed", "points"), [("3", 3), (" 2.5 ", 2.5), ("", None), ("0", 0)])
+def test_nbgraders_classes_take_what_formgraders_page_sends(course, typed, points):
+    with course.gradebook() as gradebook:
+        grade = gradebook.find_grade("criterion-thesis", ESSAY_NAME, ESSAY_NAME, "ann")
+        grade.manual_score = typed
+        gradebook.db.commit()
+        assert grade.manual_score == points
+
+
 def test_a_file_of_marks_that_is_none_is_left_alone(desk, tmp_path):
     file = tmp_path / "other.json"
     file.write_text("my diary")
