@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from course_utils import texts
 from course_utils.errors import CourseError, ModelNotHere
+from course_utils.grading.sandbox import why_not
 from course_utils.models import shelf
 from course_utils.places import cache_folder
 
@@ -72,7 +73,7 @@ class Report:
 def examine() -> Report:
     """Look at Python, packages, models, texts, memory, disk, port and browser; change nothing."""
     models = [_model(known) for known in shelf.entries()]
-    rest = [_some_model(), _texts(), _memory(), _disk(), _port(), _browser()]
+    rest = [_some_model(), _texts(), _memory(), _disk(), _port(), _browser(), _sandbox()]
     return Report((_python(), *_packages(), *models, *rest))
 
 
@@ -187,3 +188,9 @@ def _browser() -> Finding:
     except webbrowser.Error:
         return Finding("browser", "none found; open the address that JupyterLab prints", "note")
     return Finding("browser", "found")
+
+
+def _sandbox() -> Finding:
+    """Only those who grade need one."""
+    why = why_not()
+    return Finding("sandbox", f"none, and only graders need one: {why}" if why else "found", "note" if why else "ok")

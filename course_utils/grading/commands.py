@@ -79,13 +79,9 @@ def _status(chosen: argparse.Namespace) -> int:
 
 
 def _feedback(chosen: argparse.Namespace) -> int:
-    from course_utils.grading.feedback import release_feedback, write_feedback
+    from course_utils.grading.feedback import release_feedback
 
-    course, names = _course(chosen)
-    for name in names:
-        write_feedback(course, name, print)
-        release_feedback(course, name, print)
-    return 0
+    return _each(chosen, release_feedback)
 
 
 def _export(chosen: argparse.Namespace) -> int:
@@ -94,8 +90,8 @@ def _export(chosen: argparse.Namespace) -> int:
     course, names = _course(chosen)
     for name in names:
         file = chosen.to if chosen.to and len(names) == 1 else Path(f"{name}_{chosen.shape}.csv")
-        export_csv(course, name, file, chosen.shape)
-        print(f"{name}: {file}")
+        left_out = export_csv(course, name, file, chosen.shape)
+        print("\n".join([f"{name}: {file}", *left_out]))
     return 0
 
 
@@ -110,7 +106,9 @@ def _report(chosen: argparse.Namespace) -> int:
 def _agree(chosen: argparse.Namespace) -> int:
     from course_utils.grading.agreement import two_graders
 
-    print(two_graders(_course(chosen)[0], chosen.second))
+    table = two_graders(_course(chosen)[0], chosen.second)
+    print(table.to_string(index=False))
+    print(table.attrs["in_words"])
     return 0
 
 
