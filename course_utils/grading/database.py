@@ -35,12 +35,12 @@ def settle(
     told = []
     with course.gradebook() as gradebook:
         notebook = _submitted(gradebook, student, assignment)
-        is_same = bool(before.get("content")) and before.get("content") == report.get("content")
+        is_same = not before.get("content") or before.get("content") == report.get("content")
         marked = [grade for grade in notebook.grades if grade.manual_score is not None]
         for grade in notebook.grades:
             _settle(grade, report, is_same)
         gradebook.db.flush()
-        if marked and not is_same and before:
+        if marked and not is_same:
             told.append(f"It was handed in anew after {len(marked)} of its parts had been marked: mark them again.")
         refresh_penalty(notebook)
         gradebook.db.commit()

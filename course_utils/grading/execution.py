@@ -103,7 +103,9 @@ class OnlyByTheCourse(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Stop."""
-        raise NbGraderException("This course is graded by make grade and make feedback, or: python -m course_utils grade --help")
+        raise NbGraderException(
+            "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
+        )
 
 
 SANITIZE = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]  # as nbgrader does

@@ -1,4 +1,4 @@
-"""nbgrader's own pages and buttons do what the commands do: the sandbox, the repairs and our feedback, no way around."""
+"""nbgrader's own pages and buttons do what the commands do: sandbox, repairs and our feedback, with no way around."""
 
 import functools
 from collections.abc import Callable

@@ -3,9 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import secrets
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,23 +15,21 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError, NoSpace
-from course_utils.grading import examine
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import Course
 from course_utils.grading.database import settle
+from course_utils.grading.examination import examined
 from course_utils.grading.execution import autograde, outcome_of
-from course_utils.grading.intake import LEDGER, Taken, fingerprint, take_in
+from course_utils.grading.intake import Taken, fingerprint, take_in
 from course_utils.grading.marks import write_whole
 from course_utils.grading.papers import REPORT, read_report
-from course_utils.grading.places_of_models import model_folders
-from course_utils.grading.rubric import NAME, load_rubric
-from course_utils.grading.sandbox import Limits, command, require_sandbox, run, why_not
+from course_utils.grading.rubric import NAME
+from course_utils.grading.sandbox import require_sandbox, why_not
 from course_utils.grading.submissions import Submission, find_submissions, safe_id, strays
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
 EDITION = 1  # of this procedure: a higher one grades everything anew
 N_AGAIN = 2  # records of each essay that are done again
-EXAMINE = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 Say = Callable[[str], object]
 
 
@@ -152,7 +148,7 @@ def _newly_graded(
     with tempfile.TemporaryDirectory(prefix="g", dir=_short_place()) as place:
         report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, Path(place), report["why"])
         if has_sections(reference) and taken.is_readable:
-            report |= _examined(course, submission, taken, n_again, Path(place), report["why"])
+            report |= examined(course, taken, n_again, Path(place), report["why"])
     report["untouched"] = taken.is_untouched
     return report
 
@@ -188,47 +184,6 @@ def _run(
     if not done["success"]:
         why.append(f"nbgrader cannot show it: {_reason(done)}")
     return told
-
-
-def _examined(
-    course: Course, submission: Submission, taken: Taken, n_again: int, place: Path, why: list[str]
-) -> dict[str, object]:
-    """Let an essay be examined by a process of its own, in a box where there is one."""
-    work = place / "essay"
-    work.mkdir()
-    nbformat.write(taken.notebook, work / examine.NOTEBOOK)
-    if LEDGER in taken.kept:
-        (work / examine.LEDGER).write_bytes(taken.kept[LEDGER])
-    rubric = load_rubric(course.source(submission.assignment).parent / NAME)
-    asked = {"n_again": n_again, "words": rubric.words, "seed": secrets.randbits(32)}
-    (work / examine.ASKED).write_text(json.dumps(asked), "utf-8")
-    line = [sys.executable, "-m", "course_utils.grading.examine", str(work)]
-    read, variables = model_folders()
-    boxed = not why_not()
-    outcome = run(
-        command(line, work, read, variables=variables) if boxed else line, work, EXAMINE,
-        variables=None if boxed else {"COURSE_LEDGER": ""},
-    )  # fmt: skip
-    found = _found(work)
-    if outcome.why or outcome.code or not found:
-        reason = outcome.why or (outcome.printed.strip().splitlines() or ["it ended without a word"])[-1][:300]
-        why.append(f"Its examination was not finished: {reason}.")
-    elif found["ledger"]["status"] == "tampered":
-        why.append(f"Its ledger is not as the course wrote it: {found['ledger']['why']}")
-    pictures = course.folder("reports", submission.student, submission.assignment)
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
-    for each in found.get("evidence", ()):
-        if each["picture"]:
-            shutil.copyfile(work / Path(each["picture"]).name, pictures / Path(each["picture"]).name)
-    return found
-
-
-def _found(work: Path) -> dict[str, object]:
-    try:
-        return json.loads((work / examine.FOUND).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def _cut_off(rest: str) -> dict | None:
     source = rest.find('"source"', start) if start >= 0 else -1
     if source < 0:
         return None
-    value = re.match(r'\s*:\s*(\[)?', rest[source + len('"source"') :])
+    value = re.match(r"\s*:\s*(\[)?", rest[source + len('"source"') :])
     after = rest[source + len('"source"') + (value.end() if value else 0) :][:LONGEST_SOURCE]
     lines = re.findall(r'\s*,?\s*"((?:[^"\\]|\\.)*)(?:"|\\?$)|(\])', after, re.DOTALL) if value else []
     lines = [line for line, end in itertools.takewhile(lambda found: not found[1], lines)]

@@ -31,7 +31,7 @@ class Paper:
     key: str
     number: int
     student: str = dataclasses.field(repr=False)
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = dataclasses.field(default=(), repr=False)  # may name a file, and so a person
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,99 @@
+"""The grader's half of an essay's examination: a process of its own, in a box that sees the models and no more."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+
+from course_utils.grading import examine
+from course_utils.grading.course import Course
+from course_utils.grading.intake import LEDGER, Taken
+from course_utils.grading.rubric import NAME, load_rubric
+from course_utils.grading.sandbox import Limits, command, run, why_not
+from course_utils.places import cache_folder, course_models_folder, own_models_folder
+
+LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
+CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
+
+
+def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[str]) -> dict[str, object]:
+    """Let an essay be examined by a process of its own, in a box where there is one.
+
+    Parameters
+    ----------
+    course : Course
+    taken : Taken
+    n_again : int
+        How many of the records that it cites are done again.
+    place : Path
+        An empty folder.
+    why : list of str
+        Why a person must look at it: what is found out here is added.
+
+    Returns
+    -------
+    dict
+        essay, ledger and evidence, as a report holds them.
+    """
+    submission = taken.submission
+    work = place / "essay"
+    work.mkdir()
+    nbformat.write(taken.notebook, work / examine.NOTEBOOK)
+    if LEDGER in taken.kept:
+        (work / examine.LEDGER).write_bytes(taken.kept[LEDGER])
+    rubric = load_rubric(course.source(submission.assignment).parent / NAME)
+    asked = {"n_again": n_again, "words": rubric.words, "seed": secrets.randbits(32)}
+    (work / examine.ASKED).write_text(json.dumps(asked), "utf-8")
+    line = [sys.executable, "-m", "course_utils.grading.examine", str(work)]
+    read, variables = model_folders()
+    boxed = not why_not()
+    outcome = run(
+        command(line, work, read, variables=variables) if boxed else line, work, LIMITS,
+        variables=None if boxed else {"COURSE_LEDGER": ""},
+    )  # fmt: skip
+    found = _found(work)
+    if outcome.why or outcome.code or not found:
+        reason = outcome.why or (outcome.printed.strip().splitlines() or ["it ended without a word"])[-1][:300]
+        why.append(f"Its examination was not finished: {reason}.")
+    elif found["ledger"]["status"] == "tampered":
+        why.append(f"Its ledger is not as the course wrote it: {found['ledger']['why']}")
+    _keep_pictures(found, work, course.folder("reports", submission.student, submission.assignment))
+    return found
+
+
+def _keep_pictures(found: dict[str, object], work: Path, folder: Path) -> None:
+    """Put the records' pictures beside the report; the report itself stays until a new one takes its place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for each in found.get("evidence", ()):
+        if each["picture"]:
+            shutil.copyfile(work / Path(each["picture"]).name, folder / Path(each["picture"]).name)
+
+
+def _found(work: Path) -> dict[str, object]:
+    try:
+        return json.loads((work / examine.FOUND).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def model_folders() -> tuple[list[Path | tuple[Path, Path]], dict[str, str]]:
+    """Return which folders a box reads, and the variables that tell the course where they are in it."""
+    read: list[Path | tuple[Path, Path]] = []
+    variables = {"COURSE_CACHE": str(CACHE)}
+    for name in ("models", "texts", "wheels"):
+        if (cache_folder() / name).is_dir():
+            read.append(((cache_folder() / name).resolve(), CACHE / name))
+    for folder in (course_models_folder(), own_models_folder()):
+        if folder and folder.is_dir():
+            read.append((folder.resolve(), folder))
+    if own := own_models_folder():
+        variables["COURSE_MODELS"] = str(own)
+    elif "COURSE_MODELS" in os.environ:
+        variables["COURSE_MODELS"] = os.environ["COURSE_MODELS"]
+    return read, variables
