@@ -76,6 +76,17 @@ def look(panel) -> None:
     assert not panel.message
 
 
+def calibrate(panel) -> None:
+    for criterion in panel.desk.rubric.criteria:
+        panel.mark_level(criterion.id, 2)
+    assert panel.compare()
+
+
+def assess(panel) -> None:
+    panel.mark_level("thesis", 1)
+    assert panel.steps["thesis"]
+
+
 USES = {
     "Playground": write,
     "SideBySide": write,
@@ -89,6 +100,8 @@ USES = {
     "AccessRegimes": knock,
     "SelfCheck": answer,
     "EvidenceBoard": look,
+    "Calibration": calibrate,
+    "SelfAssessment": assess,
 }
 
 

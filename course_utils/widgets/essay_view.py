@@ -188,10 +188,9 @@ def _number(record: Mapping[str, object]) -> str:
 
 def _again(again: Mapping[str, object], record: Mapping[str, object]) -> str:
     """Say how a record came out when it was done again."""
-    now, both = again.get("value"), ""
-    if now is not None:
-        both = f"recorded {digits(record.get('value'))}, now {digits(now)}. "
-    return f"{both}{again.get('why') or ''}".strip()
+    if again.get("why") or again.get("value") is None:
+        return str(again.get("why") or "")
+    return f"Recorded {digits(record.get('value'))}, now {digits(again['value'])}."
 
 
 def _no_record(each: object, ledger: Mapping[str, object]) -> str:

@@ -13,7 +13,9 @@ from course_utils.grading.samples import load_samples, sample_ledger
 
 ASSIGNMENT = Path(__file__).parent.parent.parent / "assignments" / "release_strategy"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
-ATTACK = f'Of these 99.1 % [@E-2f97] {HOSTILE} <script>window.__xss = 1</script> [here](javascript:window.__xss=1) \u202e.'
+ATTACK = (
+    f"Of these 99.1 % [@E-2f97] {HOSTILE} <script>window.__xss = 1</script> [here](javascript:window.__xss=1) \u202e."
+)
 HIGH = 4800  # pixels: the whole panel is to be seen
 THEMES_AND_WIDTHS = [("light", 1280), ("dark", 400), ("light", 400), ("dark", 1280)]
 
@@ -161,5 +163,6 @@ def test_handing_in_lays_the_ledger_beside_the_notebook(lab, folder, photograph)
     assert "13 records" in text and "973 words" in text and "all ids that it cites are there" in text
     assert cell.locator("[data-mime-type$=stderr]").count() == 0
     assert (folder / "evidence.jsonl").read_bytes() == sample_ledger().read_bytes()
+    lab.set_viewport_size({"width": 1280, "height": 700})
     cell.scroll_into_view_if_needed()
     photograph(lab, "hand-in")
