@@ -58,7 +58,7 @@ bundle: $(READY) ## write the zip that students get
 
 test: $(DEV_READY) ## run every test
 	$(BIN)/python -m course_utils fetch smollm2-135m texts
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_OPTIONS)
 
 bench: $(DEV_READY) ## our stream against transformers' own, tokens a second and first token
 	$(BIN)/python -m course_utils fetch smollm2-135m

@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.grading.course import Course, find_course
+from course_utils.grading.course import CONFIG, Course, find_course
 
 Say = Callable[[str], object]
 
@@ -20,34 +21,47 @@ def take_over() -> None:
     """
     from nbgrader.apps.api import NbGraderAPI
 
-    NbGraderAPI.autograde = _autograde
-    NbGraderAPI.collect = _collect
-    NbGraderAPI.generate_feedback = _generate_feedback
-    NbGraderAPI.release_feedback = _release_feedback
+    for name, ours in {
+        "autograde": _autograde, "collect": _collect,
+        "generate_feedback": _generate_feedback, "release_feedback": _release_feedback,
+    }.items():  # fmt: skip
+        setattr(NbGraderAPI, name, _in_this_course(getattr(NbGraderAPI, name), ours))
 
 
-def _autograde(self: object, assignment_id: str, student_id: str, force: bool = True, create: bool = True) -> dict:
+def _in_this_course(nbgraders: Callable, ours: Callable) -> Callable:
+    """Return what takes our step where the course is one of ours, and nbgrader's elsewhere."""
+
+    @functools.wraps(nbgraders)
+    def step(api: object, assignment_id: str, *more: object, **named: object) -> dict[str, object]:
+        if not (Path(api.coursedir.root) / CONFIG).is_file():
+            return nbgraders(api, assignment_id, *more, **named)
+        return _done(api, lambda course, say: ours(course, assignment_id, say, *more, **named))
+
+    return step
+
+
+def _autograde(course: Course, assignment: str, say: Say, student_id: str, force: bool = True, **_: object) -> None:
     from course_utils.grading.grade import grade
 
-    return _done(self, lambda course, say: grade(course, assignment_id, [student_id], force=force, say=say))
+    grade(course, assignment, [student_id], force=force, say=say)
 
 
-def _collect(self: object, assignment_id: str, update: bool = True) -> dict:
+def _collect(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
     from course_utils.grading.collect import collect
 
-    return _done(self, lambda course, say: collect(course, assignment_id, say))
+    collect(course, assignment, say)
 
 
-def _generate_feedback(self: object, assignment_id: str, student_id: str | None = None, force: bool = True) -> dict:
+def _generate_feedback(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
     from course_utils.grading.feedback import write_feedback
 
-    return _done(self, lambda course, say: write_feedback(course, assignment_id, say))
+    write_feedback(course, assignment, say)
 
 
-def _release_feedback(self: object, assignment_id: str, student_id: str | None = None) -> dict:
+def _release_feedback(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
     from course_utils.grading.feedback import release_feedback
 
-    return _done(self, lambda course, say: release_feedback(course, assignment_id, say))
+    release_feedback(course, assignment, say)
 
 
 def _done(api: object, do: Callable[[Course, Say], object]) -> dict[str, object]:

@@ -78,7 +78,7 @@ def safe_id(name: str) -> str:
     Examples
     --------
     >>> safe_id("O'Brien"), safe_id("李"), safe_id("a/b*"), safe_id("..")
-    ("O'Brien", '李', 'a%2Fb%2A', '%2E%2E')
+    ("O'Brien", '李', 'a%2Fb%2A', '%2E.')
     """
     last = len(name) - 1
     ends = {0, last}

@@ -120,13 +120,19 @@ def test_a_rubrics_version_is_that_of_its_content():
 @pytest.mark.parametrize(
     "change",
     [
-        {"levels": [{"name": "a", "share": 0}]}, {"levels": [{"name": "a", "share": 0.5}, {"name": "b", "share": 1}]},
-        {"levels": [{"name": "a", "share": 0}, {"name": "b", "share": 1}]}, {"criteria": []},
-        {"criteria": [*RUBRIC["criteria"], RUBRIC["criteria"][0]]}, {"words": {"least": 9, "most": 3}}, {"words": None},
-        {"criteria": [{**RUBRIC["criteria"][0], "weight": -1}]}, {"criteria": [{**RUBRIC["criteria"][0], "id": "../x"}]},
-        {"criteria": [{**RUBRIC["criteria"][0], "descriptors": ["one"]}]}, {"title": None, "levels": 5},
+        {"levels": [{"name": "a", "share": 0}]},
+        {"levels": [{"name": "a", "share": 0.5}, {"name": "b", "share": 1}]},
+        {"levels": [{"name": "a", "share": 0}, {"name": "b", "share": 1}]},
+        {"criteria": []},
+        {"criteria": [*RUBRIC["criteria"], RUBRIC["criteria"][0]]},
+        {"words": {"least": 9, "most": 3}},
+        {"words": None},
+        {"criteria": [{**RUBRIC["criteria"][0], "weight": -1}]},
+        {"criteria": [{**RUBRIC["criteria"][0], "id": "../x"}]},
+        {"criteria": [{**RUBRIC["criteria"][0], "descriptors": ["one"]}]},
+        {"title": None, "levels": 5},
     ],
-)  # fmt: skip
+)
 def test_a_rubric_that_is_not_whole_is_refused_with_its_file(change, tmp_path):
     file = tmp_path / "rubric.yaml"
     file.write_text(yaml.safe_dump({**RUBRIC, **change}))

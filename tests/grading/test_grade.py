@@ -53,27 +53,37 @@ def doubled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
     """Hand in one of each kind; returns the state and the points that each must get."""
     good, cut = answered(course, GOOD), json.dumps(answered(course, GOOD)).encode()
-    attack = f"import pathlib\nfor place in ('{course.root}', '/', '{Path.home()}'):\n    print(list(pathlib.Path(place).rglob('*'))[:9])\n"
+    attack = f"import pathlib\nfor place in ('{course.root}', '/', '{Path.home()}'):\n"
+    attack += "    print(list(pathlib.Path(place).rglob('*'))[:9])\n"
     attack += f"pathlib.Path('{course.root}/gradebook.db').unlink()\n"
     spoof = "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])"
     tamper = "import builtins\nbuiltins.AssertionError = type('Calm', (BaseException,), {})\n" + WRONG
     cases: dict[str, tuple[object, str, float | None]] = {
-        "good": (good, GRADED, 4), "wrong": (answered(course, WRONG), GRADED, 0), "untouched": (released(course, NAME), GRADED, 0),
+        "good": (good, GRADED, 4),
+        "wrong": (answered(course, WRONG), GRADED, 0),
+        "untouched": (released(course, NAME), GRADED, 0),
         "half": (answered(course, "def double(x):\n    return 4"), GRADED, 2),
-        "older": (older(good), GRADED, 4), "stripped": (stripped(answered(course, GOOD)), GRADED, 4),
+        "older": (older(good), GRADED, 4),
+        "stripped": (stripped(answered(course, GOOD)), GRADED, 4),
         "no checks": (without(answered(course, GOOD), "see", "unseen"), GRADED, 4),
         "no answer": (without(released(course, NAME), "answer-double"), NEEDS_A_PERSON, None),
         "doubled": (doubled(answered(course, GOOD)), NEEDS_A_PERSON, 4),
-        "empty": (b"", NEEDS_A_PERSON, None), "not json": (b"{", NEEDS_A_PERSON, None), "zip": (b"PK\x03\x04", NEEDS_A_PERSON, None),
-        "cut off": (cut[: len(cut) // 2], NEEDS_A_PERSON, 4), "nothing": (None, NEEDS_A_PERSON, None),
+        "empty": (b"", NEEDS_A_PERSON, None),
+        "not json": (b"{", NEEDS_A_PERSON, None),
+        "zip": (b"PK\x03\x04", NEEDS_A_PERSON, None),
+        "cut off": (cut[: len(cut) // 2], NEEDS_A_PERSON, 4),
+        "nothing": (None, NEEDS_A_PERSON, None),
         "another": (new_notebook(cells=[new_markdown_cell("Another notebook altogether.")]), NEEDS_A_PERSON, None),
         "killer": (answered(course, "import os\nos._exit(1)"), NEEDS_A_PERSON, None),
         "flood": (answered(course, "while True:\n    print('x' * 1000)"), NEEDS_A_PERSON, None),
         "hungry": (answered(course, "a = [bytearray(400_000_000) for _ in range(20)]\n" + GOOD), NEEDS_A_PERSON, None),
-        "spoof": (answered(course, spoof), NEEDS_A_PERSON, None), "calm": (answered(course, tamper), GRADED, 0),
-        "thief": (answered(course, attack + GOOD), GRADED, 0), "warning": (answered(course, f"import warnings\nwarnings.warn('x')\n{GOOD}"), GRADED, 4),
-        "=cmd|' !A1": (good, GRADED, 4), "../../up": (None, "", None),
-    }  # fmt: skip
+        "spoof": (answered(course, spoof), NEEDS_A_PERSON, None),
+        "calm": (answered(course, tamper), GRADED, 0),
+        "thief": (answered(course, attack + GOOD), GRADED, 0),
+        "warning": (answered(course, f"import warnings\nwarnings.warn('x')\n{GOOD}"), GRADED, 4),
+        "=cmd|' !A1": (good, GRADED, 4),
+        "../../up": (None, "", None),
+    }
     for name, (content, state, _) in cases.items():
         if state:
             hand_in(course, name, NAME, content)

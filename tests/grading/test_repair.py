@@ -1,4 +1,4 @@
-"""However a notebook was damaged: each cell of the assignment stands in it once, no text is lost, no guess is silent."""
+"""However a notebook was damaged: each cell of the assignment is there once, no text is lost, no guess is silent."""
 
 import copy
 import itertools

@@ -7,14 +7,34 @@ import pytest
 from course_utils.grading.safe_html import TAGS, safe_markdown
 
 ATTACKS = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))",
-    "[x](data:text/html;base64,PHNjcmlwdD4=)", "<svg onload=alert(1)>", "<iframe src=//evil></iframe>", "<a href=' javascript:1'>x</a>",
-    "<a href='&#106;avascript:1'>x</a>", "<style>*{display:none}</style>", "<p style='position:fixed'>x</p>", "<form action=//evil><input>",
-    "![x](http://evil/track.png)", "![x](//evil/track.png)", "<math><mi xlink:href='javascript:1'>x</mi></math>", "<base href=//evil>",
-    "<meta http-equiv=refresh content='0;url=//evil'>", "<link rel=stylesheet href=//evil>", "```html\n<script>1</script>\n```",
-    "$\\href{javascript:alert(1)}{x}$", "<noscript><p title='</noscript><img src=x onerror=1>'>", "<object data=x>", "<b onclick=1>x</b>",
-    "<textarea><script>1</script>", "<!--><script>1</script>-->", "<a id=score name=grade>x</a>", "\x00<scr\x00ipt>1</script>",
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "<svg onload=alert(1)>",
+    "<iframe src=//evil></iframe>",
+    "<a href=' javascript:1'>x</a>",
+    "<a href='&#106;avascript:1'>x</a>",
+    "<style>*{display:none}</style>",
+    "<p style='position:fixed'>x</p>",
+    "<form action=//evil><input>",
+    "![x](http://evil/track.png)",
+    "![x](//evil/track.png)",
+    "<math><mi xlink:href='javascript:1'>x</mi></math>",
+    "<base href=//evil>",
+    "<meta http-equiv=refresh content='0;url=//evil'>",
+    "<link rel=stylesheet href=//evil>",
+    "```html\n<script>1</script>\n```",
+    "$\\href{javascript:alert(1)}{x}$",
+    "<noscript><p title='</noscript><img src=x onerror=1>'>",
+    "<object data=x>",
+    "<b onclick=1>x</b>",
+    "<textarea><script>1</script>",
+    "<!--><script>1</script>-->",
+    "<a id=score name=grade>x</a>",
+    "\x00<scr\x00ipt>1</script>",
+]
 
 
 class Seen(HTMLParser):

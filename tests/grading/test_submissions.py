@@ -17,9 +17,34 @@ from course_utils.grading.submissions import (
 )
 
 NAMES = [
-    "ann", "O'Brien", "Ann, Marie", "李小龍", "e\u0301lodie", "..", ".", " a ", "a/b", "a*", "[x]", "+plus+", "a+b", "=cmd|' /C calc'!A1",
-    "line\nbreak", "tab\t", "%2F", "a%b", "\u202eevil", "{0}", "${HOME}", "`id`", "-rf", "a\\b", "NUL", "ﬁ", "x" * 300,
-]  # fmt: skip
+    "ann",
+    "O'Brien",
+    "Ann, Marie",
+    "李小龍",
+    "e\u0301lodie",
+    "..",
+    ".",
+    " a ",
+    "a/b",
+    "a*",
+    "[x]",
+    "+plus+",
+    "a+b",
+    "=cmd|' /C calc'!A1",
+    "line\nbreak",
+    "tab\t",
+    "%2F",
+    "a%b",
+    "\u202eevil",
+    "{0}",
+    "${HOME}",
+    "`id`",
+    "-rf",
+    "a\\b",
+    "NUL",
+    "ﬁ",
+    "x" * 300,
+]
 
 
 @pytest.fixture
