@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from course_utils.evidence.prose import CITATION, EVIDENCE
+from course_utils.evidence.prose import CITATION, EVIDENCE, cited_in
 
 LONGEST = 200_000  # characters; what is longer is shown as one plain text
 STYLES = {"em": "em", "strong": "strong", "link": "link"}
@@ -30,16 +30,18 @@ def blocks(markdown: str) -> list[dict]:
         return [{"kind": "paragraph", "runs": list(_with_citations(part, ""))} for part in markdown.split("\n\n")]
     found: list[dict] = []
     around: list[str] = []
-    kind, level = "paragraph", 0
     for token in MarkdownIt("commonmark", {"html": False}).enable("table").parse(markdown):
+        if token.type == "tr_open":
+            found.append({"kind": "table-row", "level": 0, "runs": []})
         if token.type.endswith("_open"):
-            around.append(token.type.removesuffix("_open"))
-            level = int(token.tag[1]) if token.type == "heading_open" else level
+            around.append(f"{token.type.removesuffix('_open')} {token.tag}")
         elif token.type.endswith("_close"):
-            around = around[:-1]
+            around.pop()
+        elif token.type == "inline" and around[-1] in ("th th", "td td"):
+            row = found[-1]["runs"]
+            row += [{"text": " | " if row else "", "style": ""}, *_runs(token)]
         elif token.type == "inline":
-            kind = _kind(around)
-            found.append({"kind": kind, "level": level if kind == "heading" else 0, "runs": list(_runs(token))})
+            found.append({**_kind(around), "runs": list(_runs(token))})
         elif token.type in ("fence", "code_block"):
             found.append({"kind": "code", "level": 0, "runs": [{"text": token.content, "style": "code"}]})
     return found
@@ -50,33 +52,54 @@ def to_html(found: Sequence[dict]) -> str:
     return "\n".join(f"<{TAGS[each['kind']]}>{_html(each['runs'])}</{TAGS[each['kind']]}>" for each in found)
 
 
-def _kind(around: list[str]) -> str:
-    for name, kind in (("heading", "heading"), ("blockquote", "quote"), ("list_item", "item"), ("table", "table-row")):
-        if name in around:
-            return kind
-    return "paragraph"
+def _kind(around: Sequence[str]) -> dict[str, object]:
+    """Return what a text is, by what stands around it: its kind, and the level of a heading."""
+    if around and around[-1].startswith("heading h"):
+        return {"kind": "heading", "level": int(around[-1][-1])}
+    names = {each.partition(" ")[0] for each in around}
+    kind = "quote" if "blockquote" in names else "item" if "list_item" in names else "paragraph"
+    return {"kind": kind, "level": 0}
 
 
 def _runs(token: Token) -> Iterator[dict]:
+    """Yield the runs of a text; a line end is a text like any other, so that a citation may go over it."""
+    before: dict = {}
+    for run in _pieces(token):
+        if before and "href" not in run and {**before, "text": ""} == {**run, "text": ""}:
+            before["text"] += run["text"]
+            continue
+        yield from _finished(before)
+        before = run
+    yield from _finished(before)
+
+
+def _finished(run: dict) -> Iterator[dict]:
+    if run and run["style"] not in ("code", "link"):
+        yield from _with_citations(run["text"], run["style"])
+    elif run:
+        yield run
+
+
+def _pieces(token: Token) -> Iterator[dict]:
     styles: list[str] = []
     href = ""
     for child in token.children or ():
+        style = next((each for each in reversed(styles) if each), "")
         if child.type.endswith("_open"):
             styles.append(STYLES.get(child.type.removesuffix("_open"), ""))
             href = str(child.attrGet("href") or "") if child.type == "link_open" else href
         elif child.type.endswith("_close"):
-            styles = styles[:-1]
+            styles.pop()
         elif child.type in ("softbreak", "hardbreak"):
-            yield {"text": "\n", "style": ""}
+            yield {"text": "\n", "style": "" if style == "link" else style}
         elif child.type == "code_inline":
             yield {"text": child.content, "style": "code"}
         elif child.type == "image":
             yield {"text": f"[picture: {child.content}]", "style": "em"}
         elif "link" in styles:
-            safe = href if re.match(r"https?://", href) else ""
-            yield {"text": child.content, "style": "link", "href": safe}
+            yield {"text": child.content, "style": "link", "href": href if re.match(r"https?://", href) else ""}
         else:
-            yield from _with_citations(child.content, next((each for each in reversed(styles) if each), ""))
+            yield {"text": child.content, "style": style}
 
 
 def _with_citations(text: str, style: str) -> Iterator[dict]:
@@ -85,10 +108,9 @@ def _with_citations(text: str, style: str) -> Iterator[dict]:
     for found in CITATION.finditer(text):
         if found.start() > place:
             yield {"text": text[place : found.start()], "style": style}
-        for part in found[1].split(";"):
-            key = re.match(r"\s*@([A-Za-z][\w-]{0,80})", part)
-            kind = "cite-evidence" if key and EVIDENCE.fullmatch(key[1]) else "cite-reading"
-            yield {"text": f"[{part.strip()}]", "style": kind, "id": key[1] if key else ""}
+        for part, key in cited_in(found[1]):
+            kind = "cite-evidence" if EVIDENCE.fullmatch(key) else "cite-reading"
+            yield {"text": f"[{' '.join(part.split())}]", "style": kind, "id": key}
         place = found.end()
     if place < len(text):
         yield {"text": text[place:], "style": style}

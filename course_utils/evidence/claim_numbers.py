@@ -1,38 +1,92 @@
-"""Numbers in a sentence, as people write them, and whether a record holds them."""
+"""Numbers of a sentence that measure something, as people write them; those that only name something are left out."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterator, Sequence
 
-from course_utils.evidence.record import Record
-
-NUMBER = re.compile(
-    r"(?<![\w.,/\u2019'])(?P<sign>[-\u2212\u2013+]\s?)?"
-    r"(?P<digits>\d{1,3}(?:[,\u202f\u00a0 ]\d{3})+(?:\.\d+)?|\d+[.,]\d+|\d+)"
-    r"(?P<scale>\s?(?:thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b|per\s?cent\b))?(?![\w])(?!\.\d)"
-)
+LARGEST_POWER = 300
+LONGEST_NUMBER = 300  # digits
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-# Numbers that name something and measure nothing: sizes, settings, places, dates, the confidence of an interval.
-NAMES_BEFORE = re.compile(
-    r"(?:\b(?:GPT|top|readings?|notebook|sections?|stage|table|figure|chapter|pages?|step|seed|week|"
-    r"version|paragraph|point|reason|figs?\.|no\.|model|temperature|criterion|"
-    r"option|day|round|part|claim|question|k|p|T|nb|arXiv|"
-    rf"appendix|{MONTHS})(?:\s*(?:=|of|no\.|number|to|at|is|was|was\s+set\s+to))?|"
-    r"§|\btop[- ][kp]|#|[=(]\s*[kp]\s*=)[\s-]*$",
+# Words before which, or after which, a whole number names something and measures nothing.
+NAMED = (
+    r"readings?|notebooks?|nb|sections?|stages?|tables?|figures?|figs?\.|chapters?|pages?|pp?\.|steps?|weeks?|versions?|"
+    r"paragraphs?|points?|reasons?|no\.|numbers?|models?|criteri(?:on|a)|options?|days?|rounds?|parts?|claims?|questions?|"
+    r"appendix|appendices|experiments?|exercises?|lessons?|groups?|detectors?|prompts?|texts?|items?|cells?|lines?|"
+    r"rows?|columns?|records?|notes?|cases?|trials?|runs?|levels?|phases?|scenarios?|layers?|GPT|Llama|Python|arXiv|§+|#"
+)
+SETTINGS = (
+    r"temperatures?|top[-\s_]?[kp]|nucleus|seeds?|alpha|threshold|significance|[kpTα]|repetition[ _]penalty|epochs?"
+)
+NO_CLAIM = re.compile(
+    r"https?://\S{1,2000}|\bE-[0-9a-f]{4,64}\b"
+    rf"|\d{{{LONGEST_NUMBER},}}"
+    r"|\b\d{4}-\d\d(?:-\d\d)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d\d\b"  # dates and times
+    rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTHS})\b(?:,?\s\d{{4}}\b)?"
+    rf"|\b(?:{MONTHS})\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s\d{{4}}\b)?"
+    r"|\b\d+(?:\.\d+){2,}\b|\barXiv[:\s]\s?\d{4}\.\d{5}\b"  # versions
+    r"|(?:\b(?:[Ss]ection|[Tt]able|[Ff]igure|[Cc]hapter|[Vv]ersion|[Aa]ppendix|Python)\s|\u00a7\s?)\d{1,2}(?:\.\d{1,3})+\b"
+    r"|\b\d+(?:st|nd|rd|th)\b"
+    r"|(?<![\d.,])\d+(?:[.,]\d+)?\s?(?:[MBKk]|[KGT]B)\b"  # 124M, 40 GB
+    r"|(?<![\d.,])\d+(?:[.,]\d+)*\s?(?:(?:thousand|million|billion)\s)?parameters\b"
+    r"|\b\d+(?:\.\d+)?\s?(?:%|per\s?cent|-)[-\s]?(?:confidence|credible|CI\b|interval|level)"
+    r"|(?<=[A-Za-z])[-\u2010\u2011]\d+(?:\.\d+)*\b"  # GPT-2
+    r"|(?<![\d.,])\d+(?:\.\d+)?[-\u2010\u2011](?=[A-Za-z])"  # 40-word texts
+    r"|(?:[$\u20ac\u00a3]|\b(?:EUR|USD)\s)\s?\d+(?:[.,]\d+)*"
+    r"|(?<![\d.,])\d+(?:[.,]\d+)?\s(?:years?|months?|weeks?|days?|hours?|minutes?|grams?)\b"
+    r"|^\s*\d{1,3}[.)]\s|\(\d{1,2}\)"  # numbers of items
+    r"|\u00b1\s?\d+(?:[.,]\d+)?"
+)
+NAMES = re.compile(
+    rf"(?:\b|(?<=\s)|^)(?:{NAMED})\s?\d{{1,5}}(?![\d.,]*\d)(?:\s?(?:,|and|or|to|&|-|\u2013|\+)\s?\d{{1,5}}(?![\d.,]*\d))*"
+    r"(?:\sof\s\d{1,5}(?![\d.,]*\d))?"
+    rf"|(?<!\w)(?:{SETTINGS})\s?(?:[=<>\u2264\u2265:]|of\b|at\b|was\b|is\b|set\sto\b|was\sset\sto\b)?\s?\d+(?:\.\d+)?"
+    rf"(?:\s?(?:,|and|or|to|\u2013)\s?\d+(?:\.\d+)?(?!\s?%))*(?!\s?%)\b",
     re.IGNORECASE,
 )
-NAMES_AFTER = re.compile(
-    rf"^\s?(?:%\s*)?(?:(?:confidence\s+)?intervals?\b|confidence\b|{MONTHS}\b|[-\s]?(?:M|B|k)\b|parameters\b|"
-    r"(?:million|billion)\s+parameters\b|st\b|nd\b|rd\b|th\b|(?:year|month|week|day|hour|minute)s?\b|[-\s]grams?\b)",
+DIGITS = r"\d{1,3}(?:[,\u202f\u00a0\u2009'\u2019 ]\d{3})+(?:\.\d+)?(?!\d)|\d+[.,]\d+|\.\d+|\d+"
+SUPERSCRIPTS = "\u207b\u207a\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+POWER = rf"[eE][-+\u2212]?\d{{1,3}}|\s?[\u00d7x*]\s?10(?:\^\{{?[-+\u2212]?\d{{1,3}}\}}?|[{SUPERSCRIPTS}]{{1,4}})"
+PERCENT = r"\s?(?:%|pct\b|per\s?cent\b|percentage\spoints?\b)"
+SCALE = r"\s?(?:thousand|million|billion)\b"
+NUMBER = re.compile(
+    rf"(?<![\w.])(?:(?<![^\s(\[,;:=<>~\u2248\u201c\"])(?P<sign>[-\u2212\u2013+]))?(?P<digits>{DIGITS})(?P<power>{POWER})?"
+    rf"(?P<scale>{SCALE})?(?P<percent>{PERCENT})?(?!\w)(?!\.\d)"
 )
-COUNT = re.compile(r"\bn\s*=\s*$", re.IGNORECASE)
-HEDGE = re.compile(
-    r"\b(?:about|around|roughly|some|nearly|almost|over|under|above|below|more than|less than|fewer than|at least|"
-    r"at most|up to|approximately|circa|just)\s*$",
+_OTHER_END = rf"\s?[-\u2212]?\d+(?:[.,]\d+)?(?P<scale>{SCALE})?(?P<percent>{PERCENT})?"
+RANGE = re.compile(rf"\s?(?:to|or|[-\u2013\u2014]){_OTHER_END}")
+BETWEEN = re.compile(rf"\sand{_OTHER_END}")
+WORDS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "twelve": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
+    "ninety": 90, "a hundred": 100, "hundred": 100, "a thousand": 1000, "thousand": 1000,
+}  # fmt: skip
+IN_WORDS = re.compile(
+    rf"\b(?P<digits>{'|'.join(WORDS)})(?=(?P<percent>\s(?:%|percent\b|per\scent\b))|\s(?:\w+\s)?(?:of|out\sof|in)\s)",
     re.IGNORECASE,
 )
-SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-ROUGHLY = 0.05  # of the number, after "about" and the like
+OUT_OF = re.compile(
+    rf"\s(?:[a-z]+\s)?(?:of|out\sof|in)\s(?:every\s|all\s)?(?P<all>\d[\d,]*(?!\s?%|[\d.,]*\d)|(?:{'|'.join(WORDS)})\b)|/(?P<all_>\d+)\b",
+    re.IGNORECASE,
+)
+COUNT = re.compile(r"\b[nN]\s?[=:]\s?$")
+_THE = r"(?:\s(?:a|an|the|its|my))?\s?$"
+ABOVE = re.compile(
+    r"(?:\b(?:(?:more|greater|higher|larger|better)\sthan|over|above|beyond|exceed(?:s|ed|ing)?|at\sleast|no\sless\sthan|"
+    rf"upwards\sof)|[>\u2265]){_THE}",
+    re.IGNORECASE,
+)
+BELOW = re.compile(
+    r"(?:\b(?:(?:less|fewer|lower|smaller|worse)\sthan|under|below|at\smost|up\sto|no\smore\sthan|short\sof|within)|[<\u2264])"
+    rf"{_THE}",
+    re.IGNORECASE,
+)
+ABOUT = re.compile(
+    r"(?:\b(?:about|around|roughly|some|nearly|almost|approximately|circa|ca\.|close\sto|near|hardly|barely)|[~\u2248])"
+    rf"{_THE}",
+    re.IGNORECASE,
+)
+SCALES = {"": 1.0, "thousand": 1e3, "million": 1e6, "billion": 1e9}
+RAISED = str.maketrans(f"{SUPERSCRIPTS}\u2212", "-+0123456789-")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +99,17 @@ class Written:
         Where, within the sentence.
     words : str
     values : tuple of float
-        What it can mean: ``1,234`` may have a decimal comma.
+        What it can mean, without its sign: ``1,234`` may have a decimal comma.
     steps : tuple of float
         For each, one unit of its last digit.
-    is_percent, is_whole, is_count, is_rough : bool
-        With a percent sign; without decimals; after ``n =``; after "about" and the like.
+    sign : str
+        ``-``, ``+`` or "".
+    is_percent, is_whole, is_count : bool
+        With a percent sign; without decimals; after ``n =``.
+    bound : {"", "about", "above", "below"}
+        What the words before it make of it.
+    out_of : float
+        What it is a part of, as 100 in ``31 of 100``; 0 where nothing is said of that.
     """
 
     start: int
@@ -57,111 +117,94 @@ class Written:
     words: str
     values: tuple[float, ...]
     steps: tuple[float, ...]
-    is_percent: bool
-    is_whole: bool
-    is_count: bool
-    is_rough: bool
+    sign: str = ""
+    is_percent: bool = False
+    is_whole: bool = False
+    is_count: bool = False
+    bound: str = ""
+    out_of: float = 0.0
 
 
-def numbers(sentence: str) -> Iterator[Written]:
-    """Yield the numbers of a sentence that measure something."""
-    for found in NUMBER.finditer(sentence):
-        before, after = sentence[max(0, found.start() - 40) : found.start()], sentence[found.end() : found.end() + 40]
-        if NAMES_BEFORE.search(before) or NAMES_AFTER.search(sentence[found.end("digits") : found.end() + 40]):
-            continue
-        digits, is_count = found["digits"], bool(COUNT.search(before))
-        plain = not found["percent"] and not found["scale"]
-        if plain and re.fullmatch(r"(?:19|20)\d\d", digits) and not is_count:
-            continue  # a year
-        if found["percent"] and re.match(r"\s*(?:confidence|interval|CI\b)", after):
-            continue
-        readings = _meanings(digits)
-        factor = SCALES.get((found["scale"] or "").strip(), 1.0)
-        sign = -1.0 if (found["sign"] or "").strip() in ("-", "\u2212", "\u2013") else 1.0
-        if sign < 0 and re.search(r"\d\s?%?$", before):
-            sign = 1.0  # a dash between two numbers
-        yield Written(
-            found.start("digits"), found.end(), sentence[found.start("digits") : found.end()],
-            tuple(sign * factor * value for value, _ in readings), tuple(factor * step for _, step in readings),
-            bool(found["percent"]), all(step >= 1 for _, step in readings) and not found["scale"],
-            is_count, bool(HEDGE.search(before)),
-        )  # fmt: skip
+def numbers(sentence: str) -> list[Written]:
+    """Return the numbers of a sentence that measure something.
 
-
-def holds(record: Record, written: Written) -> bool:
-    """Tell whether a record holds a number, within the rounding in which it is written."""
-    return any(matches(written, value, record.unit == "share") for value in known(record))
-
-
-def matches(written: Written, value: float, is_share: bool = False) -> bool:
-    """Tell whether a number that was written is this value, within one unit of its last digit."""
-    wanted = [value]
-    if written.is_percent or (is_share and written.is_whole):
-        wanted = [100 * value, value] if abs(value) <= 1 or is_share else [value]
-    for meant, step in zip(written.values, written.steps, strict=True):
-        for each in wanted:
-            near = max(step, ROUGHLY * abs(each), _zeros(meant)) if written.is_rough else step
-            if min(abs(meant - each), abs(abs(meant) - abs(each))) < near * (1 + 1e-9):
-                return True
-    return False
-
-
-def known(record: Record) -> list[float]:
-    """Return every number that a record tells: its own, its interval and count, those of its table and settings."""
-    found = [record.value, record.low, record.high, record.n, record.seed]
-    found += [cell for row in record.rows[:200] for cell in row.values()]
-    found += list(_inside(record.settings)) + list(_inside(record.inputs))
-    found += [value for each in numbers(record.finding) for value in each.values]
-    return [float(each) for each in found if isinstance(each, int | float) and not isinstance(each, bool)]
-
-
-def told(record: Record) -> str:
-    """Return a record's number as a sentence may tell it.
-
-    Notes
-    -----
-    A share is told as a percentage too, since both are right.
+    Examples
+    --------
+    >>> [each.words for each in numbers("In 2019 GPT-2 (124M) reached 0.89 at top-k 40, n = 47.")]
+    ['0.89', '47']
     """
-    ends = "" if record.low is None or record.high is None else f" ({record.low:.3g} to {record.high:.3g})"
-    share = f", that is {100 * record.value:.3g} %" if record.unit == "share" else f" {record.unit}"
-    return f"{record.value:.4g}{ends}{share}"
+    text = _blanked(NAMES, _blanked(NO_CLAIM, sentence))
+    found = [_written(text, each) for each in NUMBER.finditer(text) if not _is_a_year(text, each)]
+    found += [each for each in map(functools.partial(_in_words, text), IN_WORDS.finditer(text)) if each.out_of >= 0]
+    wholes = {OUT_OF.match(text, each.end).end() for each in found if each.out_of}  # 100 in "31 of 100"
+    return sorted((each for each in found if each.end not in wholes), key=lambda each: each.start)
 
 
-def too_exact(record: Record, written: Written) -> bool:
-    """Tell whether a number has digits about which its interval says nothing."""
-    if record.low is None or record.high is None or record.high <= record.low or written.is_whole:
-        return False
-    factor = 100.0 if written.is_percent and record.unit == "share" else 1.0
-    return any(50 * step < factor * (record.high - record.low) for step in written.steps)
+def _blanked(pattern: re.Pattern, text: str) -> str:
+    return pattern.sub(lambda found: " " * len(found[0]), text)
+
+
+def _is_a_year(text: str, found: re.Match) -> bool:
+    is_plain = not (found["percent"] or found["scale"] or found["power"])
+    is_one = is_plain and re.fullmatch(r"(?:19|20)\d\d", found["digits"])
+    return bool(is_one and not COUNT.search(text[max(0, found.start() - 8) : found.start()]))
+
+
+def _written(text: str, found: re.Match) -> Written:
+    before = text[max(0, found.start() - 30) : found.start()]
+    rest = (BETWEEN if re.search(r"between\s$", before) else RANGE).match(text, found.end())
+    scale, percent = found["scale"] or "", bool(found["percent"])
+    if rest and not percent and not found["power"]:
+        scale, percent = scale or rest["scale"] or "", bool(rest["percent"])  # "1.2 to 1.5 million", "25 to 38 %"
+    factor = SCALES[scale.strip()] * _power(found["power"] or "")
+    meanings = _meanings(found["digits"])
+    out_of = OUT_OF.match(text, found.end())
+    return Written(
+        found.start(), found.end(), text[found.start() : found.end()],
+        tuple(factor * value for value, _ in meanings), tuple(factor * step for _, step in meanings),
+        {"": "", "+": "+"}.get(found["sign"] or "", "-"), percent,
+        all(step >= 1 for _, step in meanings) and factor == 1, bool(COUNT.search(before)), _bound(before),
+        _number_of(out_of) if out_of and not percent else 0.0,
+    )  # fmt: skip
+
+
+def _in_words(text: str, found: re.Match) -> Written:
+    value, out_of = float(WORDS[found["digits"].lower()]), OUT_OF.match(text, found.end())
+    is_percent = bool(found["percent"])
+    end = found.end("percent") if is_percent else found.end()
+    before = text[max(0, found.start() - 30) : found.start()]
+    return Written(
+        found.start(), end, text[found.start() : end], (value,), (1.0,), "", is_percent, True, False, _bound(before),
+        0.0 if is_percent else _number_of(out_of) if out_of else -1.0,
+    )  # fmt: skip
+
+
+def _bound(before: str) -> str:
+    if ABOVE.search(before):
+        return "above"
+    return "below" if BELOW.search(before) else "about" if ABOUT.search(before) else ""
+
+
+def _number_of(out_of: re.Match) -> float:
+    told = (out_of["all"] or out_of["all_"]).lower()
+    return float(WORDS.get(told) or told.replace(",", "") or 0)
+
+
+def _power(told: str) -> float:
+    """Return what a number is multiplied by: ``e-3`` and ``× 10^-3`` are a thousandth."""
+    exponent = re.sub(r"^(?:[eE]|\s?[\u00d7x*]\s?10\^?\{?)|\}$", "", told).translate(RAISED)
+    return 10.0 ** max(-LARGEST_POWER, min(LARGEST_POWER, int(exponent or 0)))
 
 
 def _meanings(digits: str) -> list[tuple[float, float]]:
     """Return what a row of digits can mean, each with one unit of its last digit."""
-    plain = re.sub(r"[,\u202f\u00a0 ]", "", digits)
-    meant = (
-        [_with_step(plain)] if not re.fullmatch(r"\d+,\d+", digits) or re.fullmatch(r"\d{1,3},\d{3}", digits) else []
-    )
-    return meant + ([_with_step(digits.replace(",", "."))] if re.fullmatch(r"\d+,\d+", digits) else [])
+    if re.fullmatch(r"\d+,\d+", digits):
+        is_grouped = re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits)
+        return [*([_with_step(digits.replace(",", ""))] if is_grouped else []), _with_step(digits.replace(",", "."))]
+    plain = re.sub(r"[,\u202f\u00a0\u2009'\u2019 ]", "", digits)
+    is_grouped = re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", plain)  # as some languages write a thousand
+    return [_with_step(plain), *([_with_step(plain.replace(".", ""))] if is_grouped else [])]
 
 
 def _with_step(digits: str) -> tuple[float, float]:
-    decimals = len(digits.partition(".")[2])
-    return float(digits), 10.0**-decimals
-
-
-def _zeros(value: float) -> float:
-    """Return one unit of the last digit that is not a zero: 40 may be rounded to tens, 1,200 to hundreds."""
-    digits = f"{abs(value):.0f}"
-    return 10.0 ** (len(digits) - len(digits.rstrip("0"))) / 2 if value == int(value) and value else 0.0
-
-
-def _inside(values: object, depth: int = 0) -> Iterator[float]:
-    """Yield the numbers in nested settings, as deep and as many as a person would look."""
-    if depth > 4:
-        return
-    parts: Sequence = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    for each in list(parts)[:200]:
-        if isinstance(each, int | float):
-            yield each
-        else:
-            yield from _inside(each, depth + 1)
+    return float(digits), 10.0 ** -len(digits.partition(".")[2])

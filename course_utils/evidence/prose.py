@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,9 +13,21 @@ from course_utils.errors import TextError
 SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")
 READINGS = ("openai2019feb", "zhang2019", "openai2019aug", "zellers2019")
 PLACEHOLDER = "*Write here.*"
-CITATION = re.compile(r"\[(@[^\[\]\n]{1,200})\]")
+# What a heading begins with, for notebooks that lost the ids and the metadata of their cells.
+HEADINGS = {
+    "thesis": "thesis", "reading 1": "openai2019feb", "reading 2": "zhang2019", "reading 3": "openai2019aug",
+    "reading 4": "zellers2019", "the best objection": "counter", "recommendation": "recommendation",
+}  # fmt: skip
+CITATION = re.compile(r"\[(@(?:[^\[\]\n]|\n(?!\s*\n)){1,200})\]")
+KEY = re.compile(r"@([A-Za-z](?:[\w-]{0,79}\w)?)")
+BETWEEN_KEYS = re.compile(r"[;,\s]{1,20}(?=@)")
 EVIDENCE = re.compile(r"E-[0-9a-f]{4,64}")
-HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|^(```|~~~).*?(?:^\1|\Z)", re.DOTALL | re.MULTILINE)
+HIDDEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|"
+    r"^ {0,3}(?:(?P<ticks>```)[^`\n]*$|(?P<tildes>~~~)).*?(?:^ {0,3}(?(ticks)```|~~~)[`~]*[ \t]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+REFERENCE = re.compile(r"^ {0,3}\[[^\[\]\n]{1,100}\]:[ \t]*\S+[^\n]*$", re.MULTILINE)
 TAG = re.compile(r"</?[A-Za-z][^<>]{0,1000}>")
 TARGET = re.compile(r"\]\([^()\s]{0,2000}(?:\s[^()]{0,200})?\)|\]\[[^\[\]]{0,100}\]")
 
@@ -68,9 +81,22 @@ class Essay:
 def citations(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield where each citation stands in a text, from the bracket to the bracket, and what it cites."""
     for found in CITATION.finditer(text):
-        for part in found[1].split(";"):
-            if key := re.match(r"\s*@([A-Za-z][\w-]{0,80})", part):
-                yield found.start(), found.end(), key[1]
+        for _, key in cited_in(found[1]):
+            if key:
+                yield found.start(), found.end(), key
+
+
+def cited_in(citation: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of what stands between the brackets, each with its key, "" where it has none.
+
+    Examples
+    --------
+    >>> list(cited_in("@E-07f3; @zhang2019, opening"))
+    [('@E-07f3', 'E-07f3'), ('@zhang2019, opening', 'zhang2019')]
+    """
+    for part in BETWEEN_KEYS.split(citation):
+        key = KEY.match(part)
+        yield part.strip(), key[1] if key else ""
 
 
 def n_words(markdown: str) -> int:
@@ -82,9 +108,9 @@ def n_words(markdown: str) -> int:
     2
     """
     text = HIDDEN.sub(" ", markdown.replace(PLACEHOLDER, " "))
-    for pattern in (CITATION, TARGET, TAG):
+    for pattern in (REFERENCE, CITATION, TARGET, TAG):
         text = pattern.sub(" ", text)
-    return sum(any(letter.isalnum() for letter in word) for word in text.split())
+    return sum(any(letter.isalnum() for letter in word) for word in html.unescape(text).split())
 
 
 def read_essay(notebook: Mapping | str | Path) -> Essay:
@@ -102,7 +128,7 @@ def read_essay(notebook: Mapping | str | Path) -> Essay:
     """
     if isinstance(notebook, str | Path):
         try:
-            notebook = json.loads(Path(notebook).read_text("utf-8"))
+            notebook = json.loads(Path(notebook).read_text("utf-8-sig"))
         except (OSError, ValueError, RecursionError) as problem:
             raise TextError(
                 f"{notebook} cannot be read as a notebook.", "A saved notebook.", "Save it first."
@@ -117,29 +143,54 @@ def read_essay(notebook: Mapping | str | Path) -> Essay:
 def _sections(cells: list[Mapping]) -> list[Section]:
     titles: dict[str, str] = {}
     texts: dict[str, list[str]] = {}
+    has_lost_names = not any(_heading(cell) for cell in cells)
     key = ""
     for cell in cells:
-        metadata = cell.get("metadata") if isinstance(cell.get("metadata"), Mapping) else {}
-        course = metadata.get("course") if isinstance(metadata.get("course"), Mapping) else {}
-        id = str(cell.get("id", ""))
-        heading = str(course.get("section") or (id.removeprefix("heading-") if id.startswith("heading-") else ""))
-        if heading:
+        named = str(_metadata(cell, "course").get("answer") or _after("text-", cell))
+        heading = "" if named else _heading(cell) or (_heading_by_words(cell) if has_lost_names else "")
+        if heading and heading not in titles:
             key = heading
             titles[key] = source(cell).strip().split("\n")[0].lstrip("# ")
-        elif _is_locked(metadata):
+        elif _ends_a_section(cell, has_lost_names):
             key = ""
-        elif cell.get("cell_type") == "markdown":
-            own = str(course.get("answer") or (id.removeprefix("text-") if id.startswith("text-") else "") or key)
-            if own:
-                texts.setdefault(own, []).append(source(cell))
+        elif named or (key and cell.get("cell_type") == "markdown"):  # a named one also where it was made code
+            texts.setdefault(named or key, []).append(source(cell))
     keys = [*SECTIONS, *[each for each in [*titles, *texts] if each not in SECTIONS]]
     joined = {each: "\n\n".join(texts.get(each, ())).replace(PLACEHOLDER, "").strip() for each in keys}
     return [Section(each, titles.get(each, each), joined[each]) for each in dict.fromkeys(keys)]
 
 
-def _is_locked(metadata: Mapping) -> bool:
-    flags = metadata.get("nbgrader")
-    return isinstance(flags, Mapping) and bool(flags.get("locked") or flags.get("task"))
+def _metadata(cell: Mapping, name: str) -> Mapping:
+    """Return one part of a cell's metadata, whatever stands there."""
+    metadata = cell.get("metadata")
+    part = metadata.get(name) if isinstance(metadata, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def _after(start: str, cell: Mapping) -> str:
+    id = str(cell.get("id", ""))
+    return id.removeprefix(start) if id.startswith(start) else ""
+
+
+def _heading(cell: Mapping) -> str:
+    return str(_metadata(cell, "course").get("section") or _after("heading-", cell))
+
+
+def _heading_by_words(cell: Mapping) -> str:
+    """Return which section a cell heads, judged by its first line."""
+    first = source(cell)[:200].strip().split("\n")[0].lower()
+    if cell.get("cell_type") != "markdown" or not re.match(r"##? ", first):
+        return ""
+    words = " ".join(re.findall(r"[a-z0-9]+", first))
+    is_sections = words in HEADINGS or words.startswith("reading ")
+    return next((key for start, key in HEADINGS.items() if is_sections and words.startswith(start)), "")
+
+
+def _ends_a_section(cell: Mapping, has_lost_names: bool) -> bool:
+    flags = _metadata(cell, "nbgrader")
+    if not has_lost_names:
+        return bool(flags.get("locked") or flags.get("task"))
+    return cell.get("cell_type") == "code" or bool(re.match(r"##? [^\n]*(?:points\)|[Hh]and|Help)", source(cell)[:200]))
 
 
 def _strategy(cells: list[Mapping]) -> str:

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from course_utils.evidence.argument import READINGS
+
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
@@ -18,6 +20,12 @@ class Reading:
     title, author, date, url : str
     quotations : tuple of str
         Sentences, or parts of sentences, that were seen word for word.
+    tags : tuple of str
+        Where each was seen: V in the article itself, V2 where another text quotes it, SEED in the course's own sources.
+    names : tuple of str
+        What an essay may call whoever wrote it, or the text.
+    number : str
+        What the course calls it, such as ``reading 2``.
     """
 
     key: str
@@ -26,6 +34,9 @@ class Reading:
     date: str
     url: str
     quotations: tuple[str, ...]
+    tags: tuple[str, ...]
+    names: tuple[str, ...]
+    number: str
 
     def __str__(self) -> str:
         """Return author and title."""
@@ -45,9 +56,10 @@ def readings() -> dict[str, Reading]:
     return {
         key: Reading(
             key, each["title"], each["author"], each["date"], each["url"],
-            tuple(quotation["text"] for quotation in each["quotations"]),
+            *(tuple(quotation[part] for quotation in each["quotations"]) for part in ("text", "tag")),
+            tuple(each["names"]), number,
         )
-        for key, each in stored.items()
+        for (key, each), number in zip(stored.items(), READINGS, strict=True)
     }  # fmt: skip
 
 
