@@ -39,6 +39,7 @@ RECORDS = {
     ),
     "APART": record(12.4, unit="percentage points", metric="top_10_apart"),
     "SIZE": record(1234567, unit="parameters", metric="n_parameters"),
+    "RATIO": record(2.7039, unit="times", metric="ratio of probabilities", low=2.4, high=3.0, n=10),
     "SS": record(52.3, unit="% of items; no preference is 50", metric="ss", n=40),
 }  # fmt: skip
 

@@ -163,7 +163,7 @@ def _written(text: str, found: re.Match) -> Written:
         found.start(), found.end(), text[found.start() : found.end()],
         tuple(factor * value for value, _ in meanings), tuple(factor * step for _, step in meanings),
         {"": "", "+": "+"}.get(found["sign"] or "", "-"), percent,
-        all(step >= 1 for _, step in meanings) and factor == 1, bool(COUNT.search(before)), _bound(before),
+        meanings[0][1] >= 1 and factor == 1, bool(COUNT.search(before)), _bound(before),
         _number_of(out_of) if out_of and not percent else 0.0,
     )  # fmt: skip
 

@@ -68,6 +68,10 @@ class Held:
             return True
         return (self._shares if written.is_percent else self._others).has_any(self._ranges(written), written.sign)
 
+    def has_share(self, ranges: Ranges) -> bool:
+        """Tell whether its own number, or one of its table, lies in one of these ranges."""
+        return any(is_within(ranges, "", each) for each in self.own) or self._shares.has_any(ranges, "")
+
     def bears_out(self, written: Written) -> bool:
         """Tell whether the record's own number is above or below, as the words before the number say."""
         value = self.own[0]
@@ -155,14 +159,14 @@ def too_exact(held: Held, written: Written) -> bool:
     return all(TOO_FINE * step <= factor * (high - low) for step in written.steps)
 
 
-def is_derived(written: Written, cited: Sequence[Held]) -> bool:
-    """Tell whether a number is the difference, ratio or relative difference of two of the records' own numbers.
+def is_derived(written: Written, values: Sequence[float]) -> bool:
+    """Tell whether a number is the difference, ratio or relative difference of two others.
 
     Notes
     -----
     Whoever takes it from rounded numbers is off by a unit of the last digit; that much is allowed.
     """
-    for one, other in itertools.permutations([held.own[0] for held in cited[:MOST_COMPARED]], 2):
+    for one, other in itertools.permutations(values[:MOST_COMPARED], 2):
         results = [abs(one - other), *([abs(one / other), abs(one - other) / abs(other)] if other else [])]
         results += [100 * each for each in results if written.is_percent or each <= 1]
         for value, (meant, step) in itertools.product(results, zip(written.values, written.steps, strict=True)):
@@ -172,14 +176,15 @@ def is_derived(written: Written, cited: Sequence[Held]) -> bool:
 
 
 def is_rest(written: Written, held: Held) -> bool:
-    """Tell whether a number is what a share leaves to the whole, or how wide its interval is."""
-    one = held.record
-    rests = [1 - value for value in held.own] if held.is_share else []
-    rests += [one.high - one.low, (one.high - one.low) / 2] if one.low is not None and one.high is not None else []
-    ranges = intervals(written)
+    """Tell whether a number is what a share leaves to the whole, or how wide the interval is."""
+    one, ranges = held.record, intervals(written)
     if written.is_percent:
         ranges = [(low / 100, high / 100) for low, high in ranges]
-    return any(is_within(ranges, "", each) for each in rests)
+    if held.is_share and held.has_share([(1 - high, 1 - low) for low, high in ranges]):
+        return True
+    if one.low is None or one.high is None:
+        return False
+    return any(is_within(ranges, "", each) for each in (one.high - one.low, (one.high - one.low) / 2))
 
 
 def digits(value: float, n: int = 4) -> str:

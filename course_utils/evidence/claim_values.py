@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from course_utils.evidence.claim_numbers import Written, numbers
-from course_utils.evidence.claim_records import Held, is_derived, is_rest, too_exact
+from course_utils.evidence.claim_records import MOST_COMPARED, Held, is_derived, is_rest, too_exact
 from course_utils.evidence.finding import FAULT, HINT, Finding, finding_at
 from course_utils.evidence.prose import Section, citations
 from course_utils.evidence.readings import readings
@@ -39,6 +39,8 @@ OTHERS = re.compile(
 EXPECTED = re.compile(
     r"\b(?:guess\w*|expect\w*|predict\w*|hoped|assum\w*|suppos\w*|thought|imagin\w*|would\shave)\b", re.I
 )
+PLANNED = re.compile(r"\b(?:should|would|could|might|may|must|shall|let|suppose|say|imagine|if|until|unless)\b", re.I)
+TIMES = re.compile(r"\s?(?:times\b|-?fold\b|[x\u00d7]\b)")
 KINDS_OF_N = re.compile(
     r"\s(?:\w+\s)?(?:pairs?|texts?|documents?|samples?|prompts?|people|persons|readers|words|items|articles|sentences|"
     r"completions|tokens|characters|tries|trials|models?)\b"
@@ -53,9 +55,10 @@ NO_NOUN = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class _Context:
-    """What a number stands among: the records it is cited from, the sentence's others, and those told no number."""
+    """What a number stands among: other numbers, the records it is cited from, others, and those told no number."""
 
     sentence: Sentence
+    numbers: Sequence[Written]
     cited: list[Held]
     others: list[Held]
     mute: list[Held]
@@ -111,7 +114,7 @@ def _contexts(
     contexts = []
     for place, (keys, own) in enumerate(zip(groups, cited, strict=True)):
         others = [each for group in first for each in group if each not in own]
-        contexts.append(_Context(sentence, own, others, mute, _has_a_reading(keys), place in told))
+        contexts.append(_Context(sentence, found, own, others, mute, _has_a_reading(keys), place in told))
     return contexts
 
 
@@ -171,9 +174,18 @@ def _is_excused(written: Written, context: _Context) -> bool:
         is_of_n = KINDS_OF_N.match(context.sentence.text, context.sentence.start + written.end)
         if written.values[0] < FEWEST or (context.is_told and not is_of_n):
             return True
-    if _has(COMPARED, bare) and is_derived(written, [*cited, *context.others]):
+    if _has(COMPARED, bare) and any(is_derived(written, values) for values in _comparable(written, context)):
         return True
+    if TIMES.match(context.sentence.text, context.sentence.start + written.end):
+        return not any(each.record.unit == "times" for each in cited)
     return bool(_has(LEFT_OVER, bare)) and any(is_rest(written, each) for each in cited)
+
+
+def _comparable(written: Written, context: _Context) -> list[list[float]]:
+    """Return what a number may be the difference or the ratio of: the records' own, and others of the sentence."""
+    others = [each for each in context.numbers[: MOST_COMPARED + 1] if each is not written]
+    told = [[each.values[0] for each in others if each.is_percent == is_percent] for is_percent in (False, True)]
+    return [[each.own[0] for each in (*context.cited, *context.others)], *told]
 
 
 def _is_plain(written: Written) -> bool:
@@ -200,7 +212,9 @@ def _lacks_source(written: Written, sentence: Sentence, held: Mapping[str, Held]
     """Tell whether a share or a decimal stands in a paragraph that cites nothing it could come from."""
     if not written.is_percent and (written.is_whole or written.is_count):
         return False
-    if _has(EXPECTED, sentence.bare) or (_is_reference(written) and _has(CHANCE, sentence.bare)):
+    if _has(EXPECTED, sentence.bare) or _has(PLANNED, sentence.bare):
+        return False
+    if _is_reference(written) and (_has(CHANCE, sentence.bare) or written.values[0] == 100):
         return False
     keys = _cited_within(sentence.text, *sentence.paragraph)
     return not _has_a_reading(keys) and not any(held[key].is_any(written) for key in keys if key in held)

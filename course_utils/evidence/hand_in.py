@@ -22,7 +22,7 @@ OF_THE_WHOLE = ("word count",)  # EssayCheck knows how many words were asked for
 
 
 def hand_in(
-    folder: str | Path | None = None, notebook: str = NOTEBOOK, ledger: str | Path | None = None, say: Say = print
+    folder: str | Path | None = None, say: Say = print, notebook: str = NOTEBOOK, ledger: str | Path | None = None
 ) -> None:
     """Lay the ledger beside the notebook, and say what will be handed in.
 
@@ -30,12 +30,12 @@ def hand_in(
     ----------
     folder : str or Path, optional
         Where the notebook lies; here, when left out.
+    say : callable
+        Told each line.
     notebook : str
         Its name. Where there is none of that name, another one there in which an essay stands.
     ledger : str or Path, optional
         As for `course_utils.evidence.ledger.ledger_path`.
-    say : callable
-        Told each line.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from course_utils.evidence.blocks import blocks, to_html
 from course_utils.evidence.prose import Essay, read_essay
+from course_utils.evidence.readings import readings
 from course_utils.grading.course import Course
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
 from course_utils.grading.marks import CELL
@@ -162,7 +163,9 @@ def _shown(each: Mapping[str, object], folder: Path) -> str:
 
 
 def _finding(found: Mapping[str, object]) -> str:
-    where = element("span", text(f" ({found['section']})"), class_="soft") if found.get("section") else ""
+    reading = readings().get(found.get("section", ""))
+    told = reading.number if reading else found.get("section")
+    where = element("span", text(f" ({told})"), class_="soft") if told else ""
     return element("bdi", text(found.get("says", ""))) + where
 
 

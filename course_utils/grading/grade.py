@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -14,7 +15,7 @@ import filelock
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.errors import CourseError, NoSpace
+from course_utils.errors import NoSpace
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import Course
 from course_utils.grading.database import settle
@@ -30,6 +31,11 @@ from course_utils.grading.submissions import Submission, find_submissions, safe_
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
 EDITION = 1  # of this procedure: a higher one grades everything anew
 N_AGAIN = 2  # records of each essay that are done again
+DEATHS = {
+    "DeadKernelError": "its kernel died",
+    "Kernel died": "its kernel died",
+    "unresponsive": "its kernel neither answered nor could be interrupted",
+}
 Say = Callable[[str], object]
 
 
@@ -128,7 +134,7 @@ def _grade_one(
             return Graded(submission, before, False)
         report = _newly_graded(course, submission, reference, unsafe, n_again)
         report |= {"fingerprint": whole, "content": content}
-    except (CourseError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as problem:
+    except Exception as problem:  # whatever it was, the other submissions go on, and this one is told
         why = f"It could not be graded: {type(problem).__name__}: {str(problem).splitlines()[0][:300]}"
         report = _empty(submission) | {"why": [why], "status": NEEDS_A_PERSON, "fingerprint": "", "content": ""}
     report["why"] += settle(course, submission.student, submission.assignment, report, before)
@@ -241,11 +247,14 @@ def _empty(submission: Submission) -> dict[str, object]:
 
 
 def _reason(done: dict) -> str:
+    """Return why nbgrader did not come to the end, in a few words."""
     told = f"{done.get('error')} {done.get('log')}"
-    if "DeadKernelError" in told or "Kernel died" in told:
-        return "its kernel died"
-    lines = [line.strip() for line in str(done.get("error") or done.get("log") or "").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it does not say why"
+    for sign, words in DEATHS.items():
+        if sign in told:
+            return words
+    errors = [line.strip() for line in told.splitlines() if re.match(r"\s*[\w.]*(?:Error|Exception|Entry)\b", line)]
+    errors = [line for line in errors if "NbGraderException" not in line]
+    return errors[-1][:300] if errors else "nbgrader does not say why"
 
 
 def _line(graded: Graded) -> str:

@@ -1,16 +1,17 @@
 """Submissions as they lie in their folders: found under any name, copied without following where files point."""
 
 import dataclasses
+import hashlib
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 
-PLAIN = " @,'()=&!~#$;-._"  # besides letters and digits of any script; nbgrader can find these
+NOT_PLAIN = '/\\*?[]+{}%<>|:"'  # what a path, a pattern or nbgrader would understand
+LONGEST_ID = 160  # bytes: a name may have 255, and nbgrader adds to it
 DEEPEST, MOST_FILES = 5, 300
 
 
@@ -81,8 +82,11 @@ def safe_id(name: str) -> str:
     ("O'Brien", '李', 'a%2Fb%2A', '%2E.')
     """
     last = len(name) - 1
-    ends = {0, last}
-    return "".join(c if _is_plain(c, i in ends, i == 0) else _percent(c) for i, c in enumerate(name)) or "%00"
+    told = "".join(c if _is_plain(c, i in (0, last), i == 0) else _percent(c) for i, c in enumerate(name)) or "%00"
+    if len(told.encode()) <= LONGEST_ID:
+        return told
+    short = told.encode()[: LONGEST_ID - 20].decode("utf-8", "ignore")
+    return f"{short}%~{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def shown(name: object) -> str:
@@ -172,10 +176,10 @@ def _kind(entry: os.DirEntry) -> str:
 
 
 def _is_plain(character: str, at_an_end: bool, at_the_start: bool) -> bool:
-    """Tell whether a character of a name may stay: letters of any script, and what no path or pattern means."""
-    if character in PLAIN:
-        return not (character == " " and at_an_end or character == "." and at_the_start)
-    return character.isalnum() or unicodedata.category(character).startswith("M")
+    """Tell whether a character of a name may stay: what can be printed, and means nothing to a path or pattern."""
+    if character in NOT_PLAIN or (character == " " and at_an_end) or (character == "." and at_the_start):
+        return False
+    return character == " " or (character.isprintable() and not character.isspace())
 
 
 def _percent(character: str) -> str:

@@ -194,6 +194,12 @@ TRUE = [
     "It was 0.89. [@A] Then it was 0.75. [@B]",
     "It was 0.89 [@A;\n@zhang2019].",
     "The chance is 50 %.",
+    "It fell from 0.95 [@FAR] to 0.75 [@B], a drop of 21 %.",
+    "The share fell from 62 % [@TWICE] to 31 % [@SHARE], by half, or 31 points.",
+    "With 1 % of a million texts, that is 10,000, some 16 % of the flags are right [@FLAGS].",
+    "A 1.5B model is 1,000 times larger than mine with 0.89 [@A].",
+    "We should wait until 10 % of the users have it.",
+    "On 100 % of the weights nobody agrees.",
 ]
 
 
@@ -225,6 +231,8 @@ FALSE = [
     ("The detector is right in 61 % of the cases [@FLAGS].", FAULT, ["61 %"]),
     ("First 0.75 [@A], then 0.89 [@B].", FAULT, ["0.75", "0.89"]),
     ("First 0.75 [@A], then 0.75 [@B].", FAULT, ["0.75"]),
+    ("It is 7.5 times as likely [@RATIO].", FAULT, ["7.5"]),
+    ("My share is larger by 55 % [@SHARE].", FAULT, ["55 %"]),
     ("Of 300 people [@SHARE].", HINT, ["300"]),
     ("It was 0.89 on 300 pairs [@A].", HINT, ["300"]),
     ("It was 0.8912 [@A].", HINT, ["0.8912"]),
