@@ -135,7 +135,7 @@ def _grade_one(
         report = _newly_graded(course, submission, reference, unsafe, n_again)
         report |= {"fingerprint": whole, "content": content}
     except Exception as problem:  # whatever it was, the other submissions go on, and this one is told
-        why = f"It could not be graded: {type(problem).__name__}: {str(problem).splitlines()[0][:300]}"
+        why = f"It could not be graded: {type(problem).__name__}: {' '.join(str(problem).split())[:300]}"
         report = _empty(submission) | {"why": [why], "status": NEEDS_A_PERSON, "fingerprint": "", "content": ""}
     report["why"] += settle(course, submission.student, submission.assignment, report, before)
     report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
