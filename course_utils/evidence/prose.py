@@ -148,9 +148,9 @@ def _sections(cells: list[Mapping]) -> list[Section]:
     for cell in cells:
         named = str(_metadata(cell, "course").get("answer") or _after("text-", cell))
         heading = "" if named else _heading(cell) or (_heading_by_words(cell) if has_lost_names else "")
-        if heading and heading not in titles:
+        if heading:
             key = heading
-            titles[key] = source(cell).strip().split("\n")[0].lstrip("# ")
+            titles.setdefault(key, source(cell).strip().split("\n")[0].lstrip("# "))
         elif _ends_a_section(cell, has_lost_names):
             key = ""
         elif named or (key and cell.get("cell_type") == "markdown"):  # a named one also where it was made code

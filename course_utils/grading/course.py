@@ -21,7 +21,7 @@ CONFIG = "nbgrader_config.py"
 COURSE_ID = "model-release"
 ESSAY, EXERCISES = "release_strategy", "size_comparison"
 ASSIGNMENTS = (ESSAY, EXERCISES)
-LARGEST_FILE_KB, LARGEST_FOLDER_KB = 20_000, 60_000
+LARGEST_FILE_KB, LARGEST_FOLDER_KB = 100_000, 200_000
 KEPT_AT_HOME = [
     "mark_scheme.yaml",
     "*.jsonl.cut-off-*",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -80,7 +81,7 @@ class BoundedExecute(Execute):
         """End the kernel; nbclient notices, and nothing of this run is graded."""
         self._is_closed = True
         (Path(os.environ[PRIVATE]) / WHY).write_text(why, "utf-8")
-        self._ending = asyncio.ensure_future(self.km.shutdown_kernel(now=True))
+        self._ending = asyncio.ensure_future(self.km.signal_kernel(signal.SIGKILL))
 
 
 class PlainOutputs(NbGraderPreprocessor):

@@ -25,7 +25,7 @@ from course_utils.grading.intake import Taken, fingerprint, take_in
 from course_utils.grading.marks import write_whole
 from course_utils.grading.papers import REPORT, read_report
 from course_utils.grading.rubric import NAME
-from course_utils.grading.sandbox import require_sandbox, why_not
+from course_utils.grading.sandbox import remove, require_sandbox, why_not
 from course_utils.grading.submissions import Submission, find_submissions, safe_id, strays
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
@@ -151,10 +151,13 @@ def _newly_graded(
     report["intake"] = {"notebook": taken.name or None, "files": taken.files}
     report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
-    with tempfile.TemporaryDirectory(prefix="g", dir=_short_place()) as place:
-        report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, Path(place), report["why"])
+    place = Path(tempfile.mkdtemp(prefix="g", dir=_short_place()))
+    try:
+        report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, place, report["why"])
         if has_sections(reference) and taken.is_readable:
-            report |= examined(course, taken, n_again, Path(place), report["why"])
+            report |= examined(course, taken, n_again, place, report["why"])
+    finally:
+        remove(place)
     report["untouched"] = taken.is_untouched
     return report
 

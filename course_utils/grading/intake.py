@@ -10,9 +10,10 @@ from nbformat.v4 import new_markdown_cell
 
 from course_utils.grading.notebooks import Unreadable, read_cells
 from course_utils.grading.repair import Repaired, repair
-from course_utils.grading.submissions import Found, Submission, files_of, read_plain, shown
+from course_utils.grading.submissions import Found, Submission, files_of, looks_like_a_notebook, read_plain, shown
 
 LEDGER = "evidence.jsonl"
+CHECKPOINTS = ".ipynb_checkpoints/"
 NBGRADERS = ("timestamp.txt", "submission_secret.txt")
 KEPT_ENDS = (".png", ".jpg", ".jpeg", ".csv", ".txt")  # what may lie beside a graded notebook: none of it can act
 GIVEN_OUT = ("rubric.yaml", "rubric.html")
@@ -105,7 +106,9 @@ def _choose(
 ) -> tuple[str, Repaired | None, list[str]]:
     """Return the name of the notebook's file, the notebook made whole, and what is doubtful about it."""
     tried, doubts = [], []
-    for file in [each for each in files if _looks_like_a_notebook(each)]:
+    notebooks = [each for each in files if looks_like_a_notebook(each.name)]
+    saved = [each for each in notebooks if CHECKPOINTS not in each.name]
+    for file in saved or notebooks:  # what Jupyter keeps beside a notebook counts only where that one is gone
         if file.why_not:
             doubts.append(f"{shown(file.name)} was not read: {file.why_not}.")
             continue
@@ -128,11 +131,6 @@ def _choose(
     if best.n_matched == 0:
         doubts.append("It holds none of the assignment's cells: it may be another notebook.")
     return name, best, doubts
-
-
-def _looks_like_a_notebook(file: Found) -> bool:
-    name = file.name.lower()
-    return ".ipynb" in name or name.endswith(".json")
 
 
 def _rank(file: Found, repaired: Repaired, submission: Submission, reference: NotebookNode) -> tuple:
@@ -202,7 +200,7 @@ def _stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) ->
     head = f"{head}\n\n{told}\n\nIt holds:\n\n{listed}"
     cells = [new_markdown_cell(head, id="could-not-be-read")]
     for file in files:
-        if _looks_like_a_notebook(file) and not file.why_not and (text := _excerpt(_bytes(file))):
+        if looks_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_bytes(file))):
             cells.append(new_markdown_cell(f"The beginning of `{shown(file.name)}`:\n\n{text}"))
     stand_in = NotebookNode(reference.copy())
     stand_in.cells = cells[:4] + list(reference.cells)

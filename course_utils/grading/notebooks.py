@@ -78,8 +78,8 @@ def clean(cell: object) -> NotebookNode:
     source = _text(cell)[:LONGEST_SOURCE]
     if kind == "heading":  # of the third format
         level = cell.get("level")
-        source, kind = f"{'#' * (level if level in range(1, 7) else 1)} {source}", "markdown"
-    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}.get(kind)
+        source, kind = f"{'#' * (level if type(level) is int and 0 < level < 7 else 1)} {source}", "markdown"
+    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}.get(str(kind))
     new = (make or nbformat.v4.new_raw_cell)(_printable(source))
     metadata = cell.get("metadata")
     kept = {name: _plain(metadata[name]) for name in ("nbgrader", "course") if _is_table(metadata, name)}
@@ -105,8 +105,7 @@ def notebook_of(cells: list[NotebookNode]) -> NotebookNode:
 
 
 def _decoded(content: bytes) -> tuple[str, list[str]]:
-    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-    coding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
+    coding = "utf-8" if len(content) < 4 else json.detect_encoding(content)
     try:
         return content.decode(coding), [] if coding == "utf-8" else [f"It was saved as {coding}."]
     except UnicodeDecodeError as problem:
@@ -163,6 +162,7 @@ def _cells_of(values: object) -> list:
         found = [cell for cells in sheets if isinstance(cells, list) for cell in cells]
     else:
         found = values.get("cells") if isinstance(values, dict) else values
+    found = list(found.values()) if isinstance(found, dict) else found
     return [each for each in found if isinstance(each, dict) and "cell_type" in each] if isinstance(found, list) else []
 
 
@@ -171,6 +171,8 @@ def _what_else(values: object, content: bytes) -> str:
         return "it is empty"
     if content.startswith(b"PK"):
         return "it is a zip archive or an office document"
+    if content.startswith(b"\x1f\x8b"):
+        return "it is a gzip archive"
     if content.startswith(b"%PDF"):
         return "it is a PDF"
     if content.lstrip()[:1] == b"<":
@@ -200,8 +202,11 @@ def _is_table(metadata: object, name: str) -> bool:
 
 
 def _plain(table: Mapping) -> dict:
-    kept = {str(name): value for name, value in table.items() if isinstance(value, str | int | float | bool)}
-    return {name: value for name, value in kept.items() if len(str(value)) <= 500}
+    kept = {}
+    for name, value in table.items():
+        if isinstance(value, str | bool | float) or (isinstance(value, int) and abs(value) < 2**53):
+            kept[_printable(str(name))[:100]] = _printable(value)[:500] if isinstance(value, str) else value
+    return kept
 
 
 def _attachments(found: object) -> dict:
@@ -214,7 +219,7 @@ def _attachments(found: object) -> dict:
         if pictures and all(
             isinstance(data, str) and re.fullmatch(r"[A-Za-z0-9+/=\s]+", data) for data in pictures.values()
         ):
-            kept[str(name)[:200]] = NotebookNode(pictures)
+            kept[_printable(str(name))[:200]] = NotebookNode(pictures)
     return kept
 
 

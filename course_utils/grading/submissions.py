@@ -97,20 +97,31 @@ def shown(name: object) -> str:
 def files_of(folder: Path) -> list[Found]:
     """Return every file below a folder; links, pipes and devices are told and never opened."""
     found: list[Found] = []
-    n_kb = 0
+    n_kb, n_seen = 0.0, 0
     for path, entry in _walk(folder, 0):
-        name = path.relative_to(folder).as_posix()
-        if len(found) >= MOST_FILES:
-            found.append(Found(path, "…", 0, f"there are more than {MOST_FILES} files"))
+        name, n_seen = path.relative_to(folder).as_posix(), n_seen + 1
+        if n_seen > MOST_FILES and not looks_like_a_notebook(name):
+            continue
+        if len(found) >= 2 * MOST_FILES:
             break
         try:
             size = entry.stat(follow_symlinks=False)
         except OSError as problem:
             found.append(Found(path, name, 0, f"it cannot be looked at: {problem.strerror}"))
             continue
+        if entry.is_dir(follow_symlinks=False):
+            found.append(Found(path, name, 0, f"folders more than {DEEPEST} deep are not looked into"))
+            continue
         n_kb += size.st_size / 1000 if stat.S_ISREG(size.st_mode) else 0
         found.append(Found(path, name, size.st_size, _why_not(size, n_kb)))
+    if n_seen > MOST_FILES:
+        found.append(Found(folder, "…", 0, f"of {n_seen:,} files the first {MOST_FILES} and all notebooks are told"))
     return found
+
+
+def looks_like_a_notebook(name: str) -> bool:
+    """Tell by its name whether a file may be one."""
+    return ".ipynb" in name.lower() or name.lower().endswith(".json")
 
 
 def copy_plain(folder: Path, into: Path) -> list[Found]:
@@ -145,7 +156,9 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if depth < DEEPEST and entry.name not in (".ipynb_checkpoints", "__pycache__", "__MACOSX"):
+            if depth >= DEEPEST:
+                yield folder / entry.name, entry
+            elif entry.name not in ("__pycache__", "__MACOSX"):
                 yield from _walk(folder / entry.name, depth + 1)
         else:
             yield folder / entry.name, entry

@@ -270,7 +270,9 @@ def test_numbers_of_the_table_and_the_settings_may_be_told_and_those_of_the_note
     for told in ("0.43", "0.57", "n = 17", "0.78", "33", "0.6 %"):
         assert numbers_of(f"It was {told} [@{one.id}].", one) == [], told
     assert len(numbers_of(f"It was 0.222 [@{one.id}].", one)) == 1
-    assert len(numbers_of(f"It was n = 18 [@{one.id}].", one)) == 1
+    for told in ("n = 18", "100 %"):  # no count is rounded, and a temperature of 1 is no percentage
+        other = record(0.91, rows=[{"rate": 0.4321, "x": 18.2}], settings={"temperature": 1.0})
+        assert len(numbers_of(f"It was {told} [@{other.id}].", other)) == 1
 
 
 def test_a_number_belongs_to_the_first_citation_after_it_else_to_the_last_before_it():

@@ -163,6 +163,7 @@ TRUE_COMPARISONS = [
     "Longer texts gave 0.95 [@FAR], shorter ones than before 0.75 [@B].",
     "0.75 [@B] is better than 0.95 [@FAR] for whoever hides.",
     "0.89 [@A] is higher than 31.4 [@P].",
+    "0.75 [@B] is higher than chance and lower than 0.95 [@FAR].",
     "0.89 [@A] is higher than 0.75 [@B], but the intervals overlap.",
 ]
 
@@ -226,6 +227,7 @@ WRONG_QUOTATIONS = [
     (f"Zhang: {DIFFICULT} [@zhang2019]", "quotation", FAULT, DIFFICULT),
     (f"Zhang [@zhang2019] says {DIFFICULT}", "quotation", FAULT, DIFFICULT),
     (f"Somebody said {DIFFICULT}", "quotation", HINT, DIFFICULT),
+    (f"Somebody said {DIFFICULT}\n\nThey differ [@zhang2019].", "quotation", HINT, DIFFICULT),
     ("> Coordination is difficult, but possible. [@zhang2019]", "quotation", FAULT, "> Coordination is"),
     ("OpenAI called it “too dangerous to release” [@openai2019feb].", "quotation", HINT, "“too dangerous to release”"),
 ]  # fmt: skip

@@ -77,7 +77,18 @@ def with_code_between(notebook: dict) -> None:
         notebook["cells"].insert(place, {"cell_type": "code", "source": "1 + 1", "metadata": {}, "id": f"mine-{place}"})
 
 
-@pytest.mark.parametrize("change", [without_metadata, as_lines, with_odd_cells, made_code, with_code_between])
+def with_headings_twice(notebook: dict) -> None:
+    for place in reversed([i for i, cell in enumerate(notebook["cells"]) if cell["id"].startswith("heading-")]):
+        notebook["cells"].insert(place, json.loads(json.dumps(notebook["cells"][place])))
+    for cell in notebook["cells"]:
+        if cell["id"].startswith("text-"):
+            cell.update(id="mine", metadata={})
+
+
+CHANGES = [without_metadata, as_lines, with_odd_cells, made_code, with_code_between, with_headings_twice]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_sections_are_found_in_odd_notebooks(change):
     notebook = written(**TEXTS)
     change(notebook)

@@ -38,8 +38,11 @@ def as_bytes(values: object) -> bytes:
         as_bytes({"cells": [dict(cell, source=cell.source.splitlines(True)) for cell in notebook().cells]}),
         as_bytes([dict(cell) for cell in notebook().cells]),
         as_bytes({**notebook(), "nbformat": 99}),
+        json.dumps(notebook(), ensure_ascii=False).encode("utf-16-le"),
+        json.dumps(notebook(), ensure_ascii=False).encode("utf-32"),
+        as_bytes({"cells": dict(enumerate(notebook().cells))}),
     ],
-    ids=["v4", "indented", "bom", "utf-16", "v3", "lines", "list", "of the future"],
+    ids=["v4", "indented", "bom", "utf-16", "v3", "lines", "list", "of the future", "no bom", "utf-32", "table"],
 )
 def test_a_whole_notebook_of_any_form_is_read_whole(content):
     read = read_cells(content)
@@ -97,6 +100,23 @@ def test_odd_values_for_text_do_not_stop_the_others(value):
         {"cells": [{"cell_type": "markdown", "source": value}, dict(new_markdown_cell("fine"))]}
     ).encode()
     assert sources(content)[-1] == "fine"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"cell_type": ["code"]},
+        {"cell_type": "heading", "level": 2.0},
+        {"metadata": {"nbgrader": {"grade_id": "\ud800", "points": 10**400}}},
+        {"attachments": {"\ud800": {"image/png": "aaaa"}}},
+        {"id": 5, "metadata": None},
+    ],
+)
+def test_an_odd_cell_can_be_written_down_again(odd):
+    cell = {"cell_type": "markdown", "source": "text", **odd}
+    read = notebook_of(read_cells(as_bytes({"cells": [cell]})).cells)
+    nbformat.writes(read).encode("utf-8")
+    assert "text" in read.cells[0].source
 
 
 def test_of_a_cell_only_text_id_and_our_own_metadata_stay():

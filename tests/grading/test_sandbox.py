@@ -118,6 +118,14 @@ def test_what_takes_too_much_is_closed_with_all_that_it_started(box, code, limit
 
 
 @needs_a_box
+def test_a_folder_too_deep_for_anybody_is_watched_and_removed(box, tmp_path):
+    code = "import os, time\nfor i in range(2500):\n  os.mkdir('d'); os.chdir('d')\ntime.sleep(3)"
+    assert box(code).why == ""
+    sandbox.remove(tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+@needs_a_box
 @pytest.mark.parametrize(
     "code", ["bytearray(30_000_000_000)", "open('x', 'wb').write(bytes(90_000_000))"], ids=["memory", "file"]
 )

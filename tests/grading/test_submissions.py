@@ -118,8 +118,10 @@ def test_links_and_pipes_are_told_and_never_opened(tmp_path):
 def test_a_folder_of_too_many_files_has_an_end(tmp_path):
     for number in range(400):
         (tmp_path / f"{number}.txt").write_text("x")
+    (tmp_path / "z.ipynb").write_text("{}")
     found = files_of(tmp_path)
-    assert len(found) < 400 and "more than" in found[-1].why_not
+    assert len(found) < 400 and "401 files" in found[-1].why_not
+    assert "z.ipynb" in [each.name for each in found]
 
 
 def test_depth_has_an_end(tmp_path):
@@ -128,7 +130,7 @@ def test_depth_has_an_end(tmp_path):
         deep = deep / "d"
         deep.mkdir()
     (deep / "x.txt").write_text("x")
-    assert files_of(tmp_path) == []
+    assert [each.why_not for each in files_of(tmp_path)] == ["folders more than 5 deep are not looked into"]
 
 
 @pytest.mark.parametrize("name", NAMES)
