@@ -23,7 +23,13 @@ RUBRIC = {
     ],
 }
 SOLUTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
-GOOD, WRONG, STUB = "def double(x):\n    return 2 * x", "def double(x):\n    return x", "def double(x):\n"
+SEEN = "from course_utils.grading.expect import expect\n\nexpect(double, 2, gives=4)"
+GOOD, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"
+STUB = "def double(x):\n    raise NotImplementedError\n"
+    "def double(x):\n    return 2 * x",
+    "def double(x):\n    return x",
+    "def double(x):\n    raise NotImplementedError\n",
+)
 
 
 def _marks(name: str, **flags: object) -> dict:
@@ -37,7 +43,7 @@ def exercises() -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell("# Double a number", id="brief", metadata=_marks("brief", locked=True)),
         new_code_cell(SOLUTION, id="answer-double", metadata=_marks("answer-double", solution=True)),
-        new_code_cell("assert double(2) == 4", id="see", metadata=_marks("see", grade=True, locked=True, points=2)),
+        new_code_cell(SEEN, id="see", metadata=_marks("see", grade=True, locked=True, points=2)),
         new_code_cell(hidden, id="unseen", metadata=_marks("unseen", grade=True, locked=True, points=2)),
     ]
     return new_notebook(cells=cells)

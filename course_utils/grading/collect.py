@@ -49,7 +49,9 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
             say(f"Left alone: {shown(folder.name)} is no submission.")
             continue
         student, of, time = found
-        if of == assignment and (student not in newest or time > newest[student][0]):
+        if not (course.root / "source" / of).is_dir():
+            say(f"Left alone: {shown(folder.name)} is of no assignment of this course.")
+        elif of == assignment and (student not in newest or time > newest[student][0]):
             newest[student] = (time, folder)
     new = [
         student for student, (time, folder) in newest.items() if _take(course, student, assignment, time, folder, say)
@@ -64,9 +66,14 @@ def _read_name(name: str) -> tuple[str, str, datetime.datetime] | None:
 
     found = NAME.fullmatch(name)
     try:
-        return (safe_id(found["student"]), found["assignment"], parse_utc(found["time"])) if found else None
+        return (_folder_of(found["student"]), found["assignment"], parse_utc(found["time"])) if found else None
     except (ValueError, OverflowError):
         return None
+
+
+def _folder_of(student: str) -> str:
+    """Return the name of a student's folder: their own, where a folder can have it."""
+    return student if student.strip(". ") and len(os.fsencode(student)) <= 200 else safe_id(student)
 
 
 def _take(course: Course, student: str, assignment: str, time: datetime.datetime, folder: Path, say: Say) -> bool:

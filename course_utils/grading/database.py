@@ -10,8 +10,23 @@ from course_utils.grading.late import refresh_penalty
 NOT_RUN = ("failed", "not run", "tampered")
 
 
+def waiting(course: Course, student: str, assignment: str) -> dict[str, bool]:
+    """Return which parts that a person has marked wait for a new mark, by name, before a grading touches them."""
+    with course.gradebook() as gradebook:
+        try:
+            notebook = gradebook.find_submission_notebook(assignment, assignment, student)
+        except MissingEntry:
+            return {}
+        return {each.name: each.needs_manual_grade for each in notebook.grades if each.manual_score is not None}
+
+
 def settle(
-    course: Course, student: str, assignment: str, report: Mapping[str, object], before: Mapping[str, object]
+    course: Course,
+    student: str,
+    assignment: str,
+    report: Mapping[str, object],
+    before: Mapping[str, object],
+    waited: Mapping[str, bool],
 ) -> list[str]:
     """Bring the database into line with a report.
 
@@ -21,6 +36,8 @@ def settle(
     student, assignment : str
     report, before : mapping
         The new report, and the one it takes the place of.
+    waited : mapping
+        As `waiting` returned it before this grading.
 
     Returns
     -------
@@ -30,33 +47,44 @@ def settle(
     Notes
     -----
     A part that the machine could not judge fairly has no points until a person gives some: nbgrader would count 0.
-    What a person gave stays, and counts, as long as the submission is the one that it was given for.
+    What a person gave stays, and counts, as long as the submission is the one that it was given for; when it is not,
+    the mark waits until a person gives it again.
     """
     told = []
     with course.gradebook() as gradebook:
         notebook = _submitted(gradebook, student, assignment)
         is_same = not before.get("content") or before.get("content") == report.get("content")
-        marked = [grade for grade in notebook.grades if grade.manual_score is not None]
+        told += _doubts_that_count(notebook, report)
         for grade in notebook.grades:
-            _settle(grade, report, is_same)
+            _settle(grade, report, bool(report["why"] or told), not is_same or waited.get(grade.name, False))
         gradebook.db.flush()
-        if marked and not is_same:
-            told.append(f"It was handed in anew after {len(marked)} of its parts had been marked: mark them again.")
+        again = [grade for grade in notebook.grades if grade.manual_score is not None and grade.needs_manual_grade]
+        if again:
+            told.append(f"It was handed in anew after {len(again)} of its parts had been marked: mark them again.")
         refresh_penalty(notebook)
         gradebook.db.commit()
     return told
 
 
-def _settle(grade: object, report: Mapping[str, object], is_same: bool) -> None:
+def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, object]) -> list[str]:
+    """Return what may explain lost points; nothing where none were lost."""
+    lost = any(
+        grade.auto_score is not None and grade.auto_score < grade.cell.max_score and grade.cell.type != "TaskCell"
+        for grade in notebook.grades
+    )
+    return list(report.get("if_points_are_lost", ())) if lost else []
+
+
+def _settle(grade: object, report: Mapping[str, object], is_doubted: bool, waits: bool) -> None:
     if grade.manual_score is not None:
-        grade.needs_manual_grade = not is_same
+        grade.needs_manual_grade = waits
         return
     if grade.cell.type == "TaskCell":
         return
     status = report["execution"]["status"]
     if status in NOT_RUN:
         grade.auto_score, grade.needs_manual_grade = None, True
-    elif report["why"] and grade.auto_score is not None and grade.auto_score < grade.cell.max_score:
+    elif is_doubted and grade.auto_score is not None and grade.auto_score < grade.cell.max_score:
         grade.needs_manual_grade = True  # points may be missing for a reason that is not the student's
 
 

@@ -8,14 +8,18 @@ import sys
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
+from course_utils.evidence.prose import n_words, read_essay
 from course_utils.grading import examine
 from course_utils.grading.course import Course
-from course_utils.grading.intake import LEDGER, Taken
+from course_utils.grading.intake import LEDGER, Taken, lost_ledgers
+from course_utils.grading.repair import name_of
 from course_utils.grading.rubric import NAME, load_rubric
 from course_utils.grading.sandbox import Limits, command, run, why_not
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
+MANY_WORDS = 60  # fewer are a note, a heading or a line of thanks
 LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
 
@@ -61,8 +65,47 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
         why.append(f"Its examination was not finished: {reason}.")
     elif found["ledger"]["status"] == "tampered":
         why.append(f"Its ledger is not as the course wrote it: {found['ledger']['why']}")
+    if lost := lost_ledgers(taken):
+        found["ledger"] = {"status": "too large", "n_records": 0, "why": " ".join(lost)[:500]}
+        why.extend(lost)
+    why.extend(_words_elsewhere(taken, found))
     _keep_pictures(found, work, course.folder("reports", submission.student, submission.assignment))
     return found
+
+
+def _words_elsewhere(taken: Taken, found: dict[str, object]) -> list[str]:
+    """Return where an essay's words may be that are in none of its sections."""
+    n_inside = (found.get("essay") or {}).get("n_words", 0)
+    told = []
+    n_outside = _n_outside(taken.notebook) - _n_outside(taken.given_out) - sum(map(n_words, _texts(taken)))
+    if n_outside > MANY_WORDS:
+        told.append(
+            f"About {n_outside:,} words stand in cells that belong to no section: they are in the notebook only."
+        )
+    others = [
+        each["name"] for each in taken.files if not each["kept"] and each["bytes"] > 0 and not _is_given_out(each)
+    ]
+    if n_inside < MANY_WORDS and others:
+        told.append(
+            f"The essay has {n_inside} words; these files came with it and were not read: {', '.join(others[:5])}."
+        )
+    return told
+
+
+def _n_outside(notebook: NotebookNode) -> int:
+    """Return how many words stand in cells that are no part of the assignment."""
+    return sum(n_words(cell.source) for cell in notebook.cells if not name_of(cell))
+
+
+def _texts(taken: Taken) -> list[str]:
+    """Return what was added to a section in cells of one's own: it is part of that section."""
+    essay = read_essay(taken.notebook)
+    answers = {name_of(cell).removeprefix("answer:"): cell.source for cell in taken.notebook.cells}
+    return [each.text.replace(answers.get(each.key, ""), "", 1) for each in essay.sections]
+
+
+def _is_given_out(file: dict) -> bool:
+    return file["why"] == "it was given out with the assignment"
 
 
 def _keep_pictures(found: dict[str, object], work: Path, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """nbgrader's autograding with a box around the kernel, plain outputs, and an end to notebooks that have none."""
 
+import ast
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -9,8 +11,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import filterfalse
 from pathlib import Path
 
+import nbformat
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
@@ -36,8 +40,10 @@ PRIVATE = "COURSE_GRADING_PRIVATE"  # names the folder of one grading, while it 
 OUTCOME = "execution.json"
 MOST_SECONDS = 240.0  # for a whole notebook
 MOST_OUTPUT = 2_000_000  # characters of a whole notebook
+LONGEST_ERROR = 5000  # characters
+MOST_CANARIES = 6
 PLAIN_KINDS = ("text/plain", "image/png", "image/jpeg")
-# Two checks that must fail, run when all cells have run: a kernel in which they pass hands out points.
+# Checks that must fail, run when all cells have run: a kernel in which they pass hands out points.
 CANARIES = {
     "AssertionError": "assert 'canary' == '{nonce}'",
     "AnswerError": "from course_utils.grading.expect import expect as _e\n_e(len, '{nonce}', gives=-1)",
@@ -50,12 +56,15 @@ class BoundedExecute(Execute):
     def preprocess(self, nb: NotebookNode, resources: dict, km: object = None) -> tuple[NotebookNode, dict]:
         """Run all cells and write down how that went."""
         self._begun, self._written, self._is_closed, nonce = time.monotonic(), 0, False, os.urandom(8).hex()
-        nb.cells += [_canary(code.format(nonce=nonce)) for code in CANARIES.values()]
+        order, canaries = list(nb.cells), [_cell(code.format(nonce=nonce)) for code in CANARIES.values()]
+        own = [_cell(code) for code in _own_canaries(order, nonce)]
+        # Hidden checks run last: nothing of them can get into what a student will be shown of the others.
+        nb.cells = [*filterfalse(_is_hidden, order), *filter(_is_hidden, order), *canaries, *own]
         nb, resources = super().preprocess(nb, resources, km)
-        *nb.cells, first, second = nb.cells
-        failed = [_error_of(cell) for cell in (first, second)]
-        tampered = failed != list(CANARIES)
-        late = [cell.id for cell in nb.cells if _error_of(cell) == "CellTimeoutError"]
+        nb.cells = order
+        tampered = [_errors_of(cell)[:1] for cell in canaries] != [[name] for name in CANARIES]
+        tampered = tampered or not all(map(_errors_of, own))
+        late = [cell.id for cell in order if "CellTimeoutError" in _errors_of(cell)]
         told = {"tampered": tampered, "timeouts": late, "seconds": round(time.monotonic() - self._begun, 1)}
         (Path(os.environ[PRIVATE]) / OUTCOME).write_text(json.dumps(told), "utf-8")
         return nb, resources
@@ -71,7 +80,8 @@ class BoundedExecute(Execute):
         if self._is_closed:
             return None
         content = msg.get("content", {})
-        self._written += len(str(content.get("text", ""))) + sum(len(str(v)) for v in content.get("data", {}).values())
+        self._written += len(str(content.get("text", ""))) + len(str(content.get("data", "")))
+        self._written += len(str(content.get("evalue", ""))) + len(str(content.get("traceback", "")))
         if self._written > MOST_OUTPUT:
             self._close(f"it wrote more than {MOST_OUTPUT:,} characters")
             return None
@@ -194,19 +204,38 @@ def _private_folder(private: Path) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _canary(code: str) -> NotebookNode:
-    import nbformat
-
+def _cell(code: str) -> NotebookNode:
     return nbformat.v4.new_code_cell(code)
 
 
-def _error_of(cell: NotebookNode) -> str:
-    found = [output.ename for output in cell.get("outputs", ()) if output.output_type == "error"]
-    return found[0] if found else ""
+def _is_hidden(cell: NotebookNode) -> bool:
+    return is_grade(cell) and "BEGIN HIDDEN TESTS" in cell.source
+
+
+def _own_canaries(cells: list[NotebookNode], nonce: str) -> list[str]:
+    """Return checks of this sheet that ask a function for an answer that it cannot know, so that they must fail."""
+    found = []
+    for cell in filter(is_grade, cells):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expect":
+                    wanted = [word for word in node.keywords if word.arg != "gives"]
+                    node.keywords = [*wanted, ast.keyword("gives", ast.Constant(nonce))]
+                    found.append(ast.unparse(node))
+                    break
+    return found[:MOST_CANARIES]
+
+
+def _errors_of(cell: NotebookNode) -> list[str]:
+    return [str(output.get("ename")) for output in cell.get("outputs", ()) if output.output_type == "error"]
 
 
 def _plain(output: NotebookNode) -> NotebookNode | None:
-    if output.output_type in ("stream", "error"):
+    if output.output_type == "error":
+        output.ename, output.evalue = str(output.ename)[:100], str(output.evalue)[:LONGEST_ERROR]
+        output.traceback = [str(line)[:LONGEST_ERROR] for line in output.traceback[:50]]
+        return output
+    if output.output_type == "stream":
         return output
     kept = {kind: data for kind, data in output.get("data", {}).items() if kind in PLAIN_KINDS}
     if not kept:

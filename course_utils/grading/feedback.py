@@ -10,7 +10,7 @@ from course_utils.grading.feedback_essay import essay_page
 from course_utils.grading.feedback_exercises import exercises_page
 from course_utils.grading.marks import write_whole
 from course_utils.grading.overview import MARKED, Standing, standings
-from course_utils.grading.submissions import find_submissions, read_plain, safe_id, shown
+from course_utils.grading.submissions import find_submissions, read_plain, shown
 
 WRITTEN, AS_BEFORE, WITHDRAWN, NONE = "written", "as before", "withdrawn", "none"
 RELEASED, NOT_RELEASED = "released", "not released"
@@ -181,7 +181,7 @@ def _release(course: Course, assignment: str, feedback: Feedback, place: Path) -
 
 def _page(course: Course, assignment: str, student: str) -> Path:
     # A list of participants may hold a name that no folder can have.
-    return course.folder("feedback", safe_id(student), assignment) / f"{assignment}.html"
+    return course.folder("feedback", student, assignment) / f"{assignment}.html"
 
 
 def _remove_others(file: Path) -> None:

@@ -15,18 +15,18 @@ import filelock
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.errors import NoSpace
+from course_utils.errors import NoSpace, TextError
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import Course
-from course_utils.grading.database import settle
+from course_utils.grading.database import settle, waiting
 from course_utils.grading.examination import examined
 from course_utils.grading.execution import autograde, outcome_of
-from course_utils.grading.intake import Taken, fingerprint, take_in
+from course_utils.grading.intake import Taken, fingerprint, stand_in, take_in
 from course_utils.grading.marks import write_whole
 from course_utils.grading.papers import REPORT, read_report
 from course_utils.grading.rubric import NAME
-from course_utils.grading.sandbox import remove, require_sandbox, why_not
-from course_utils.grading.submissions import Submission, find_submissions, safe_id, strays
+from course_utils.grading.sandbox import prefix, remove, remove_old, require_sandbox, why_not
+from course_utils.grading.submissions import Submission, files_of, find_submissions, safe_id, strays
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
 EDITION = 1  # of this procedure: a higher one grades everything anew
@@ -83,11 +83,14 @@ def grade(
     """
     reference = _reference(course, assignment, say)
     found = find_submissions(course, assignment)
-    wanted = {safe_id(name) for name in students}
-    found = [each for each in found if not wanted or each.student in wanted]
+    wanted = {name for each in students for name in (each, safe_id(each))}
+    if wanted:
+        found = [each for each in found if each.student in wanted or each.folder.parent.name in wanted]
+        _require_found(course, assignment, students, found)
     if runs_code(reference) and not unsafe and found:
         require_sandbox()
     with one_at_a_time(course):
+        remove_old(Path(_short_place() or tempfile.gettempdir()))
         graded = []
         for number, submission in enumerate(found, 1):
             graded.append(_grade_one(course, submission, reference, force, unsafe, n_again))
@@ -95,6 +98,15 @@ def grade(
     for stray in strays(course, assignment):
         say(f"Left alone: {stray}")
     return graded
+
+
+def _require_found(course: Course, assignment: str, students: Sequence[str], found: Sequence[Submission]) -> None:
+    """Refuse a name that nobody has, rather than grade nobody in silence."""
+    if not found:
+        raise TextError(
+            f"Nobody called {', '.join(map(str, students))[:100]} has handed in {assignment}.",
+            f"The name of a folder in {course.folder('submitted')}.", "python -m course_utils grade status",
+        )  # fmt: skip
 
 
 def runs_code(reference: NotebookNode) -> bool:
@@ -126,18 +138,21 @@ def _grade_one(
     course: Course, submission: Submission, reference: NotebookNode, force: bool, unsafe: bool, n_again: int
 ) -> Graded:
     """Grade one; whatever happens to it, the others go on."""
-    before = read_report(course, submission.student, submission.assignment)
+    student, assignment = submission.student, submission.assignment
+    before, content = read_report(course, student, assignment), ""
+    waited = waiting(course, student, assignment)
     try:
         content = fingerprint(submission.folder)
-        whole = f"{EDITION}:{content}:{_version(course, submission.assignment)}"
+        whole = f"{EDITION}:{content}:{_version(course, assignment)}"
         if not force and before.get("fingerprint") == whole and _is_there(course, submission):
             return Graded(submission, before, False)
         report = _newly_graded(course, submission, reference, unsafe, n_again)
         report |= {"fingerprint": whole, "content": content}
     except Exception as problem:  # whatever it was, the other submissions go on, and this one is told
         why = f"It could not be graded: {type(problem).__name__}: {' '.join(str(problem).split())[:300]}"
-        report = _empty(submission) | {"why": [why], "status": NEEDS_A_PERSON, "fingerprint": "", "content": ""}
-    report["why"] += settle(course, submission.student, submission.assignment, report, before)
+        report = _empty(submission) | {"why": [why], "fingerprint": "", "content": content or before.get("content", "")}
+        _give_to_a_person(course, submission, reference, why)
+    report["why"] += settle(course, student, assignment, report, before, waited)
     report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
     write_whole(_report_file(course, submission), json.dumps(report, indent=1))
     return Graded(submission, report, True)
@@ -151,15 +166,27 @@ def _newly_graded(
     report["intake"] = {"notebook": taken.name or None, "files": taken.files}
     report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
-    place = Path(tempfile.mkdtemp(prefix="g", dir=_short_place()))
+    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
     try:
         report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, place, report["why"])
         if has_sections(reference) and taken.is_readable:
             report |= examined(course, taken, n_again, place, report["why"])
     finally:
         remove(place)
+    report["if_points_are_lost"] = taken.notes
     report["untouched"] = taken.is_untouched
     return report
+
+
+def _give_to_a_person(course: Course, submission: Submission, reference: NotebookNode, why: str) -> None:
+    """Lay down what is known of a submission that could not be graded, so that it can be marked all the same."""
+    taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
+    _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
+    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    try:
+        autograde(course, submission.student, submission.assignment, False, False, place)
+    finally:
+        remove(place)
 
 
 def has_sections(reference: NotebookNode) -> bool:

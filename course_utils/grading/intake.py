@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import re
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -36,11 +37,15 @@ class Taken:
     repairs : list of str
     doubts : list of str
         Why a person must look at it.
+    notes : list of str
+        What may explain lost points, if any are lost.
     is_readable : bool
     is_untouched : bool
         Nothing was written into it.
     kept : dict of str to bytes
         What is kept beside it.
+    given_out : NotebookNode
+        The assignment as students got it.
     """
 
     submission: Submission
@@ -49,9 +54,11 @@ class Taken:
     files: list[dict] = dataclasses.field(default_factory=list)
     repairs: list[str] = dataclasses.field(default_factory=list)
     doubts: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
     is_readable: bool = True
     is_untouched: bool = False
     kept: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    given_out: NotebookNode | None = None
 
 
 def fingerprint(folder: Path) -> str:
@@ -81,21 +88,40 @@ def take_in(submission: Submission, reference: NotebookNode) -> Taken:
     """
     files = files_of(submission.folder)
     chosen, repaired, doubts = _choose(submission, files, reference)
-    taken = Taken(submission, reference, doubts=doubts)
+    taken = Taken(submission, reference, doubts=doubts, given_out=reference)
     if repaired is None:
         taken.is_readable = False
-        taken.notebook = _stand_in(reference, doubts, files)
+        taken.notebook = stand_in(reference, doubts, files)
     else:
         taken.notebook, taken.name = repaired.notebook, shown(chosen)
         taken.repairs, taken.doubts = list(repaired.told), [*doubts, *repaired.doubts]
+        taken.notes = list(repaired.notes)
         taken.is_untouched = _is_untouched(repaired.notebook, reference)
+    ledger = _ledger_among(files)
     for file in files:
-        why = file.why_not or _why_left(file, chosen)
+        why = file.why_not or ("" if file is ledger else _why_left(file, chosen))
         if not why:
-            taken.kept[_kept_as(file)] = _bytes(file)
+            taken.kept[LEDGER if file is ledger else _kept_as(file)] = _bytes(file)
         taken.files.append({"name": shown(file.name), "bytes": file.n_bytes, "kept": not why, "why": why})
     _check_time(taken)
     return taken
+
+
+def lost_ledgers(taken: Taken) -> list[str]:
+    """Return, a sentence each, files that seem to be a ledger and could not be taken for one."""
+    if LEDGER in taken.kept:
+        return []
+    like = [file for file in taken.files if re.search(r"(?i)evidence[^/]*\.jsonl", file["name"])]
+    return [
+        f"{file['name']} may be the ledger, and was not read: {file['why'] or 'it is not one of one'}." for file in like
+    ]
+
+
+def _ledger_among(files: list[Found]) -> Found | None:
+    """Return the file that is the ledger: the one of that name, or the only one that is nearly called so."""
+    named = [each for each in files if each.name == LEDGER]
+    like = [each for each in files if re.search(r"(?i)(?:^|/)evidence[^/]*\.jsonl$", each.name) and not each.why_not]
+    return named[0] if named else like[0] if len(like) == 1 else None
 
 
 # -- which file --------------------------------------------------------------------------------------------------------
@@ -192,8 +218,16 @@ def _bytes(file: Found) -> bytes:
         return b""
 
 
-def _stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) -> NotebookNode:
-    """Return the assignment as it was given out, with what is known of the submission at its head."""
+def stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) -> NotebookNode:
+    """Return the assignment as it was given out, with what is known of the submission at its head.
+
+    Parameters
+    ----------
+    reference : NotebookNode
+    doubts : list of str
+        Why it stands in the submission's place.
+    files : list of Found
+    """
     listed = "\n".join(f"- `{shown(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
     told = "\n".join(f"- {doubt}" for doubt in doubts)
     head = "**This submission could not be read.** The original lies untouched in `submitted`."
@@ -202,9 +236,9 @@ def _stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) ->
     for file in files:
         if looks_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_bytes(file))):
             cells.append(new_markdown_cell(f"The beginning of `{shown(file.name)}`:\n\n{text}"))
-    stand_in = NotebookNode(reference.copy())
-    stand_in.cells = cells[:4] + list(reference.cells)
-    return stand_in
+    made = NotebookNode(reference.copy())
+    made.cells = cells[:4] + list(reference.cells)
+    return made
 
 
 def _excerpt(content: bytes) -> str:

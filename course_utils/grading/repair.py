@@ -1,16 +1,18 @@
 """A submitted notebook made whole again: every cell of the assignment once, with its marks' place, and no text lost."""
 
+import ast
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_utils.grading.notebooks import notebook_of
 
 ALIKE = 80  # of 100: how alike two texts must be to be taken for the same cell
 SHORTEST_ALIKE = 20  # characters; shorter texts are alike by chance
-PLACEHOLDER_OF_A_LOSS = "*This cell was missing from the submission; it is put back here as it was given out.*\n\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Repaired:
         What was done, in sentences.
     doubts : tuple of str
         Where a person must look: an answer was missing, or its place had to be guessed.
+    notes : tuple of str
+        What may explain lost points, if any are lost.
     n_matched : int
         How many of the assignment's cells were found in it.
     """
@@ -31,6 +35,7 @@ class Repaired:
     notebook: NotebookNode
     told: tuple[str, ...]
     doubts: tuple[str, ...]
+    notes: tuple[str, ...]
     n_matched: int
 
 
@@ -52,10 +57,19 @@ def repair(cells: Sequence[NotebookNode], reference: NotebookNode) -> Repaired:
     for cell in given:
         if id(cell) not in claimed:
             cell.metadata = NotebookNode({})
+    notes = _notes(given, expected, found)
+    written = _written_into_others(expected, found)
+    doubts += [
+        f"Something was written into the cell {name}, which is not for writing; it stands beside it now."
+        for name in written
+    ]
     for wanted in expected:
         if (own := found.get(name_of(wanted))) is not None:
             _restore(own, wanted)
-    return Repaired(notebook_of(list(_in_order(given, expected, found))), tuple(told), tuple(doubts), len(found))
+    if _is_out_of_order(given, expected, found):
+        told.append("The assignment's cells were in another order; they stand in their own again.")
+    cells = list(_in_order(given, expected, found, written))
+    return Repaired(notebook_of(cells), tuple(told), tuple(doubts), tuple(notes), len(found))
 
 
 def name_of(cell: NotebookNode) -> str:
@@ -90,12 +104,13 @@ def _matched(given: list[NotebookNode], expected: list[NotebookNode]) -> tuple[d
             if name_of(wanted) in found:
                 continue
             taken = {id(cell) for cell in found.values()}
-            fitting = [own for own in given if id(own) not in taken and own.cell_type == wanted.cell_type]
-            fitting = [own for own in fitting if fits(own, wanted)]
+            fitting = [own for own in given if id(own) not in taken and fits(own, wanted)]
+            if way not in ("name", "id"):  # a name is still a name where the cell was made one of another type
+                fitting = [own for own in fitting if own.cell_type == wanted.cell_type]
             if fitting:
                 found[name_of(wanted)], how[name_of(wanted)] = _most_written(fitting, wanted), way
-    for name, own in _by_place(given, expected, found):
-        found[name], how[name] = own, "place"
+    for name, own, is_certain in list(_by_place(given, expected, found)):
+        found[name], how[name] = own, "place" if is_certain else "guess"
     return found, how
 
 
@@ -115,8 +130,8 @@ def _most_written(cells: list[NotebookNode], wanted: NotebookNode) -> NotebookNo
 
 def _by_place(
     given: list[NotebookNode], expected: list[NotebookNode], found: dict[str, NotebookNode]
-) -> Iterator[tuple[str, NotebookNode]]:
-    """Yield answers that are known by nothing but where they stand: between two cells that were recognised."""
+) -> Iterator[tuple[str, NotebookNode, bool]]:
+    """Yield answers that are known by nothing but where they stand, and whether no other cell can be meant."""
     taken = {id(cell): name for name, cell in found.items()}
     anchors = [None, *[taken[id(cell)] for cell in given if id(cell) in taken], None]
     order = [name_of(cell) for cell in expected]
@@ -130,7 +145,7 @@ def _by_place(
             fitting = [cell for cell in own if cell.cell_type == wanted.cell_type and cell.source.strip()]
             if len(fitting) == len([each for each in missing if each.cell_type == wanted.cell_type]):
                 place = [each for each in missing if each.cell_type == wanted.cell_type].index(wanted)
-                yield name_of(wanted), fitting[place]
+                yield name_of(wanted), fitting[place], len(fitting) == 1 and None not in (before, after)
 
 
 def _between(order: list[str], before: str | None, after: str | None) -> set[str]:
@@ -150,33 +165,94 @@ def _stretch(given: list[NotebookNode], before: object, after: object) -> list[N
 def _restore(own: NotebookNode, wanted: NotebookNode) -> None:
     """Give a cell back its place in the assignment; its text stays, unless it is one that nobody may change."""
     own.metadata, own.id = NotebookNode(wanted.metadata.copy()), wanted.id
+    if own.cell_type != wanted.cell_type:
+        own.cell_type = wanted.cell_type
+        if wanted.cell_type == "code":
+            own.outputs, own.execution_count = [], None
+        else:
+            own.pop("outputs", None), own.pop("execution_count", None)
     if not is_answer(wanted):
         own.source = wanted.source
 
 
 def _in_order(
-    given: list[NotebookNode], expected: list[NotebookNode], found: dict[str, NotebookNode]
+    given: list[NotebookNode],
+    expected: list[NotebookNode],
+    found: dict[str, NotebookNode],
+    written: dict[str, NotebookNode],
 ) -> Iterator[NotebookNode]:
-    """Yield the student's cells in their order, each missing one after the cell that it followed."""
-    follows: dict[object, list[NotebookNode]] = {}
+    """Yield the assignment's cells in their order, each followed by what the student had put after it."""
+    after = _what_follows(given, found)
+    yield from after.get(None, ())
+    for wanted in expected:
+        own, extra = found.get(name_of(wanted)), written.get(name_of(wanted))
+        if extra is not None and extra.cell_type == "code":
+            yield extra  # what an answer or a check needs must run before it
+        yield NotebookNode(wanted.copy()) if own is None else own
+        if extra is not None and extra.cell_type != "code":
+            yield extra
+        yield from after.get(None if own is None else id(own), ()) if own is not None else ()
+
+
+def _what_follows(given: list[NotebookNode], found: dict[str, NotebookNode]) -> dict[object, list[NotebookNode]]:
+    """Return the student's own cells by the cell of the assignment that they stand behind."""
+    claimed = {id(cell) for cell in found.values()}
+    after: dict[object, list[NotebookNode]] = {}
     before: object = None
+    for cell in given:
+        if id(cell) in claimed:
+            before = id(cell)
+        else:
+            after.setdefault(before, []).append(cell)
+    return after
+
+
+def _is_out_of_order(given: list[NotebookNode], expected: list[NotebookNode], found: dict[str, NotebookNode]) -> bool:
+    places = {id(cell): place for place, cell in enumerate(given)}
+    order = [places[id(found[name_of(cell)])] for cell in expected if name_of(cell) in found]
+    return order != sorted(order)
+
+
+def _written_into_others(expected: list[NotebookNode], found: dict[str, NotebookNode]) -> dict[str, NotebookNode]:
+    """Return what was written into cells that are not for writing, each as a cell of its own."""
+    written = {}
     for wanted in expected:
         own = found.get(name_of(wanted))
-        if own is None:
-            follows.setdefault(before, []).append(_put_back(wanted))
-        else:
-            before = id(own)
-    yield from follows.get(None, ())
-    for cell in given:
-        yield cell
-        yield from follows.get(id(cell), ())
+        if own is None or is_answer(wanted):
+            continue
+        known = {line.strip() for line in wanted.source.splitlines()}
+        lines = [line for line in own.source.splitlines() if line.strip() and line.strip() not in known]
+        if lines:
+            make = new_code_cell if wanted.cell_type == own.cell_type == "code" else new_markdown_cell
+            written[name_of(wanted)] = make("\n".join(lines))
+    return written
 
 
-def _put_back(wanted: NotebookNode) -> NotebookNode:
-    cell = NotebookNode(wanted.copy())
-    if is_answer(wanted) and wanted.cell_type == "markdown":
-        cell.source = PLACEHOLDER_OF_A_LOSS + wanted.source
-    return cell
+def _notes(given: list[NotebookNode], expected: list[NotebookNode], found: dict[str, NotebookNode]) -> list[str]:
+    """Return where an answer may stand that is not in its cell: told only where points are lost."""
+    claimed = {id(cell) for cell in found.values()}
+    others = [cell for cell in given if id(cell) not in claimed and cell.source.strip()]
+    notes = []
+    for wanted in filter(is_answer, expected):
+        own = found.get(name_of(wanted))
+        if own is None or wanted.cell_type != "code":
+            continue
+        names = re.findall(r"^def (\w+)|^(\w+) *=", wanted.source, re.MULTILINE)
+        names = [name for pair in names for name in pair if name]
+        elsewhere = any(re.search(rf"\b{name}\b", cell.source) for cell in others for name in names)
+        if own.source.strip() == wanted.source.strip() and elsewhere:
+            notes.append(f"The answer {name_of(wanted)} is as it was given out, and may stand in another cell.")
+        elif others and not _parses(own.source):
+            notes.append(f"The answer {name_of(wanted)} is cut in the middle; its rest may stand in another cell.")
+    return notes
+
+
+def _parses(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------
@@ -187,6 +263,7 @@ def _told(
 ) -> tuple[list[str], list[str]]:
     told, doubts = [], []
     words = {"id": "by its id", "text": "by its text", "likeness": "by its likeness", "place": "by its place"}
+    words["guess"] = "by its place"
     for wanted in expected:
         name = name_of(wanted)
         if name not in found:
@@ -196,7 +273,7 @@ def _told(
             )
         elif how[name] != "name":
             told.append(f"{name} had lost its name and was recognised {words[how[name]]}.")
-            guessed = is_answer(wanted) and how[name] in ("likeness", "place")
+            guessed = is_answer(wanted) and how[name] == "guess"
             doubts += [f"Which cell is the answer {name} had to be guessed {words[how[name]]}."] * guessed
     for name in {name_of(cell) for cell in given} - {""}:
         copies = [cell for cell in given if name_of(cell) == name]

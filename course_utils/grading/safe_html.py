@@ -10,6 +10,7 @@ TAGS = {
 }  # fmt: skip
 # MathJax, which nbgrader's pages load, lets formulas make links, styles and requests.
 ACTIVE_TEX = re.compile(r"\\(?:href|url|style|class|cssId|require|unicode|data|includegraphics|html\w*)(?![A-Za-z])")
+BACKSLASH = re.compile(r"&(?:#0*92|#x0*5c|bsol);", re.IGNORECASE)
 
 
 def safe_markdown(source: str) -> str:
@@ -28,7 +29,8 @@ def safe_markdown(source: str) -> str:
     from nbconvert.filters import markdown2html
 
     made = markdown2html(ACTIVE_TEX.sub(r"\\mathrm", str(source)))
-    return bleach.clean(made, tags=TAGS, attributes=_allowed, protocols={"http", "https", "mailto"})
+    cleaned = bleach.clean(made, tags=TAGS, attributes=_allowed, protocols={"http", "https", "mailto"})
+    return ACTIVE_TEX.sub(r"\\mathrm", BACKSLASH.sub(r"\\", cleaned))
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:

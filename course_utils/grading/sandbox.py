@@ -125,7 +125,13 @@ def command(
     return [*line, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(work), "--", *arguments]
 
 
-def run(line: Sequence[str], work: Path, limits: Limits, variables: Mapping[str, str] | None = None) -> Outcome:
+def run(
+    line: Sequence[str],
+    work: Path,
+    limits: Limits,
+    variables: Mapping[str, str] | None = None,
+    watched: Path | None = None,
+) -> Outcome:
     """Run a command line, and close the box when it uses more than it may.
 
     Parameters
@@ -133,10 +139,12 @@ def run(line: Sequence[str], work: Path, limits: Limits, variables: Mapping[str,
     line : sequence of str
         As `command` returns it, or one to be run without a box.
     work : Path
-        The folder whose size counts.
+        The folder it starts in.
     limits : Limits
     variables : mapping, optional
         The environment, where there is no box to set it.
+    watched : Path, optional
+        The folder whose size counts, if that is another one: whatever the box may write in must lie in it.
     """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -145,7 +153,7 @@ def run(line: Sequence[str], work: Path, limits: Limits, variables: Mapping[str,
             preexec_fn=functools.partial(_limit, limits),
         )  # fmt: skip
         try:
-            why = _watch(process, work, limits)
+            why = _watch(process, watched or work, limits)
         finally:
             _close(process)
         said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
@@ -213,6 +221,19 @@ def _size(entry: os.DirEntry) -> int:
         return entry.stat(follow_symlinks=False).st_size
     except OSError:
         return 0
+
+
+def prefix() -> str:
+    """Return how the folders of this process's gradings begin: they tell whether it still lives."""
+    return f"grading-{os.getpid()}-"
+
+
+def remove_old(place: Path) -> None:
+    """Remove what gradings left that were killed."""
+    for folder in place.glob("grading-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)) and folder.is_dir() and not folder.is_symlink():
+            remove(folder)
 
 
 def remove(folder: Path) -> None:

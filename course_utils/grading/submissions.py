@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 
-NOT_PLAIN = '/\\*?[]+{}%<>|:"'  # what a path, a pattern or nbgrader would understand
+NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
 LONGEST_ID = 160  # bytes: a name may have 255, and nbgrader adds to it
 DEEPEST, MOST_FILES = 5, 300
 
@@ -67,9 +67,11 @@ def strays(course: Course, assignment: str) -> list[str]:
         own = top / entry.name / assignment
         if own.is_symlink() or (own.exists() and not own.is_dir()):
             told.append(f"submitted/{shown(entry.name)}/{assignment} is no folder: it was not followed.")
-        elif not any((top / entry.name / known).is_dir() for known in _known(course)):
-            listed = ", ".join(map(shown, inside[:5])) or "nothing"
-            told.append(f"submitted/{shown(entry.name)} holds no folder of an assignment, but {listed}.")
+        elif others := [name for name in inside if name not in _known(course) and not name.startswith(".")]:
+            listed = ", ".join(map(shown, others[:5]))
+            told.append(f"submitted/{shown(entry.name)} holds what is no assignment's folder: {listed}.")
+        elif not inside:
+            told.append(f"submitted/{shown(entry.name)} is empty.")
     return told
 
 

@@ -9,7 +9,7 @@ from made_course import make_course
 from course_utils.errors import TextError
 from course_utils.grading.collect import collect
 from course_utils.grading.course import COURSE_ID
-from course_utils.grading.submissions import safe_id
+from course_utils.grading.submissions import find_submissions, safe_id
 
 NAME = "size_comparison"
 
@@ -61,8 +61,11 @@ def test_no_name_leads_out_of_the_folder(course, student, tmp_path):
     before = {path for path in tmp_path.rglob("*") if "submitted" not in path.parts and "exchange" not in path.parts}
     name = student.replace("/", "\u2044")  # a slash cannot be in a folder's name; its look-alike can
     put(course, name)
-    assert collect(course, NAME, lambda line: None) == [safe_id(name)]
-    assert here(course, name) == "{}"
+    folder = safe_id(name) if name == ".." else name
+    assert collect(course, NAME, lambda line: None) == [folder]
+    assert (course.folder("submitted", folder, NAME) / f"{NAME}.ipynb").read_text() == "{}"
+    assert [each.student for each in find_submissions(course, NAME)] == [safe_id(folder)]
+    assert collect(course, NAME, lambda line: None) == []
     after = {path for path in tmp_path.rglob("*") if "submitted" not in path.parts and "exchange" not in path.parts}
     assert after == before
 

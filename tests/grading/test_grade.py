@@ -11,9 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from made_course import GOOD, WRONG, exercises, hand_in, make_course, released, with_answer
+from made_course import ESSAY_NAME, GOOD, WRONG, exercises, hand_in, make_course, released, with_answer
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from course_utils.errors import TextError
 from course_utils.grading.assignment import generate
 from course_utils.grading.grade import GRADED, NEEDS_A_PERSON, grade
 from course_utils.grading.papers import read_report
@@ -44,6 +45,16 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def turned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    notebook.cells.reverse()
+    return notebook
+
+
+def with_more(notebook: nbformat.NotebookNode, code: str) -> nbformat.NotebookNode:
+    notebook.cells.append(nbformat.v4.new_code_cell(code))
+    return notebook
+
+
 def doubled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     place = next(i for i, cell in enumerate(notebook.cells) if cell.id == "answer-double")
     notebook.cells.insert(place, nbformat.from_dict({**notebook.cells[place], "source": WRONG + "  # first try"}))
@@ -56,6 +67,10 @@ def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
     attack = f"import pathlib\nfor place in ('{course.root}', '/', '{Path.home()}'):\n"
     attack += "    print(list(pathlib.Path(place).rglob('*'))[:9])\n"
     attack += f"pathlib.Path('{course.root}/gradebook.db').unlink()\n"
+    patch = "import course_utils.grading.expect as room\nreal = room.expect\n"
+    patch += "def fake(f, *a, **k):\n    if f is len:\n        real(f, *a, **k)\nroom.expect = fake\n" + WRONG
+    frames = "import sys\ndef double(x):\n    frame = sys._getframe()\n    while 'gives' not in frame.f_locals:\n"
+    frames += "        frame = frame.f_back\n    return frame.f_locals['gives']"
     spoof = "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])"
     tamper = "import builtins\nbuiltins.AssertionError = type('Calm', (BaseException,), {})\n" + WRONG
     cases: dict[str, tuple[object, str, float | None]] = {
@@ -79,6 +94,17 @@ def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
         "hungry": (answered(course, "a = [bytearray(400_000_000) for _ in range(20)]\n" + GOOD), NEEDS_A_PERSON, None),
         "spoof": (answered(course, spoof), NEEDS_A_PERSON, None),
         "calm": (answered(course, tamper), GRADED, 0),
+        "patch": (answered(course, patch), NEEDS_A_PERSON, None),
+        "frames": (answered(course, frames), NEEDS_A_PERSON, None),
+        "slow": (answered(course, "import time\ntime.sleep(60)\n" + GOOD), NEEDS_A_PERSON, None),
+        "slow answer": (answered(course, "import time\ndef double(x):\n    time.sleep(60)"), NEEDS_A_PERSON, None),
+        "huge error": (answered(course, "raise ValueError('x' * 9_000_000)"), NEEDS_A_PERSON, None),
+        "reversed": (turned(answered(course, GOOD)), GRADED, 4),
+        "at the end": (with_more(released(course, NAME), GOOD), NEEDS_A_PERSON, None),
+        "in the check": (with_answer(released(course, NAME), see=GOOD), NEEDS_A_PERSON, 4),
+        "odd types": (b'{"cells": [{"cell_type": ["code"], "source": "x"}], "nbformat": 4}', NEEDS_A_PERSON, None),
+        "😀" * 60: (good, GRADED, 4),
+        "jane+cs@example.org": (good, GRADED, 4),
         "thief": (answered(course, attack + GOOD), GRADED, 0),
         "warning": (answered(course, f"import warnings\nwarnings.warn('x')\n{GOOD}"), GRADED, 4),
         "=cmd|' !A1": (good, GRADED, 4),
@@ -109,6 +135,7 @@ def everything_below(folder: Path) -> dict[str, bytes]:
 def class_(tmp_path_factory):
     """A course whose class has been graded: the course, what each must get, what was said, the originals before."""
     course = make_course(tmp_path_factory.mktemp("class") / "course")
+    course.config.Execute.timeout = 4  # seconds a cell
     (course.root / "source" / "notes.txt").write_text(SECRET)
     generate(course, NAME, lambda line: None)
     expected = hand_in_everything(course)
@@ -197,8 +224,22 @@ def test_marks_of_people_outlive_another_grading_and_a_new_submission_asks_for_n
     assert rows(course, "wrong")["see"] == (0.0, 1.5, False)
     hand_in(course, "wrong", NAME, answered(course, GOOD))
     grade(course, NAME, say=lambda line: None)
-    assert rows(course, "wrong")["see"] == (2.0, 1.5, True)
-    assert "handed in anew" in read_report(course, "wrong", NAME)["why"][0]
+    for _ in range(2):  # and goes on asking, however often it is graded
+        assert rows(course, "wrong")["see"] == (2.0, 1.5, True)
+        assert "handed in anew" in read_report(course, "wrong", NAME)["why"][0]
+        grade(course, NAME, ["wrong"], force=True, say=lambda line: None)
+    with course.gradebook() as gradebook:
+        part = gradebook.find_grade("see", NAME, NAME, "wrong")
+        part.manual_score, part.needs_manual_grade = 2, False
+        gradebook.db.commit()
+    grade(course, NAME, ["wrong"], force=True, say=lambda line: None)
+    assert rows(course, "wrong")["see"] == (2.0, 2, False)
+    assert read_report(course, "wrong", NAME)["why"] == []
+
+
+def test_a_name_that_nobody_has_is_told(class_):
+    with pytest.raises(TextError, match="Nobody called nemo"):
+        grade(class_[0], NAME, ["nemo"], say=lambda line: None)
 
 
 def test_without_a_sandbox_nothing_of_a_students_code_runs(class_, monkeypatch):
@@ -214,6 +255,45 @@ def _refuse() -> None:
     raise NoSandbox("none here")
 
 
+LONG = "These are words that somebody wrote with care. " * 12
+ESSAYS = {
+    "as it should be": ({"text_thesis": LONG}, ""),
+    "into a heading": ({"heading_thesis": f"## About thesis\n\n{LONG}"}, "is not for writing"),
+    "at the end": ({}, "belong to no section"),
+    "in a document": ({}, "essay.docx"),
+}
+
+
+def test_words_of_an_essay_are_found_or_missed_aloud_wherever_they_stand(tmp_path):
+    course = make_course(tmp_path / "course")
+    generate(course, ESSAY_NAME, lambda line: None)
+    for student, (answers, _) in ESSAYS.items():
+        notebook = with_answer(released(course, ESSAY_NAME), **answers)
+        if student == "at the end":
+            notebook.cells.append(new_markdown_cell(LONG))
+        more = {"essay.docx": b"PK"} if student == "in a document" else {}
+        hand_in(course, student, ESSAY_NAME, notebook, **more)
+    grade(course, ESSAY_NAME, say=lambda line: None)
+    for student, (_, told) in ESSAYS.items():
+        report = read_report(course, student, ESSAY_NAME)
+        assert bool(report["why"]) == bool(told) and told in " ".join(report["why"]), student
+        shown = (course.folder("autograded", student, ESSAY_NAME) / f"{ESSAY_NAME}.ipynb").read_text()
+        assert ("somebody wrote with care" in shown) == (student != "in a document")
+
+
+def test_a_ledger_that_cannot_be_read_is_not_told_as_none(tmp_path):
+    course = make_course(tmp_path / "course")
+    generate(course, ESSAY_NAME, lambda line: None)
+    essay = with_answer(released(course, ESSAY_NAME), text_thesis=f"{LONG} [@E-07f3]")
+    folder = hand_in(course, "linked", ESSAY_NAME, essay)
+    (folder / "evidence.jsonl").symlink_to("/etc/hostname")
+    hand_in(course, "renamed", ESSAY_NAME, essay, **{"evidence (1).jsonl": b'{"id": "E-07f3"}\n'})
+    grade(course, ESSAY_NAME, say=lambda line: None)
+    linked, renamed = (read_report(course, student, ESSAY_NAME) for student in ("linked", "renamed"))
+    assert "evidence.jsonl may be the ledger" in linked["ledger"]["why"] and linked["why"]
+    assert renamed["ledger"]["status"] == "tampered"
+
+
 def test_a_killed_grading_goes_on_where_it_was(tmp_path):
     course = make_course(tmp_path / "course")
     generate(course, NAME, lambda line: None)
@@ -224,9 +304,18 @@ def test_a_killed_grading_goes_on_where_it_was(tmp_path):
     assert "a: graded" in first.stdout.readline()
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
+    _wait_until(lambda: not subprocess.run(["pgrep", "-f", f"grading-{first.pid}-"], capture_output=True).stdout)
     second = subprocess.run(line, capture_output=True, text=True, check=True)
     assert "a: as before" in second.stdout
     assert all(rows(course, student)["see"] == (2.0, None, False) for student in "abc")
+
+
+def _wait_until(is_so) -> None:
+    for _ in range(100):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("a killed grading left processes behind")
 
 
 def test_a_source_that_was_changed_is_noticed(tmp_path):

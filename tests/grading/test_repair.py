@@ -5,9 +5,9 @@ import itertools
 
 import nbformat
 import pytest
-from made_course import GOOD, SECTIONS, essay, exercises
+from made_course import GOOD, SECTIONS, STUB, essay, exercises
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_utils.grading.notebooks import clean
 from course_utils.grading.repair import is_answer, name_of, repair
@@ -90,7 +90,7 @@ def test_no_text_is_lost_and_no_cell_is_there_twice(damage):
     nbformat.validate(found.notebook)
 
 
-@pytest.mark.parametrize("damage", [strip_names, strip_ids, edit_locked, add_cells, change_types])
+@pytest.mark.parametrize("damage", [strip_names, strip_ids, add_cells, change_types])
 def test_what_can_be_known_is_not_doubted(damage):
     notebook = written()
     damage(notebook)
@@ -99,12 +99,72 @@ def test_what_can_be_known_is_not_doubted(damage):
     assert found.doubts == ()
 
 
-def test_answers_without_name_and_id_are_found_by_their_place_and_doubted():
+def test_answers_without_name_and_id_are_found_by_their_place():
     notebook = written()
     strip_both(notebook)
     found = repaired(notebook)
     assert answers(found.notebook) == answers(written())
-    assert len(found.doubts) == len(SECTIONS)
+    assert sum("by its place" in told for told in found.told) == len(SECTIONS)
+    assert all("recommendation" in doubt for doubt in found.doubts), "the last one has no cell behind it"
+
+
+def test_where_two_cells_could_be_meant_it_is_doubted():
+    notebook = written()
+    strip_both(notebook)
+    places = [i for i, cell in enumerate(notebook.cells) if cell.source.startswith("## About zhang2019")]
+    del notebook.cells[places[0]]
+    assert len(repaired(notebook).doubts) >= 2
+
+
+@pytest.mark.parametrize("id", ["brief", "heading-counter"])
+def test_what_was_written_where_nobody_should_write_stays_and_is_doubted(id):
+    notebook = written()
+    cell = next(cell for cell in notebook.cells if cell.id == id)
+    cell.source += "\n\nMy own words, in the wrong place.\nAnd a second line."
+    found = repaired(notebook)
+    sources = [cell.source for cell in found.notebook.cells]
+    assert sources.count("My own words, in the wrong place.\nAnd a second line.") == 1
+    assert next(cell for cell in essay().cells if cell.id == id).source in sources
+    assert any("is not for writing" in doubt for doubt in found.doubts)
+
+
+@pytest.mark.parametrize("kind", ["code", "raw"])
+def test_a_cell_that_was_made_one_of_another_type_is_still_the_answer(kind):
+    notebook = written()
+    for cell in notebook.cells:
+        if is_answer(cell):
+            cell.cell_type = kind
+    found = repaired(notebook)
+    assert answers(found.notebook) == answers(written()) and found.doubts == ()
+    nbformat.validate(found.notebook)
+
+
+def test_cells_in_another_order_stand_in_their_own_again_with_what_follows_them():
+    notebook = written()
+    add_cells(notebook)
+    notebook.cells.reverse()
+    found = repaired(notebook)
+    assert names(found.notebook) == names(essay())
+    assert any("another order" in told for told in found.told)
+
+
+@pytest.mark.parametrize(
+    ("answer", "other", "is_noted"),
+    [
+        (STUB, GOOD, True),
+        (STUB, "# a note", False),
+        ("def double(x):\n    return (", "    2 * x)", True),
+        (GOOD, "y = double(4)", False),
+    ],
+)
+def test_where_an_answer_may_stand_elsewhere_is_noted(answer, other, is_noted):
+    reference = exercises()
+    reference.cells[1].source = STUB
+    notebook = copy.deepcopy(reference)
+    notebook.cells[1].source = answer
+    notebook.cells.append(new_code_cell(other))
+    found = repair([clean(cell) for cell in notebook.cells], reference)
+    assert bool(found.notes) == is_noted and found.doubts == ()
 
 
 @pytest.mark.parametrize("place", range(len(essay().cells)))
@@ -142,7 +202,7 @@ def test_another_notebook_matches_nothing_and_all_of_it_stays():
     found = repair(other, essay())
     assert found.n_matched == 0
     assert all(cell.source in [own.source for own in found.notebook.cells] for cell in other)
-    assert len(found.doubts) == len(SECTIONS)
+    assert len(found.doubts) >= len(SECTIONS)
 
 
 def test_the_cells_that_came_are_not_changed():

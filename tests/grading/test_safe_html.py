@@ -27,6 +27,8 @@ ATTACKS = [
     "<link rel=stylesheet href=//evil>",
     "```html\n<script>1</script>\n```",
     "$\\href{javascript:alert(1)}{x}$",
+    "&#36;&#92;href{javascript:alert(1)}{x}&#36;",
+    "&#92;(&bsol;href{javascript:alert(1)}{x}&#x5c;)",
     "<noscript><p title='</noscript><img src=x onerror=1>'>",
     "<object data=x>",
     "<b onclick=1>x</b>",
