@@ -26,10 +26,6 @@ SOLUTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### EN
 SEEN = "from course_utils.grading.expect import expect\n\nexpect(double, 2, gives=4)"
 GOOD, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"
 STUB = "def double(x):\n    raise NotImplementedError\n"
-    "def double(x):\n    return 2 * x",
-    "def double(x):\n    return x",
-    "def double(x):\n    raise NotImplementedError\n",
-)
 
 
 def _marks(name: str, **flags: object) -> dict:
