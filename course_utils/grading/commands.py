@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from course_utils.errors import TextError
+
 VERBS = {
     "release": "make the students' version of assignments, and put it where they fetch it",
     "collect": "fetch the newest submission of every student",
@@ -57,13 +59,17 @@ def _run(chosen: argparse.Namespace) -> int:
 
     course, names = _course(chosen)
     for name in names:
-        graded = grade(course, name, chosen.student, chosen.force, chosen.unsafe, chosen.again)
+        try:
+            graded = grade(course, name, chosen.student, chosen.force, chosen.unsafe, chosen.again)
+        except TextError as nobody:  # of this name has handed in this one, but perhaps another
+            if len(names) == 1 or not chosen.student:
+                raise
+            print(nobody.what)
+            continue
         for_people = [each for each in graded if each.report["status"] == NEEDS_A_PERSON]
         print(f"{name}: {len(graded)} submissions, {len(for_people)} need a person.")
         for each in for_people:
-            print(f"  {each.submission.student}")
-            for why in each.report["why"]:
-                print(f"    {why}")
+            print("\n".join([f"  {each.submission.student}", *(f"    {why}" for why in each.report["why"])]))
     return 0
 
 
