@@ -29,7 +29,7 @@ from course_utils.grading.sandbox import prefix, remove, remove_old, require_san
 from course_utils.grading.submissions import Submission, files_of, find_submissions, safe_id, strays
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
-EDITION = 1  # of this procedure: a higher one grades everything anew
+EDITION = 2  # of this procedure: a higher one grades everything anew
 N_AGAIN = 2  # records of each essay that are done again
 DEATHS = {
     "DeadKernelError": "its kernel died",

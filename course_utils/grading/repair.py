@@ -242,9 +242,16 @@ def _notes(given: list[NotebookNode], expected: list[NotebookNode], found: dict[
         elsewhere = any(re.search(rf"\b{name}\b", cell.source) for cell in others for name in names)
         if own.source.strip() == wanted.source.strip() and elsewhere:
             notes.append(f"The answer {name_of(wanted)} is as it was given out, and may stand in another cell.")
-        elif others and not _parses(own.source):
+        elif others and not (_parses(own.source) and _parses(_next_of(own, given, claimed))):
             notes.append(f"The answer {name_of(wanted)} is cut in the middle; its rest may stand in another cell.")
     return notes
+
+
+def _next_of(own: NotebookNode, given: list[NotebookNode], claimed: set[int]) -> str:
+    """Return the code that the student put right behind an answer; "" where there is none."""
+    place = next(i for i, cell in enumerate(given) if cell is own) + 1
+    is_code = place < len(given) and given[place].cell_type == "code" and id(given[place]) not in claimed
+    return given[place].source if is_code else ""
 
 
 def _parses(code: str) -> bool:

@@ -154,6 +154,7 @@ def test_cells_in_another_order_stand_in_their_own_again_with_what_follows_them(
         (STUB, GOOD, True),
         (STUB, "# a note", False),
         ("def double(x):\n    return (", "    2 * x)", True),
+        ("def double(x):\n    y = 2 * x", "    return y", True),
         (GOOD, "y = double(4)", False),
     ],
 )
@@ -162,7 +163,7 @@ def test_where_an_answer_may_stand_elsewhere_is_noted(answer, other, is_noted):
     reference.cells[1].source = STUB
     notebook = copy.deepcopy(reference)
     notebook.cells[1].source = answer
-    notebook.cells.append(new_code_cell(other))
+    notebook.cells.insert(2, new_code_cell(other))
     found = repair([clean(cell) for cell in notebook.cells], reference)
     assert bool(found.notes) == is_noted and found.doubts == ()
 
