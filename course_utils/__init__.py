@@ -27,7 +27,7 @@ _ROOMS = {
     "stage": ("course_utils.models.stage", None),
     "texts": ("course_utils.texts", None),
     "load": ("course_utils.models.language_model", "load"),
-    "Settings": ("course_utils.models.sampling", "Settings"),
+    "Settings": ("course_utils.models.settings", "Settings"),
     "Playground": ("course_utils.widgets.playground", "Playground"),
     "SideBySide": ("course_utils.widgets.side_by_side", "SideBySide"),
     "TrainingLab": ("course_utils.widgets.training_lab", "TrainingLab"),

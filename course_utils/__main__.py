@@ -149,7 +149,7 @@ def _speaker() -> str:
 
 def _say(chosen: argparse.Namespace) -> int:
     from course_utils.models.language_model import load
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
     settings = Settings(chosen.tokens, chosen.temperature, chosen.top_k, chosen.top_p, seed=chosen.seed)
     model = load(chosen.model)

@@ -18,8 +18,8 @@ from course_utils import texts
 from course_utils.experiments.sizes import family_here, held_out_news
 from course_utils.models import precision, shelf
 from course_utils.models.language_model import LanguageModel, load
-from course_utils.models.sampling import Settings
 from course_utils.models.scoring import WINDOW, score_nats, windows
+from course_utils.models.settings import Settings
 
 PROMPT = "In a small town by the sea, the newspaper printed a story that nobody had written. "
 

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.packing import train_tokenizer
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 WORDS = "the a of to in court said people year new state would that report market on it for was he".split()  # noqa: SIM905
 OTHERS = "zeta theta iota kappa lambda sigma omega delta gamma alpha rho phi chi psi tau nu xi mu eta".split()  # noqa: SIM905

@@ -7,7 +7,7 @@ import pytest
 from course_utils.__main__ import main
 from course_utils.models import checkpoint
 from course_utils.models.language_model import load
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 SHAPE = ["--layers", "1", "--width", "16", "--heads", "1", "--context", "16", "--vocabulary", "270", "--batch", "2"]
 

@@ -149,7 +149,7 @@ def model(value: object, record: Record) -> "LanguageModel":
 
 def settings(value: object, record: Record) -> object:
     """Accept what sampling ``Settings`` accept, by name."""
-    from course_utils.models.sampling import RANGES, Settings
+    from course_utils.models.settings import RANGES, Settings
 
     _accepted(value, isinstance(value, dict) and set(value) <= set(RANGES), f"of {', '.join(RANGES)}")
     return Settings(**value)

@@ -17,7 +17,7 @@ from course_utils.experiments import schoolbook
 from course_utils.models import checkpoint, packing
 from course_utils.models.architecture import Architecture
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.models.training import Progress, Recipe, Training
 from course_utils.packages import no_space_means
 

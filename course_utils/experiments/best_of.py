@@ -21,7 +21,7 @@ from course_utils.pictures.best_of_plots import best_of_picture
 
 if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
 PROMPTS = (
     "The mayor opened the new library on Saturday and",
@@ -83,7 +83,7 @@ def samples(
         As for ``machine_texts.write``.
     """
     from course_utils.experiments.machine_texts import write
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
     settings = settings or Settings()
     if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1 or settings.is_greedy:
@@ -235,7 +235,7 @@ def proxy_ratings(
         Held-out news when left out.
     """
     from course_utils.experiments.sizes import held_out_news
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
     references = held_out_news(N_REFERENCES) if references is None else list(references)
     n_tokens = (settings or Settings()).max_new_tokens

@@ -223,7 +223,7 @@ def _count(
 ) -> Result:
     """Let the model write after every group's prompts and count the texts with a word of each list."""
     from course_utils.experiments.machine_texts import weights_sha256, write
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
     require_reading(reading.read)
     finders = {name: pattern(listed, how["match"]) for name, listed in words.items()}

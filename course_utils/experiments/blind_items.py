@@ -11,7 +11,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
 from course_utils.experiments.paired_texts import MORE_WORDS, OPENINGS, opening_and_body
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 HUMAN = "human"
 OPENING = OPENINGS[1]  # headline and first sentence

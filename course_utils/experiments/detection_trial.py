@@ -17,7 +17,7 @@ from course_utils.experiments.paired_texts import PairedTexts, paired_texts
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import wilson
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import RANGES, Settings
+from course_utils.models.settings import RANGES, Settings
 
 KINDS = {"words": WordDetector, "likelihood": LikelihoodDetector, "ranks": RankDetector}
 LIMITS = {

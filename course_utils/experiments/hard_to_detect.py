@@ -18,7 +18,7 @@ from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, 
 from course_utils.experiments.result import Metric, Result, versions
 from course_utils.experiments.roc import resampled_auc
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.pictures.detection_plots import auc_of_each, auc_over
 
 P_VALUES = 0.8, 0.9, 0.94, 0.96, 0.98, 1.0

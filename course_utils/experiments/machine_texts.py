@@ -15,7 +15,7 @@ from course_utils.experiments.result import versions
 from course_utils.models import seal
 from course_utils.models.decoding import Cancelled
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 
 AT_ONCE = 16  # prompts in one batch: more would keep a small machine from answering a stop for too long

@@ -15,8 +15,8 @@ from course_utils.experiments.result import versions
 from course_utils.models import seal, shelf
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.precision import leave_a_core_free
-from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score_nats
+from course_utils.models.settings import Settings
 
 N_WRITTEN = 48  # tokens, to measure the speed of writing
 LONGEST_S = 10.0  # or as many as come in this time

@@ -9,7 +9,7 @@ from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 FEWEST = 4  # pairs in either half
 MORE_WORDS = 60  # that an article must have beyond the words compared, for its first sentence may go to the prompt

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from course_utils.experiments.detectors import Detector
     from course_utils.experiments.paired_texts import PairedTexts
     from course_utils.models.language_model import LanguageModel
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
 WRITING = 0.8  # of the time, where texts are written before they are judged
 DETECTORS = {"WordDetector": "words", "LikelihoodDetector": "likelihood", "RankDetector": "ranks"}

@@ -16,8 +16,8 @@ from course_utils.experiments.over_documents import draw_documents, interval
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.models import seal
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score_nats
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 from course_utils.packages import sha256_of
 from course_utils.pictures.cost_plots import bits_picture

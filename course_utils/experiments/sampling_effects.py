@@ -20,7 +20,7 @@ from course_utils.pictures.sampling_plots import settings_picture
 if TYPE_CHECKING:
     # For the reader's type checker only: at run time this room needs neither torch nor transformers.
     from course_utils.models.language_model import Generation, LanguageModel
-    from course_utils.models.sampling import Settings
+    from course_utils.models.settings import Settings
 
 MEASURES = {
     "repeated_4grams": "share of 4-grams already said",

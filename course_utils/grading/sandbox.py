@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from course_utils.errors import CourseError
+from course_utils.grading import ceiling
 
 LOOK_EVERY_S = 0.1
 MOST_FILES = 20_000  # that are looked at to see how much was written
@@ -146,11 +147,11 @@ def run(
     watched : Path, optional
         The folder whose size counts, if that is another one: whatever the box may write in must lie in it.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, ceiling.kept_by_the_system(limits.n_processes) as enter:
         process = subprocess.Popen(
             line, cwd=work, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             env=None if variables is None else {**os.environ, **variables},
-            preexec_fn=functools.partial(_limit, limits),
+            preexec_fn=functools.partial(_limit, limits, enter),
         )  # fmt: skip
         try:
             why = _watch(process, watched or work, limits)
@@ -251,10 +252,11 @@ def _close(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: Limits, enter: Callable[[], None]) -> None:
     """Set the limits that the system itself keeps; runs in the new process before anything else."""
     import resource  # not on every system
 
+    enter()
     mega = 1_000_000
     wanted = {
         resource.RLIMIT_AS: (2 * limits.memory_mb + 2000) * mega,

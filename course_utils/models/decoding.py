@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import torch
 from transformers import DynamicCache
 
-from course_utils.models.sampling import SeededNoise, Settings, processors
+from course_utils.models.sampling import SeededNoise, processors
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Step
 from course_utils.models.text_pieces import TextPieces, Vocabulary
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from course_utils.errors import AccessRefused
 from course_utils.models import seal
 from course_utils.models.gated import GatedModel, Key
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 TEXT, MANY, PROBABILITIES, SCORE, INSIDE = ACTIONS = ("text", "many", "probabilities", "score", "inside")
 N_MANY = 10

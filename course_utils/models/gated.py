@@ -13,7 +13,7 @@ import threading
 import pandas as pd
 
 from course_utils.errors import AccessRefused, SettingsError, TextError
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 TERMS = (
     "Every prompt is logged, and the provider reads the log.",

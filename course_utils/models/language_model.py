@@ -14,8 +14,8 @@ from course_utils.models import shelf, stage
 from course_utils.models.decoding import Stream, alternatives, read
 from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
-from course_utils.models.sampling import Settings
 from course_utils.models.scoring import score
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Scored
 from course_utils.models.text_pieces import TextPieces, Vocabulary
 

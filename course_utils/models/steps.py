@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)

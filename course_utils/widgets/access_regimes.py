@@ -15,7 +15,7 @@ from course_utils.models import stage
 from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish, dollars
 from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import RANGES, Settings
+from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
 from course_utils.widgets.worker import the_worker

@@ -7,7 +7,7 @@ from pathlib import Path
 import traitlets
 
 from course_utils.errors import SettingsError
-from course_utils.models.sampling import RANGES, Settings
+from course_utils.models.settings import RANGES, Settings
 
 MAX_SAMPLES = 8
 ABOUT_SAMPLES = "how many texts to write at once, each with a seed of its own"

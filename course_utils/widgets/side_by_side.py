@@ -12,7 +12,7 @@ import traitlets
 from course_utils.errors import CourseError, TextError
 from course_utils.experiments import preferences
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled, weights_sha256

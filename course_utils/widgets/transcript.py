@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 
 HEADING = "# Transcript of machine-generated text"

@@ -13,7 +13,7 @@ from sentences import sentences
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.best_of import KOEBIS_MOSSINK, PROXY, WEAKNESS, best_of, blind, expected_best, samples
 from course_utils.models.decoding import Cancelled
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 PROMPTS = ["The old bridge", "Rain fell", "She said that"]
 HOW = {"n_samples": 4, "settings": Settings(max_new_tokens=8), "ns": (1, 2, 4, 10)}

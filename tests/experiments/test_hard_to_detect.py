@@ -12,7 +12,7 @@ from course_utils.experiments.detectors import RankDetector, WordDetector, score
 from course_utils.experiments.hard_to_detect import conditioning, evade, nucleus_sweep
 from course_utils.experiments.paired_texts import paired_texts
 from course_utils.models.decoding import Cancelled
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.places import cache_folder
 
 SETTINGS = Settings(max_new_tokens=30, top_k=0)

@@ -10,7 +10,7 @@ from sentences import sentences
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan
 from course_utils.experiments.replication import AT_ONCE, TAGS, as_many, costs, imitate, text_hash, write_texts
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 
 HUMAN = [sentences(3000, seed) for seed in range(10)]
 HELD_OUT = [sentences(1500, seed) for seed in range(100, 104)]

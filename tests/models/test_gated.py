@@ -7,8 +7,8 @@ import pytest
 from course_utils.errors import AccessRefused, SettingsError, TextError
 from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish, dollars
 from course_utils.models.gated import REFUSED_WORDS, GatedModel
-from course_utils.models.sampling import Settings
 from course_utils.models.seal import WEIGHTS
+from course_utils.models.settings import Settings
 from course_utils.packages import sha256_of
 
 PROMPT = "The letter said"

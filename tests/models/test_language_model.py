@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM, LogitsProcessorList
 from course_utils.errors import SettingsError, TextError
 from course_utils.models.decoding import read
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import SeededNoise, Settings, processors
+from course_utils.models.sampling import SeededNoise, processors
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 
 PROMPT = "The staged release of a language model"

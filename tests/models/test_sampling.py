@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from course_utils.errors import SettingsError
-from course_utils.models.sampling import RANGES, SeededNoise, Settings, processors
+from course_utils.models.sampling import SeededNoise, processors
+from course_utils.models.settings import RANGES, Settings
 
 
 @pytest.mark.parametrize("name", RANGES)

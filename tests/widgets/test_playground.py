@@ -8,7 +8,7 @@ import pytest
 
 from course_utils.errors import SettingsError
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import RANGES, Settings
+from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.form import LIMITS
 from course_utils.widgets.playground import HERE, Playground
 from course_utils.widgets.worker import the_worker

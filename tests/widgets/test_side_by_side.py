@@ -9,7 +9,7 @@ import pytest
 from course_utils.errors import DamagedFile, TextError
 from course_utils.experiments import preferences
 from course_utils.models.language_model import LanguageModel
-from course_utils.models.sampling import RANGES, Settings
+from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.furniture import HERE
 from course_utils.widgets.lineup import default_names, facts, shuffled
 from course_utils.widgets.playground import Playground

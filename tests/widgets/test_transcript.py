@@ -5,7 +5,7 @@ import dataclasses
 import mistune
 import pytest
 
-from course_utils.models.sampling import Settings
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation, Step
 from course_utils.widgets.transcript import Run, transcript, visible
 
