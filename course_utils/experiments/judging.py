@@ -13,7 +13,7 @@ from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.roc import FEWEST_HUMAN, measure
-from course_utils.models.decoding import Cancelled
+from course_utils.models.abilities import Cancelled
 
 Progress = Callable[[float, str], object]
 

@@ -12,9 +12,7 @@ from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models import seal
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Cancelled, Speaker
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 
@@ -34,7 +32,7 @@ class MachineText:
 
 
 def write(
-    model: LanguageModel,
+    model: Speaker,
     prompts: Sequence[str],
     settings: Settings = Settings(),
     progress: Progress | None = None,
@@ -44,7 +42,7 @@ def write(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
     prompts : sequence of str
         Those that are about as long share a batch. Of one that is too long for the model, the last tokens are seen.
     settings : Settings
@@ -72,7 +70,7 @@ def write(
     if isinstance(prompts, str) or not prompts:
         raise TextError(f"prompts is {prompts[:40]!r}.", "A list of at least one text.", "Put it in brackets: [text].")
     tell, n_done, written = progress or (lambda share, what: None), 0, {}
-    known = [weights_sha256(model), model.precision, model.device.type, dataclasses.asdict(settings)]
+    known = [*model.identity, dataclasses.asdict(settings)]
     known += [versions(), hashlib.sha256(Path(__file__).read_bytes()).hexdigest()]
     for places in _batches(model, prompts):
         if cancel is not None and cancel.is_set():
@@ -129,23 +127,23 @@ def equal_length(human: str, machine: str) -> tuple[str, str]:
     return tuple(" ".join(each[:n_words]) for each in words)
 
 
-def weights_sha256(model: LanguageModel) -> str:
+def weights_sha256(model: Speaker) -> str:
     """Return the sha256 of the file from which a model was loaded."""
-    return seal.check(Path(model.tokenizer.name_or_path))[seal.WEIGHTS]
+    return model.weights_sha256
 
 
 def _is_fit(article: texts.Article, min_words: int) -> bool:
     return bool(article.title) and not texts.is_broken(article.title) and len(article.text.split()) >= min_words
 
 
-def _batches(model: LanguageModel, prompts: Sequence[str]) -> Iterator[list[int]]:
+def _batches(model: Speaker, prompts: Sequence[str]) -> Iterator[list[int]]:
     """Put the places of prompts together that are about as long: the network then reads little padding."""
-    places = sorted(range(len(prompts)), key=lambda place: len(model.encode(prompts[place])))
+    places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
     for start in range(0, len(places), AT_ONCE):
         yield places[start : start + AT_ONCE]
 
 
-def _write_batch(model: LanguageModel, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
+def _write_batch(model: Speaker, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
     blank = [Generation(prompt, (), settings, seed, model.name, model.precision) for prompt, seed in jobs]
     stream = model.resume([dataclasses.replace(each, ended="stopped") for each in blank], cancel)
     for _ in stream:

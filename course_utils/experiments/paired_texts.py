@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 
 FEWEST = 4  # pairs in either half
@@ -107,7 +107,7 @@ LABELS = ("articles", "in_training", "openings")
 
 
 def paired_texts(
-    model: LanguageModel,
+    model: Speaker,
     n_pairs: int = 100,
     settings: Settings = Settings(max_new_tokens=100),
     n_words: int = 50,
@@ -120,7 +120,7 @@ def paired_texts(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
     n_pairs : int
         Articles that are drawn; pairs too short for n_words are left out and counted.
     settings : Settings

@@ -2,22 +2,19 @@
 
 import dataclasses
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from course_utils.errors import TextError
-from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 
 BLOCK = 16  # texts that are read and kept together
-MOST_TOKENS = 512  # in one batch, padding included: with GPT-2's vocabulary 100 MB of logits
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,7 +26,7 @@ class Reading:
 
 
 def read_texts(
-    model: LanguageModel,
+    model: Speaker,
     texts: Sequence[str],
     progress: Callable[[float], object] | None = None,
     cancel: threading.Event | None = None,
@@ -38,7 +35,7 @@ def read_texts(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
     texts : sequence of str
         None longer than the model's context.
     progress : callable, optional
@@ -58,7 +55,7 @@ def read_texts(
     The numbers are those of ``model.score(text)``: the first token comes after the end-of-text token, as in GLTR
     (Gehrmann, Strobelt and Rush 2019).
     """
-    known = [weights_sha256(model), model.precision, model.device.type, versions()]
+    known = [*model.identity, versions()]
     known.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
     readings = []
     for start in range(0, len(texts), BLOCK):
@@ -71,39 +68,26 @@ def read_texts(
     return readings
 
 
-def _read_block(model: LanguageModel, texts: list[str], cancel: threading.Event | None) -> dict:
-    all_ids = [_ids(model, text) for text in texts]
-    nats, ranks = [None] * len(texts), [None] * len(texts)
-    waiting = sorted(range(len(texts)), key=lambda place: -len(all_ids[place]))
-    while waiting:
-        if cancel is not None and cancel.is_set():
-            raise Cancelled
-        n_texts = max(1, MOST_TOKENS // len(all_ids[waiting[0]]))
-        batch, waiting = waiting[:n_texts], waiting[n_texts:]
-        for place, (its_nats, its_ranks) in zip(batch, _look(model, [all_ids[i] for i in batch]), strict=True):
-            nats[place], ranks[place] = its_nats, its_ranks
+def _read_block(model: Speaker, texts: list[str], cancel: threading.Event | None) -> dict:
+    if model.abilities.weights:
+        from course_utils.models.ranks import nats_and_ranks  # only here: a kernel without weights needs no torch
+
+        for text in texts:
+            _require_length(model, text, model.count_tokens(text))
+        return dict(zip(("nats", "ranks"), nats_and_ranks(model, texts, cancel), strict=True))
+    nats, ranks = [], []
+    for text in texts:
+        steps = model.score(text, cancel=cancel).steps
+        _require_length(model, text, len(steps))
+        nats.append([each.surprisal_bits * math.log(2) for each in steps])
+        ranks.append([each.rank for each in steps])
     return {"nats": nats, "ranks": ranks}
 
 
-@torch.inference_mode()
-def _look(model: LanguageModel, batch: list[list[int]]) -> list[tuple[list[float], list[int]]]:
-    """Return nats and ranks of what came; the shorter are filled up at their end, which no token before it sees."""
-    rows = [torch.tensor(ids, device=model.device) for ids in batch]
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, T)
-    logits = model.network(padded[:, :-1], use_cache=False).logits.float()  # (B, T - 1, V)
-    chosen = logits.gather(2, padded[:, 1:, None])  # (B, T - 1, 1)
-    nats = torch.logsumexp(logits, dim=-1) - chosen[..., 0]
-    ranks = (logits > chosen).sum(dim=-1) + 1
-    lengths = [len(ids) - 1 for ids in batch]
-    return [(nats[i, :n].tolist(), ranks[i, :n].tolist()) for i, n in enumerate(lengths)]
-
-
-def _ids(model: LanguageModel, text: str) -> list[int]:
-    ids = [model.start_id, *model.encode(text)]
-    if not 2 <= len(ids) <= model.context:
+def _require_length(model: Speaker, text: str, n_tokens: int) -> None:
+    if not 1 <= n_tokens < model.context:
         raise TextError(
-            f"A text has {len(ids) - 1:,} tokens: {text[:40]!r}.",
+            f"A text has {n_tokens:,} tokens: {text[:40]!r}.",
             f"From 1 to {model.context - 1:,} tokens, which {model.name} sees at once.",
             "Cut the texts: lower n_words.",
         )
-    return ids

@@ -11,7 +11,6 @@ import pandas as pd
 
 from course_utils import texts
 from course_utils.errors import ModelNotHere, SettingsError, TextError
-from course_utils.experiments.measuring import measure_once
 from course_utils.experiments.over_documents import N_RESAMPLES, by_document, draw_documents, interval
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
 from course_utils.experiments.remember import sha256_of_values
@@ -83,6 +82,8 @@ def compare_sizes(
     documents of this kind, not of other trainings. Perplexity is per token, so compare it only between models with
     equal ``n_tokens``; bits per character compare all. Speed, memory and loading are of this machine, in fp32.
     """
+    from course_utils.experiments import measuring  # only here: a list of the family needs no torch
+
     folders = _folders(family_here() if models is None else models)
     inputs = {"models": list(folders), "documents": None if documents is None else kept_texts(_checked(documents))}
     inputs |= {"n_documents": n_documents, "seed": seed, "stride": stride}
@@ -93,7 +94,7 @@ def compare_sizes(
     for name in sorted(folders, key=sizes.__getitem__):
         what = f"{name} reads {len(documents)} documents"
         step = _part(tell, n_done / sum(sizes.values()), sizes[name] / sum(sizes.values()), what)
-        measured[name] = measure_once(folders[name], hashes[name], documents, stride, step, cancel)
+        measured[name] = measuring.measure_once(folders[name], hashes[name], documents, stride, step, cancel)
         n_done += sizes[name]
     tell(1.0, "done")
     details = _details(measured, documents)

@@ -1,10 +1,9 @@
 """Texts under a reader, token by token: rank, surprisal, what was likelier, and GLTR's four shares of each text."""
 
-import contextlib
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +13,7 @@ from course_utils.experiments.detectors import RANKS, rank_shares
 from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
-from course_utils.models.decoding import CHUNK, Cancelled
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture
 
 Progress = Callable[[float, str], object]
@@ -33,7 +31,7 @@ MEASURES = (
 
 
 def read_ranks(
-    model: LanguageModel,
+    model: Speaker,
     texts: Sequence[str],
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
@@ -42,7 +40,7 @@ def read_ranks(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : Speaker
     texts : sequence of str
         One or more, none empty; of any length.
     progress : callable, optional
@@ -71,7 +69,7 @@ def read_ranks(
     intervals: each row is one text, and its tokens are no sample of others.
     """
     texts, tell = _checked(texts), progress or (lambda share, what: None)
-    known = [weights_sha256(model), model.precision, model.device.type, versions()]
+    known = [*model.identity, versions()]
     known.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
     tables = []
     for place, text in enumerate(texts):
@@ -106,36 +104,15 @@ def class_of(rank: int) -> int:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(model: LanguageModel, text: str, step: Callable[[float], object], cancel: threading.Event | None) -> dict:
+def _read(model: Speaker, text: str, step: Callable[[float], object], cancel: threading.Event | None) -> dict:
     """Return every token with what the model thought of it, as plain values."""
-    n_chunks = max(1, len(model.encode(text)) / CHUNK)
-    with _looked_at(model, n_chunks, step, cancel):
-        steps = model.score(text).steps
+    steps = model.score(text, progress=step, cancel=cancel).steps
     rows = [
         [place, each.text, each.rank, each.probability, each.surprisal_bits, each.entropy_bits,
          [[other.text, other.probability] for other in each.alternatives]]
         for place, each in enumerate(steps, start=1)
     ]  # fmt: skip
     return {"tokens": rows}
-
-
-@contextlib.contextmanager
-def _looked_at(model: LanguageModel, n_chunks: float, step: Callable, cancel: threading.Event | None) -> Iterator[None]:
-    """Look at the stop signal whenever the network is called: a long text takes a large model a minute."""
-    n_called = 0
-
-    def look(*_) -> None:
-        nonlocal n_called
-        if cancel is not None and cancel.is_set():
-            raise Cancelled
-        step(min(n_called / n_chunks, 1.0))
-        n_called += 1
-
-    hook = model.network.register_forward_pre_hook(look)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

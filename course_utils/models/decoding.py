@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from transformers import DynamicCache
 
+from course_utils.models.abilities import Cancelled
 from course_utils.models.sampling import SeededNoise, processors
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Step
@@ -16,10 +17,6 @@ from course_utils.models.text_pieces import TextPieces, Vocabulary
 
 CHUNK = 64  # tokens of a prompt read between two looks at the stop signal
 N_ALTERNATIVES = 10
-
-
-class Cancelled(Exception):
-    """The stop signal came while a prompt was being read."""
 
 
 @torch.inference_mode()
@@ -80,7 +77,7 @@ def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary) -> 
     probability = log_probability.exp()
     chosen = probability.gather(1, ids[:, None])[:, 0]
     ranks = (logits > logits.gather(1, ids[:, None])).sum(dim=1) + 1
-    entropy = torch.special.entr(probability).sum(dim=1) / math.log(2)
+    entropy = -(probability * log_probability).sum(dim=1) / math.log(2)
     top = probability.topk(min(N_ALTERNATIVES, logits.shape[-1]), dim=-1)
     columns = (ids, chosen, ranks, entropy, top.indices, top.values)
     return [
@@ -112,6 +109,8 @@ class Stream:
     cancel : threading.Event, optional
         Looked at between tokens and between chunks of the prompt.
     """
+
+    on_wait = None  # nobody has to wait where the weights lie here
 
     def __init__(self, model, so_far: list[Generation], ids: list[list[int]], notice: str = "", cancel=None) -> None:
         self.notice = notice
@@ -150,11 +149,11 @@ class Stream:
                 groups[len(steps)].append(sample)
         try:
             for samples in groups.values():
-                yield from self._write([_Row(sample, TextPieces(self._model.vocabulary)) for sample in samples])
+                yield from self._write([TextRow(sample, TextPieces(self._model.vocabulary)) for sample in samples])
         except Cancelled:
             return
 
-    def _write(self, rows: list["_Row"]) -> Iterator[Step]:
+    def _write(self, rows: list["TextRow"]) -> Iterator[Step]:
         settings = self._so_far[0].settings
         draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
         seen, mask = (
@@ -185,7 +184,7 @@ class Stream:
         cache.batch_repeat_interleave(len(seen))
         return cache, logits.repeat(len(seen), 1)
 
-    def _take(self, row: "_Row", step: Step, is_last: bool) -> Iterator[Step]:
+    def _take(self, row: "TextRow", step: Step, is_last: bool) -> Iterator[Step]:
         """Hand out the steps whose text is settled by this one."""
         if row.has_ended:
             return
@@ -232,18 +231,26 @@ class Draw:
         return chosen, torch.softmax(scores, dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
 
 
-class _Row:
-    """One sample on its way through the network: its steps wait here until their text is settled."""
+class TextRow:
+    """One sample on its way through the network: its steps wait here until their text is settled.
+
+    Parameters
+    ----------
+    sample : int
+    pieces : TextPieces
+    """
 
     def __init__(self, sample: int, pieces: TextPieces) -> None:
         self.sample, self.has_ended = sample, False
         self._pieces, self._waiting = pieces, []
 
     def add(self, step: Step) -> list[Step]:
+        """Take the next step; return those whose text can no longer change."""
         self._waiting.append(step)
         return self._name(self._pieces.add(step.token_id))
 
     def finish(self) -> list[Step]:
+        """Return the steps that wait, the last one marked."""
         self.has_ended = True
         steps = self._name(self._pieces.finish())
         return [*steps[:-1], dataclasses.replace(steps[-1], is_last=True)] if steps else []

@@ -1,13 +1,18 @@
 """Three doors to one model, open weights, a gated API and a hosted demo: each answers a wish as far as it opens."""
 
 import dataclasses
+import json
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from safetensors import safe_open
+
 from course_utils.errors import AccessRefused
 from course_utils.models import seal
+from course_utils.models.abilities import NeedsWeights
 from course_utils.models.gated import GatedModel, Key
 from course_utils.models.settings import Settings
 
@@ -15,6 +20,8 @@ TEXT, MANY, PROBABILITIES, SCORE, INSIDE = ACTIONS = ("text", "many", "probabili
 N_MANY = 10
 N_PROBABILITIES = 10
 DEMO_TOKENS = 30
+_SHAPE = ("n_layer", "num_hidden_layers"), ("n_embd", "hidden_size")  # GPT-2's words for it, and Llama's
+_EMBEDDINGS = ("wte.weight", "embed_tokens.weight")
 
 Tell = Callable[[int], object]
 
@@ -156,14 +163,33 @@ def _written(stream, tell: Tell) -> list:
 
 
 def _inside(model) -> list[list[str]]:
-    """Return what a look into the weights shows: how many, which file, and one matrix of them."""
-    matrix = model.network.get_input_embeddings().weight.detach().float()
-    config = model.network.config
+    """Return what a look into the weights shows: how many, which file, and one matrix of them.
+
+    The file itself is looked into, so that a model that speaks from behind a server can be seen too where its weights
+    lie on this machine.
+    """
+    folder = model.folder
+    if folder is None:
+        raise NeedsWeights(
+            f"The weights of {model.name} lie behind a server, and none of the same hash on this machine.",
+            "A file of weights to look into.",
+            "python -m course_utils models lists what lies here.",
+        )
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    matrix = _embedding(folder / seal.WEIGHTS)
+    layers, width = (config.get(old) or config.get(new) for old, new in _SHAPE)
     return [
         ["parameters", f"{model.n_parameters:,}"],
-        ["layers, width", f"{config.num_hidden_layers}, {config.hidden_size}"],
-        ["sha256 of the file", seal.check(Path(model.network.name_or_path))[seal.WEIGHTS]],
+        ["layers, width", f"{layers}, {width}"],
+        ["sha256 of the file", seal.check(folder)[seal.WEIGHTS]],
         ["token embedding, shape", " × ".join(f"{length:,}" for length in matrix.shape)],
-        ["its Frobenius norm", f"{matrix.norm().item():,.2f}"],
+        ["its Frobenius norm", f"{np.linalg.norm(matrix):,.2f}"],
         ["its first numbers", ", ".join(f"{number:.3f}" for number in matrix[0, :4].tolist())],
     ]
+
+
+def _embedding(weights: Path) -> np.ndarray:
+    """Return the matrix that turns tokens into numbers, in 32 bits."""
+    with safe_open(weights, framework="numpy") as file:
+        name = next(name for name in file.keys() if name.endswith(_EMBEDDINGS))  # noqa: SIM118  it is no dict
+        return file.get_tensor(name).astype(np.float32)

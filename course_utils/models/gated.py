@@ -152,7 +152,7 @@ class GatedModel:
         """
         held = self._require_key(key)
         settings = Settings(self.max_new_tokens, temperature, seed=secrets.randbelow(2**31))
-        n_prompt = len(self._model.encode(prompt))
+        n_prompt = self._model.count_tokens(prompt)
         try:
             self._refuse_misuse(prompt, "The prompt")
             self._take_request(held)

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, GPT2
 
 from course_utils.errors import DamagedFile, NotEnoughMemory, SettingsError, TextError
 from course_utils.models import precision as precisions
-from course_utils.models import shelf, stage
+from course_utils.models import seal, shelf, stage
+from course_utils.models.abilities import Abilities, Speaker
 from course_utils.models.decoding import Stream, alternatives, read
 from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
@@ -56,7 +58,7 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
     name = name or shelf.best_here()
     stage.require_open(Path(name).name)
     folder = name if isinstance(name, Path) else shelf.find(name)
-    device = _device()
+    device = default_device()
     precisions.leave_a_core_free()
     if precision == "auto":
         precision = precisions.fastest() if device.type == "cpu" else "fp32"
@@ -68,7 +70,8 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
         return _loaded[key]
 
 
-def _device() -> torch.device:
+def default_device() -> torch.device:
+    """Return where models are put: the graphics card, or the processor."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -86,7 +89,7 @@ def _make_room(name: str) -> None:
         shelf.require_memory(shelf.entry(name))
 
 
-class LanguageModel:
+class LanguageModel(Speaker):
     """A causal language model with the tokenizer it was trained with.
 
     Parameters
@@ -103,7 +106,11 @@ class LanguageModel:
     context : int
         Tokens it can see at once.
     n_parameters : int
+    abilities : Abilities
+        All: the weights lie here.
     """
+
+    abilities = Abilities()
 
     def __init__(self, folder: Path, precision: str = "fp32", device: torch.device | None = None) -> None:
         self.name, self.precision, self.device = folder.name, precision, device or torch.device("cpu")
@@ -167,13 +174,6 @@ class LanguageModel:
         notice = next((notice for _, notice in fitted if notice), "")
         return Stream(self, whole, [ids for ids, _ in fitted], notice, cancel)
 
-    def generate(self, prompt: str, settings: Settings = Settings(), n_samples: int = 1) -> list[Generation]:
-        """Write one text or several in one batch; see `stream`."""
-        stream = self.stream(prompt, settings, n_samples)
-        for _ in stream:
-            pass
-        return stream.generations()
-
     def next_tokens(self, prompt: str, k: int = 10) -> list[Alternative]:
         """Return the k likeliest next tokens, best first, with the model's own probabilities.
 
@@ -190,9 +190,35 @@ class LanguageModel:
         best = torch.softmax(logits[0], dim=-1).topk(k)
         return list(alternatives(best.indices.tolist(), best.values.tolist(), self.vocabulary))
 
-    def score(self, text: str, stride: int | None = None) -> Scored:
+    def score(
+        self,
+        text: str,
+        stride: int | None = None,
+        *,
+        progress: Callable[[float], object] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Scored:
         """Say how likely the model found every token of a text; see `course_utils.models.scoring.score`."""
-        return score(self, text, stride)
+        return score(self, text, stride, progress=progress, cancel=cancel)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The sha256 of the file its weights come from."""
+        return seal.check(self.folder)[seal.WEIGHTS]
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies."""
+        return Path(self.network.name_or_path)
+
+    @property
+    def identity(self) -> list[str]:
+        """What its numbers depend on: weights, precision, the kind of device."""
+        return [self.weights_sha256, self.precision, self.device.type]
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has."""
+        return len(self.encode(text))
 
     def encode(self, text: str) -> list[int]:
         """Return a text's token ids, or a TextError when it is no text."""

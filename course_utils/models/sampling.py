@@ -39,16 +39,18 @@ class SeededNoise(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return log-probabilities of shape (B, V) plus noise; the next call is the next step."""
         log_probability = torch.log_softmax(scores.float(), dim=-1)
-        noise = torch.stack([self._row(seed, scores.shape[-1]) for seed in self.seeds]).to(scores.device)
+        noise = torch.stack([gumbel(seed, self.step, scores.shape[-1]) for seed in self.seeds]).to(scores.device)
         self.step += 1
         return log_probability + noise
 
-    def _row(self, seed: int, n_tokens: int) -> torch.Tensor:
-        # A counter-based generator: the seed is its key, the step its counter, so a text that is continued meets the
-        # noise it would have met without the stop. Gumbel noise is minus the logarithm of an exponential draw.
-        draw = np.random.Generator(np.random.Philox(key=seed, counter=self.step << 192))
-        # In 64 bits: among 50,000 draws of 32 bits a step, one in 300 steps holds an exact 0, whose noise is infinite.
-        return torch.from_numpy(-np.log(draw.standard_exponential(n_tokens))).float()
+
+def gumbel(seed: int, step: int, n_tokens: int) -> torch.Tensor:
+    """Return the noise of one step of one seed: a number for every token."""
+    # A counter-based generator: the seed is its key, the step its counter, so a text that is continued meets the
+    # noise it would have met without the stop. Gumbel noise is minus the logarithm of an exponential draw.
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=step << 192))
+    # In 64 bits: among 50,000 draws of 32 bits a step, one in 300 steps holds an exact 0, whose noise is infinite.
+    return torch.from_numpy(-np.log(draw.standard_exponential(n_tokens))).float()
 
 
 def processors(settings: Settings) -> LogitsProcessorList:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import itertools
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +14,8 @@ import torch
 from torch.nn import functional
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.models.decoding import CHUNK, Cancelled, observe
+from course_utils.models.abilities import Cancelled
+from course_utils.models.decoding import CHUNK, observe
 from course_utils.models.steps import Scored, Step
 from course_utils.models.text_pieces import TextPieces
 
@@ -21,7 +24,14 @@ BATCH = 2048  # tokens read at once, padding included
 MOST_LOGITS = 1 << 22  # at once: 16 MB stay near the processor, and large ones would cost more than their arithmetic
 
 
-def score(model, text: str, stride: int | None = None) -> Scored:
+def score(
+    model,
+    text: str,
+    stride: int | None = None,
+    *,
+    progress: Callable[[float], object] | None = None,
+    cancel: threading.Event | None = None,
+) -> Scored:
     """Say how likely the model found every token of a text, and what it would have found likelier.
 
     Parameters
@@ -31,6 +41,10 @@ def score(model, text: str, stride: int | None = None) -> Scored:
     stride : int, optional
         How many tokens the window moves at a time when the text is longer than it, 1 to the window's size; half a
         window when left out. A smaller stride gives every token more context and takes longer.
+    progress : callable, optional
+        Called every few dozen tokens with the share that is done.
+    cancel : threading.Event, optional
+        Looked at as often.
 
     Returns
     -------
@@ -42,10 +56,28 @@ def score(model, text: str, stride: int | None = None) -> Scored:
         If there is no text.
     SettingsError
         If the stride is out of its range.
+    Cancelled
     """
-    ids, window, stride = _ids(model, text), *_window_and_stride(model, stride)
-    steps = [step for place in windows(len(ids) - 1, window, stride) for step in _look(model, ids, *place)]
-    return Scored(text, tuple(_with_text(steps, model.vocabulary)), window, stride, model.name, model.precision)
+    ids, window, stride = _ids(model, text), *window_and_stride(model, stride)
+    n_chunks = sum(math.ceil((end - begin) / CHUNK) for begin, _, end in windows(len(ids) - 1, window, stride))
+    tell, steps = _teller(n_chunks, progress, cancel), []
+    tell()
+    for some in look(model, ids, window, stride):
+        steps += some
+        tell()
+    return Scored(text, tuple(with_text(steps, model.vocabulary)), window, stride, model.name, model.precision)
+
+
+def look(model, ids: list[int], window: int, stride: int) -> Iterator[list[Step]]:
+    """Score every token but the first, a chunk of text at a time, so that other work can be done in between.
+
+    Yields
+    ------
+    list of Step
+        Without text piece; see `with_text`. Empty where a chunk was read only as context.
+    """
+    for place in windows(len(ids) - 1, window, stride):
+        yield from _look(model, ids, *place)
 
 
 def score_nats(
@@ -97,7 +129,7 @@ def score_nats(
     """
     if isinstance(texts, str):
         raise TextError(f"texts is the text {texts[:40]!r}.", "A list of texts.", "Put it in brackets: [text].")
-    all_ids, (window, stride) = [_ids(model, text) for text in texts], _window_and_stride(model, stride)
+    all_ids, (window, stride) = [_ids(model, text) for text in texts], window_and_stride(model, stride)
     laid = [_Window(t, *place) for t, ids in enumerate(all_ids) for place in windows(len(ids) - 1, window, stride)]
     nats = [np.empty(len(ids) - 1, dtype=np.float32) for ids in all_ids]
     _require_plain_output(model)
@@ -158,7 +190,8 @@ def _ids(model, text: str) -> list[int]:
     return ids
 
 
-def _window_and_stride(model, stride: int | None) -> tuple[int, int]:
+def window_and_stride(model, stride: int | None) -> tuple[int, int]:
+    """Return how many tokens a model sees at once, and how far that window moves at a time."""
     window = min(model.context, WINDOW)
     stride = window // 2 if stride is None else stride
     if not isinstance(stride, int) or not 1 <= stride <= window:
@@ -219,21 +252,33 @@ def _all_cores(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _teller(n_chunks: int, progress: Callable | None, cancel: threading.Event | None) -> Callable[[], None]:
+    """Return what looks at the stop signal and tells what is done: a long text takes a large model a minute."""
+    done = itertools.count()
+
+    def tell() -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        if progress is not None:
+            progress(next(done) / n_chunks)
+
+    return tell
+
+
 @torch.inference_mode()
-def _look(model, ids: list[int], begin: int, new: int, end: int) -> list[Step]:
+def _look(model, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[Step]]:
     """Score the tokens that came after places new … end - 1, in chunks that keep the logits small."""
-    cache, steps = model.new_cache(), []
+    cache = model.new_cache()
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         n_context = max(new - start, 0)
         logits = model.network(model.tensor(ids[start:stop]), past_key_values=cache, use_cache=True).logits[0]  # (T, V)
-        if start + n_context < stop:
-            came = model.tensor(ids[start + n_context + 1 : stop + 1])[0]
-            steps += observe(logits[n_context:].float(), came, model.vocabulary)
-    return steps
+        came = model.tensor(ids[min(start + n_context, stop) + 1 : stop + 1])[0]
+        yield observe(logits[n_context:].float(), came, model.vocabulary) if len(came) else []
 
 
-def _with_text(steps: list[Step], vocabulary) -> Iterator[Step]:
+def with_text(steps: list[Step], vocabulary) -> Iterator[Step]:
+    """Give each token of a text its piece."""
     pieces = TextPieces(vocabulary)
     texts = [text for step in steps for text in pieces.add(step.token_id)] + pieces.finish()
     for number, (step, text) in enumerate(zip(steps, texts, strict=True), start=1):

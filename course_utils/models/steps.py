@@ -38,18 +38,23 @@ class Step:
     text : str
         Its piece; the pieces of a text join to that text.
     token_id : int
+        Below 0 where a server tells no ids.
     probability : float
         Under the settings; 1 when greedy. For scored text the same as `model_probability`.
     model_probability : float
         Under the model's own distribution.
     rank : int
-        1 is the likeliest, in the model's own distribution.
+        1 is the likeliest, in the model's own distribution; 0 where a server does not tell it.
     entropy_bits : float
         Of the model's own distribution at this place: 0 is certain.
     alternatives : tuple of Alternative
         The ten likeliest.
     is_last : bool
         Whether its sample ends here.
+
+    Notes
+    -----
+    Numbers that a server does not tell are NaN.
     """
 
     sample: int
@@ -65,6 +70,8 @@ class Step:
     @property
     def surprisal_bits(self) -> float:
         """How surprised the model was, in bits: 0 is certainty."""
+        if math.isnan(self.model_probability):
+            return math.nan
         return -math.log2(self.model_probability) if self.model_probability > 0 else math.inf
 
 

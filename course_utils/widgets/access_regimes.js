@@ -83,10 +83,10 @@ function showState(v) {
   const state = v.model.get("state");
   const { regime, n, of } = v.model.get("busy");
   v.root.dataset.state = v.model.get("message") ? "failed" : state;
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.message.textContent = messageWords(v, isWorking(v));
   v.message.hidden = !v.message.textContent;
   const name = v.model.get("regimes").find(({ key }) => key === regime)?.name;
-  v.state.textContent = v.isLost ? "No answer from the kernel" : name ? `${name}: ${WORDS[state]}${n ? ` ${n} of at most ${of} tokens` : ""}` : WORDS[state];
+  v.state.textContent = stateWords(v, name ? `${name}: ${WORDS[state]}${n ? ` ${n} of at most ${of} tokens` : ""}` : WORDS[state], isWorking(v));
   v.bar.value = isWorking(v) && of ? n / of : 0;
   v.bar.hidden = !isWorking(v);
   able(v.stop, isWorking(v));
@@ -167,11 +167,13 @@ function render({ model, el }) {
   const v = Object.assign(newView(model, el), { outputs: {}, fields: {} });
   v.showState = () => showState(v);
   build(v);
-  return open(v, {
+  const close = open(v, {
     message: () => showState(v), state: () => showState(v), busy: () => showState(v), values: () => showValues(v), answers: () => showAnswers(v),
     prompt: () => (v.prompt.value = model.get("prompt")), speaker: () => (v.speaker.textContent = `Behind all three: ${model.get("speaker")}`),
     account: () => showAccount(v), logged: () => showLog(v), questions: () => showQuestions(v),
   }, () => isWorking(v));
+  say(v, { kind: "hello" });
+  return close;
 }
 
 export default { render };

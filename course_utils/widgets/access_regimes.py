@@ -1,6 +1,7 @@
 """One model under three regimes, open weights, a gated API and a hosted demo, and what each lets one learn."""
 
 import collections
+import contextlib
 import json
 import threading
 import time
@@ -10,30 +11,29 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError
-from course_utils.experiments import releases
 from course_utils.models import stage
-from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish, dollars
+from course_utils.models.abilities import Cancelled, Speaker
+from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish
 from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.server_line import NoServer
 from course_utils.models.settings import RANGES, Settings
+from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, questions, with_example
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
+from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.worker import the_worker
 
-REGIMES = ("open", "api", "demo")
-N_TOKENS = 60
-TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many texts would cost
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
 TOLD_EVERY_S = 0.2
 
 
-class AccessRegimes(FurnishedPanel):
+class AccessRegimes(ServerWatch, FurnishedPanel):
     """A panel with one model under three regimes; it can be driven without a browser too.
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         As for `load`; the best model on this machine that the release stage leaves open when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -78,15 +78,15 @@ class AccessRegimes(FurnishedPanel):
     logged = traitlets.List().tag(sync=True)
     questions = traitlets.List().tag(sync=True)
 
-    def __init__(self, model: str | Path | LanguageModel | None = None, projector: bool = False) -> None:
+    def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
         self._told = json.loads((HERE / "access_regimes.json").read_text("utf-8"))
         self._chooser, self._name, self._job, self._run = Chooser(model), "", None, 0
-        self._tried, self._texts = collections.Counter(), {}
+        self._tried, self._texts, self._cancel = collections.Counter(), {}, threading.Event()
         lazy = Lazy(self._load)
         self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
         self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
         rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
-        regimes = [_with_example(each) for each in self._told["regimes"]]
+        regimes = [with_example(each) for each in self._told["regimes"]]
         values = {"seed": 0, "temperature": 1.0}
         super().__init__(projector, values=values, rule=rule, regimes=regimes, actions=self._told["actions"])
         self._see_stage()
@@ -194,6 +194,9 @@ class AccessRegimes(FurnishedPanel):
 
     def _obey(self, content: dict, _buffers: list) -> None:
         match content:
+            case {"kind": "hello"}:
+                self._has_page = True
+                self._see_stage()
             case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
                 self._show(values=dict(content.get("values", self.values)), prompt=prompt)
                 try:
@@ -211,13 +214,22 @@ class AccessRegimes(FurnishedPanel):
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
-    def _load(self) -> LanguageModel:
-        return self._chooser.load(self._name or self._chooser.first_name())
+    def _load(self) -> Speaker:
+        def load() -> Speaker:
+            if not self._name:
+                self._see_stage()
+            return self._chooser.load(self._name or self._chooser.first_name())
+
+        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
+        speaker.on_wait = self._tell_waiting
+        return speaker
 
     def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
+        self._cancel = cancel  # the worker does one thing at a time
         if not cancel.is_set() and not self._chooser.is_ready(self._name):
             self._show_if(run, state="loading")
-            self._load()
+            with contextlib.suppress(Cancelled):
+                self._load()
             self._show_if(run, state="working")
         told_at = time.monotonic()
 
@@ -227,7 +239,9 @@ class AccessRegimes(FurnishedPanel):
                 told_at = time.monotonic()
                 self._show_if(run, busy={**self.busy, "n": n_tokens})
 
-        answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
+        answer = {}
+        with contextlib.suppress(Cancelled):
+            answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
         if cancel.is_set():
             answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
         self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
@@ -248,7 +262,7 @@ class AccessRegimes(FurnishedPanel):
             self._tried.update((regime, deed) for deed in deeds)
             self._count()
             told = {"action": wish.action, "prompt": wish.prompt, **answer}
-            self._show_if(run, state=state, busy={}, answers={**self.answers, regime: told})
+            self._show_if(run, state=state, busy={}, waiting="", answers={**self.answers, regime: told})
 
     def _show_if(self, run: int, **traits) -> None:
         with self._lock:
@@ -263,33 +277,21 @@ class AccessRegimes(FurnishedPanel):
             try:
                 self._name = self._chooser.first_name()
                 abouts = {each["name"]: each["about"] for each in self._chooser.choices(self._name)}
-                self._show(message="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
+                self._show(message="", waiting="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
+            except NoServer:
+                self._show(speaker=self.speaker or "no model")
+                self._miss_server(self._chooser.server)
             except CourseError as error:
                 self._name = ""
                 self._show(speaker="no model", message=in_words(error))
 
+    _see_server = _see_stage
+
     def _count(self) -> None:
         """Show the account with the provider, its log, and what was tried."""
-        api = self.api
-        prices = {f"cost_{n}": f"{n * TYPICAL_TOKENS / 1000 * api.price_per_1000_tokens:,.2f}" for n in (1000, 5000)}
-        questions = [
-            {"who": each["who"], "ask": each["ask"]}
-            | {"answers": [answer.format(quota=api.quota, **prices) for answer in each["answers"]]}
-            | {"tried": [self._tried[pair] for pair in zip(REGIMES, each["deeds"], strict=True)]}
-            for each in self._told["questions"]
-        ]
-        account = {"price": f"${api.price_per_1000_tokens:g}", "quota": api.quota, "cost": dollars(api.cost)}
-        if self.key:
-            key = {"name": self.key.name, "purpose": self.key.purpose, "left": self.key.quota}
-            account |= key | {"is_revoked": self.key.is_revoked}
-        self._show(questions=questions, account=account, logged=api.log().to_dict("records"))
+        asked = questions(self._told["questions"], self._tried, self.api)
+        self._show(questions=asked, account=account(self.api, self.key), logged=self.api.log().to_dict("records"))
 
 
 def _refusal(error: BaseException) -> dict[str, str]:
     return {"error": in_words(error)}
-
-
-def _with_example(regime: dict[str, str]) -> dict[str, str]:
-    """Put a real example beside a regime, with its source."""
-    known = releases.rows("strategies").set_index("strategy").loc[regime["strategy"]]
-    return regime | {"example": known["example"], "source": known["source"], "how": releases.TAGS[known["tag"]]}

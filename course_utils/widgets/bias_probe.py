@@ -24,7 +24,7 @@ class BiasProbe(OutcomePanel):
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -70,7 +70,7 @@ class BiasProbe(OutcomePanel):
         filled = {side: bias_sentences.fill(given["templates"], given[side]) for side in ("a", "b")}
         first = {side: many[:1] for side, many in filled.items()}
         super().__init__(model, projector=projector, sentences=first, templates=filled, kinds=bias_outcomes.kinds())
-        self._choose()
+        self._take_first()
         self.seconds_per_token = bias_outcomes.paces([each["name"] for each in self.models])
 
     # -- consent -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils.errors import DamagedFile, TextError
+from course_utils.evidence.class_ballot import score_vote
 from course_utils.experiments import credibility
 from course_utils.experiments.blind_items import HUMAN, Item
 from course_utils.experiments.result import Result
@@ -16,7 +17,22 @@ HOW_RATED = (
     "readers about other texts."
 )
 
+LONGEST_RATER = 20  # characters: a letter is enough, a name is not wanted
 Told = tuple[Result, list[int], dict[str, object]]  # as `OutcomePanel._add` takes them
+
+
+def letter(rater: str) -> str:
+    """Return who answers, as a record has it.
+
+    Raises
+    ------
+    TextError
+        It is empty, or longer than a letter need be.
+    """
+    if not isinstance(rater, str) or not 1 <= len(rater.strip()) <= LONGEST_RATER:
+        expected = f"A letter, no name; {LONGEST_RATER} characters at most."
+        raise TextError(f"rater is {str(rater)[:40]!r}.", expected, 'rater="A"')
+    return rater.strip()
 
 
 def read(path: Path) -> list[dict]:
@@ -48,6 +64,15 @@ def judged(items: Sequence[Item], lines: list[dict], rater: str) -> Told:
     found = credibility.judge(items, lines)
     shown = {"groups": _groups(found), "agreed": _agreed(found), "texts": _texts(items, lines, rater)}
     return found, list(range(len(found.rows) - 1)), shown  # the last row, of all, is the headline
+
+
+def score(items: Sequence[Item], lines: list[dict], rater: str) -> dict[str, str]:
+    """Return how this rater judged, as a vote for the class's picture."""
+    said = {line["item"]: line["answer"] == HUMAN for line in lines if line["rater"] == rater}
+    judged = [(item.source == HUMAN, said[item.id]) for item in items if item.id in said]
+    of_people = [called_human for is_human, called_human in judged if is_human]
+    of_machines = [not called_human for is_human, called_human in judged if not is_human]
+    return score_vote((sum(of_people), len(of_people)), (sum(of_machines), len(of_machines)))
 
 
 def rated(items: Sequence[Item], lines: list[dict]) -> Told | None:

@@ -1,4 +1,4 @@
-/* The browser half of the blind test, after furniture.js and outcome.js.
+/* The browser half of the blind test, after furniture.js, class_share.js and outcome.js.
  *
  * One text stands on the page; H and M, the arrow keys, or two buttons answer it, and the keyboard's place goes to the next.
  * Who wrote the texts is in the trait `outcomes`, which is empty until all are judged.
@@ -68,7 +68,7 @@ function buildDone(v) {
 
 function build(v) {
   const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Human or machine?"), buildSwitches(v));
-  const parts = [buildStart(v), ...buildWork(v), buildReading(v), buildDone(v), make("p", { class: "cp-hint" }, ETHICS)];
+  const parts = [buildStart(v), ...buildWork(v), buildReading(v), buildDone(v), buildClassShare(v), make("p", { class: "cp-hint" }, ETHICS)];
   v.root = make("section", { class: "cp bt", "aria-label": "Human or machine" }, head, ...parts);
   v.root.addEventListener("keydown", (event) => onKey(v, event));
 }

@@ -18,7 +18,6 @@ from course_utils.widgets.outcome import OutcomePanel
 
 PHASES = ("start", "reading", "done")
 CONFIDENCES = {1: "a guess", 2: "fairly sure", 3: "sure"}
-LONGEST_RATER = 20  # characters: a letter is enough, a name is not wanted
 LARGEST_HALF = 30
 JUDGED, RATED = "judged", "rated"
 
@@ -30,7 +29,7 @@ class BlindTest(OutcomePanel):
     ----------
     items : sequence of Item, optional
         As `blind_items.make_items` returns them. Left out: made from the held-out news when `start` is called.
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         Who writes the machine's half; the best model on this machine when left out.
     n_each : int
         Texts by people, and as many by the machine.
@@ -75,7 +74,9 @@ class BlindTest(OutcomePanel):
     [['human', 1, 1.0], ['a model', 1, 1.0], ['all', 2, 1.0]]
     """
 
-    _esm, _css = browser_half("outcome", "blind_test")
+    _esm, _css = browser_half("class_share", "outcome", "blind_test")
+    class_demo = "human_or_machine"
+    class_words = "how many texts of people's and of the machine's you have judged, and how many of each rightly"
 
     phase = traitlets.Enum(PHASES, "start").tag(sync=True)
     item = traitlets.Dict().tag(sync=True)
@@ -110,10 +111,10 @@ class BlindTest(OutcomePanel):
         self._record = Path(record) if record is not None else None
         name = self._record.name if self._record else ""
         self._lines = blind_answers.read(self._record) if self._record else []
-        traits = {"rater": _letter(rater), "ratings": ratings, "n_each": n_each, "seed": seed, "record_name": name}
-        super().__init__(model, can_make=items is None, projector=projector, **traits)
+        traits = {"rater": blind_answers.letter(rater), "ratings": ratings, "n_each": n_each, "seed": seed}
+        super().__init__(model, can_make=items is None, record_name=name, projector=projector, **traits)
         if items is None:
-            self._choose()
+            self._take_first()
             self._look_up()
         else:
             self._take(self._items)
@@ -170,12 +171,13 @@ class BlindTest(OutcomePanel):
             line |= ({} if confidence is None else {"confidence": confidence}) | self.rated
             self._lines.append(line)
             self._advance()
+        self._give(blind_answers.score(self._items, self._of_round(), self.rater))
         if self._record:
             preferences.append(self._record, line)
 
     def play_as(self, rater: str) -> None:
         """Let somebody else judge the same texts, blind again: two raters have an agreement."""
-        self._show(rater=_letter(rater), rated={})
+        self._show(rater=blind_answers.letter(rater), rated={})
         if self._items:
             self._advance()
         else:
@@ -286,13 +288,6 @@ class BlindTest(OutcomePanel):
                 self.new_round()
             case _:
                 super()._obey(content, buffers)
-
-
-def _letter(rater: str) -> str:
-    if not isinstance(rater, str) or not 1 <= len(rater.strip()) <= LONGEST_RATER:
-        expected = f"A letter, no name; {LONGEST_RATER} characters at most."
-        raise TextError(f"rater is {str(rater)[:40]!r}.", expected, 'rater="A"')
-    return rater.strip()
 
 
 def _require_number(name: str, value: int, largest: int) -> None:

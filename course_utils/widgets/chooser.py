@@ -1,9 +1,9 @@
-"""Which models a panel can offer on this machine, what each is, and the one that speaks."""
+"""Which models a panel can offer, here or behind the server that is named, what each is, and the one that speaks."""
 
 from pathlib import Path
 
-from course_utils.models import language_model, shelf, stage
-from course_utils.models.language_model import LanguageModel
+from course_utils.models import loading, shelf, stage
+from course_utils.models.abilities import Speaker
 
 
 class Chooser:
@@ -11,26 +11,33 @@ class Chooser:
 
     Parameters
     ----------
-    given : str, Path or LanguageModel, optional
-        What the person asked for: a name on the shelf, a checkpoint's folder, a loaded model, or nothing.
+    given : str, Path or Speaker, optional
+        What the person asked for: a name on the shelf, a checkpoint's folder, a loaded model, a model server's address,
+        or nothing.
     """
 
-    def __init__(self, given: str | Path | LanguageModel | None = None) -> None:
+    def __init__(self, given: str | Path | Speaker | None = None) -> None:
         self._given = given
-        self._speaker: LanguageModel | None = None
+        self._speaker: Speaker | None = None
+
+    @property
+    def server(self) -> str:
+        """The address of the server whose models are offered; empty where they lie on this machine."""
+        return "" if self._given_name() else loading.server_of(self._given)
 
     def first_name(self) -> str:
-        """Return the name of the model asked for, else of the best one here.
+        """Return the name of the model asked for, else of the best one here, or of the server's first.
 
         Raises
         ------
-        UnknownModel, ModelNotHere
+        UnknownModel, ModelNotHere, NoServer
         AccessRefused
             The release stage that is set keeps it closed.
         """
-        if self._given is None:
-            return shelf.best_here()
-        name = self._given_name() or shelf.entry(self._given).name
+        is_named = self._given is not None and not loading.is_address(self._given)
+        if not is_named:
+            return loading.best_of(self.server) if self.server else shelf.best_here()
+        name = self._given_name() or (self._given if self.server else shelf.entry(self._given).name)
         stage.require_open(name)
         return name
 
@@ -38,7 +45,13 @@ class Chooser:
         """Return name and description of every model that is here and fits into the free memory, or speaks already.
 
         What the release stage keeps closed is left out.
+
+        Raises
+        ------
+        NoServer
         """
+        if self.server:
+            return [{"name": each["name"], "about": each["about"]} for each in loading.offered(self.server)]
         here = [each for each in shelf.entries() if shelf.is_here(each.name)]
         offered = {each.name: _describe(each) for each in here if each.name == current or shelf.fits(each)}
         if self._given_name():
@@ -49,7 +62,7 @@ class Chooser:
         """Tell whether that model is loaded."""
         return self._speaker is not None and self._speaker.name == name
 
-    def load(self, name: str) -> LanguageModel:
+    def load(self, name: str, precision: str = "auto") -> Speaker:
         """Return a model, loading it if need be; slow, so call it from the worker.
 
         Raises
@@ -61,12 +74,12 @@ class Chooser:
         if not self.is_ready(name):
             self._speaker = None  # let go of the model before: both together may be too much for the memory
             source = self._given if name == self._given_name() else name
-            self._speaker = source if isinstance(source, LanguageModel) else language_model.load(source)
+            self._speaker = source if isinstance(source, Speaker) else loading.load(source, precision, self.server)
         return self._speaker
 
     def _given_name(self) -> str:
         """Return the name of the folder or loaded model that was given; empty when it is one of the shelf's."""
-        return self._given.name if isinstance(self._given, Path | LanguageModel) else ""
+        return self._given.name if isinstance(self._given, Path | Speaker) else ""
 
 
 def _describe(entry: shelf.Entry) -> str:

@@ -82,7 +82,7 @@ function buildOutput(v) {
   const [runs, runsBody] = buildTable("All runs of this panel: AUC on texts not learnt from, with 95 % interval", ["Run", "Generator", "Sampling", "Words", "Test pairs", "Left out", ...KINDS.map(([, words]) => words), "Reader"], "db-runs");
   Object.assign(v, { body, runsBody });
   const picture = make("div", { class: "db-scroll", tabindex: "0", role: "region", "aria-label": "ROC curves" }, v.picture);
-  v.output = make("div", { class: "db-output", hidden: true }, v.finding, rows, make("p", { class: "cp-row db-keep" }, v.keep, v.kept), picture, runs, buildJudge(v));
+  v.output = make("div", { class: "db-output", hidden: true }, v.finding, rows, make("p", { class: "cp-row db-keep" }, v.keep, v.kept), buildClassShare(v), picture, runs, buildJudge(v));
   return v.output;
 }
 
@@ -128,12 +128,12 @@ function takePreset(v) {
 function showState(v) {
   const [state, { share: done, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
-  const words = v.isLost ? "No answer from the kernel" : STATES[state];
+  const words = stateWords(v, STATES[state], isWorking(v));
   if (v.state.textContent !== words) v.state.textContent = words;
   v.numbers.textContent = isWorking(v) && what ? `${Math.round(100 * done)} % · ${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.hidden = !isWorking(v);
   v.bar.value = done ?? 0;
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.message.textContent = messageWords(v, isWorking(v));
   v.message.hidden = !v.message.textContent;
   v.problem.textContent = v.model.get("problem");
   v.problem.hidden = !v.problem.textContent;

@@ -23,9 +23,9 @@ from course_utils.experiments.detection_trial import (
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.result import Result
 from course_utils.experiments.roc import FEWEST_HUMAN
-from course_utils.experiments.sizes import family_here
-from course_utils.models import shelf
-from course_utils.models.language_model import LanguageModel
+from course_utils.models import loading
+from course_utils.models.abilities import Speaker
+from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 
@@ -39,7 +39,7 @@ class DetectorBench(MeasuringPanel):
 
     Parameters
     ----------
-    generator : str, Path or LanguageModel, optional
+    generator : str, Path or Speaker, optional
         Who writes at first; the largest of the pocket family, else the best on this machine, when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -70,7 +70,8 @@ class DetectorBench(MeasuringPanel):
         panel.judge("A text of at least forty words …")
     """
 
-    _esm, _css = browser_half("detector_bench")
+    _esm, _css = browser_half("class_share", "detector_bench")
+    ends_no_recording = frozenset({"base", "one_in"})  # what a flag is worth is a sum with the numbers that are shown
 
     values = traitlets.Dict().tag(sync=True)
     limits = traitlets.Dict(LIMITS).tag(sync=True)
@@ -84,15 +85,11 @@ class DetectorBench(MeasuringPanel):
 
     def __init__(self, generator=None, projector: bool = False) -> None:
         self.results: list[Result] = []
-        self._trial, self._reader_name, self._places, self._pace = None, "", [], None
+        self._trial, self._reader_name, self._pace = None, "", None
         super().__init__(generator, projector=projector)
-        try:
-            name = self._chooser.first_name() if generator is not None else family_here()[-1]
-            self.models = self._chooser.choices(name)
-        except CourseError as error:
-            name = ""
-            self._fail(error)
-        self.values = {"generator": name, "reader": "", **dataclasses.asdict(Trial()), "kinds": list(KINDS)}
+        self.values = {"generator": "", "reader": "", **dataclasses.asdict(Trial()), "kinds": list(KINDS)}
+        self._take_first()
+        self._offer(self.values["generator"])
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -125,7 +122,6 @@ class DetectorBench(MeasuringPanel):
             return
         writer = pairs.generator if pairs else self.values["generator"]
         reader_name = self.values["reader"] or writer
-        self._places = []
         self._show(judgement={}, problem="")
 
         def work(tell: Tell, cancel: threading.Event) -> Show:
@@ -151,7 +147,6 @@ class DetectorBench(MeasuringPanel):
             result, trial, name = self._required(), self._trial, self._reader_name
             beginning(result, text)
         except CourseError as error:
-            self._places = []
             self._show(problem=in_words(error), judgement={})
             return
 
@@ -167,6 +162,15 @@ class DetectorBench(MeasuringPanel):
 
         self._submit(work)
 
+    def _take_first(self) -> None:
+        if self.values["generator"]:
+            return
+        try:
+            name = self._chooser.first_name() if self._given is not None else loading.family(len(POCKET))[-1]
+            self.compose(generator=name)
+        except CourseError as error:
+            self._fail(error)
+
     # -- what is shown -------------------------------------------------------------------------------------------------
 
     def _take(self, trial: Trial, reader_name: str, result: Result, picture: dict[str, str]) -> None:
@@ -181,7 +185,6 @@ class DetectorBench(MeasuringPanel):
         self._foretell(None)
 
     def _place(self, places: list[dict], n_words: int, n_typed: int) -> None:
-        self._places = places
         self._show(
             judgement={"n_words": n_words, "n_typed": n_typed, "rows": [self._with_worth(each) for each in places]}
         )
@@ -212,8 +215,8 @@ class DetectorBench(MeasuringPanel):
 
     @traitlets.observe("one_in")
     def _weigh_again(self, _change) -> None:
-        if self._places:
-            self._show(judgement={**self.judgement, "rows": [self._with_worth(each) for each in self._places]})
+        if rows := self.judgement.get("rows"):
+            self._show(judgement={**self.judgement, "rows": [self._with_worth(each) for each in rows]})
 
     @traitlets.observe("values")
     def _foretell(self, _change) -> None:
@@ -245,8 +248,8 @@ class DetectorBench(MeasuringPanel):
         return trial.seconds(self._n_parameters(writer), self._n_parameters(reader))
 
     def _n_parameters(self, name: str) -> int:
-        known = {entry.name: entry.n_parameters for entry in shelf.entries()}
-        given = {self._given.name: self._given.n_parameters} if isinstance(self._given, LanguageModel) else {}
+        known = loading.sizes(self._chooser.server)
+        given = {self._given.name: self._given.n_parameters} if isinstance(self._given, Speaker) else {}
         return {**known, **given}.get(name, 0)
 
     # -- what the browser says -----------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ class EvidenceBoard(FurnishedPanel):
             )
 
     def _do(self, run: int, records: list[Record], cancel: threading.Event) -> None:
-        from course_utils.models.decoding import Cancelled
+        from course_utils.models.abilities import Cancelled
 
         try:
             for place, record in enumerate(records):

@@ -70,6 +70,17 @@ function showLook(v) {
   if (v.model.get("projector") && document.body.dataset.voila) document.documentElement.dataset.cpTheme = theme;
 }
 
+/* ---- is it a recording? -------------------------------------------------------------------------------------------- */
+
+/** Say so where a recording is shown: nobody should take it for a model at work. */
+function showRecorded(v) {
+  const { by, day, is_playing: isPlaying } = v.model.get("recorded") ?? {};
+  v.recorded.hidden = !day;
+  const when = day ? new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }) : "";
+  const words = `${isPlaying ? "A recording plays" : "A recording is shown"}, of ${when}${by ? `, by ${by}` : ""}. No model is at work; what you press next ends it.`;
+  if (v.recorded.textContent !== words) v.recorded.textContent = words;
+}
+
 /* ---- is the kernel there? ------------------------------------------------------------------------------------------ */
 
 /** Send a wish to the kernel; the watch complains when no answer comes. */
@@ -100,6 +111,18 @@ function watch(v, isWorking) {
     v.showState();
   }
   if (isWorking || v.asked_at || Date.now() - v.touched < 4 * PING_MS) say(v, { kind: "ping" });
+}
+
+/* ---- is the model's server there? ---------------------------------------------------------------------------------- */
+
+/** What stands for the state: while a panel works, what it waits for is more than that it works. */
+function stateWords(v, words, isBusy) {
+  return v.isLost ? "No answer from the kernel" : (isBusy && v.model.get("waiting")) || words;
+}
+
+/** What stands as the panel's message: an absent server too, when nothing is being done. */
+function messageWords(v, isBusy) {
+  return v.isLost ? NO_ANSWER : v.model.get("message") || (!isBusy && v.model.get("waiting")) || "";
 }
 
 /* ---- what several panels can do ------------------------------------------------------------------------------------ */
@@ -176,9 +199,12 @@ function markOwnKeys(v) {
 /** Put a built view on its page: draw each trait now and at every change, watch the kernel; return how to take it away. */
 function open(v, shows, isWorking = () => false) {
   v.el.append(v.root);
+  v.recorded = make("p", { class: "cp-message cp-recorded", role: "status", hidden: true });
+  v.root.firstChild.after(v.recorded);
   v.root.addEventListener("focusin", () => (v.touched = Date.now()));
   const look = () => showLook(v);
-  for (const [name, show] of Object.entries({ ...shows, large: look, theme: look })) {
+  const waiting = shows.waiting ?? shows.state ?? (() => {});
+  for (const [name, show] of Object.entries({ ...shows, waiting, large: look, theme: look, recorded: () => showRecorded(v) })) {
     v.model.on(`change:${name}`, () => (heard(v), show()));
     show();
   }

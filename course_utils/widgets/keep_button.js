@@ -1,4 +1,4 @@
-/* The browser half of the keep button, after furniture.js. It draws the traits that the kernel sets:
+/* The browser half of the keep button, after furniture.js and class_share.js. It draws the traits that the kernel sets:
  *   numbers  [{metric, row, words}, …], what can be kept
  *   chosen   the place of one of them
  *   kept     {id, cite, words, warnings}, or empty
@@ -23,7 +23,7 @@ function build(v) {
   v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
   // Light, dark and large follow the page here: three switches under every result would be more than the result.
   v.large = v.dark = make("span");
-  v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message);
+  v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message, buildClassShare(v));
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */

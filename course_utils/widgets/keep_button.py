@@ -10,13 +10,14 @@ from course_utils.errors import CourseError, SettingsError, TextError
 from course_utils.evidence import ledger as ledgers
 from course_utils.evidence.record import Record, plain
 from course_utils.experiments.result import Metric, Result
-from course_utils.widgets.furniture import FurnishedPanel, browser_half
+from course_utils.widgets.class_share import ClassShare, where_kept
+from course_utils.widgets.furniture import browser_half
 
 MOST_ROWS = 60  # whose numbers are listed: of more, `keep(result, metric=…, row=…)` keeps any
 NOTHING = "This result has no number that can be cited, so there is nothing to keep."
 
 
-class KeepButton(FurnishedPanel):
+class KeepButton(ClassShare):
     """A button that keeps one number of a result in the ledger, and tells how to cite it.
 
     Parameters
@@ -45,7 +46,8 @@ class KeepButton(FurnishedPanel):
         button.keep()
     """
 
-    _esm, _css = browser_half("keep_button")
+    _esm, _css = browser_half("class_share", "keep_button")
+    class_keeps = True
 
     numbers = traitlets.List().tag(sync=True)
     chosen = traitlets.Int(0).tag(sync=True)
@@ -92,8 +94,10 @@ class KeepButton(FurnishedPanel):
         if not record:
             record = ledgers.keep(self.result, metric=metric, row=row, ledger=self._ledger, say=said.append)
             words = f"Kept as {record.id}."
+        said += filter(None, [where_kept()])
         kept = {"id": record.id, "cite": f"[@{record.id}]", "words": words, "warnings": said}
         self._show(kept=kept, message="")
+        self._give_number(record)
         return record
 
     def _obey(self, content: dict, _buffers: list) -> None:

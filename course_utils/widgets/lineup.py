@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils.errors import SettingsError
-from course_utils.models import seal, shelf, stage
-from course_utils.models.catalogue import POCKET
-from course_utils.models.language_model import LanguageModel
+from course_utils.models import loading, seal, shelf
+from course_utils.models.abilities import Speaker
 from course_utils.widgets.chooser import Chooser
 
 LETTERS = "ABCD"  # of the columns
-OneModel = str | Path | LanguageModel
+OneModel = str | Path | Speaker
 
 
 class Lineup:
@@ -19,7 +18,7 @@ class Lineup:
 
     Parameters
     ----------
-    given : sequence of str, Path or LanguageModel, optional
+    given : sequence of str, Path or Speaker, optional
         As for `choose`, which nothing is read from before it is called.
     """
 
@@ -54,6 +53,11 @@ class Lineup:
         self._known |= choosers  # so that a folder or a loaded model can be chosen again by its name
         self._choosers = choosers
 
+    @property
+    def server(self) -> str:
+        """The address of a server whose models are offered; empty where all lie on this machine."""
+        return next(filter(None, (each.server for each in self._choosers.values())), loading.server_of())
+
     def require(self, fewest: int) -> None:
         """Raise an error where fewer models are chosen."""
         if len(self._choosers) < fewest:
@@ -70,33 +74,22 @@ class Lineup:
         """Tell whether all are loaded."""
         return bool(self._choosers) and all(chooser.is_ready(name) for name, chooser in self._choosers.items())
 
-    def load(self) -> list[LanguageModel]:
+    def load(self) -> list[Speaker]:
         """Return all, loading what is not loaded; slow, so call it from the worker."""
         return [chooser.load(name) for name, chooser in self._choosers.items()]
 
 
 def default_names() -> list[str]:
-    """Return the names of the pocket family, smallest first; else of up to four models here that fit together.
+    """Return the names of the pocket family, smallest first; else of up to four models that can stand together.
 
     Raises
     ------
-    ModelNotHere
-        If there is none.
+    ModelNotHere, AccessRefused, NoServer
     """
-    here = [each for each in shelf.entries() if each.n_parameters and shelf.is_here(each.name)]
-    here = [each for each in here if stage.is_open(each.name)]
-    here.sort(key=lambda each: each.n_parameters)
-    pocket = [each.name for each in here if each.name in POCKET]
-    if len(pocket) > 1:
-        return pocket[: len(LETTERS)]
-    room_mb, names = shelf.memory_available_mb() - shelf.OVERHEAD_MB, []
-    for each in here[: len(LETTERS)]:
-        room_mb -= shelf.memory_needed_mb(each) - shelf.OVERHEAD_MB
-        names += [each.name] if room_mb >= 0 else []
-    return names or [shelf.best_here()]
+    return loading.family(len(LETTERS))
 
 
-def shuffled(speakers: list[LanguageModel], key: str) -> list[LanguageModel]:
+def shuffled(speakers: list[Speaker], key: str) -> list[Speaker]:
     """Return models in an order drawn from a key; three or more never stand in the order of their sizes.
 
     Two are drawn like a coin: an order that never comes would tell which is which.
@@ -109,23 +102,13 @@ def shuffled(speakers: list[LanguageModel], key: str) -> list[LanguageModel]:
             return drawn
 
 
-def facts(speaker: LanguageModel) -> dict[str, str | int | float]:
-    """Return what a column tells of its model: name, n_parameters, file_mb, released ("" where unknown)."""
-    weights = _folder(speaker) / seal.WEIGHTS
+def facts(speaker: Speaker) -> dict[str, str | int | float]:
+    """Return what a column tells of its model: name, n_parameters, file_mb (0: unknown), released ("": unknown)."""
     known = {each.name: each for each in shelf.entries()}.get(speaker.name)
-    is_the_shelf_s = known is not None and shelf.folder_of(known) == weights.parent
+    is_the_shelf_s = known is not None and speaker.folder is not None and shelf.folder_of(known) == speaker.folder
     return {
         "name": speaker.name,
         "n_parameters": speaker.n_parameters,
-        "file_mb": round(weights.stat().st_size / 1e6, 1),
+        "file_mb": round((speaker.folder / seal.WEIGHTS).stat().st_size / 1e6, 1) if speaker.folder else 0.0,
         "released": known.released if is_the_shelf_s else "",
     }
-
-
-def weights_sha256(speaker: LanguageModel) -> str:
-    """Return the sha256 of a loaded model's file, which says more than its name."""
-    return seal.check(_folder(speaker))[seal.WEIGHTS]
-
-
-def _folder(speaker: LanguageModel) -> Path:
-    return Path(speaker.network.name_or_path)

@@ -32,13 +32,15 @@ function buildField(v, [name, label, step]) {
   const hidden = make("span", { id: `${id}-meaning`, class: "cp-unseen" }, `${meaning}; ${lowest} to ${highest}`);
   v.fields[name] = { input, problem };
   const controls = make("div", { class: "cp-control" }, input);
-  if (name === "seed") controls.append(button("New seed", () => newSeed(v)));
+  if (name === "seed") controls.append((v.newSeed = button("New seed", () => isAble(v.newSeed) && newSeed(v))));
   return make("div", { class: `cp-field cp-${name}` }, make("label", { for: id }, label), controls, hidden, problem);
 }
 
 function buildSettings(v) {
   const settings = make("fieldset", { class: "cp-settings" }, make("legend", {}, "How to draw the next token"));
   FIELDS.forEach((field) => settings.append(buildField(v, field)));
+  v.lacks = make("p", { id: `${v.id}-lacks`, class: "cp-hint cp-lacks", hidden: true });
+  settings.append(v.lacks);
   return settings;
 }
 
@@ -112,8 +114,8 @@ const isWorking = (v) => ["loading", "generating"].includes(v.model.get("state")
 function showWorking(v) {
   const state = v.model.get("state");
   v.root.dataset.state = state;
-  v.state.textContent = v.isLost ? "No answer from the kernel" : STATES[state];
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.state.textContent = stateWords(v, STATES[state], isWorking(v));
+  v.message.textContent = messageWords(v, isWorking(v));
   v.message.hidden = !v.message.textContent;
   v.grid.setAttribute("aria-busy", String(isWorking(v)));
   able(v.stop, isWorking(v));
@@ -147,6 +149,20 @@ function showProblems(v) {
   }
 }
 
+/** Grey out what the model that speaks cannot do, and name it. */
+function showLacks(v) {
+  const { words = "", settings = [] } = v.model.get("lacks") ?? {};
+  v.lacks.textContent = words;
+  v.lacks.hidden = !words;
+  for (const [name] of FIELDS) {
+    const { input } = v.fields[name];
+    able(input, !settings.includes(name));
+    input.readOnly = settings.includes(name);
+    input.setAttribute("aria-describedby", `${input.id}-meaning ${input.id}-problem${input.readOnly ? ` ${v.lacks.id}` : ""}`);
+  }
+  if (v.newSeed) able(v.newSeed, !settings.includes("seed"));
+}
+
 /* ---- the door ------------------------------------------------------------------------------------------------------ */
 
 const newLiveView = (model, el, more) => ({ ...newView(model, el), fields: {}, samples: [], run: -1, ...more });
@@ -161,7 +177,8 @@ function openLive(v, shows) {
   v.model.on("msg:custom", (message) => onMessage(v, message));
   const all = {
     message: v.showState, values: () => showValues(v), problems: () => showProblems(v), timing: () => showNumbers(v),
-    line: () => (v.line.textContent = v.model.get("line")), prompt: () => (v.prompt.value = v.model.get("prompt")), ...shows,
+    line: () => (v.line.textContent = v.model.get("line")), prompt: () => (v.prompt.value = v.model.get("prompt")),
+    lacks: () => showLacks(v), ...shows,
   };
   const close = open(v, all, () => isWorking(v));
   say(v, { kind: "hello" });

@@ -1,5 +1,6 @@
 """What every panel that lets a model write is made of: one request at a time, on the worker, visible while it runs."""
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -10,11 +11,12 @@ import traitlets
 
 from course_utils.errors import CourseError
 from course_utils.models import stage
-from course_utils.models.decoding import Stream
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Cancelled, Speaker, Writing
+from course_utils.models.server_line import NoServer
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.live_text import LiveText
+from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.transcript import Run, settings_line, transcript
 from course_utils.widgets.worker import the_worker
 
@@ -23,15 +25,15 @@ STATES = ("idle", *BUSY, "done", "stopped", "failed")
 KEPT_EVERY_S = 1.0  # how much of a text can be missing for a page that comes back while the kernel is gone
 OVERTAKEN = "Stopped, because another panel of this notebook began to write."
 
-Ask = Callable[[LanguageModel, threading.Event], Stream]
+Ask = Callable[[Speaker, threading.Event], Writing]
 
 
-class LivePanel(FurnishedPanel):
+class LivePanel(ServerWatch, FurnishedPanel):
     """A panel with a model, samples being written, and a transcript; a subclass adds what is asked of the model.
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         As for `Chooser`.
     traits : dict
         First values of the subclass's traits.
@@ -49,13 +51,9 @@ class LivePanel(FurnishedPanel):
 
     def __init__(self, model=None, **traits) -> None:
         self._job, self._runs, self.generations, self._is_asked_to_stop = None, [], [], False
-        self._live = LiveText(0, self.send)
+        self._live, self._given = LiveText(0, self.send), model
         super().__init__(**traits)
-        try:
-            self._choose(model)
-        except CourseError as error:
-            self._fail(error)
-        self.models = self._choices()
+        self._look_around()
         stage.on_change(self._see_stage)
 
     # -- what a person can do with any panel ---------------------------------------------------------------------------
@@ -97,10 +95,35 @@ class LivePanel(FurnishedPanel):
         stage.forget(self._see_stage)
         super().close()
 
+    def _look_around(self) -> None:
+        """Choose a model where none is chosen, and offer what there is; or say what is wrong."""
+        with self._lock:
+            try:
+                if not self.model:
+                    self._choose(self._given)
+            except CourseError as error:
+                self._fail(error)
+            self._offer()
+
+    def _offer(self) -> None:
+        """Offer what can be chosen now; while its server is away, what could be chosen before."""
+        try:
+            self._show(models=self._choices(), waiting="" if self.state not in BUSY else self.waiting)
+        except CourseError as error:
+            if isinstance(error, NoServer):
+                self._miss_server(self._server())
+            elif not self.message:
+                self._show(message=in_words(error))
+
     def _see_stage(self) -> None:
         """Offer what the release stage leaves open; what is being written goes on, and what is chosen stays chosen."""
         with self._lock:
-            self.models = self._choices()
+            self._offer()
+
+    def _see_server(self) -> None:
+        """Choose and load what could not be had while the server was away."""
+        self._look_around()
+        self._prepare()
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
@@ -114,14 +137,15 @@ class LivePanel(FurnishedPanel):
 
     def _welcome(self) -> None:
         """Give a page that shows the panel what was written, and have the model ready before it is asked for."""
+        self._has_page = True
         with self._lock:
-            self.models = self._choices()
+            self._look_around()
             self._live.send_whole()
         self._prepare()
 
     # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
 
-    def _choose(self, given: str | Path | LanguageModel | None) -> None:
+    def _choose(self, given: str | Path | Speaker | None) -> None:
         """Take the model that was asked for, or say that there is none."""
         self._chooser = Chooser(given)
         self.model = self._chooser.first_name()
@@ -130,11 +154,15 @@ class LivePanel(FurnishedPanel):
         """Return what the person can choose from."""
         return self._chooser.choices(self.model)
 
+    def _server(self) -> str:
+        """Return the address of the server whose models are offered."""
+        return self._chooser.server
+
     def _is_ready(self) -> bool:
         """Tell whether what is chosen is loaded."""
         return self._chooser.is_ready(self.model)
 
-    def _load(self) -> LanguageModel:
+    def _load(self) -> Speaker:
         """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
         return self._chooser.load(self.model or self._chooser.first_name())
 
@@ -142,11 +170,11 @@ class LivePanel(FurnishedPanel):
         """Return an empty text for a new run."""
         return LiveText(run, self.send)
 
-    def _line(self, speaker: LanguageModel, stream: Stream) -> str:
+    def _line(self, speaker: Speaker, stream: Writing) -> str:
         """Return the line that names what writes, and how."""
         return settings_line(speaker.label, stream.generations())
 
-    def _keep(self, speaker: LanguageModel, is_new: bool) -> None:
+    def _keep(self, speaker: Speaker, is_new: bool) -> None:
         """Keep what was written for the transcript."""
         kept = self._runs if is_new else self._runs[:-1]
         self._runs = [*kept, Run(speaker.label, tuple(self.generations), self._live.timing, self.best)]
@@ -159,7 +187,7 @@ class LivePanel(FurnishedPanel):
 
         def load(_cancel: threading.Event) -> None:
             self._show_if(run, state="loading")
-            self._load()
+            self._show_if(run, lacks=self._lacks(self._load()))
             self._show_if(run, state="idle")
 
         if self.model and not self._is_ready() and self.state not in BUSY:
@@ -178,7 +206,7 @@ class LivePanel(FurnishedPanel):
     def _begin(self, state: str, is_new: bool) -> None:
         """Give the panel to a new run: what an older one still does no longer shows."""
         self._live = self._new_live(self.run + 1)
-        self._show(run=self.run + 1, state=state, message="", timing={})
+        self._show(run=self.run + 1, state=state, message="", waiting="", timing={})
         if is_new:
             self.generations = []
             self._show(samples=[], best=-1, line="")
@@ -188,23 +216,47 @@ class LivePanel(FurnishedPanel):
         """Let the model write, pass on every token, and keep what came."""
         live = self._live
         if not cancel.is_set() and not self._is_ready():
-            self._load()
+            self._load_at_last(run, cancel)
             live.restart_clock()
         if cancel.is_set():
             self._show_if(run, **self._why_stopped())
             return
         speaker = self._load()
         stream = ask(speaker, cancel)
-        self._show_if(run, state="generating", line=self._line(speaker, stream), message=stream.notice)
+        stream.on_wait = self._teller(run)
+        line, lacks = self._line(speaker, stream), self._lacks(speaker)
+        self._show_if(run, state="generating", line=line, lacks=lacks, message=stream.notice)
         self._pass_on(run, stream, live)
         with self._lock:
             if run == self.run:
                 self.generations = live.end(stream.generations())
                 self._keep(speaker, is_new)
-                self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs))
+                told = {"message": self.message or stream.notice, "waiting": ""}
+                self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs), **told)
                 self._show(**self._why_stopped() if cancel.is_set() else {"state": "done"})
 
-    def _pass_on(self, run: int, stream: Stream, live: LiveText) -> None:
+    def _load_at_last(self, run: int, cancel: threading.Event) -> None:
+        """Load what is chosen, also where its server is away and comes back only later."""
+
+        def load() -> None:
+            if not self.model:
+                self._choose(self._given)
+            self._load()
+
+        with contextlib.suppress(Cancelled):
+            self._at_last(load, self._server(), cancel, self._teller(run))
+            with self._lock:
+                self._offer()
+
+    def _teller(self, run: int) -> Callable[[str], object]:
+        """Return what shows what that run waits for."""
+        return lambda words: self._show_if(run, waiting=words)
+
+    def _lacks(self, speaker: Speaker) -> dict[str, object]:
+        """Return what the model that is chosen does not give."""
+        return self._lacks_of(speaker)
+
+    def _pass_on(self, run: int, stream: Writing, live: LiveText) -> None:
         """Send the stream to the browser while this run is the panel's."""
         with self._lock:
             if run == self.run:
@@ -221,11 +273,17 @@ class LivePanel(FurnishedPanel):
         stream.close()
 
     def _why_stopped(self) -> dict[str, str]:
-        return {"state": "stopped", "message": self.message if self._is_asked_to_stop else OVERTAKEN}
+        message = self.message if self._is_asked_to_stop else OVERTAKEN
+        return {"state": "stopped", "message": message, "waiting": ""}
 
     def _fail(self, error: BaseException, run: int | None = None) -> None:
-        """Show what went wrong, unless the panel has moved on from that run."""
-        self._show_if(self.run if run is None else run, state="failed", message=in_words(error))
+        """Show what went wrong, unless the panel has moved on from that run; for an absent server, wait."""
+        run = self.run if run is None else run
+        if isinstance(error, NoServer):
+            self._show_if(run, state="idle", message="")
+            self._miss_server(self._server())
+            return
+        self._show_if(run, state="failed", message=in_words(error), waiting="")
 
     def _show_if(self, run: int, **traits) -> None:
         with self._lock:

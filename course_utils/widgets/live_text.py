@@ -1,5 +1,6 @@
 """The text that is being written now, packed for the browser and sent in small batches."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -15,13 +16,20 @@ def pack(step: Step) -> list:
     -------
     list
         Sample, text, probability under the settings, the model's own probability, rank, entropy in bits, alternatives
-        as [text, probability], and the place of the chosen token among these, -1 when it is none of them.
+        as [text, probability], and the place of the chosen token among these, -1 when it is none of them. A number
+        that a server does not tell is None; a rank, 0.
     """
     ids = [other.token_id for other in step.alternatives]
     place = ids.index(step.token_id) if step.token_id in ids else -1
     others = [[other.text, float(f"{other.probability:.4g}")] for other in step.alternatives]
-    probabilities = [float(f"{p:.4g}") for p in (step.probability, step.model_probability)]
-    return [step.sample, step.text, *probabilities, step.rank, round(step.entropy_bits, 3), others, place]
+    probabilities = [_told(p, float(f"{p:.4g}")) for p in (step.probability, step.model_probability)]
+    bits = _told(step.entropy_bits, round(step.entropy_bits, 3))
+    return [step.sample, step.text, *probabilities, step.rank, bits, others, place]
+
+
+def _told(number: float, rounded: float) -> float | None:
+    """Return a rounded number; None for one that a server does not tell, which JSON could not carry."""
+    return None if math.isnan(number) else rounded
 
 
 def pack_sample(generation: Generation, pack: Callable[[Step], list] = pack) -> dict:

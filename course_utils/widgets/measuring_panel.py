@@ -8,14 +8,16 @@ from pathlib import Path
 
 import traitlets
 
-from course_utils.errors import TextError
+from course_utils.errors import CourseError, TextError
 from course_utils.evidence import ledger
 from course_utils.experiments.result import Result
-from course_utils.models import language_model, stage
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
+from course_utils.models import loading, stage
+from course_utils.models.abilities import Cancelled, Speaker
+from course_utils.models.server_line import NoServer
 from course_utils.widgets.chooser import Chooser
-from course_utils.widgets.furniture import FurnishedPanel, in_words
+from course_utils.widgets.class_share import ClassShare, where_kept
+from course_utils.widgets.furniture import in_words
+from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.worker import the_worker
 
 BUSY = ("loading", "working")
@@ -27,18 +29,21 @@ Tell = Callable[[float, str], object]
 Show = Callable[[], object]
 
 
-class MeasuringPanel(FurnishedPanel):
+class MeasuringPanel(ServerWatch, ClassShare):
     """A panel that has models read or write in the background and yields a Result; a subclass says what is done.
 
-    Models speak in fp32, whatever is fastest on this machine: what they say here is a measurement.
+    Models speak in fp32, whatever is fastest on this machine: what they say here is a measurement. One behind a server
+    speaks in the server's precision, which its label and its results name.
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         As for `Chooser`.
     traits : dict
         First values of the subclass's traits.
     """
+
+    class_keeps = True
 
     models = traitlets.List().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
@@ -48,9 +53,9 @@ class MeasuringPanel(FurnishedPanel):
 
     def __init__(self, model=None, **traits) -> None:
         self._job, self._run, self._is_asked_to_stop = None, 0, False
-        self._given, self._chooser, self.result = model, Chooser(model), None
+        self._given, self._chooser, self.result, self._cancel = model, Chooser(model), None, threading.Event()
         super().__init__(**traits)
-        self.models = self._chooser.choices()
+        self._offer()
 
     def stop(self) -> None:
         """Stop soon; what was read or written until then is kept for the next time."""
@@ -74,8 +79,10 @@ class MeasuringPanel(FurnishedPanel):
             As for `course_utils.evidence.ledger.keep`.
         """
         said = []
-        citation = f"[@{ledger.keep(self._required(), say=said.append).id}]"
-        self.kept = " ".join([f"Kept as {citation}.", *said])
+        record = ledger.keep(self._required(), say=said.append)
+        citation = f"[@{record.id}]"
+        self.kept = " ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()]))
+        self._give_number(record)
         return citation
 
     def close(self) -> None:
@@ -83,6 +90,27 @@ class MeasuringPanel(FurnishedPanel):
         if getattr(self, "_job", None):
             self.stop()
         super().close()
+
+    # -- who speaks ----------------------------------------------------------------------------------------------------
+
+    def _offer(self, current: str = "") -> None:
+        """Offer what can be chosen now; while its server is away, what could be chosen before."""
+        try:
+            self._show(models=self._chooser.choices(current), waiting="")
+        except CourseError as error:
+            self._fail(error)
+
+    def _take_first(self) -> None:
+        """Choose a model where the panel has a choice and none is chosen, or say that there is none."""
+        try:
+            if self.has_trait("model") and not self.model:
+                self.model = self._chooser.first_name()
+        except CourseError as error:
+            self._fail(error)
+
+    def _see_server(self) -> None:
+        self._take_first()
+        self._offer()
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
@@ -93,21 +121,22 @@ class MeasuringPanel(FurnishedPanel):
             self._is_asked_to_stop = False
             self._run += 1
             run = self._run
-            self._show(state="loading", message="", kept="", progress={})
+            self._show(state="loading", message="", kept="", progress={}, waiting="")
             self._job = the_worker().submit(
                 lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self._fail, error)
             )
 
     def _do(self, run: int, work: Callable[[Tell, threading.Event], Show], cancel: threading.Event) -> None:
+        self._cancel = cancel  # the worker does one thing at a time
         try:
             if cancel.is_set():
                 raise Cancelled
             show = work(self._teller(run), cancel)
         except Cancelled:
             why = "" if self._is_asked_to_stop else OVERTAKEN
-            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}))
+            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}, waiting=""))
             return
-        self._if_current(run, lambda: (show(), self._show(state="done", progress={})))
+        self._if_current(run, lambda: (show(), self._show(state="done", progress={}, waiting="")))
 
     def _teller(self, run: int) -> Tell:
         """Return what takes progress from an experiment and shows it, with the seconds that are left."""
@@ -130,12 +159,21 @@ class MeasuringPanel(FurnishedPanel):
             if run == self._run:
                 show(*what)
 
-    def _load(self, name: str) -> LanguageModel:
+    def _load(self, name: str) -> Speaker:
         """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""
-        is_given = isinstance(self._given, Path | LanguageModel) and self._given.name == name
+        is_given = isinstance(self._given, Path | Speaker) and self._given.name == name
         source = self._given if is_given else name
         stage.require_open(name)
-        return source if isinstance(source, LanguageModel) else language_model.load(source, "fp32")
+
+        def load() -> Speaker:
+            if isinstance(source, Speaker):
+                return source
+            server = self._chooser.server
+            return loading.load(source, "auto" if server else "fp32", server)
+
+        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
+        speaker.on_wait = self._tell_waiting
+        return speaker
 
     def _required(self) -> Result:
         if self.result is None:
@@ -143,11 +181,16 @@ class MeasuringPanel(FurnishedPanel):
         return self.result
 
     def _fail(self, error: BaseException) -> None:
-        self._show(state="failed", message=in_words(error), progress={})
+        if isinstance(error, NoServer):
+            self._show(state="idle", progress={})
+            self._miss_server(self._chooser.server)
+            return
+        self._show(state="failed", message=in_words(error), progress={}, waiting="")
 
     def _obey(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "hello"}:
-                self.models = self._chooser.choices()
+                self._has_page = True
+                self._see_server()
             case {"kind": "stop" | "keep" as verb}:
                 getattr(self, verb)()

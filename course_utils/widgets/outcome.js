@@ -44,7 +44,7 @@ function buildWork(v) {
 function showWork(v, words) {
   const [state, { share, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
-  const told = v.isLost ? "No answer from the kernel" : (words[state] ?? "");
+  const told = stateWords(v, words[state] ?? "", isWorking(v));
   if (v.state.textContent !== told) v.state.textContent = told;
   v.numbers.textContent = isWorking(v) && what ? `${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.value = share ?? 0;
@@ -52,7 +52,7 @@ function showWork(v, words) {
   v.work.hidden = !told;
   v.stop.hidden = v.bar.hidden = !isWorking(v);
   if (held && v.stop.hidden) v.rest?.().focus(); // the keyboard's place must not vanish with the button
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.message.textContent = messageWords(v, isWorking(v));
   v.message.hidden = !v.message.textContent;
   able(v.stop, isWorking(v));
 }

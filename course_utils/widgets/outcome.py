@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import traitlets
 
-from course_utils.errors import CourseError, TextError
+from course_utils.errors import TextError
 from course_utils.evidence import ledger
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import Share
+from course_utils.widgets.class_share import where_kept
 from course_utils.widgets.measuring_panel import MeasuringPanel
 
 
@@ -17,7 +18,7 @@ class OutcomePanel(MeasuringPanel):
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         As for `Chooser`.
     traits : dict
         First values of the subclass's traits.
@@ -59,16 +60,11 @@ class OutcomePanel(MeasuringPanel):
             raise TextError(f"There is no result called {of!r}.", f"One of: {known}.", "Run it first, then keep it.")
         said = []
         result = self._required() if of is None else self.results[of]
-        citation = f"[@{ledger.keep(result, metric=metric, row=row, say=said.append).id}]"
-        self._show(kept=" ".join([f"Kept as {citation}.", *said]), message="")
+        record = ledger.keep(result, metric=metric, row=row, say=said.append)
+        citation = f"[@{record.id}]"
+        self._show(kept=" ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()])), message="")
+        self._give_number(record)
         return citation
-
-    def _choose(self) -> None:
-        """Take the model that was asked for, or say that there is none."""
-        try:
-            self.model = self._chooser.first_name()
-        except CourseError as error:
-            self._fail(error)
 
     def _add(self, name: str, result: Result, places: Iterable[int] | None = None, **shown: object) -> None:
         """Add an outcome; of its numbers, those in the rows at these places can be kept."""

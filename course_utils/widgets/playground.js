@@ -30,7 +30,7 @@ function percent(p) {
   return p >= 0.001 ? `${(100 * p).toPrecision(3)} %` : p > 0 ? "below 0.1 %" : "0 %";
 }
 
-const bucketOf = (rank) => BUCKETS.findIndex(([highest]) => rank <= highest);
+const bucketOf = (rank) => (rank ? BUCKETS.findIndex(([highest]) => rank <= highest) : -1); // a rank of 0 is not told
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
@@ -114,7 +114,7 @@ function showState(v) {
 function showModels(v) {
   const models = v.model.get("models");
   v.chooser.replaceChildren(...models.map((entry) => make("option", { value: entry.name }, entry.name)));
-  if (!models.length) v.chooser.append(make("option", { value: "" }, "no model on this machine"));
+  if (!models.length) v.chooser.append(make("option", { value: "" }, v.model.get("waiting") ? "none yet" : "no model on this machine"));
   v.chooser.value = v.model.get("model");
   v.about.textContent = models.find((entry) => entry.name === v.model.get("model"))?.about ?? "";
 }
@@ -165,10 +165,18 @@ function showBest(v) {
 /* ---- the token view ------------------------------------------------------------------------------------------------ */
 
 function toggleTokens(v) {
+  if (!isAble(v.tokens)) return;
   v.showsTokens = !v.showsTokens;
   v.tokens.setAttribute("aria-pressed", String(v.showsTokens));
-  v.legend.hidden = !v.showsTokens;
+  showLegend(v);
   redraw(v);
+}
+
+/** Tokens can be shown where there is something to tell of each; colours, where ranks are told. */
+function showLegend(v) {
+  const { ranks, alternatives } = v.model.get("lacks") ?? {};
+  able(v.tokens, !(ranks && alternatives));
+  v.legend.hidden = !v.showsTokens || Boolean(ranks);
 }
 
 function appendStep(v, sample, i) {
@@ -181,7 +189,7 @@ function appendStep(v, sample, i) {
   v.n_spans += 1;
   const bucket = bucketOf(rank);
   const span = make("span", { class: `cp-token cp-bucket${bucket}`, role: "option", "aria-selected": "false", tabindex: i ? "-1" : "0" });
-  span.setAttribute("aria-label", `${tokenName(whole)}, rank ${rank}, ${BUCKETS[bucket][1]}`);
+  span.setAttribute("aria-label", rank ? `${tokenName(whole)}, rank ${rank}, ${BUCKETS[bucket][1]}` : tokenName(whole));
   span.dataset.step = String(i);
   // The space before a word stays outside, so that lines break between tokens and not inside them.
   const space = /^ (?=\S)/.test(text) ? " " : "";
@@ -196,10 +204,14 @@ function showDetails(v, token) {
   token.setAttribute("aria-selected", "true");
   const left = Math.max(0, 1 - alternatives.reduce((sum, [, p]) => sum + p, 0));
   const name = make("strong", { class: "cp-name" }, tokenName(text));
-  const facts = `rank ${rank.toLocaleString("en")} · ${percent(own)} under the model, ${percent(probability)} under these settings · entropy here ${entropy.toFixed(2)} bits`;
+  const facts = [
+    rank && `rank ${rank.toLocaleString("en")}`,
+    [own !== null && `${percent(own)} under the model`, probability !== null && `${percent(probability)} under these settings`].filter(Boolean).join(", "),
+    entropy !== null && `entropy here ${entropy.toFixed(2)} bits`,
+  ].filter(Boolean).join(" · ");
   const list = make("ol", { class: "cp-alternatives" }, ...alternatives.map(([word, p], i) => buildBar(word, p, i === place)));
   const rest = make("p", { class: "cp-hint" }, `These ${alternatives.length} hold ${percent(1 - left)} of the probability; all other tokens together ${percent(left)}.`);
-  v.details.replaceChildren(make("p", {}, name, " ", facts), list, rest);
+  v.details.replaceChildren(make("p", {}, name, " ", facts), ...(alternatives.length ? [list, rest] : []));
   v.details.hidden = false;
 }
 
@@ -217,7 +229,8 @@ function render({ model, el }) {
   buildRoot(v, "Playground", buildHead(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v));
   return openLive(v, {
     state: () => (showFinished(v), showState(v), v.samples.forEach((sample) => showFoot(v, sample))), samples: () => showFinished(v),
-    models: () => showModels(v), model: () => showModels(v), best: () => showBest(v),
+    models: () => showModels(v), model: () => showModels(v), best: () => showBest(v), lacks: () => (showLacks(v), showLegend(v)),
+    waiting: () => (showState(v), showModels(v)),
   });
 }
 

@@ -16,7 +16,7 @@ class Playground(Form, LivePanel):
 
     Parameters
     ----------
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     prompt : str
         What stands in the prompt box at first.

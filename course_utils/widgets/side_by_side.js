@@ -1,4 +1,4 @@
-/* The own part of the side-by-side panel's browser half, after furniture.js and live_panel.js.
+/* The own part of the side-by-side panel's browser half, after furniture.js, class_share.js and live_panel.js.
  *
  * Text of prompts and models enters the page through text nodes only; nothing here parses it. The kernel sends
  *   {kind: "whole", run, samples, timing}   everything written so far; replaces what is shown
@@ -209,7 +209,7 @@ function showColumns(v) {
 }
 
 function factsOf(column) {
-  const facts = [`${column.n_parameters.toLocaleString("en")} parameters`, `file ${megabytes(column.file_mb)}`];
+  const facts = [`${column.n_parameters.toLocaleString("en")} parameters`, ...(column.file_mb ? [`file ${megabytes(column.file_mb)}`] : [])];
   return [...facts, ...(column.released ? [column.released] : [])].join(" · ");
 }
 
@@ -233,7 +233,7 @@ function showStanding(v) {
 
 function render({ model, el }) {
   const v = newLiveView(model, el, { places: [] });
-  buildRoot(v, "Side by side", buildHead(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v));
+  buildRoot(v, "Side by side", buildHead(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildClassShare(v));
   return openLive(v, {
     state: () => (showFinished(v), showState(v)), samples: () => (showFinished(v), showState(v)), timing: () => showTiming(v),
     models: () => showModels(v), chosen: () => showModels(v), columns: () => showColumns(v), standing: () => showStanding(v),

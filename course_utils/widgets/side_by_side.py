@@ -10,12 +10,15 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import CourseError, TextError
+from course_utils.evidence.class_ballot import ranking_votes
 from course_utils.experiments import preferences
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
+from course_utils.models.server_line import NoServer
 from course_utils.models.settings import Settings
+from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
-from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled, weights_sha256
+from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled
 from course_utils.widgets.live_panel import LivePanel
 from course_utils.widgets.together import LiveColumns, Together
 from course_utils.widgets.transcript import Run, settings_line, transcript
@@ -30,12 +33,12 @@ class Wish:
     is_blind: bool
 
 
-class SideBySide(Form, LivePanel):
+class SideBySide(ClassShare, Form, LivePanel):
     """A panel where several models answer one prompt at once; it can be driven without a browser too.
 
     Parameters
     ----------
-    models : sequence of str, Path or LanguageModel, optional
+    models : sequence of str, Path or Speaker, optional
         One to four: names on the shelf, checkpoints' folders or loaded models. Left out: the pocket family, else what
         is on this machine.
     prompt : str
@@ -70,7 +73,11 @@ class SideBySide(Form, LivePanel):
         panel.tally()
     """
 
-    _esm, _css = browser_half("live_panel", "side_by_side")
+    _esm, _css = browser_half("class_share", "live_panel", "side_by_side")
+    class_demo, class_words = (
+        "sizes",
+        "of your latest ranking, the models' names: first, and winner of neighbours in size",
+    )
 
     chosen = traitlets.List().tag(sync=True)
     columns = traitlets.List().tag(sync=True)
@@ -92,9 +99,12 @@ class SideBySide(Form, LivePanel):
         """Let every model write from the prompt, in the background; texts still being written are stopped."""
         try:
             wish = Wish(self.prompt, settings_of(self.values), self.blind)
-            if not self._lineup.names:
+            if not self._lineup.names and not self.waiting:
                 self._choose(None)
-            self._lineup.require(2 if wish.is_blind else 1)
+            if self._lineup.names:
+                self._lineup.require(2 if wish.is_blind else 1)
+        except NoServer as error:
+            self._fail(error)  # which waits for it; what was asked for goes on when it is back
         except CourseError as error:
             self._fail(error)
             return
@@ -142,6 +152,7 @@ class SideBySide(Form, LivePanel):
                 transcript=transcript(self._runs),
                 standing=preferences.in_words(self.rankings),
             )
+        self._give(ranking_votes(ranking["ranking"], ranking["n_parameters"]))
         if self.record:
             preferences.append(self.record, ranking)
 
@@ -173,10 +184,16 @@ class SideBySide(Form, LivePanel):
     def _choices(self) -> list[dict[str, str]]:
         return self._lineup.choices()
 
+    def _server(self) -> str:
+        return self._lineup.server
+
+    def _lacks(self, speaker: list[Speaker]) -> dict[str, object]:
+        return next(filter(None, map(self._lacks_of, speaker)), {})
+
     def _is_ready(self) -> bool:
         return self._lineup.is_ready()
 
-    def _load(self) -> list[LanguageModel]:
+    def _load(self) -> list[Speaker]:
         return self._lineup.load()
 
     # -- what is written -----------------------------------------------------------------------------------------------
@@ -189,7 +206,7 @@ class SideBySide(Form, LivePanel):
     def _new_live(self, run: int) -> LiveColumns:
         return LiveColumns(run, self.send)
 
-    def _begin_all(self, run: int, wish: Wish, speakers: list[LanguageModel], cancel: threading.Event) -> Together:
+    def _begin_all(self, run: int, wish: Wish, speakers: list[Speaker], cancel: threading.Event) -> Together:
         """Give every model its column; who has which is known here only, while it is blind."""
         shown = shuffled(speakers, f"{wish.settings.seed} {run} {wish.prompt}") if wish.is_blind else speakers
         streams = [speaker.stream(wish.prompt, wish.settings, 1, cancel) for speaker in shown]
@@ -201,14 +218,14 @@ class SideBySide(Form, LivePanel):
                 self._show(columns=[self._column(i, not wish.is_blind) for i in range(len(shown))])
         return together
 
-    def _line(self, speaker: list[LanguageModel], stream: Together) -> str:
+    def _line(self, speaker: list[Speaker], stream: Together) -> str:
         return settings_line("names hidden", stream.generations()[:1]) if self.is_hidden else self._names_line()
 
     def _names_line(self) -> str:
         names = ", ".join(f"{speaker.name} ({speaker.precision})" for speaker in self._shown)
         return settings_line(names, self._together.generations()[:1])
 
-    def _keep(self, speaker: list[LanguageModel], is_new: bool) -> None:
+    def _keep(self, speaker: list[Speaker], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)
         runs = [Run(speaker.label, (generation,)) for speaker, generation in pairs]
         if self.is_hidden:
@@ -243,7 +260,7 @@ class SideBySide(Form, LivePanel):
             "seed": self._wish.settings.seed,
             "shown": [speaker.name for speaker in self._shown],
             "ranking": best_first,
-            "models": {each.name: weights_sha256(each) for each in self._shown},
+            "models": {each.name: each.weights_sha256 for each in self._shown},
             "precisions": {each.name: each.precision for each in self._shown},
             "n_parameters": {each.name: each.n_parameters for each in self._shown},
         }

@@ -1,4 +1,4 @@
-/* The browser half of the release timeline, after furniture.js.
+/* The browser half of the release timeline, after furniture.js and class_share.js.
  *
  * The drawing is for the eye and the pointer; every event in it is also a button below, and the arrow keys walk along them.
  */
@@ -61,7 +61,7 @@ function build(v) {
   v.shown = make("div", { class: "rt-shown" });
   v.decided = make("div", { class: "rt-decided" });
   v.root = make("section", { class: "cp rt", "aria-label": "Timeline of the releases of 2019" }, head, buildStages(v), v.message, ...buildEvents(v));
-  v.root.append(v.shown, buildQuestion(v), v.decided);
+  v.root.append(v.shown, buildQuestion(v), buildClassShare(v), v.decided);
 }
 
 /* ---- what the person does ------------------------------------------------------------------------------------------ */

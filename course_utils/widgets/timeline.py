@@ -12,7 +12,8 @@ from course_utils.experiments.release_decisions import CHOICES, LONGEST_REASON, 
 from course_utils.models import shelf
 from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
-from course_utils.widgets.furniture import FurnishedPanel, browser_half
+from course_utils.widgets.class_share import ClassShare
+from course_utils.widgets.furniture import browser_half
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 ENDS = {releases.DAY: pd.offsets.Day(0), releases.MONTH: pd.offsets.MonthEnd(1), releases.YEAR: pd.offsets.YearEnd(1)}
@@ -21,7 +22,7 @@ LAST_DAY = datetime.date(2019, 12, 31)  # where the last stage is looked at, whi
 KINDS = {"OpenAI": "OpenAI", "others": "others' models", "comment": "articles, talks", "evidence": "evidence"}
 
 
-class ReleaseTimeline(FurnishedPanel):
+class ReleaseTimeline(ClassShare):
     """A panel with the timeline of 2019 and its release stages; it can be driven without a browser too.
 
     A stage is seen from its last day, the eve of the next release: what came later is hidden, and later sizes are
@@ -60,7 +61,8 @@ class ReleaseTimeline(FurnishedPanel):
     >>> timeline.open_all()
     """
 
-    _esm, _css = browser_half("timeline")
+    _esm, _css = browser_half("class_share", "timeline")
+    class_demo, class_words = "timeline", "each stage that you decide at, and what you decide"
 
     stages = traitlets.List().tag(sync=True)
     stage = traitlets.Unicode(None, allow_none=True).tag(sync=True)
@@ -133,6 +135,7 @@ class ReleaseTimeline(FurnishedPanel):
                 self._decisions.commit(stage, decision, reason)
         finally:
             if is_new and stage in self._decisions.made():
+                self._give({stage: decision})
                 self.choose(release_stage.NAMES[release_stage.NAMES.index(stage) + 1])
 
     def keep_draft(self, text: str, stage: str | None = None) -> None:

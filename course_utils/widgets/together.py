@@ -2,8 +2,10 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 
-from course_utils.models.decoding import Stream
+from course_utils.models.abilities import Writing
+from course_utils.models.remote_stream import ANEW
 from course_utils.models.steps import Generation, Step
 from course_utils.widgets.live_text import LiveText
 
@@ -13,7 +15,7 @@ class Together:
 
     Parameters
     ----------
-    streams : list of Stream
+    streams : list of Writing
         One a column, with one sample each.
     at_equal_pace : bool
         Whose turn it is. False: the one's that has had the least time, so that a slow model gets its share of the
@@ -21,7 +23,7 @@ class Together:
         pace betrays nobody.
     """
 
-    def __init__(self, streams: list[Stream], at_equal_pace: bool = False) -> None:
+    def __init__(self, streams: list[Writing], at_equal_pace: bool = False) -> None:
         self._streams, self._at_equal_pace = streams, at_equal_pace
         self._open = list(range(len(streams)))
         self._n_steps = [0] * len(streams)
@@ -50,10 +52,22 @@ class Together:
         raise StopIteration
 
     @property
+    def on_wait(self) -> Callable[[str], object] | None:
+        """Whom the streams tell what they wait for."""
+        return self._streams[0].on_wait
+
+    @on_wait.setter
+    def on_wait(self, tell: Callable[[str], object] | None) -> None:
+        for stream in self._streams:
+            stream.on_wait = tell
+
+    @property
     def notice(self) -> str:
         """What the reader should know about any of the columns; it names no model."""
-        is_cut = any(stream.notice for stream in self._streams)
-        return "The prompt was too long for some of the models: they saw only its end." if is_cut else ""
+        notices = {stream.notice for stream in self._streams} - {""}
+        if ANEW in notices:
+            return ANEW
+        return "The prompt was too long for some of the models: they saw only its end." if notices else ""
 
     def generations(self) -> list[Generation]:
         """Return what every column has written until now."""

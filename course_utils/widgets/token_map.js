@@ -65,7 +65,7 @@ function buildOutput(v) {
   v.grid = make("div", { class: "tm-grid" });
   v.details = make("div", { class: "tm-details", "aria-live": "polite", hidden: true });
   const hint = make("p", { class: "cp-hint" }, "Point at a token, or walk with the arrow keys: its rank, and what the model would rather have written, stands below. The first token of a text has nothing before it: its rank says little.");
-  v.output = make("div", { class: "tm-output", hidden: true }, v.finding, v.shares, hint, v.grid, v.line, make("p", { class: "cp-row tm-keep" }, v.keep, v.kept), v.details);
+  v.output = make("div", { class: "tm-output", hidden: true }, v.finding, v.shares, hint, v.grid, v.line, make("p", { class: "cp-row tm-keep" }, v.keep, v.kept), buildClassShare(v), v.details);
   watchTokens(v, "[data-place]", showDetails);
   return v.output;
 }
@@ -104,12 +104,12 @@ function onKey(v, event) {
 function showState(v) {
   const [state, { share, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
-  const words = v.isLost ? "No answer from the kernel" : STATES[state];
+  const words = stateWords(v, STATES[state], isWorking(v));
   if (v.state.textContent !== words) v.state.textContent = words;
   v.numbers.textContent = isWorking(v) && what ? `${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.hidden = !isWorking(v);
   v.bar.value = share ?? 0;
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
+  v.message.textContent = messageWords(v, isWorking(v));
   v.message.hidden = !v.message.textContent;
   v.output.setAttribute("aria-busy", String(isWorking(v)));
   able(v.stop, isWorking(v));

@@ -10,7 +10,7 @@ import traitlets
 from course_utils.errors import CourseError, TextError
 from course_utils.experiments.result import Result
 from course_utils.experiments.token_ranks import SHARES, read_ranks
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.abilities import Speaker
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 
@@ -24,7 +24,7 @@ class TokenMap(MeasuringPanel):
     ----------
     text : str or sequence of str
         What stands in the text box at first; two texts stand one above the other, to be compared.
-    model : str, Path or LanguageModel, optional
+    model : str, Path or Speaker, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -50,7 +50,7 @@ class TokenMap(MeasuringPanel):
         panel.shares
     """
 
-    _esm, _css = browser_half("token_map")
+    _esm, _css = browser_half("class_share", "token_map")
 
     texts = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
@@ -63,11 +63,8 @@ class TokenMap(MeasuringPanel):
         if not 1 <= len(texts) <= 2 or not all(isinstance(each, str) for each in texts):
             raise TextError(f"text is {str(text)[:40]!r}.", "One text, or a list of two.", 'TokenMap("A text.")')
         super().__init__(model, texts=texts, projector=projector)
-        try:
-            self.model = self._chooser.first_name()
-            self.models = self._chooser.choices(self.model)
-        except CourseError as error:
-            self._fail(error)
+        self._take_first()
+        self._offer(self.model)
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -109,7 +106,7 @@ class TokenMap(MeasuringPanel):
             raise TextError(what, "A text with words in it.", "Paste or type one, then press Read.")
         return shortened(text)
 
-    def _take(self, result: Result, model: LanguageModel) -> None:
+    def _take(self, result: Result, model: Speaker) -> None:
         self.result = result
         rows, tables = result.rows.to_dict("records"), result.details.groupby("text", sort=False)
         pairs = zip(rows, tables, self.texts, strict=False)

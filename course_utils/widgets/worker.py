@@ -79,7 +79,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._open: list[Job] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -101,6 +101,19 @@ class Worker:
         for job in self._open:
             job.wait(max(0, end - time.monotonic()))
 
+    def rest(self, timeout: float) -> bool:
+        """Wait until every job has ended, and let the thread go; return whether it went. The next job starts another.
+
+        For a process that is about to split: the thread would be missing in the new one.
+        """
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._jobs.put(None)
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
     def _add(self, job: Job) -> Job:
         with self._lock:
             self._open = [other for other in self._open if not other.has_ended]
@@ -117,8 +130,8 @@ class Worker:
         return job
 
     def _work(self) -> None:
-        while True:
-            self._jobs.get().do()
+        while (job := self._jobs.get()) is not None:
+            job.do()
 
 
 @functools.cache

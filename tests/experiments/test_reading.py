@@ -6,6 +6,7 @@ import pytest
 from course_utils.errors import TextError
 from course_utils.experiments import reading
 from course_utils.experiments.reading import read_texts
+from course_utils.models import ranks
 from course_utils.models.language_model import LanguageModel
 
 TEXTS = [f"The {word} met again. " * n for n, word in enumerate(["senate", "board", "naïve crowd 你好", "a", "b"], 1)]
@@ -21,7 +22,7 @@ def test_nats_and_ranks_are_those_of_score(tiny):
 def test_neither_order_nor_neighbours_matter(tiny, monkeypatch):
     whole = read_texts(tiny, TEXTS)
     monkeypatch.setattr(reading, "BLOCK", 2)
-    monkeypatch.setattr(reading, "MOST_TOKENS", 20)
+    monkeypatch.setattr(ranks, "MOST_TOKENS", 20)
     for one, other in zip(whole, read_texts(tiny, TEXTS[::-1])[::-1], strict=True):
         np.testing.assert_allclose(one.nats, other.nats, atol=1e-3)
         assert one.ranks.tolist() == other.ranks.tolist()

@@ -1,0 +1,275 @@
+"""The one file of a class's votes: opened once a process, also after a fork, and moved aside when it is not ours."""
+
+import contextlib
+import datetime
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from course_utils.errors import CourseError, DamagedFile, NoSpace, TextError
+from course_utils.places import cache_folder
+
+NAME = "class.sqlite"
+OURS = 0x436C5673  # SQLite's application id, by which a file of ours is known
+PATIENCE_S = 10.0  # until another process has written
+TABLES = """
+CREATE TABLE sessions (session TEXT PRIMARY KEY, round INTEGER NOT NULL, salt TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE votes (
+    session TEXT, round INTEGER, demo TEXT, question TEXT, viewer TEXT,
+    choice TEXT, at TEXT, was_shown INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
+    PRIMARY KEY (session, round, demo, question, viewer)) WITHOUT ROWID;
+CREATE TABLE questions (
+    session TEXT, round INTEGER, demo TEXT, question TEXT, n INTEGER NOT NULL, waiting INTEGER NOT NULL, shown TEXT,
+    PRIMARY KEY (session, round, demo, question)) WITHOUT ROWID;
+CREATE TABLE evidence (
+    session TEXT, round INTEGER, question TEXT, viewer TEXT,
+    kind TEXT, metric TEXT, model TEXT, row INTEGER, value REAL, low REAL, high REAL, n REAL, settings TEXT, at TEXT,
+    PRIMARY KEY (session, round, question, viewer)) WITHOUT ROWID;
+"""
+# Committed votes outlive a killed process: the log is in the system's hands by then. NORMAL leaves out the wait for the
+# disk at each vote, so a power cut may take the last seconds' votes, and never the file. Without that wait two hundred
+# votes a second are a few per cent of a core, and need no batching.
+HABITS = ("synchronous=NORMAL", "secure_delete=ON", "trusted_schema=OFF", "cell_size_check=ON")
+BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+CODES = 0xFF  # of a code with details, the part that says what it is
+
+
+class ClassBusy(CourseError):
+    """The class's file is held by another process for longer than anybody waits."""
+
+
+class _NotOurs(Exception):
+    """The file is damaged, or of something else; says what."""
+
+
+class _Door:
+    """A connection of this process."""
+
+    def __init__(self, path: Path, stamp: tuple[int, int]) -> None:
+        self.lock, self.stamp = threading.RLock(), stamp
+        self.db = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        try:
+            for habit in HABITS:
+                self.db.execute(f"PRAGMA {habit}")
+        except BaseException:
+            self.db.close()
+            raise
+
+
+# A connection must not cross a fork, not even to be closed there: each process looks under its own number.
+_doors: dict[tuple[int, str], _Door] = {}
+_opening = threading.Lock()
+
+
+def class_path(path: str | Path | None = None) -> Path:
+    """Return where the class's file lies: as given, else ``COURSE_CLASS``, else in the course's cache folder."""
+    chosen = path or os.environ.get("COURSE_CLASS")
+    return Path(chosen).expanduser() if chosen else cache_folder() / NAME
+
+
+@contextlib.contextmanager
+def transaction(path: str | Path | None = None, is_writing: bool = True) -> Iterator[sqlite3.Connection]:
+    """Do several things with the class's file as one; what was done is there when the block has ended, or none of it.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        As for `class_path`.
+    is_writing : bool
+
+    Raises
+    ------
+    ClassBusy
+        Another process holds the file.
+    DamagedFile
+        It is damaged or no file of ours; it was moved aside, and the next one begins a new file.
+    NoSpace
+        It cannot be written.
+    TextError
+        It is a folder.
+    """
+    path = class_path(path)
+    with _told(path):
+        door = _door(path)
+        with door.lock:
+            door.db.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+            try:
+                yield door.db
+                door.db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    door.db.execute("ROLLBACK")
+                raise
+
+
+def changes(path: str | Path | None = None) -> tuple[int, int, int]:
+    """Return what differs after another process has written, and costs nearly nothing to ask.
+
+    Raises
+    ------
+    ClassBusy, DamagedFile, NoSpace, TextError
+        As for `transaction`.
+    """
+    path = class_path(path)
+    with _told(path):
+        door = _door(path)
+        with door.lock:
+            version = door.db.execute("PRAGMA data_version").fetchone()[0]
+            return (*door.stamp, version + (door.db.total_changes << 32))
+
+
+def empty_log(path: str | Path | None = None) -> None:
+    """Write the log into the file and empty it, so that what was deleted is in neither."""
+    path = class_path(path)
+    with _told(path):
+        door = _door(path)
+        with door.lock:
+            door.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# -- opening -----------------------------------------------------------------------------------------------------------
+
+
+def _door(path: Path) -> _Door:
+    """Return this process's connection, if the file is still the one that it was opened with."""
+    key = (os.getpid(), str(path))
+    door = _doors.get(key)
+    if door is None or door.stamp != _stamp(path):
+        with _opening:
+            door = _doors.get(key)
+            if door is None or door.stamp != _stamp(path):
+                _forget(path)
+                _doors[key] = door = _opened(path)
+    return door
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        about = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _forget(path: Path) -> None:
+    door = _doors.pop((os.getpid(), str(path)), None)
+    if door is not None:
+        with door.lock, contextlib.suppress(sqlite3.Error):
+            door.db.close()
+
+
+def _opened(path: Path) -> _Door:
+    """Open a file that is ours, or make it; one process at a time, so that nobody sees it half made."""
+    if path.is_dir():
+        raise TextError(f"{path} is a folder.", "A file for the class's votes.", f"COURSE_CLASS={path / NAME}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # votes are for nobody else on this machine
+        door = _Door(path, _stamp(path))
+        try:
+            _begin(door.db)
+        except BaseException:
+            door.db.close()
+            raise
+    return door
+
+
+def _begin(db: sqlite3.Connection) -> None:
+    """Check that the file is sound and ours; give an empty one its tables."""
+    found = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not found and not db.execute("PRAGMA application_id").fetchone()[0]:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id={OURS}; COMMIT;")
+        return
+    if db.execute("PRAGMA application_id").fetchone()[0] != OURS or _schema(db) != _schema_of_ours():
+        raise _NotOurs("belongs to another program")
+    if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise _NotOurs("is damaged")
+
+
+def _schema(db: sqlite3.Connection) -> list[tuple]:
+    return sorted(db.execute("SELECT type, name, sql FROM sqlite_master").fetchall(), key=str)
+
+
+def _schema_of_ours() -> list[tuple]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(TABLES)
+        return _schema(db)
+
+
+def _alone(path: Path) -> filelock.BaseFileLock:
+    return filelock.FileLock(path.with_name(f"{path.name}.lock"), timeout=PATIENCE_S, mode=0o600)
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into a sentence for a person."""
+    try:
+        yield
+    except _NotOurs as problem:
+        raise _moved_aside(path, str(problem)) from None
+    except sqlite3.Error as problem:
+        code = getattr(problem, "sqlite_errorcode", 0) & CODES
+        if code in DAMAGED:
+            raise _moved_aside(path, "is damaged, or is no database") from problem
+        if code in BUSY:
+            raise _busy(path) from problem
+        raise _cannot(path, str(problem)) from problem
+    except filelock.Timeout as problem:
+        raise _busy(path) from problem
+    except OSError as problem:
+        raise _cannot(path, problem.strerror or str(problem)) from problem
+
+
+def _moved_aside(path: Path, what: str) -> DamagedFile:
+    """Give the file another name, if it is still the one that was found wrong, and say where it lies now."""
+    door = _doors.get((os.getpid(), str(path)))
+    with _alone(path):
+        is_same = _stamp(path) is not None and (door is None or door.stamp == _stamp(path)) and not _is_sound(path)
+        _forget(path)
+        now = datetime.datetime.now(datetime.UTC)
+        aside = path.with_name(f"{path.name}.aside-{now:%Y%m%d-%H%M%S-%f}")
+        if is_same:
+            for end in ("-wal", "-shm", ""):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{path}{end}", f"{aside}{end}")
+    where = f"It lies now at {aside}; " if is_same else "It has been moved aside already; "
+    return DamagedFile(
+        f"The class's file {path} {what}.",
+        "A file that the course wrote.",
+        f"{where}the next vote begins a new file. Set COURSE_CLASS to use another.",
+    )
+
+
+def _is_sound(path: Path) -> bool:
+    """Tell whether another process has put a good file there meanwhile."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as db:
+            _begin(db)
+            return db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+    except (sqlite3.Error, _NotOurs):
+        return False
+
+
+def _busy(path: Path) -> ClassBusy:
+    return ClassBusy(
+        f"The class's file {path} is held by another program for over {PATIENCE_S:.0f} seconds.",
+        "A file that only the course uses.",
+        "Try again; close what else has opened it. What was counted before is kept.",
+    )
+
+
+def _cannot(path: Path, problem: str) -> NoSpace:
+    return NoSpace(
+        f"The class's file {path} cannot be used: {problem}.",
+        "A folder that is yours, on a disk with room.",
+        "Make room, or set COURSE_CLASS to a file in another folder. What was counted before is kept.",
+    )

@@ -1,0 +1,261 @@
+"""The hall's server: Voila's pages and Jupyter's lines to kernels, behind a list of all that may be asked for."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tornado import ioloop, web
+from tornado.httpserver import HTTPServer
+from traitlets import Bool, Dict, Float, Integer, Unicode
+from traitlets.config import Config
+from voila.app import Voila
+
+from course_utils.errors import CourseError
+from course_utils.hall import pages, provisioner
+from course_utils.hall.assets import collect
+from course_utils.hall.demos import Shown
+from course_utils.hall.handlers import ALLOWED_MESSAGES, KnownByToken, Nothing, routes
+from course_utils.hall.lobby import Lobby, Viewer
+from course_utils.hall.nursery import DemoFailed, Nursery, Zygote, until_gone
+
+MOST_CONNECTIONS = 600  # a browser opens six; lines to kernels are counted by the lobby
+TRY_AGAIN_S = (0.2, 1, 5, 15)  # how long to wait before a zygote that died is started anew
+
+SETTINGS = Config(
+    {
+        "VoilaConfiguration": {
+            "strip_sources": True,
+            "show_tracebacks": False,
+            "template": "lab",
+            "allow_template_override": "NO",
+            "allow_theme_override": "NO",
+            "extension_denylist": [
+                "@jupyter/nbgrader",
+                "@jupyter-notebook/lab-extension",
+                "@voila-dashboards/jupyterlab-preview",
+                "jupyterlab-jupytext",
+            ],
+        },
+        "VoilaExecutor": {"timeout": 180},
+        "TagRemovePreprocessor": {"remove_cell_tags": ["hide"]},
+        "KernelManager": {"autorestart": False},  # a kernel that died took its viewer's work with it; the page says so
+        "MappingKernelManager": {"buffer_offline_messages": True, "kernel_info_timeout": 20},
+        "NotebookNotary": {"db_file": ":memory:"},
+    }
+)
+
+
+class PortTaken(CourseError):
+    """The hall cannot listen where it was told to."""
+
+
+class LimitedServer(HTTPServer):
+    """A server that does not take more connections than it can serve."""
+
+    def handle_stream(self, stream: Any, address: Any) -> None:
+        """Hang up at once when too many are open."""
+        if len(self._connections) >= MOST_CONNECTIONS:
+            stream.close()
+            return
+        super().handle_stream(stream, address)
+
+
+class HallApp(Voila):
+    """A Voila whose viewers are guests."""
+
+    name = "hall"
+    n_seats = Integer(60)
+    floor_mb = Float(400.0)
+    private = Unicode()
+    kernel_environment = Dict()
+    forks = Bool(True)
+    demos: dict[str, Shown]
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self, demos: dict[str, Shown], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.demos = demos
+        self._zygotes: dict[str, Zygote] = {}
+        self._pages: dict[str, str] = {}
+        self._failed: dict[str, DemoFailed] = {}
+        self._tasks: set[asyncio.Task] = set()
+
+    def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        """Read no file of the machine's: what strangers may do is decided here."""
+
+    # -- a run from start to end ---------------------------------------------------------------------------------------
+
+    def begin(self, until_ready: Callable[[], Awaitable] | None = None) -> None:
+        """Open the door; demos are got ready behind it.
+
+        Parameters
+        ----------
+        until_ready : callable, optional
+            What the demos wait for before their notebooks run.
+
+        Raises
+        ------
+        PortTaken
+        """
+        self.connection_dir = str(Path(self.private))
+        settings = self.init_settings()
+        self.kernel_manager.allowed_message_types = ALLOWED_MESSAGES
+        self.contents_manager.log = logging.getLogger("course_utils.hall.contents")
+        self.contents_manager.log.setLevel(logging.ERROR)  # "not trusted" is said of every notebook that nobody signed
+        settings.update(
+            hall=self,
+            default_handler_class=Nothing,
+            websocket_max_message_size=1 << 20,
+            ws_ping_interval=25_000,
+            ws_ping_timeout=90_000,  # Jupyter measures from the last pong: no shorter than two pings
+            identity_provider=KnownByToken(parent=self, log=self.log, token=""),
+            log_function=_log_request,
+        )
+        self.app = web.Application(**settings)
+        self.app.add_handlers(".*$", routes(self.base_url))
+        self.assets = collect(self)
+        self.lobby = Lobby(Path(self.private), self.n_seats, self.floor_mb, self.clock)
+        self.nursery = Nursery(Path(self.private), self.kernel_environment, self.demos.values())
+        if self.forks:
+            provisioner.use_zygotes()
+        self._listen()
+        if self.forks:
+            self._spawn(self._get_ready(until_ready))
+        self._culling = ioloop.PeriodicCallback(self.cull, 2000)
+        self._culling.start()
+
+    async def finish(self) -> None:
+        """End every kernel, every zygote, and the door."""
+        self._culling.stop()
+        self._server.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*(self.end(viewer.kernel_id, "the hall closes") for viewer in self.lobby))
+        await self.nursery.stop()
+        await self._server.close_all_connections()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(ImportError, ValueError, OSError):
+            import resource  # not on Windows
+
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)), hard))
+        self._server = LimitedServer(
+            self.app,
+            xheaders=True,
+            max_body_size=64 << 10,
+            max_header_size=16 << 10,
+            idle_connection_timeout=60,
+            body_timeout=10,
+        )
+        try:
+            self._server.listen(self.port, self.ip, backlog=512)
+        except OSError as problem:
+            raise PortTaken(
+                f"The hall cannot listen on {self.ip or 'every address'}, port {self.port}: {problem.strerror}.",
+                "A port that nobody else uses.",
+                f"Say --port {self.port + 1}, or end what runs there.",
+            ) from problem
+
+    # -- demos that are ready ------------------------------------------------------------------------------------------
+
+    async def _get_ready(self, until_ready: Callable[[], Awaitable] | None) -> None:
+        if until_ready is not None:
+            await until_ready()
+        for demo in self.demos.values():
+            self._spawn(self._keep_ready(demo))
+
+    async def _keep_ready(self, demo: Shown) -> None:
+        """Have a zygote of this demo, and another one when it dies."""
+        n_failures = 0
+        while True:
+            try:
+                zygote = await self.nursery.prepare(demo)
+                self._pages[demo.key] = await pages.render(self, demo, zygote.cells)
+            except DemoFailed as problem:
+                if n_failures == 0:
+                    self.log.error("%s", problem)
+                self._failed[demo.key] = problem
+                n_failures += 1
+            else:
+                self._zygotes[demo.key] = zygote
+                self._failed.pop(demo.key, None)
+                n_failures = 0
+                await until_gone(zygote.life_line)
+                del self._zygotes[demo.key]
+                self.log.error("The process that had %s ready has ended; there will be another.", demo.key)
+            await asyncio.sleep(TRY_AGAIN_S[min(n_failures, len(TRY_AGAIN_S) - 1)])
+
+    def is_given(self, key: str) -> bool:
+        """Tell whether a demo is ready."""
+        return not self.forks or key in self._zygotes
+
+    # -- viewers -------------------------------------------------------------------------------------------------------
+
+    async def seat(self, key: str) -> str:
+        """Give a viewer a kernel; return the page that knows it.
+
+        Raises
+        ------
+        HallIsFull, DemoFailed
+        """
+        if not self.is_given(key):
+            raise self._failed.get(key) or DemoFailed(f"The demo {key} is not ready yet.")
+        viewer, leaving = self.lobby.welcome(key)
+        if leaving is not None:
+            self._spawn(self._end_kernel(leaving, "it made room for somebody else"))
+        try:
+            await self._start_kernel(viewer)
+            if self.forks:
+                return self._pages[key].replace(pages.NOBODY, viewer.kernel_id)
+            return await pages.render_for(self, self.demos[key], viewer.kernel_id)
+        except Exception as problem:
+            self.log.error("No kernel for %s: %s: %s", key, type(problem).__name__, problem)
+            await self.end(viewer.kernel_id, "it did not start")
+            raise DemoFailed(f"The demo {key} cannot be given now.") from problem
+
+    async def end(self, kernel_id: str, why: str) -> None:
+        """End a viewer's kernel; its page, if it is still there, finds out by itself."""
+        viewer = self.lobby.forget(kernel_id)
+        if viewer is not None:
+            await self._end_kernel(viewer, why)
+
+    async def cull(self) -> None:
+        """End the kernels of those who have left."""
+        for viewer, why in self.lobby.over():
+            await self.end(viewer.kernel_id, why)
+
+    async def _start_kernel(self, viewer: Viewer) -> None:
+        environment = self.lobby.environment(viewer)
+        if self.forks:
+            options = {"door": self._zygotes[viewer.demo].door, "folder": str(viewer.folder), "on_end": self._on_end}
+        else:
+            environment = {**self.kernel_environment, **environment}
+            options = {"path": ""}
+        await self.kernel_manager.start_kernel(
+            kernel_id=viewer.kernel_id, kernel_name="python3", env=environment, **options
+        )
+
+    async def _end_kernel(self, viewer: Viewer, why: str) -> None:
+        self.log.info("The kernel of one viewer of %s ends: %s.", viewer.demo, why)
+        with contextlib.suppress(Exception):  # it may have gone by itself
+            await self.kernel_manager.shutdown_kernel(viewer.kernel_id, now=True)
+
+    def _on_end(self, kernel_id: str) -> None:
+        if self.lobby.get(kernel_id) is not None:
+            self._spawn(self.end(kernel_id, "it has ended by itself"))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _log_request(handler: web.RequestHandler) -> None:
+    """Say on the terminal only what went wrong, and nobody's address."""
+    if handler.get_status() >= 500:
+        logging.getLogger("course_utils.hall").warning("%s %s", handler.get_status(), handler.request.path)

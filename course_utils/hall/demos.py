@@ -1,0 +1,58 @@
+"""The demos that a hall offers: their notebooks, and what the gallery says of each."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.errors import CourseError
+from course_utils.widgets.demos import Demo, demos
+
+
+class NoDemos(CourseError):
+    """The folder of demos holds no notebook, or does not exist."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One demo.
+
+    Parameters
+    ----------
+    key : str
+        The notebook's name without its ending, as it stands in the address.
+    notebook : Path
+    title : str
+        What the gallery and the page's tab call it.
+    told : Demo, optional
+        What else there is to say of it.
+    """
+
+    key: str
+    notebook: Path
+    title: str
+    told: Demo | None = None
+
+
+def read_demos(folder: Path) -> dict[str, Shown]:
+    """Return the demos of a folder: first those that a lecture has, in its order, then others by name.
+
+    Raises
+    ------
+    NoDemos
+    """
+    notebooks = {file.stem: file.resolve() for file in sorted(folder.glob("*.ipynb"))}
+    if not notebooks:
+        raise NoDemos(
+            f"No notebook lies in {folder}.",
+            "A folder with the demos, such as notebooks/demos.",
+            "Start the hall in the course's folder, or say --demos FOLDER.",
+        )
+    told = {each.key: each for each in demos()}
+    keys = [key for key in told if key in notebooks] + [key for key in notebooks if key not in told]
+    return {key: _shown(key, notebooks[key], told.get(key)) for key in keys}
+
+
+def _shown(key: str, notebook: Path, told: Demo | None) -> Shown:
+    """Name it as the lecture does, else by the notebook's own title, else by its file."""
+    title = told.title if told else json.loads(notebook.read_text("utf-8")).get("metadata", {}).get("title")
+    return Shown(key, notebook, title or key.replace("_", " ").capitalize(), told)

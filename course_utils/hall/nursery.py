@@ -1,0 +1,145 @@
+"""The hall's side of its zygotes: start them, hear when they are ready or gone, and start them anew."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.errors import CourseError
+from course_utils.hall.demos import Shown
+
+SPARE_MEMORY = {
+    "MALLOC_ARENA_MAX": "2",  # every thread of every viewer would get an arena of its own
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+LONGEST_ANSWER = 64 << 20  # a notebook's outputs may hold pictures
+PREPARE_S = 180.0
+REST_S = 60.0  # how long a notebook's panels may go on preparing in the background, for example asking for models
+AT_ONCE = 2  # notebooks that run at the same time at the start: the first in the gallery should be ready first
+
+log = logging.getLogger("course_utils.hall")
+
+
+class DemoFailed(CourseError):
+    """A demo's notebook does not run through here."""
+
+
+@dataclass
+class Zygote:
+    """A notebook that is ready: where to ask for kernels, and what its cells show."""
+
+    door: str
+    pid: int
+    cells: dict[str, list[dict]]
+    life_line: asyncio.StreamWriter
+
+
+class Nursery:
+    """The process from which every demo's zygote splits off.
+
+    Parameters
+    ----------
+    folder : Path
+        A private folder with a short path: sockets lie in it.
+    environment : dict
+        What notebooks and kernels find in their environment beside the hall's own.
+    demos : iterable of Shown
+        All that it will be asked for: what their notebooks import, it imports once.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], demos: Iterable[Shown]) -> None:
+        self._folder, self._environment = folder, environment
+        self.rest_s = REST_S
+        self._notebooks = [str(demo.notebook) for demo in demos]
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._n_doors = 0
+
+    async def prepare(self, demo: Shown) -> Zygote:
+        """Return a zygote of this demo's notebook, which has run.
+
+        Raises
+        ------
+        DemoFailed
+        """
+        await self._start()
+        self._n_doors += 1
+        door = str(self._folder / f"z{self._n_doors}")
+        request = {"notebook": str(demo.notebook), "door": door, "rest_s": self.rest_s}
+        try:
+            async with self._turns:
+                answer, writer = await asyncio.wait_for(ask(str(self._folder / "n"), request), PREPARE_S)
+        except (TimeoutError, OSError, ValueError) as problem:
+            answer, writer = {"error": f"no answer from its process ({type(problem).__name__})"}, None
+        if "error" in answer:
+            raise DemoFailed(
+                f"The demo {demo.key} does not run here: {answer['error']}",
+                f"That {demo.notebook} runs from top to bottom.",
+                "Open it in JupyterLab and run it there.",
+            )
+        return Zygote(door, answer["pid"], answer["cells"], writer)
+
+    async def stop(self) -> None:
+        """End the nursery; its zygotes end as their life lines are cut."""
+        if self._process is not None:
+            self._process.stdin.close()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._process.wait(), 3)
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+            self._process = None
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._process is not None and self._process.returncode is None:
+                return
+            door = self._folder / "n"
+            door.unlink(missing_ok=True)
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "course_utils.hall.zygote", str(door), *self._notebooks),
+                stdin=asyncio.subprocess.PIPE,
+                env={**os.environ, **SPARE_MEMORY, **self._environment, "PYTHONPATH": _python_path()},
+                start_new_session=True,  # Ctrl+C in the terminal is the hall's to answer
+            )
+            while not door.exists() and self._process.returncode is None:
+                await asyncio.sleep(0.02)
+
+
+async def ask(door: str, request: dict) -> tuple[dict, asyncio.StreamWriter]:
+    """Ask at a door; return the answer, and the connection as life line.
+
+    Raises
+    ------
+    OSError, ValueError
+        Nobody is there, or they hung up.
+    """
+    reader, writer = await asyncio.open_unix_connection(door, limit=LONGEST_ANSWER)
+    try:
+        writer.write(json.dumps(request).encode() + b"\n")
+        await writer.drain()
+        answer = json.loads(await reader.readline())
+    except BaseException:
+        writer.close()
+        raise
+    writer.life = reader  # whoever waits for the end reads here
+    return answer, writer
+
+
+async def until_gone(life_line: asyncio.StreamWriter) -> None:
+    """Wait until the process at the other end of a life line has ended."""
+    with contextlib.suppress(OSError):
+        await life_line.life.read()
+
+
+def _python_path() -> str:
+    """Return where the course's package lies, before what was there already: the nursery may start anywhere."""
+    here = str(Path(__file__).parent.parent.parent)
+    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))

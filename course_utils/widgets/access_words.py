@@ -1,0 +1,36 @@
+"""What the access panel says of its regimes: a real example of each, the account, how often each was tried."""
+
+from collections.abc import Mapping, Sequence
+
+from course_utils.experiments import releases
+from course_utils.models.doors import dollars
+from course_utils.models.gated import GatedModel, Key
+
+REGIMES = ("open", "api", "demo")
+N_TOKENS = 60
+TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many texts would cost
+
+
+def with_example(regime: dict[str, str]) -> dict[str, str]:
+    """Put a real example beside a regime, with its source."""
+    known = releases.rows("strategies").set_index("strategy").loc[regime["strategy"]]
+    return regime | {"example": known["example"], "source": known["source"], "how": releases.TAGS[known["tag"]]}
+
+
+def questions(asked: Sequence[dict], tried: Mapping[tuple[str, str], int], api: GatedModel) -> list[dict]:
+    """Return each question with its answer under every regime, and how often that was tried."""
+    prices = {f"cost_{n}": f"{n * TYPICAL_TOKENS / 1000 * api.price_per_1000_tokens:,.2f}" for n in (1000, 5000)}
+    return [
+        {"who": each["who"], "ask": each["ask"]}
+        | {"answers": [answer.format(quota=api.quota, **prices) for answer in each["answers"]]}
+        | {"tried": [tried[pair] for pair in zip(REGIMES, each["deeds"], strict=True)]}
+        for each in asked
+    ]
+
+
+def account(api: GatedModel, key: Key | None) -> dict:
+    """Return the account with the API's provider: price, quota, cost, and what is known of the key."""
+    known = {"price": f"${api.price_per_1000_tokens:g}", "quota": api.quota, "cost": dollars(api.cost)}
+    if key:
+        known |= {"name": key.name, "purpose": key.purpose, "left": key.quota, "is_revoked": key.is_revoked}
+    return known

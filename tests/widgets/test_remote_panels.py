@@ -1,0 +1,201 @@
+"""Laws of panels whose model lies behind a server: they need no torch, wait in words, and find the server again."""
+
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cut_line import cut_line
+
+from course_utils.models import loading, server_line, stage
+from course_utils.models.doors import ACTIONS
+from course_utils.models.remote import RemoteModel
+from course_utils.models.serve import ModelServer
+from course_utils.models.server_line import ABSENT, Line
+from course_utils.models.settings import Settings
+from course_utils.models.turns import Limits
+from course_utils.widgets.access_regimes import AccessRegimes
+from course_utils.widgets.blind_test import BlindTest
+from course_utils.widgets.detector_bench import DetectorBench
+from course_utils.widgets.playground import Playground
+from course_utils.widgets.server_watch import NOT_THERE
+from course_utils.widgets.side_by_side import SideBySide
+from course_utils.widgets.token_map import TokenMap
+
+ROOT = Path(__file__).parent.parent.parent
+PANELS = [
+    "playground",
+    "side_by_side",
+    "token_map",
+    "blind_test",
+    "detector_bench",
+    "timeline",
+    "access_regimes",
+    "bias_probe",
+]
+SOON_S = 20
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("COURSE_MODELS", str(tiny_folder.parent))
+        one = ModelServer(port=0, models=(tiny_folder.name,), precision="fp32", limits=Limits(rows=2))
+        with one.in_thread():
+            yield one
+
+
+@pytest.fixture
+def line(server, monkeypatch):
+    """The line to the server that every panel of the test uses."""
+    monkeypatch.setattr(server_line, "PAUSES_S", (0.05,))
+    monkeypatch.setattr(loading, "FRESH_S", 0.0)
+    with cut_line(server.url) as line:
+        monkeypatch.setenv(loading.SERVER, line.url)
+        yield line
+
+
+def until(is_so) -> None:
+    end = time.monotonic() + SOON_S
+    while not is_so():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def hello(panel) -> None:
+    panel._hear(None, {"kind": "hello"}, [])
+
+
+def test_no_panel_of_a_demo_loads_torch():
+    code = f"import importlib, sys\nfor name in {PANELS}: importlib.import_module(f'course_utils.widgets.{{name}}')\n"
+    code += (
+        "import course_utils; course_utils.load; print(*sorted({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
+    )
+    child = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (child.stdout.strip(), child.stderr) == ("", "")
+
+
+def test_a_panel_offers_what_the_server_has_and_writes_what_the_weights_write(line, tiny):
+    panel = Playground(prompt="The senate", settings=Settings(12, seed=4), n_samples=2)
+    assert panel.model == tiny.name and "shared server" in panel.models[0]["about"]
+    assert {"pocket-small", "pocket-xl"} <= {each["name"] for each in panel.models}
+    panel.generate()
+    assert panel.wait(SOON_S) and panel.state == "done", panel.message
+    assert [each["text"] for each in panel.samples] == [
+        each.text for each in tiny.generate("The senate", panel.settings, 2)
+    ]
+    assert "shared server" in panel.line and panel.lacks == {} and panel.waiting == ""
+    panel.resume()
+    assert panel.wait(SOON_S) and [len(each.steps) for each in panel.generations] == [24, 24]
+
+
+def test_a_text_that_the_server_s_end_cuts_off_goes_on_by_itself_and_the_panel_says_so(line, tiny):
+    panel, words = Playground(prompt="The senate", settings=Settings(40, top_k=0, seed=1)), []
+    panel.observe(lambda change: words.append(change["new"]), "waiting")
+    line.cut_after = line.n_bytes + 9_000
+    panel.generate()
+    until(lambda: panel.waiting == ABSENT)
+    assert panel.state == "generating"
+    line.mend()
+    assert panel.wait(SOON_S) and panel.state == "done", panel.message
+    assert panel.samples[0]["text"] == tiny.generate("The senate", panel.settings)[0].text
+    assert words[-1] == panel.waiting == ""
+
+
+def test_stop_is_heard_while_the_server_is_away(line):
+    panel = Playground(prompt="The senate", settings=Settings(40))
+    line.cut()
+    panel.generate()
+    until(lambda: panel.waiting)
+    panel.stop()
+    assert panel.wait(2) and panel.state == "stopped" and panel.waiting == ""
+
+
+@pytest.mark.parametrize("make", [Playground, SideBySide, TokenMap, BlindTest, DetectorBench, AccessRegimes])
+def test_a_page_that_opens_while_the_server_is_away_says_so_and_recovers_by_itself(line, make):
+    line.cut()
+    panel = make()
+    assert panel.waiting == NOT_THERE and panel.state == "idle"
+    hello(panel)
+    line.mend()
+    until(lambda: panel.waiting == "" and panel.state == "idle")
+    assert panel.message == ""
+    named = {"models": getattr(panel, "models", None), "speaker": getattr(panel, "speaker", None)}
+    assert "shared server" in json.dumps(named)
+    panel.close()
+
+
+def test_what_is_asked_while_the_server_is_away_is_done_when_it_is_back(line, tiny):
+    line.cut()
+    panel = Playground(prompt="The senate", settings=Settings(5))
+    panel.generate()
+    until(lambda: panel.waiting == ABSENT)
+    assert panel.state == "loading"
+    line.mend()
+    assert panel.wait(SOON_S) and panel.state == "done" and panel.model == tiny.name
+    assert panel.samples[0]["text"] == tiny.generate("The senate", Settings(5))[0].text
+
+
+def test_who_waits_in_the_queue_is_told_the_place(line, server, tiny_folder):
+    panel, words = Playground(tiny_folder.name, prompt="The senate", settings=Settings(3)), []
+    panel.observe(lambda change: words.append(change["new"]), "waiting")
+    other = RemoteModel(server.url, tiny_folder.name)
+    with ThreadPoolExecutor(4) as at_once:
+        texts = [at_once.submit(other.generate, "Once", Settings(120, seed=i)) for i in range(4)]
+        until(lambda: Line(server.url).get("/health")["course"] == {"version": 1, "rows": 2, "waiting": 2})
+        panel.generate()
+        assert panel.wait(SOON_S) and panel.state == "done" and all(text.result() for text in texts)
+    assert any("before yours" in told or "next text" in told for told in words) and words[-1] == ""
+
+
+def test_the_release_stage_of_the_kernel_closes_models_that_the_server_has(line):
+    panel = Playground()
+    stage.choose("Feb 2019")
+    try:
+        assert {each["name"] for each in panel.models} & {"pocket-small", "pocket-xl"} == {"pocket-small"}
+        panel.model = "pocket-xl"
+        panel.generate()
+        assert panel.wait(SOON_S) and panel.state == "failed" and "is not released yet" in panel.message
+    finally:
+        stage.open_all()
+
+
+def test_several_models_stand_side_by_side_and_can_be_ranked(line):
+    panel = SideBySide(prompt="The letter", settings=Settings(6), blind=True)
+    assert panel.chosen == ["pocket-small", "pocket-medium", "pocket-large", "pocket-xl"]
+    panel.generate()
+    assert panel.wait(SOON_S) and panel.state == "done", panel.message
+    panel.rank("CADB")
+    assert all(column["file_mb"] > 0 and column["released"] for column in panel.columns)
+    assert all(len(sha256) == 64 for sha256 in panel.rankings[0]["models"].values())
+
+
+def test_a_text_is_read_as_the_weights_read_it(line, tiny):
+    panel = TokenMap("The senate met again, naïve crowd 你好 and all.")
+    panel.read()
+    assert panel.wait(SOON_S) and panel.state == "done", panel.message
+    assert panel.tokens["rank"].tolist() == [step.rank for step in tiny.score(panel.texts[0]).steps]
+    assert panel.result.models == {tiny.name: tiny.weights_sha256} and "shared server" in panel.label
+
+
+ASKED = [*(("open", action) for action in ACTIONS), ("demo", "text")]
+
+
+@pytest.mark.parametrize(("regime", "action"), ASKED)
+def test_every_regime_answers_from_behind_the_server(line, regime, action):
+    panel = AccessRegimes("pocket-small")
+    panel.ask(regime, "The letter said", action)
+    assert panel.wait(SOON_S) and panel.state == "done", panel.answers
+    answer = panel.answers[regime]
+    assert answer.get("texts") or answer.get("rows") or answer.get("facts")
+
+
+def test_an_address_may_be_given_in_place_of_a_name(line, server, monkeypatch, tiny):
+    monkeypatch.delenv(loading.SERVER)
+    panel = Playground(server.url, prompt="Once", settings=Settings(3))
+    panel.generate()
+    assert panel.wait(SOON_S) and panel.samples[0]["text"] == tiny.generate("Once", Settings(3))[0].text
