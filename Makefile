@@ -3,6 +3,7 @@ PYTHON ?= python3
 LAB_OPTIONS ?=
 DEMO_OPTIONS ?=
 TEST_OPTIONS ?=
+LOAD_OPTIONS ?=
 GRADE_OPTIONS ?=
 ASSIGNMENTS ?=
 SHAPE ?= course
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench lint clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -27,9 +28,9 @@ lab: $(READY) ## set up what is missing, then open JupyterLab on the first noteb
 	$(BIN)/python -m course_utils fetch --default
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. notebooks/0_start_here.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)
 
-demo: $(READY) ## serve the playground for a projector, without code, at a port of its own
+demo: $(READY) ## open the hall: demos for a projector and a class, without code
 	$(BIN)/python -m course_utils fetch --default
-	$(BIN)/python -m voila notebooks/demos/playground.ipynb $(DEMO_OPTIONS)
+	$(BIN)/python -m course_utils demo $(DEMO_OPTIONS)
 
 doctor: $(READY) ## say what this machine has, one line a thing, each with its cure
 	$(BIN)/python -m course_utils doctor
@@ -63,6 +64,9 @@ test: $(DEV_READY) ## run every test
 bench: $(DEV_READY) ## our stream against transformers' own, tokens a second and first token
 	$(BIN)/python -m course_utils fetch smollm2-135m
 	$(BIN)/python tests/bench.py
+
+load: $(DEV_READY) ## a class of thirty in the hall for five minutes, timed and weighed
+	$(BIN)/python tests/load.py $(LOAD_OPTIONS)
 
 lint: $(DEV_READY) ## check style and form
 	$(BIN)/ruff check .

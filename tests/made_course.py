@@ -1,6 +1,9 @@
 """A course of the tests' own: two small assignments through nbgrader itself, and what students may hand in."""
 
+import functools
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -57,10 +60,21 @@ def essay() -> nbformat.NotebookNode:
     return new_notebook(cells=cells)
 
 
+@functools.cache
+def _empty_database() -> bytes:
+    """Let nbgrader make the database of a course without assignments: once, as it starts a program for that."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "nbgrader_config.py", folder)
+        with find_course(Path(folder)).gradebook():
+            pass
+        return (Path(folder) / "gradebook.db").read_bytes()
+
+
 def make_course(root: Path) -> Course:
-    """Write a course's sources, as they lie before the first release."""
+    """Write a course's sources and its empty database, as they lie before the first release."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "nbgrader_config.py").write_text((ROOT / "nbgrader_config.py").read_text())
+    (root / "gradebook.db").write_bytes(_empty_database())
     for name, notebook in (("size_comparison", exercises()), ("release_strategy", essay())):
         (root / "source" / name).mkdir(parents=True)
         nbformat.write(notebook, root / "source" / name / f"{name}.ipynb")

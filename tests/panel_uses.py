@@ -38,8 +38,9 @@ def place_a_text(panel) -> None:
 
 
 def play(panel) -> None:
-    panel.start()
-    finish(panel, "reading")
+    if panel.can_make:
+        panel.start()
+        finish(panel, "reading")
     while panel.n_left:
         panel.answer("human")
     assert panel.result is not None
@@ -76,6 +77,16 @@ def look(panel) -> None:
     assert not panel.message
 
 
+def see_the_class(panel) -> None:
+    panel.refresh()
+    assert panel.questions or "No class is open here" in panel.message
+
+
+def lecture(stand) -> None:
+    use(stand.panel)
+    stand.reset()
+
+
 def calibrate(panel) -> None:
     for criterion in panel.desk.rubric.criteria:
         panel.mark_level(criterion.id, 2)
@@ -102,6 +113,8 @@ USES = {
     "EvidenceBoard": look,
     "Calibration": calibrate,
     "SelfAssessment": assess,
+    "ClassResults": see_the_class,
+    "Lectern": lecture,
 }
 
 

@@ -230,23 +230,31 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _moved_aside(path: Path, what: str) -> DamagedFile:
-    """Give the file another name, if it is still the one that was found wrong, and say where it lies now."""
+    """Give the file another name, and say where it lies now; it is left where it is if even that cannot be."""
+    try:
+        aside = _set_aside(path)
+        where = f"It lies now at {aside}; " if aside else "It has been moved aside already; "
+        where += "the next vote begins a new file. Set COURSE_CLASS to use another."
+    except OSError as problem:
+        _forget(path)
+        where = f"It could not be moved aside ({problem.strerror or problem}): set COURSE_CLASS to another file."
+    return DamagedFile(f"The class's file {path} {what}.", "A file that the course wrote.", where)
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Move the file aside, unless it is no longer the one that was found wrong."""
     door = _doors.get((os.getpid(), str(path)))
     with _alone(path):
         is_same = _stamp(path) is not None and (door is None or door.stamp == _stamp(path)) and not _is_sound(path)
         _forget(path)
+        if not is_same:
+            return None
         now = datetime.datetime.now(datetime.UTC)
         aside = path.with_name(f"{path.name}.aside-{now:%Y%m%d-%H%M%S-%f}")
-        if is_same:
-            for end in ("-wal", "-shm", ""):
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(f"{path}{end}", f"{aside}{end}")
-    where = f"It lies now at {aside}; " if is_same else "It has been moved aside already; "
-    return DamagedFile(
-        f"The class's file {path} {what}.",
-        "A file that the course wrote.",
-        f"{where}the next vote begins a new file. Set COURSE_CLASS to use another.",
-    )
+        for end in ("-wal", "-shm", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{path}{end}", f"{aside}{end}")
+        return aside
 
 
 def _is_sound(path: Path) -> bool:

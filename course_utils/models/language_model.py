@@ -209,7 +209,7 @@ class LanguageModel(Speaker):
     @property
     def folder(self) -> Path:
         """Where the file lies."""
-        return Path(self.network.name_or_path)
+        return Path(self.tokenizer.name_or_path)
 
     @property
     def identity(self) -> list[str]:

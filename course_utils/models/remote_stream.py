@@ -1,6 +1,7 @@
 """Texts that a server writes: read token by token, kept when the server goes, and gone on with when it is back."""
 
 import collections
+import contextlib
 import dataclasses
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from course_utils.errors import CourseError
 from course_utils.models.abilities import Cancelled
 from course_utils.models.remote_chunks import steps_of
-from course_utils.models.server_line import Lost, NotServed
+from course_utils.models.server_line import Lost, NotServed, Stop
 from course_utils.models.steps import Generation, Step
 
 AT_ONCE = 2  # requests of one stream that are open together: more would be many viewers to a server
@@ -18,6 +19,7 @@ MOST_SAMPLES = 8  # in one request
 MOST_BREAKS = 4  # a sample, without a token between them
 RETRY_S = 0.5
 REAPED_S = 5.0  # until a server has surely seen that a text was stopped
+BACK = "The model's process is back, and takes your text up again."
 ANEW = "What follows was asked for anew: it may not be the text that would have come."
 
 _writing: weakref.WeakSet = weakref.WeakSet()  # this process's streams that have not ended
@@ -61,7 +63,7 @@ class RemoteStream:
 
     def __init__(self, model, so_far: list[Generation], cancel: threading.Event | None = None) -> None:
         self.notice, self.on_wait = "", model.on_wait
-        self._model, self._so_far, self._cancel = model, so_far, cancel or threading.Event()
+        self._model, self._so_far, self._cancel = model, so_far, Stop(cancel)
         self._steps = [list(generation.steps) for generation in so_far]
         self._length = [len(generation.steps) + generation.settings.max_new_tokens for generation in so_far]
         self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
@@ -80,7 +82,9 @@ class RemoteStream:
 
     def close(self) -> None:
         """Stop for good, also on the server; what has come stays."""
-        self._iterator.close()
+        self._cancel.set()
+        with contextlib.suppress(ValueError):  # another thread reads it now, and ends it at the signal
+            self._iterator.close()
 
     def generations(self) -> list[Generation]:
         """Return what every sample has written until now."""
@@ -144,11 +148,14 @@ class RemoteStream:
     def _safe_place(self, sample: int) -> int:
         """Return the last step before which no character is half written: its text and the one before are ASCII.
 
-        A token may end inside a character; whoever begins behind it would get the other half alone.
+        A token may end inside a character; whoever begins behind it would get the other half alone. In 8 bits, reading
+        tokens together differs from writing them one by one; there all is written again, and comes the same.
         """
         steps, kept = self._steps[sample], len(self._so_far[sample].steps)
         if sample in self._differ or not self._model.is_ours:
             return len(steps)
+        if self._model.precision != "fp32":
+            return kept
         if not kept and not self._so_far[sample].prompt:
             return 0  # the token from which a model starts without a prompt is known to the server only
         for place in range(len(steps) - 1, kept, -1):
@@ -185,6 +192,7 @@ class RemoteStream:
                 steps, ended = steps_of(choice, sample)
                 for step in steps:
                     if known:
+                        self._tell(BACK)
                         self._require_same(known.popleft(), step)
                         continue
                     self._tell("")

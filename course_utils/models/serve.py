@@ -23,6 +23,7 @@ PORT = 8799
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIRST_WORD_S = 20.0  # from a connection to its first request
 END_S = 1.0
+UNREAD_BYTES = 1 << 16
 
 
 class ModelServer(uvicorn.Server):
@@ -73,7 +74,7 @@ class ModelServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=int(END_S),
-            )  # fmt: skip
+            )
         )
 
     @property
@@ -129,14 +130,16 @@ def _listen(host: str, port: int, token: str) -> socket.socket:
             "A token, without which nobody is answered.",
             "Add --token with a word of your own, or leave --host out.",
         )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256
-        )
+        listening = socket.create_server((host, port), family=family, backlog=256)
     except (OSError, OverflowError) as error:
         raise SettingsError(
             f"The address {host}, port {port}, cannot be had: {error}.", "A free port of this machine.", "Add --port 0."
         ) from None
+    # Each connection has the same: what a slow reader leaves unread is soon noticed, and takes little memory.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+    return listening
 
 
 def serve_models(arguments: argparse.Namespace) -> int:
@@ -152,14 +155,9 @@ def serve_models(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"--rows is {arguments.rows}.", "A whole number from 1 to 64.", "Leave it out.")
     if arguments.stage:
         stage.choose(arguments.stage)
-    server = ModelServer(
-        arguments.host,
-        arguments.port,
-        tuple(arguments.model),
-        arguments.token,
-        Limits(arguments.rows),
-        arguments.precision,
-    )
+    token, limits = arguments.token or os.environ.get("COURSE_MODEL_KEY", ""), Limits(arguments.rows)
+    names, precision = tuple(arguments.model), arguments.precision or ""
+    server = ModelServer(arguments.host, arguments.port, names, token, limits, precision)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     sys.stdout.flush()

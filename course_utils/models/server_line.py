@@ -51,6 +51,33 @@ def viewer() -> str:
     return _viewer(os.getpid())
 
 
+class Stop:
+    """A stop signal that also ends when another one comes: a reader's own, beside that of whoever asked.
+
+    Parameters
+    ----------
+    asked : threading.Event or None
+    """
+
+    def __init__(self, asked: threading.Event | None) -> None:
+        self._asked, self._own = asked or threading.Event(), threading.Event()
+
+    def set(self) -> None:
+        """Give the reader's own signal."""
+        self._own.set()
+
+    def is_set(self) -> bool:
+        """Tell whether either has come."""
+        return self._own.is_set() or self._asked.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until one comes, but no longer than that; return whether one has."""
+        end = time.monotonic() + seconds
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            self._asked.wait(min(left, LOOK_S))
+        return self.is_set()
+
+
 class Line:
     """The way to one server; every request has a connection of its own, so a process that splits shares none.
 
@@ -248,5 +275,5 @@ def in_its_words(status: int, found: dict) -> CourseError:
 
 def _rest(seconds: float, cancel: threading.Event | None) -> None:
     """Wait a little, unless the stop signal comes."""
-    if (cancel or threading.Event()).wait(seconds):
+    if (cancel or Stop(None)).wait(seconds):
         raise Cancelled

@@ -52,6 +52,8 @@ class Demo:
     prompts : tuple of Prompt
     look : str
         The part of the panel to look at while it works.
+    more : str
+        What a lecturer should know beside that.
     opens_with_recording : bool
         The page shows the recording's end at once: what takes long is there when the page opens.
     """
@@ -63,6 +65,7 @@ class Demo:
     takeaway: str
     prompts: tuple[Prompt, ...]
     look: str = ".cp"
+    more: str = ""
     opens_with_recording: bool = False
 
     @property

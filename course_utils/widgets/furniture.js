@@ -76,7 +76,8 @@ function showLook(v) {
 function showRecorded(v) {
   const { by, day, is_playing: isPlaying } = v.model.get("recorded") ?? {};
   v.recorded.hidden = !day;
-  const when = day ? new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }) : "";
+  if (!day) return;
+  const when = new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   const words = `${isPlaying ? "A recording plays" : "A recording is shown"}, of ${when}${by ? `, by ${by}` : ""}. No model is at work; what you press next ends it.`;
   if (v.recorded.textContent !== words) v.recorded.textContent = words;
 }

@@ -61,7 +61,7 @@ class FurnishedPanel(anywidget.AnyWidget):
     def __init__(self, projector: bool = False, **traits) -> None:
         self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
         self.ears: list[Callable[[dict], object]] = []  # told of every message to the page
-        self.played = None  # the recording that is shown; see course_utils.widgets.recording
+        self.played = None  # the recording that is shown; see course_utils.widgets.playing
         super().__init__(projector=projector, large=projector, **traits)
         self.on_msg(self._hear)
 

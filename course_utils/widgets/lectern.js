@@ -38,7 +38,7 @@ function build(v) {
   const minutes = v.model.get("minutes");
   const takeaway = make("p", { class: "cl-takeaway" }, make("span", { class: "cp-unseen" }, "To take away: "), v.model.get("takeaway"));
   v.top = make("div", { class: "cl cl-top" }, takeaway);
-  const about = make("details", { class: "cl-about" }, make("summary", {}, "What does this show?"), make("p", {}, v.model.get("shows")), make("p", {}, `About ${minutes} minutes.`));
+  const about = make("details", { class: "cl-about" }, make("summary", {}, "What does this show?"), ...["shows", "more"].map((name) => make("p", { hidden: !v.model.get(name) }, v.model.get(name))), make("p", {}, `About ${minutes} minutes.`));
   v.note = make("p", { class: "cl-note", role: "status" });
   v.message = make("p", { class: "cl-note", role: "alert", hidden: true });
   v.root = make("section", { class: "cl", "aria-label": "Lectern" }, buildBar(v), v.note, v.message, buildPrompts(v), about);

@@ -6,7 +6,7 @@ import traitlets
 from course_utils.models import stage
 from course_utils.widgets.demos import Demo, Prompt, demo
 from course_utils.widgets.furniture import FurnishedPanel, browser_half
-from course_utils.widgets.recording import play, show_end
+from course_utils.widgets.playing import play, show_end
 
 GALLERY = "../../"  # from /voila/render/NAME.ipynb
 AWAY = "This does not work just now. Play the recording: it needs no model."
@@ -28,6 +28,7 @@ class LecternFrame(FurnishedPanel):
 
     takeaway = traitlets.Unicode().tag(sync=True)
     shows = traitlets.Unicode().tag(sync=True)
+    more = traitlets.Unicode().tag(sync=True)
     minutes = traitlets.Int(0).tag(sync=True)
     prompts = traitlets.List().tag(sync=True)
     recording = traitlets.Dict().tag(sync=True)
@@ -41,6 +42,7 @@ class LecternFrame(FurnishedPanel):
         super().__init__(
             takeaway=told.takeaway,
             shows=told.shows,
+            more=told.more,
             minutes=told.minutes,
             prompts=[{"title": each.title, "look": each.look or told.look} for each in told.prompts],
             recording={"seconds": recording.seconds, "look": told.look} if recording else {},

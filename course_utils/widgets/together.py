@@ -1,13 +1,61 @@
 """Several models write at once: whose turn it is, how fast each is, and what of it the browser gets."""
 
 import dataclasses
+import queue
+import threading
 import time
 from collections.abc import Callable
 
 from course_utils.models.abilities import Writing
-from course_utils.models.remote_stream import ANEW
+from course_utils.models.remote_stream import ANEW, RemoteStream
 from course_utils.models.steps import Generation, Step
 from course_utils.widgets.live_text import LiveText
+
+GLANCE_S = 0.005  # between two looks at streams that come from elsewhere
+
+
+class Ahead:
+    """A stream that is read by a thread of its own, so that its steps wait for their reader.
+
+    Parameters
+    ----------
+    stream : RemoteStream
+
+    Attributes
+    ----------
+    took_s : float
+        Until when, from the beginning, the step came that was handed out last.
+    """
+
+    def __init__(self, stream: RemoteStream) -> None:
+        self._stream, self._news, self.took_s = stream, queue.SimpleQueue(), 0.0
+        self._thread = threading.Thread(target=self._read, name="course-ahead", daemon=True)
+
+    def __next__(self) -> Step:
+        """Return the next step, waiting for it if need be."""
+        if not self._thread.ident:
+            self._thread.start()
+        found, self.took_s = self._news.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a step or the end has come; asking begins the reading."""
+        if not self._thread.ident:
+            self._thread.start()
+        return not self._news.empty()
+
+    def _read(self) -> None:
+        begun = time.perf_counter()
+        try:
+            for step in self._stream:
+                self._news.put((step, time.perf_counter() - begun))
+            end = StopIteration()
+        except BaseException as error:  # it is raised where the steps are asked for
+            end = error
+        self._news.put((end, time.perf_counter() - begun))
 
 
 class Together:
@@ -25,6 +73,7 @@ class Together:
 
     def __init__(self, streams: list[Writing], at_equal_pace: bool = False) -> None:
         self._streams, self._at_equal_pace = streams, at_equal_pace
+        self._sources = [Ahead(each) if isinstance(each, RemoteStream) else each for each in streams]
         self._open = list(range(len(streams)))
         self._n_steps = [0] * len(streams)
         self._first_s = [0.0] * len(streams)  # reading the prompt is not writing
@@ -37,12 +86,12 @@ class Together:
     def __next__(self) -> Step:
         """Return the next step of the column whose turn it is."""
         while self._open:
-            column = min(
-                self._open, key=self._n_steps.__getitem__ if self._at_equal_pace else self._seconds.__getitem__
-            )
+            column = self._whose_turn()
             begun = time.perf_counter()
-            step = next(self._streams[column], None)
-            self._seconds[column] += time.perf_counter() - begun
+            step = next(self._sources[column], None)
+            source = self._sources[column]
+            took = source.took_s if isinstance(source, Ahead) else time.perf_counter() - begun + self._seconds[column]
+            self._seconds[column] = took
             if step is None:
                 self._open.remove(column)
                 continue
@@ -50,6 +99,15 @@ class Together:
             self._first_s[column] = self._first_s[column] or self._seconds[column]
             return dataclasses.replace(step, sample=column)
         raise StopIteration
+
+    def _whose_turn(self) -> int:
+        if self._at_equal_pace:
+            return min(self._open, key=self._n_steps.__getitem__)
+        while True:  # one that waits for its server keeps no other waiting
+            ready = [column for column in self._open if getattr(self._sources[column], "has_news", True)]
+            if ready:
+                return min(ready, key=self._seconds.__getitem__)
+            time.sleep(GLANCE_S)
 
     @property
     def on_wait(self) -> Callable[[str], object] | None:

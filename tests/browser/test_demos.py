@@ -3,6 +3,8 @@
 import pytest
 from panel_page import SOON_MS, watch
 
+from course_utils.hall.demos import read_demos
+from course_utils.hall.handlers import HERE, templates
 from course_utils.widgets.demos import demos
 from tests.browser.conftest import ROOT, free_port, serve
 
@@ -93,10 +95,10 @@ def show_recording(page) -> None:
         page.wait_for_timeout(700)
 
 
-def violations(page, axe: str) -> list[str]:
+def violations(page, axe: str, part: str = ".cl-stand") -> list[str]:
     page.evaluate(axe)
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}"
-    found = page.evaluate(f"axe.run('.cl-stand', {rules})")["violations"]
+    found = page.evaluate(f"axe.run('{part}', {rules})")["violations"]
     return [f"{each['id']}: {each['nodes'][0]['target']} {each['nodes'][0]['failureSummary']}" for each in found]
 
 
@@ -167,3 +169,29 @@ def test_a_letter_typed_with_alt_on_a_mac_stays_a_letter(browser, bare_url):
     assert not page.evaluate(taken, [".cl-stand textarea", "π"])
     assert page.evaluate(taken, [".cl-stand summary", "π"])
     page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_front_page_is_read_in_a_hall_and_used_on_a_phone(browser, axe, photograph, theme):
+    demos_here = list(read_demos(ROOT / "notebooks/demos").values())
+    html = templates.get_template("gallery.html").render(demos=demos_here, base="/")
+    style = (HERE / "gallery.css").read_text("utf-8")
+    page = browser.new_page(viewport=HALL, color_scheme=theme)
+    page.set_content(html.replace("</head>", f"<style>{style}</style></head>"))
+    assert [page.locator(".demo").nth(i).get_attribute("href") for i in range(len(KEYS))] == [
+        f"/voila/render/{key}.ipynb" for key in KEYS
+    ]
+    assert page.evaluate(SMALL, LEAST_PX) == []
+    assert violations(page, axe, "main") == []
+    photograph(page, f"gallery-{theme}")
+    page.set_viewport_size(PHONE)
+    assert page.evaluate(STICKING_OUT) == []
+    assert violations(page, axe, "main") == []
+    page.close()
+
+
+def test_every_demo_has_a_small_picture():
+    for key in KEYS:
+        file = HERE / "pictures" / f"{key}.png"
+        assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert file.stat().st_size < 60_000

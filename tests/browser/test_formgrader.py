@@ -42,13 +42,14 @@ def lab(course, open_lab):
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def formgrader(lab) -> str:
     return f"{lab[0]}/formgrader"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser, formgrader, lab):
+    """One visit, shared by the tests of this file; each goes to the page it needs, or asks from where it is."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.route("**/cdnjs.cloudflare.com/**", lambda route: route.abort())  # nbgrader's pages ask for MathJax there
     page.goto(f"{formgrader}/manage_assignments?token={lab[1]}")

@@ -41,8 +41,9 @@ def run_cell(page, containing: str, number: int = 0) -> Locator:
     return cell
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def two_panels(browser, lab_url):
+    """One visit, shared by two tests, each of which leaves the first panel as on arrival or is the last."""
     page = open_notebook(browser, lab_url, "two_panels.ipynb")
     cells = run_cell(page, "from course_utils"), run_cell(page, "Playground(", 1)
     yield page, PanelPage(page, cells[0]), PanelPage(page, cells[1])
@@ -99,6 +100,8 @@ def test_two_panels_do_not_mix_and_the_newest_wins(two_panels, photograph):
     page.reload()
     second.wait_until_longer(0)
     assert first.text.replace("\n", "") == kept.replace("\n", "")
+    stop(second)
+    first.button("Clear").click()
 
 
 def test_a_kernel_that_restarts_while_writing_does_not_hang_the_page(two_panels):
@@ -115,6 +118,7 @@ def test_a_kernel_that_restarts_while_writing_does_not_hang_the_page(two_panels)
     panel.wait_until_loaded()
     panel.button("Generate").click()
     panel.wait_until_longer(0)
+    stop(panel)
 
 
 def test_text_that_is_script_stays_text(browser, lab_url):
@@ -131,6 +135,12 @@ def test_text_that_is_script_stays_text(browser, lab_url):
     assert page.locator(".cp img").count() == 0
     assert page.evaluate("window.__xss") is None
     page.close()
+
+
+def stop(panel: PanelPage) -> None:
+    """Let nothing go on writing beside the tests that come."""
+    panel.button("Stop").click()
+    panel.wait_for("stopped", "done")
 
 
 def restart_kernel(page) -> None:

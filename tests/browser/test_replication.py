@@ -187,6 +187,8 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
         "from pathlib import Path\n"
         "from course_utils.experiments.apprentice import Plan\n"
         "from course_utils.widgets.training_lab import TrainingLab\n"
+        "from course_utils.experiments import apprentice\n"
+        "apprentice.CHECKPOINT_S = 0.5\n"
         f"TrainingLab({str(text)!r}, Plan(size='smallest', n_tokens=3_000_000), Path({str(folder)!r}))"
     )
     write(notebooks, "restart", source)
@@ -194,8 +196,8 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
     run_cell(page, "TrainingLab(")
     press(page, "Start")
     page.locator(".tl-said li:not(.tl-later)").first.wait_for(timeout=2 * SOON_MS)
-    while not list(folder.glob("apprentice-1/checkpoint.pt")):  # written every ten seconds
-        page.wait_for_timeout(500)
+    while not list(folder.glob("apprentice-1/checkpoint.pt")):
+        page.wait_for_timeout(100)
     restart_kernel(page)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=SOON_MS)
     run_cell(page, "TrainingLab(")

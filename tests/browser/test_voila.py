@@ -153,10 +153,10 @@ def test_axe_finds_nothing_serious(panel, axe, theme):
 
 def test_large_type_is_larger(panel):
     size = "node => parseFloat(getComputedStyle(node).fontSize)"
-    large = panel.root.evaluate(size)
+    small = panel.root.evaluate(size)
     panel.button("Large type").click()
-    panel.page.wait_for_function("() => document.querySelector('.cp').dataset.large === 'false'")
-    assert panel.root.evaluate(size) < 0.8 * large
+    panel.page.wait_for_function("() => document.querySelector('.cp').dataset.large === 'true'")
+    assert panel.root.evaluate(size) > 1.25 * small
     panel.button("Large type").click()
 
 

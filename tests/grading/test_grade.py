@@ -64,8 +64,8 @@ def doubled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
     """Hand in one of each kind; returns the state and the points that each must get."""
     good, cut = answered(course, GOOD), json.dumps(answered(course, GOOD)).encode()
-    attack = f"import pathlib\nfor place in ('{course.root}', '/', '{Path.home()}'):\n"
-    attack += "    print(list(pathlib.Path(place).rglob('*'))[:9])\n"
+    attack = f"import itertools, pathlib\nfor place in ('{course.root}', '/', '{Path.home()}'):\n"
+    attack += "    print(list(itertools.islice(pathlib.Path(place).rglob('*'), 9)))\n"
     attack += f"pathlib.Path('{course.root}/gradebook.db').unlink()\n"
     patch = "import course_utils.grading.expect as room\nreal = room.expect\n"
     patch += "def fake(f, *a, **k):\n    if f is len:\n        real(f, *a, **k)\nroom.expect = fake\n" + WRONG

@@ -31,7 +31,7 @@ class Kernels:
     """A nursery in a loop of its own, asked from a test that knows nothing of loops."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._lines = folder, []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
@@ -50,7 +50,9 @@ class Kernels:
 
     def prepare(self, *sources: str):
         file = write_notebook(self.folder / "toy.ipynb", *sources)
-        return self.do(self.nursery.prepare(Shown("toy", file, "Toy")))
+        zygote = self.do(self.nursery.prepare(Shown("toy", file, "Toy")))
+        self._lines.append(zygote.life_line)
+        return zygote
 
     def start(self, zygote, name: str):
         """Split off a kernel; return its client and its process."""
@@ -65,13 +67,21 @@ class Kernels:
         environment = {"COURSE_LEDGER": str(folder / "evidence.jsonl")}
         request = {"connection_file": file, "folder": str(folder), "environment": environment}
         answer, line = self.do(ask(zygote.door, request))
+        self._lines.append(line)
         client = BlockingKernelClient()
         client.load_connection_file(file)
-        client.start_channels()
+        client.start_channels(hb=False)  # its heart beats in a thread that no test waits for
         return client, psutil.Process(answer["pid"]), line, folder
+
+    async def _close_lines(self) -> None:
+        for line in self._lines:
+            line.close()
+            with contextlib.suppress(OSError):
+                await line.wait_closed()
 
     def close(self) -> None:
         self.do(self.nursery.stop())
+        self.do(self._close_lines())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -92,10 +102,16 @@ def two(kernels):
     zygote = kernels.prepare(TOY, "import ipywidgets\nslider = ipywidgets.IntSlider(value=3)\nslider")
     both = [kernels.start(zygote, name) for name in ("a", "b")]
     for client, *_ in both:
-        client.wait_for_ready(timeout=20)
+        client.kernel_info(reply=True, timeout=20)
     yield zygote, both
     for client, *_ in both:
-        client.stop_channels()
+        hang_up(client)
+
+
+def hang_up(client) -> None:
+    """Close a client with all its sockets."""
+    client.stop_channels()
+    client.context.destroy(linger=0)
 
 
 def run(client, source: str) -> str:
@@ -161,7 +177,7 @@ def test_twelve_come_within_a_second(kernels, two):
         client.kernel_info(reply=True, timeout=20)
     took = time.monotonic() - began
     for client, _, line, _ in twelve:
-        client.stop_channels()
+        hang_up(client)
         kernels.cut(line)
     assert took < 6, f"{took:.1f} s"  # an ordinary kernel takes most of a second each on an idle machine
 
@@ -169,7 +185,7 @@ def test_twelve_come_within_a_second(kernels, two):
 def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
     client, process, line, _ = kernels.start(two[0], "short")
     client.kernel_info(reply=True, timeout=20)
-    client.stop_channels()
+    hang_up(client)
     kernels.cut(line)
     process.wait(timeout=5)
 
@@ -177,11 +193,11 @@ def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
 def test_kernels_outlive_their_zygote(kernels):
     zygote = kernels.prepare("x = 5")
     client, process, line, _ = kernels.start(zygote, "orphan")
-    client.wait_for_ready(timeout=20)
+    client.kernel_info(reply=True, timeout=20)
     psutil.Process(zygote.pid).kill()
     kernels.do(asyncio.wait_for(until_gone(zygote.life_line), 5))  # and the hall hears of it
     assert run(client, "print(x)") == "5"
-    client.stop_channels()
+    hang_up(client)
     kernels.cut(line)
 
 
@@ -209,7 +225,7 @@ def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
     assert run(client, "print(done)") == "[1]"
     again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(5), done)"
     assert run(client, again) == "True [1, 2]"
-    client.stop_channels()
+    hang_up(client)
     kernels.cut(line)
 
 
@@ -217,7 +233,7 @@ def test_nothing_is_left_when_the_hall_is_gone(kernels):
     """Last: it ends the nursery."""
     zygote = kernels.prepare("1")
     client, process, _, _ = kernels.start(zygote, "last")
-    client.stop_channels()
+    hang_up(client)
     everything = [process, psutil.Process(zygote.pid)]
     kernels.do(kernels.nursery.stop())
     kernels.cut(zygote.life_line)

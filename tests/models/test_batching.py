@@ -16,13 +16,7 @@ from course_utils.models.turns import Limits, Turn, Turns
 from course_utils.models.wire import Refusal
 from course_utils.models.wish import Wish
 
-WORDS = [
-    *"the release of a model in stages: why 2019? and so on, for all who read".split(),
-    "🙂",
-    "naïve",
-    "café\n",
-    '"',
-]
+WORDS = ["the", "release", "of a", "model", "in stages:", "why", "2019?", "🙂", "naïve", "café\n", '"so on"', "read"]
 SETTINGS = [
     Settings(temperature=0),
     Settings(),

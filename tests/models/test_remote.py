@@ -21,6 +21,7 @@ from course_utils.models.abilities import Abilities, NeedsWeights
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.loading import load
 from course_utils.models.remote import RemoteModel
+from course_utils.models.remote_stream import BACK
 from course_utils.models.serve import ModelServer
 from course_utils.models.server_line import ABSENT, Line, NoServer, NotServed, viewer
 from course_utils.models.settings import Settings
@@ -150,6 +151,21 @@ def test_a_text_that_is_cut_off_anywhere_is_the_text_that_would_have_come(server
         assert line.n_requests > 4
 
 
+def test_in_8_bits_too_a_text_that_is_cut_off_is_the_text_that_would_have_come(tiny_folder):
+    settings = Settings(40, top_k=0, seed=7)
+    whole = [each.text for each in LanguageModel(tiny_folder, "int8").generate("The senate", settings, 2)]
+    server = ModelServer(port=0, models=(tiny_folder.name,), precision="int8")
+    with server.in_thread(), cut_line(server.url) as line:
+        words = []
+        stream = RemoteModel(line.url).stream("The senate", settings, 2)
+        stream.on_wait = lambda told: (words.append(told), told == ABSENT and line.mend())
+        for place, _ in enumerate(stream):
+            if place in (5, 50):
+                line.cut()
+        assert [each.text for each in stream.generations()] == whole
+        assert {ABSENT, BACK, ""} == set(words) and stream.notice == ""
+
+
 @pytest.mark.parametrize("n_bytes", range(200, 30_000, 7_450))
 def test_an_answer_may_break_off_at_any_byte(server, tiny, tiny_folder, n_bytes):
     settings = Settings(20, top_k=0, seed=1)
@@ -244,8 +260,9 @@ def test_too_many_texts_of_one_viewer_wait_for_each_other(server, remote, tiny):
 
 def test_a_process_that_splits_is_another_viewer():
     code = (
-        "import os, sys\nfrom course_utils.models.server_line import viewer\nprint(viewer(), flush=True)\n"
-        "pid = os.fork()\nprint(viewer(), flush=True)\npid and os.wait()\n"
+        "import os\nfrom course_utils.models.server_line import viewer\n"
+        "tell = lambda: os.write(1, f'{viewer()}\\n'.encode())\n"
+        "tell()\npid = os.fork()\ntell()\npid and os.wait()\n"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     names = told.stdout.split()

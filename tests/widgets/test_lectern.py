@@ -129,6 +129,19 @@ def test_without_a_model_the_lectern_offers_the_recording(monkeypatch, no_family
     stand.panel.close()
 
 
+@pytest.mark.parametrize("make, key", [(Playground, "playground"), (TokenMap, "token_map"), (AccessRegimes, "access")])
+def test_while_the_models_process_is_away_the_recording_plays(make, key, monkeypatch):
+    monkeypatch.setenv("COURSE_MODEL_SERVER", "http://127.0.0.1:9")  # the discard port: nobody answers
+    stand = lectern(make(), key)
+    assert stand.frame.note == AWAY
+    stand.play(speed=1000)
+    assert stand.panel.played.wait(SOON)
+    assert stand.frame.note == "" and stand.panel.recorded["by"]
+    stand.reset()
+    assert stand.frame.note == AWAY
+    stand.panel.close()
+
+
 def test_dark_is_dark_for_both(tiny):
     stand = lectern(PANELS["timeline"](tiny), "timeline")
     stand.frame.theme = "dark"

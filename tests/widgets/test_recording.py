@@ -16,17 +16,8 @@ from course_utils.widgets.class_results import ClassResults
 from course_utils.widgets.demos import RECORDINGS, demos
 from course_utils.widgets.detector_bench import DetectorBench
 from course_utils.widgets.playground import Playground
-from course_utils.widgets.recording import (
-    FASTEST,
-    LARGEST_BYTES,
-    Recording,
-    TooLong,
-    lean,
-    play,
-    record,
-    show_end,
-    told_of,
-)
+from course_utils.widgets.playing import FASTEST, play, show_end
+from course_utils.widgets.recording import LARGEST_BYTES, Recording, TooLong, lean, record, told_of
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.timeline import ReleaseTimeline
 from course_utils.widgets.token_map import TokenMap

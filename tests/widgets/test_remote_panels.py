@@ -199,3 +199,24 @@ def test_an_address_may_be_given_in_place_of_a_name(line, server, monkeypatch, t
     panel = Playground(server.url, prompt="Once", settings=Settings(3))
     panel.generate()
     assert panel.wait(SOON_S) and panel.samples[0]["text"] == tiny.generate("Once", Settings(3))[0].text
+
+
+def test_a_column_that_waits_for_its_turn_keeps_no_other_waiting(line, server):
+    panel, order = SideBySide(prompt="The letter", settings=Settings(60, temperature=0)), []
+    panel.ears.append(lambda message: order.extend(step[0] for step in message.get("steps", [])))
+    panel.generate()
+    assert panel.wait(SOON_S) and panel.state == "done", panel.message
+    firsts = {column: order.index(column) for column in range(4)}
+    begun_late = max(firsts, key=firsts.get)
+    # The server writes two texts of one viewer at a time: before the last begins, others have been shown in full.
+    assert firsts[begun_late] > 60 and len(order) == sum(len(each.steps) for each in panel.generations)
+
+
+def test_a_stop_ends_all_columns(line):
+    panel = SideBySide(prompt="The letter", settings=Settings(200))
+    panel.generate()
+    until(lambda: any(sample["n_tokens"] for sample in panel._live.cards))
+    panel.stop()
+    assert panel.wait(3) and panel.state == "stopped"
+    shown = [sample["text"] for sample in panel.samples]
+    assert shown == [generation.text for generation in panel.generations]

@@ -1,0 +1,292 @@
+"""The hall as strangers meet it: what they may see, what they may send, and what happens when it is full or gone."""
+
+import http.client
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from guest import Guest, OpenHall, write_notebook
+from panel_page import SOON_MS, watch
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
+
+WORD = "open-sesame"
+SECRET = "NOBODY-READS-THIS-SOURCE"
+PANEL = f"""
+import ipywidgets, os, random
+{SECRET.replace("-", "_")} = 1
+slider = ipywidgets.IntSlider(value=3)
+label = ipywidgets.Label()
+button = ipywidgets.Button(description="Draw")
+button.on_click(lambda pressed: setattr(label, "value", f"drawn {{random.random()}}"))
+ipywidgets.VBox([slider, button, label])
+"""
+FAILS = 'import ipywidgets\nraise RuntimeError("/secret/path/of/this/machine")'
+
+FILES = [
+    *("toy.ipynb", "voila/files/toy.ipynb", "voila/files/secret.csv", "files/toy.ipynb", "nbconvert/html/toy.ipynb"),
+    *("api/contents", "api/contents/toy.ipynb", "voila/api/contents", "voila/api/contents/toy.ipynb", "voila/tree"),
+    *(
+        "tree",
+        "api/kernels",
+        "api/sessions",
+        "api/terminals",
+        "api/kernelspecs",
+        "api/status",
+        "api/config/x",
+        "api/me",
+    ),
+    *("voila/templates/lab/index.html.j2", "voila/templates/lab/static/../index.html.j2", "static/style/style.min.css"),
+    *(
+        "voila/static/../app.py",
+        "voila/static/..%2fapp.py",
+        "voila/static/%2e%2e/app.py",
+        "voila/static/%252e%252e/app.py",
+    ),
+    *("voila/static//etc/passwd", "voila/static/%2fetc%2fpasswd", "static/etc/passwd", "voila/labextensions/../../x"),
+    *("hall/app.py", "hall/handlers.py", "hall/gallery.html", "hall/../errors.py", "hall/pictures/../app.py"),
+    *("voila/render/toy", "voila/render/../toy.ipynb", "voila/render/..%2ftoy.ipynb", "voila/render//etc/passwd"),
+    *("voila/render/secret.csv", "voila/render/.hidden.ipynb", "voila/query/x", "voila/execution/x", "login", "logout"),
+    *(".git/config", "..%5c..%5cvoila.json", "voila.json", "gradebook.db", "evidence.jsonl", "class.sqlite", "lab"),
+]
+FORBIDDEN = [
+    *("execute_request", "complete_request", "inspect_request", "history_request", "is_complete_request"),
+    *("shutdown_request", "interrupt_request", "debug_request", "create_subshell_request", "list_subshell_request"),
+    *("input_reply", "connect_request", "usage_request"),
+]
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory):
+    """A hall below /lectures/, with four seats and three demos, one of which does not run."""
+    folder = tmp_path_factory.mktemp("hall")
+    demos = folder / "demos"
+    demos.mkdir()
+    write_notebook(demos / "toy.ipynb", PANEL)
+    write_notebook(demos / "broken.ipynb", FAILS)
+    (demos / "secret.csv").write_text(SECRET)
+    opened = OpenHall(demos, folder / "hall.log", "--no-model", "--seats", "4", base="/lectures/")
+    yield opened.wait("toy")
+    assert opened.close() == []
+
+
+@pytest.fixture
+def guest(hall):
+    """A page of the toy, its line open."""
+    came = Guest(hall, "toy").open_line()
+    yield came
+    came.leave()
+
+
+# -- what may be seen --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_address_gives_what_is_not_on_the_list(hall, path):
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        status, _, text = hall.get(f"/lectures/{path}", method)
+        assert status in (403, 404, 405), (method, text)
+        assert SECRET not in text and "Traceback" not in text and "root:" not in text
+
+
+def test_a_page_holds_no_source_no_path_and_no_other_host(guest):
+    assert SECRET.replace("-", "_") not in guest.page
+    assert str(guest.hall._log.parent) not in guest.page
+    assert "://" not in guest.page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ), "an address of another host"
+
+
+def test_a_demo_that_fails_tells_strangers_nothing_and_the_lecturer_all(hall):
+    status, headers, text = hall.get("/lectures/voila/render/broken.ipynb")
+    assert status == 503 and headers["retry-after"]
+    assert "/secret/path" not in text and "RuntimeError" not in text
+    assert "/secret/path/of/this/machine" in hall.log
+
+
+@pytest.mark.parametrize("path", ["", "voila/render/toy.ipynb", "nothing", "hall/hall.js", "voila/static/voila.js"])
+def test_every_answer_keeps_to_itself(hall, path):
+    _, headers, _ = hall.get(f"/lectures/{path}")
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "*" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "server" not in headers and "access-control-allow-origin" not in headers
+
+
+def test_large_requests_are_not_read(hall):
+    with pytest.raises(http.client.RemoteDisconnected):
+        hall.get("/lectures/", **{"X-Large": "x" * 20_000})
+    assert hall.get("/lectures/")[0] == 200
+
+
+# -- what may be sent --------------------------------------------------------------------------------------------------
+
+
+def test_a_page_cannot_make_its_kernel_run_anything(guest):
+    for kind in FORBIDDEN:
+        for channel in ("shell", "control", "stdin"):
+            content = {"code": "label.value = 'owned'", "cursor_pos": 0, "silent": False, "restart": False}
+            guest.send(kind, channel, **content)
+    states = guest.states()  # answered after all of those would have been
+    assert states["LabelModel"]["value"] == ""
+    replies = {message["header"]["msg_type"] for message in guest.heard}
+    assert replies <= {"status", "comm_info_reply", "comm_msg"}
+
+
+def test_a_page_hears_no_traceback(guest):
+    guest.send("comm_open", comm_id="x", target_name="jupyter.widget.control", data={})  # without a version: it raises
+    guest.send("comm_open", comm_id="y", target_name="no such target", data={})
+    guest.states()
+    assert "Traceback" not in json.dumps(guest.heard)
+    assert not {"stream", "error"} & {message["header"]["msg_type"] for message in guest.heard}
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", "null", '{"header": 5, "channel": "shell"}', b"\xff" * 40], ids=range(6)
+)
+def test_what_is_no_message_ends_the_line_and_nothing_else(hall, guest, message):
+    other = Guest(hall, "toy").open_line()
+    other.line.send(message)
+    with pytest.raises(Exception, match=r"4007|received|close"):
+        other.line.recv(timeout=20)
+        other.line.recv(timeout=20)
+    assert guest.states()["IntSliderModel"]["value"] == 3
+    hall.get(f"/lectures/voila/api/shutdown/{other.kernel}", "POST")
+
+
+def test_one_message_is_not_too_large_and_many_are_not_too_many(hall):
+    for flood in (lambda line: line.send("x" * 2_000_000), lambda line: [line.send("{}") for _ in range(1000)]):
+        other = Guest(hall, "toy").open_line()
+        with pytest.raises(Exception, match=r"received|close|sent|reset|pipe"):
+            flood(other.line)
+            for _ in range(1000):
+                other.line.recv(timeout=20)
+        other.leave()
+
+
+def test_only_pages_of_the_hall_open_a_line(hall, guest):
+    for origin in ("http://evil.example", "null", f"http://127.0.0.1:{hall.port + 1}"):
+        with pytest.raises(Exception, match="403"):
+            Guest.open_line(guest, origin)
+
+
+def test_viewers_do_not_steer_each_other(hall, guest):
+    other = Guest(hall, "toy").open_line()
+    mine, theirs = guest.states(), other.states()
+    guest.change(mine["IntSliderModel"]["comm"], value=7)
+    assert guest.states()["IntSliderModel"]["value"] == 7
+    assert other.states()["IntSliderModel"]["value"] == 3
+    for page, states in ((guest, mine), (other, theirs)):
+        page.press(states["ButtonModel"]["comm"])
+    drawn = [page.states()["LabelModel"]["value"] for page in (guest, other)]
+    assert drawn[0] != drawn[1] and all(each.startswith("drawn") for each in drawn)
+    other.leave()
+
+
+def test_a_closed_pages_kernel_ends(hall):
+    page = Guest(hall, "toy").open_line()
+    page.states()
+    n_before = len(hall.kernels())
+    page.leave()
+    assert hall.get(f"/lectures/api/kernels/{page.kernel}")[0] == 404
+    assert len(hall.kernels()) == n_before - 1
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(browser, hall):
+    """A page of the toy in a browser that reaches this machine only."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.errors, page.outside = watch(page)
+    page.violations = []
+    page.on("console", lambda line: "Content Security Policy" in line.text and page.violations.append(line.text))
+    page.goto(f"{hall.url}demo/toy")
+    page.get_by_role("button", name="Draw").wait_for(timeout=2 * SOON_MS)
+    yield page
+    context.close()
+
+
+def kernel_of(page) -> str:
+    return json.loads(page.locator("#jupyter-config-data").inner_text())["kernelId"]
+
+
+def test_a_demo_works_and_asks_no_other_host(page):
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("drawn 0.").wait_for(timeout=SOON_MS)
+    assert (page.outside, page.errors, page.violations) == ([], [], [])
+
+
+def test_a_page_whose_kernel_has_ended_says_so_and_comes_back(page, hall):
+    before = kernel_of(page)
+    hall.get(f"/lectures/voila/api/shutdown/{before}", "POST")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # what a phone says when it is taken out
+    page.get_by_text("It loads itself anew").wait_for(timeout=SOON_MS)
+    page.get_by_role("button", name="Keep what is written").click()
+    page.get_by_text("nothing new can be asked").wait_for(timeout=SOON_MS)
+    page.get_by_role("button", name="Load anew").click()
+    page.get_by_text("This page was loaded anew and is ready.").wait_for(timeout=SOON_MS)
+    page.get_by_role("button", name="Draw").wait_for(timeout=SOON_MS)
+    assert kernel_of(page) != before
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("drawn 0.").wait_for(timeout=SOON_MS)
+
+
+def test_a_full_hall_says_so_and_lets_in_who_waits(browser, hall):
+    inside = []
+    with pytest.raises(AssertionError, match="The hall is full"):
+        while len(inside) <= 4:
+            inside.append(Guest(hall, "toy").open_line())
+    page = browser.new_page()
+    page.goto(f"{hall.url}voila/render/toy.ipynb")
+    assert page.get_by_role("status").inner_text() == "The hall is full. This page tries again by itself."
+    assert hall.get("/lectures/voila/render/toy.ipynb")[1]["retry-after"]
+    for each in inside:
+        each.leave()
+    page.get_by_role("button", name="Draw").wait_for(timeout=SOON_MS)
+    page.close()
+
+
+def test_a_zygote_that_dies_is_followed_by_another(hall):
+    page = Guest(hall, "toy").open_line()
+    page.states()
+    zygote = psutil.Process(hall.kernels()[0].ppid())
+    zygote.kill()
+    zygote.wait(5)
+    time.sleep(0.1)
+    hall.wait("toy")
+    assert page.states()["IntSliderModel"]["value"] == 3  # those who were in stay in
+    page.leave()
+
+
+# -- a word at the door, and an end ------------------------------------------------------------------------------------
+
+
+def test_a_hall_with_a_word_lets_in_who_has_it_and_leaves_nothing_however_it_ends(browser, hall, tmp_path):
+    guarded = OpenHall(hall._log.parent / "demos", tmp_path / "hall.log", "--no-model", "--token", WORD)
+    try:
+        while f"/?token={WORD}" not in guarded.log:
+            assert guarded.process.poll() is None, guarded.log
+            time.sleep(0.05)
+        for path in ("/", "/voila/render/toy.ipynb", "/voila/static/voila.js", f"/?token={WORD}x", "/demo/toy"):
+            assert guarded.get(path)[0] == 403, path
+        page = browser.new_context().new_page()
+        page.goto(guarded.url)
+        page.get_by_label("Word").fill(WORD)
+        page.get_by_role("button", name="Enter").click()
+        page.get_by_role("link", name="Toy").wait_for(timeout=SOON_MS)
+        assert WORD not in page.url  # a projector would show it
+        page.goto(f"{guarded.url}voila/render/toy.ipynb")
+        page.get_by_role("button", name="Draw").wait_for(timeout=2 * SOON_MS)
+        everything = guarded.all_of_it()
+        assert len(everything) >= 4  # hall, nursery, zygote, kernel
+        page.context.close()
+    finally:
+        left = guarded.close(signal.SIGKILL)  # nobody could tidy up
+    assert left == []
