@@ -82,11 +82,6 @@ def see_the_class(panel) -> None:
     assert panel.questions or "No class is open here" in panel.message
 
 
-def lecture(stand) -> None:
-    use(stand.panel)
-    stand.reset()
-
-
 def calibrate(panel) -> None:
     for criterion in panel.desk.rubric.criteria:
         panel.mark_level(criterion.id, 2)
@@ -114,7 +109,6 @@ USES = {
     "Calibration": calibrate,
     "SelfAssessment": assess,
     "ClassResults": see_the_class,
-    "Lectern": lecture,
 }
 
 

@@ -79,6 +79,8 @@ class Nursery:
         except (TimeoutError, OSError, ValueError) as problem:
             answer, writer = {"error": f"no answer from its process ({type(problem).__name__})"}, None
         if "error" in answer:
+            if writer is not None:
+                writer.close()
             raise DemoFailed(
                 f"The demo {demo.key} does not run here: {answer['error']}",
                 f"That {demo.notebook} runs from top to bottom.",

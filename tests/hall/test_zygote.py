@@ -102,7 +102,7 @@ def two(kernels):
     zygote = kernels.prepare(TOY, "import ipywidgets\nslider = ipywidgets.IntSlider(value=3)\nslider")
     both = [kernels.start(zygote, name) for name in ("a", "b")]
     for client, *_ in both:
-        client.kernel_info(reply=True, timeout=20)
+        client.wait_for_ready(timeout=20)
     yield zygote, both
     for client, *_ in both:
         hang_up(client)
@@ -174,7 +174,7 @@ def test_twelve_come_within_a_second(kernels, two):
     began = time.monotonic()
     twelve = [kernels.start(zygote, f"v{i}") for i in range(12)]
     for client, *_ in twelve:
-        client.kernel_info(reply=True, timeout=20)
+        client.wait_for_ready(timeout=20)
     took = time.monotonic() - began
     for client, _, line, _ in twelve:
         hang_up(client)
@@ -184,7 +184,7 @@ def test_twelve_come_within_a_second(kernels, two):
 
 def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
     client, process, line, _ = kernels.start(two[0], "short")
-    client.kernel_info(reply=True, timeout=20)
+    client.wait_for_ready(timeout=20)
     hang_up(client)
     kernels.cut(line)
     process.wait(timeout=5)
@@ -193,7 +193,7 @@ def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
 def test_kernels_outlive_their_zygote(kernels):
     zygote = kernels.prepare("x = 5")
     client, process, line, _ = kernels.start(zygote, "orphan")
-    client.kernel_info(reply=True, timeout=20)
+    client.wait_for_ready(timeout=20)
     psutil.Process(zygote.pid).kill()
     kernels.do(asyncio.wait_for(until_gone(zygote.life_line), 5))  # and the hall hears of it
     assert run(client, "print(x)") == "5"
