@@ -110,9 +110,9 @@ class Guest:
     demo : str
     """
 
-    def __init__(self, hall: OpenHall, demo: str) -> None:
+    def __init__(self, hall: OpenHall, demo: str, **headers: str) -> None:
         self.hall = hall
-        status, _, self.page = hall.get(f"{hall.base}voila/render/{demo}.ipynb")
+        status, _, self.page = hall.get(f"{hall.base}voila/render/{demo}.ipynb", **headers)
         assert status == 200, self.page
         self.kernel = KERNEL.search(self.page)[1]
         self.heard: list[dict] = []

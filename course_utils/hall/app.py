@@ -18,7 +18,8 @@ from course_utils.errors import CourseError
 from course_utils.hall import pages, provisioner
 from course_utils.hall.assets import collect
 from course_utils.hall.demos import Shown
-from course_utils.hall.handlers import ALLOWED_MESSAGES, KnownByToken, Nothing, routes
+from course_utils.hall.door import KnownByToken
+from course_utils.hall.handlers import ALLOWED_MESSAGES, Nothing, routes
 from course_utils.hall.lobby import Lobby, Viewer
 from course_utils.hall.nursery import DemoFailed, Nursery, Zygote, until_gone
 
@@ -71,6 +72,7 @@ class HallApp(Voila):
     n_seats = Integer(60)
     floor_mb = Float(400.0)
     private = Unicode()
+    lecturer_key = Unicode()
     kernel_environment = Dict()
     forks = Bool(True)
     demos: dict[str, Shown]
@@ -196,8 +198,14 @@ class HallApp(Voila):
 
     # -- viewers -------------------------------------------------------------------------------------------------------
 
-    async def seat(self, key: str) -> str:
+    async def seat(self, key: str, is_lecturer: bool = False) -> str:
         """Give a viewer a kernel; return the page that knows it.
+
+        Parameters
+        ----------
+        key : str
+        is_lecturer : bool
+            Whether that kernel may begin a new round and export.
 
         Raises
         ------
@@ -209,7 +217,7 @@ class HallApp(Voila):
         if leaving is not None:
             self._spawn(self._end_kernel(leaving, "it made room for somebody else"))
         try:
-            await self._start_kernel(viewer)
+            await self._start_kernel(viewer, is_lecturer)
             if self.forks:
                 return self._pages[key].replace(pages.NOBODY, viewer.kernel_id)
             return await pages.render_for(self, self.demos[key], viewer.kernel_id)
@@ -229,8 +237,8 @@ class HallApp(Voila):
         for viewer, why in self.lobby.over():
             await self.end(viewer.kernel_id, why)
 
-    async def _start_kernel(self, viewer: Viewer) -> None:
-        environment = self.lobby.environment(viewer)
+    async def _start_kernel(self, viewer: Viewer, is_lecturer: bool) -> None:
+        environment = {**self.lobby.environment(viewer), "COURSE_LECTURER": "1" if is_lecturer else ""}
         if self.forks:
             options = {"door": self._zygotes[viewer.demo].door, "folder": str(viewer.folder), "on_end": self._on_end}
         else:

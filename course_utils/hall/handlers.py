@@ -1,27 +1,21 @@
 """What the hall answers on the web: a gallery, demos, their files, and the lines between pages and kernels; no more."""
 
-import asyncio
-import hmac
 import json
 import re
 from typing import Any
 
-import jinja2
-from jupyter_server.auth.identity import IdentityProvider, User
 from tornado import web
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, read_header_from_binary_message
 
-from course_utils.hall.assets import HERE
+from course_utils.hall.door import Guarded, is_lecturer
+from course_utils.hall.gallery import Gallery
 from course_utils.hall.lobby import HallIsFull
 from course_utils.hall.nursery import DemoFailed
 
-COOKIE = "course-hall"
 KERNEL_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-SAFE_HOST = re.compile(r"[\w.:\[\]-]{1,255}")
 MOST_LINES = 3  # a reload opens one before the old one is closed
 MOST_MESSAGES = 300  # at once; and a third of it every second
 MOST_UNREAD_BYTES = 16 << 20  # what a viewer on a slow line may have waiting
-WRONG_WORD_S = 0.5
 
 # What a panel needs. Not among them: execute, complete, inspect, history, input, shutdown, debug, subshells.
 ALLOWED_MESSAGES = ["comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"]
@@ -32,90 +26,6 @@ HEARD_MESSAGES = {
     *("display_data", "update_display_data", "clear_output"),
 }
 
-templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True)
-
-
-def policy(host: str) -> str:
-    """Return the Content-Security-Policy: everything from this host, nothing from another."""
-    lines = f" ws://{host} wss://{host}" if SAFE_HOST.fullmatch(host) else ""  # older Safaris need them named
-    return "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'",
-            "style-src 'self' blob: 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "media-src 'self' data: blob:",
-            "font-src 'self' data:",
-            f"connect-src 'self'{lines} blob: data:",
-            "worker-src 'self' blob:",
-            "frame-ancestors 'self'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "object-src 'none'",
-        ]
-    )
-
-
-class Guarded(web.RequestHandler):
-    """What all answers share: headers that keep a page to itself, the token, and errors that tell nothing."""
-
-    @property
-    def hall(self) -> Any:
-        """The application."""
-        return self.settings["hall"]
-
-    def set_default_headers(self) -> None:
-        """Say nothing of the software, and let the page reach nobody else."""
-        self.clear_header("Server")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.set_header("Content-Security-Policy", policy(self.request.host))
-
-    async def prepare(self) -> None:
-        """Let in who has the token, if there is one."""
-        await keep_the_door(self)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Tell a person what to do, and a stranger nothing."""
-        sentence = {404: "There is no such page here.", 405: "That cannot be done here."}
-        self.notice(sentence.get(status_code, "That did not work. Please load the page anew."))
-
-    def notice(self, sentence: str, seconds: int = 0, asks_for_token: bool = False) -> None:
-        """Finish with a page of one sentence; it loads itself anew after some seconds, if any are given."""
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
-        if seconds:
-            self.set_header("Retry-After", str(seconds))
-        page = templates.get_template("notice.html")
-        self.finish(page.render(sentence=sentence, seconds=seconds, token=asks_for_token, base=self.hall.base_url))
-
-
-async def keep_the_door(handler: web.RequestHandler) -> None:
-    """Let in who shows the token, by address or by cookie; a right address becomes a cookie."""
-    hall = handler.settings["hall"]
-    shown = handler.get_query_argument("token", "")
-    if is_let_in(handler) and not shown:
-        return
-    if hall.token and hmac.compare_digest(shown.encode(), hall.token.encode()):
-        secure = handler.request.protocol == "https"
-        handler.set_signed_cookie(
-            COOKIE, "in", path=hall.base_url, httponly=True, samesite="Lax", secure=secure, expires_days=1
-        )
-        handler.redirect(handler.request.path)  # the token should not stay where a projector shows it
-        return
-    if not hall.token:
-        return
-    if shown:
-        await asyncio.sleep(WRONG_WORD_S)
-    handler.set_status(403)
-    handler.notice("This hall is open to those who have its word. Who invited you shows it.", asks_for_token=True)
-
-
-def is_let_in(handler: web.RequestHandler) -> bool:
-    """Tell whether this hall has no token, or this browser has shown it."""
-    return not handler.settings["hall"].token or handler.get_signed_cookie(COOKIE, max_age_days=1) == b"in"
-
 
 class Nothing(Guarded):
     """Every address that is not on the list."""
@@ -123,16 +33,6 @@ class Nothing(Guarded):
     async def prepare(self) -> None:
         """Refuse, whoever asks."""
         raise web.HTTPError(404)
-
-
-class Gallery(Guarded):
-    """The front page."""
-
-    async def get(self) -> None:
-        """Show what there is to see; no kernel is needed for that."""
-        self.set_header("Cache-Control", "no-cache")
-        page = templates.get_template("gallery.html")
-        self.finish(page.render(demos=list(self.hall.demos.values()), base=self.hall.base_url))
 
 
 class DemoPage(Guarded):
@@ -143,7 +43,7 @@ class DemoPage(Guarded):
         if key not in self.hall.demos:
             raise web.HTTPError(404)
         try:
-            page = await self.hall.seat(key)
+            page = await self.hall.seat(key, is_lecturer(self))
         except HallIsFull:
             self.set_status(503)
             self.notice("The hall is full. This page tries again by itself.", seconds=10)
@@ -215,14 +115,6 @@ class File(Guarded):
             self.set_header("Content-Encoding", "gzip")
             content = asset.squeezed
         self.finish(content)
-
-
-class KnownByToken(IdentityProvider):
-    """For Jupyter's websocket: whoever was let in is a viewer, and nobody is anybody in particular."""
-
-    async def get_user(self, handler: web.RequestHandler) -> User | None:
-        """Return a viewer, or nobody."""
-        return User("viewer") if is_let_in(handler) else None
 
 
 class Line(VoilaKernelWebsocketHandler):

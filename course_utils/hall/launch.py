@@ -56,6 +56,8 @@ def open_hall(chosen: argparse.Namespace) -> int:
     """Open a hall and keep it open until Ctrl+C, or until it is told to end; return the exit code."""
     demos = read_demos(chosen.demos)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # Jupyter gives Tornado its milliseconds as seconds, and Tornado says that it helps itself.
+    logging.getLogger("tornado.general").addFilter(lambda record: "ping_timeout" not in record.getMessage())
     private = Path(tempfile.mkdtemp(prefix="hall-"))
     try:
         asyncio.run(_run(chosen, demos, private))
@@ -112,6 +114,7 @@ def _app(chosen: argparse.Namespace, demos: dict, private: Path, environment: di
         ip=chosen.ip,
         base_url=base_url,
         token=token or "",
+        lecturer_key=secrets.token_urlsafe(9),
         root_dir=str(next(iter(demos.values())).notebook.parent),
         n_seats=chosen.seats,
         floor_mb=chosen.free_memory,
@@ -132,9 +135,11 @@ def _tell(app: "HallApp", chosen: argparse.Namespace) -> None:
         hosts = [own_address(), *hosts]
     for host in dict.fromkeys(filter(None, hosts)):
         print(f"The hall is open: http://{host}:{app.port}{app.base_url}{query}", flush=True)
+    lectern = f"http://127.0.0.1:{app.port}{app.base_url}?lecturer={app.lecturer_key}"
+    print(f"For whoever lectures, with new rounds of votes and their CSV: {lectern}", flush=True)
     if not chosen.no_browser:
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(f"http://127.0.0.1:{app.port}{app.base_url}{query}")
+            webbrowser.open(lectern)
 
 
 def own_address() -> str:

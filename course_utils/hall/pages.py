@@ -70,8 +70,8 @@ def dress(page: str, demo: Shown, base_url: str) -> str:
     page = TITLE.sub(lambda _: f"<title>{html.escape(demo.title)}</title>", page, count=1)
     page = DIAGRAMS.sub("", page)
     ours = (
-        f'<link rel="stylesheet" href="{html.escape(base_url)}hall/hall.css">\n'
-        f'<script src="{html.escape(base_url)}hall/hall.js" defer></script>\n'
+        f'<link rel="stylesheet" href="{html.escape(base_url)}hall/pages.css">\n'
+        f'<script src="{html.escape(base_url)}hall/pages.js" defer></script>\n'
     )
     return page.replace("</head>", f"{ours}</head>", 1)
 

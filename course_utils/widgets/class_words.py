@@ -48,6 +48,8 @@ def missing(tally: Tally) -> str:
     """
     voted = f"{tally.n} {'has' if tally.n == 1 else 'have'} voted"
     if tally.shown is None:
+        if tally.n + tally.needed > FEWEST:  # some have taken back their votes: who they were must not show
+            return f"{voted}; the next picture comes with {tally.needed} more."
         return f"{voted}; {tally.needed} more needed: a picture is of {FEWEST} people at least."
     if not tally.waiting:
         return f"{voted}, and all are in the picture."

@@ -187,6 +187,7 @@ function buildPlace(row) {
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 function drawStrips(v) {
+  if (!v.root.isConnected) return; // no size of type yet; the observer draws once there is a place
   (v.model.get("judgement").rows ?? []).forEach((row, i) => drawStrip(v.places.children[i].querySelector("svg"), row));
 }
 

@@ -29,6 +29,7 @@ from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 
+ONLY_SHOWN = "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
 LARGEST_ONE_IN = 1_000_000
 REMEMBERED = 0.4  # a run so much faster than foretold found its texts written; it tells no pace
 NUMBERS = ("n_pairs", "n_words", "temperature", "top_k", "top_p", "seed")
@@ -71,7 +72,8 @@ class DetectorBench(MeasuringPanel):
     """
 
     _esm, _css = browser_half("class_share", "detector_bench")
-    ends_no_recording = frozenset({"base", "one_in"})  # what a flag is worth is a sum with the numbers that are shown
+    # What a flag is worth is a sum with the numbers that are shown; a text of one's own is refused in words.
+    ends_no_recording = frozenset({"base", "one_in", "judge"})
 
     values = traitlets.Dict().tag(sync=True)
     limits = traitlets.Dict(LIMITS).tag(sync=True)
@@ -143,6 +145,9 @@ class DetectorBench(MeasuringPanel):
 
     def judge(self, text: str) -> None:
         """Let the detectors of the last run score a text, in the background; only its first words count."""
+        if self.played is not None:
+            self._show(problem=ONLY_SHOWN)
+            return
         try:
             result, trial, name = self._required(), self._trial, self._reader_name
             beginning(result, text)

@@ -61,7 +61,9 @@ function buildSwitches(v) {
 }
 
 function showLook(v) {
-  const follows = document.body.dataset.jpThemeLight === "false" ? "dark" : "light";
+  const { voila, jpThemeLight } = document.body.dataset; // a page of its own has no theme but the reader's
+  const isDark = voila ? matchMedia("(prefers-color-scheme: dark)").matches : jpThemeLight === "false";
+  const follows = isDark ? "dark" : "light";
   const theme = v.model.get("theme") === "auto" ? follows : v.model.get("theme");
   Object.assign(v.root.dataset, { theme, large: String(v.model.get("large")) });
   v.large.setAttribute("aria-pressed", String(v.model.get("large")));

@@ -1,10 +1,13 @@
 /* The browser half of the lectern, after furniture.js. It says what was pressed; the kernel does it.
  *
- * Presenter mode is a matter of this browser alone: a mark on the page, which the style sheet knows, remembered here.
+ * Presenter mode is a matter of this browser alone: a mark on the page, which the style sheet knows, remembered here,
+ * as light and dark are: the next page looks like the one before.
  */
 
 const REMEMBERED = "course-presenter";
-const LOOK_MS = 8000; // by then what was asked for is there
+const LOOK_MS = 8000; // by then what was asked for is there, unless the panel is still at work
+const THEME = "course-theme";
+const BUSY = ["loading", "generating", "working", "preparing"];
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
@@ -48,21 +51,32 @@ function build(v) {
 
 const isPresenting = () => document.documentElement.dataset.cpPresenter === "true";
 
-function remembered() {
+function remembered(name) {
   try {
-    return localStorage.getItem(REMEMBERED) === "true";
+    return localStorage.getItem(name);
   } catch {
-    return false; // a browser may keep nothing
+    return null; // a browser may keep nothing
+  }
+}
+
+function remember(name, value) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // it is so on this page only
   }
 }
 
 function present(v, isOn) {
-  try {
-    localStorage.setItem(REMEMBERED, String(isOn));
-  } catch {
-    // it is on for this page only
-  }
+  remember(REMEMBERED, String(isOn));
   showPresenter(v, isOn);
+}
+
+/** Light or dark as it was chosen on another page of this hall. */
+function takeTheme(v) {
+  const chosen = remembered(THEME);
+  if (document.body.dataset.voila && v.model.get("theme") === "auto" && ["light", "dark"].includes(chosen)) set(v, "theme", chosen);
+  v.model.on("change:theme", () => v.model.get("theme") === "auto" || remember(THEME, v.model.get("theme")));
 }
 
 function showPresenter(v, isOn) {
@@ -86,8 +100,8 @@ function lookAt(v, look) {
   const go = () => stand.querySelector(look === ".cp" ? ".cp" : `.cp ${look}`)?.scrollIntoView({ block: "start", behavior });
   const growing = new ResizeObserver(go);
   const own = ["wheel", "touchmove", "pointerdown", "keydown"];
-  const timer = setTimeout(() => v.endLook(), LOOK_MS);
-  v.endLook = () => (growing.disconnect(), clearTimeout(timer), own.forEach((name) => window.removeEventListener(name, v.endLook, true)));
+  const timer = setInterval(() => BUSY.includes(stand.querySelector(".cp")?.dataset.state) || v.endLook(), LOOK_MS);
+  v.endLook = () => (growing.disconnect(), clearInterval(timer), own.forEach((name) => window.removeEventListener(name, v.endLook, true)));
   own.forEach((name) => window.addEventListener(name, v.endLook, true));
   growing.observe(stand);
 }
@@ -137,7 +151,8 @@ function render({ model, el }) {
   const look = new MutationObserver(dressed);
   look.observe(v.root, { attributeFilter: ["data-theme"] });
   dressed();
-  showPresenter(v, remembered());
+  showPresenter(v, remembered(REMEMBERED) === "true");
+  takeTheme(v);
   return () => (v.endLook?.(), window.removeEventListener("keydown", onKey, true), look.disconnect(), leave());
 }
 

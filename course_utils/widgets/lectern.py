@@ -10,6 +10,7 @@ from course_utils.widgets.playing import play, show_end
 
 GALLERY = "../../"  # from /voila/render/NAME.ipynb
 AWAY = "This does not work just now. Play the recording: it needs no model."
+ADVICE = "\nNext: "  # in the message of an error that tells what to do
 NO_ANSWER = "does not answer"  # what a panel says while its model's process is away
 NOTHING_RECORDED = "This does not work just now. Reset, and try again in a moment."
 
@@ -132,7 +133,7 @@ class Lectern(ipywidgets.VBox):
     def _take(self, is_opened: bool = True) -> None:
         """Begin with a panel: its looks are the frame's, and the frame tells how it stands."""
         self._links = [traitlets.link((self.frame, "theme"), (self.panel, "theme"))]
-        self.panel.observe(self._see, ["recorded", *({"state", "models", "waiting"} & set(self.panel.traits()))])
+        self.panel.observe(self._see, ["recorded", *({"state", "message", "models", "waiting"} & set(self.panel.traits()))])
         if is_opened and self.demo.opens_with_recording and (recording := self.demo.recording()) is not None:
             show_end(self.panel, recording)
         self._see()
@@ -140,8 +141,10 @@ class Lectern(ipywidgets.VBox):
     def _see(self, _change=None) -> None:
         """Tell whether a recording plays, and where one would help."""
         panel, recorded = self.panel, self.panel.recorded
-        has_failed = getattr(panel, "state", "") == "failed" or getattr(panel, "models", [None]) == []
-        has_failed |= NO_ANSWER in getattr(panel, "waiting", "")
+        # A refusal, or a number out of its range, says itself what to do next: the machine has not failed.
+        message = panel.message if getattr(panel, "state", "") == "failed" else ""
+        has_failed = (message and ADVICE not in message) or getattr(panel, "models", [None]) == []
+        has_failed = has_failed or NO_ANSWER in getattr(panel, "waiting", "")
         away = AWAY if self.frame.recording else NOTHING_RECORDED
         note = away if has_failed and not recorded else ""
         self.frame._show(is_playing=bool(recorded.get("is_playing")), note=note)

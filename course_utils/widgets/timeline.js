@@ -13,7 +13,7 @@ const time = (day) => Date.parse(`${day}T00:00:00Z`);
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 function buildStages(v) {
-  const set = make("fieldset", { class: "rt-stages" }, make("legend", { class: "cp-strong" }, "Release stage of this notebook"));
+  const set = make("fieldset", { class: "rt-stages" }, make("legend", { class: "cp-strong" }, "Release stage"));
   for (const { name } of v.model.get("stages")) {
     const input = make("input", { type: "radio", name: `${v.id}-stage`, value: name });
     input.addEventListener("change", () => say(v, { kind: "choose", stage: name }));
@@ -113,7 +113,7 @@ function showStages(v) {
   }
   v.all.setAttribute("aria-pressed", String(now === null));
   const shown = v.model.get("shown");
-  const free = "All models of this notebook are open. ";
+  const free = "All models are open here. ";
   const all = v.model.get("until") ? `${free}Choose Feb 2019 to begin.` : `${free}The whole timeline is shown.`;
   v.said.textContent = now === null ? all : `${now}: ${shown.open?.join(", ")} may be loaded here, and models of your own.`;
 }
@@ -162,10 +162,11 @@ const sourceOf = (source, how) => make("p", { class: "cp-hint" }, `Source: ${sou
 /* -- the drawing -- */
 
 function drawYear(v) {
+  if (!v.root.isConnected) return; // no size of type yet; the observer draws once there is a place
   const width = Math.max(280, v.figure.clientWidth);
   const em = parseFloat(getComputedStyle(v.root).fontSize);
   const isNarrow = width < 36 * em;
-  const left = isNarrow ? 1.8 * em : 8 * em;
+  const left = isNarrow ? 1.8 * em : 8.8 * em;
   const plane = { width, em, left, right: width - 1.6 * em, isNarrow, steps: 7.5 * em, lane: 1.7 * em };
   plane.top = plane.steps + 1.2 * em;
   plane.height = plane.top + plane.lane * LANES.length + 1.9 * em;

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import time
 
@@ -18,10 +19,11 @@ SECRET = "NOBODY-READS-THIS-SOURCE"
 PANEL = f"""
 import ipywidgets, os, random
 {SECRET.replace("-", "_")} = 1
+role = lambda: os.environ.get("COURSE_LECTURER")
 slider = ipywidgets.IntSlider(value=3)
 label = ipywidgets.Label()
 button = ipywidgets.Button(description="Draw")
-button.on_click(lambda pressed: setattr(label, "value", f"drawn {{random.random()}}"))
+button.on_click(lambda pressed: setattr(label, "value", f"drawn {{random.random()}} {{role()}}"))
 ipywidgets.VBox([slider, button, label])
 """
 FAILS = 'import ipywidgets\nraise RuntimeError("/secret/path/of/this/machine")'
@@ -107,7 +109,7 @@ def test_a_demo_that_fails_tells_strangers_nothing_and_the_lecturer_all(hall):
     assert "/secret/path/of/this/machine" in hall.log
 
 
-@pytest.mark.parametrize("path", ["", "voila/render/toy.ipynb", "nothing", "hall/hall.js", "voila/static/voila.js"])
+@pytest.mark.parametrize("path", ["", "voila/render/toy.ipynb", "nothing", "hall/pages.js", "voila/static/voila.js"])
 def test_every_answer_keeps_to_itself(hall, path):
     _, headers, _ = hall.get(f"/lectures/{path}")
     policy = headers["content-security-policy"]
@@ -185,6 +187,17 @@ def test_viewers_do_not_steer_each_other(hall, guest):
     drawn = [page.states()["LabelModel"]["value"] for page in (guest, other)]
     assert drawn[0] != drawn[1] and all(each.startswith("drawn") for each in drawn)
     other.leave()
+
+
+def test_only_who_has_shown_the_lecturers_key_lectures(hall):
+    key = re.search(r"\?lecturer=(\S+)", hall.log)[1]
+    for word, role in ((key, "1"), (f"{key}x", "")):
+        _, headers, _ = hall.get(f"/lectures/?lecturer={word}")
+        came = Guest(hall, "toy", Cookie=headers.get("set-cookie", "").split(";")[0]).open_line()
+        came.press(came.states()["ButtonModel"]["comm"])
+        drawn = came.states()["LabelModel"]["value"]
+        assert drawn.partition(" ")[2].partition(" ")[2] == role
+        came.leave()
 
 
 def test_a_closed_pages_kernel_ends(hall):

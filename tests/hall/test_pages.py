@@ -29,7 +29,7 @@ def test_a_page_asks_no_other_host():
 @pytest.mark.parametrize("base", ["/", "/lectures/"])
 def test_the_halls_own_files_come_from_below_its_address(base):
     page = dress(PAGE, Shown("toy", Path("toy.ipynb"), "Toy"), base)
-    assert f'src="{base}hall/hall.js"' in page
+    assert f'src="{base}hall/pages.js"' in page
 
 
 def test_a_title_is_text():

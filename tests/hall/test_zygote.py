@@ -222,6 +222,7 @@ def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
         "job = the_worker().prepare(work, print)"
     )
     client, _, line, _ = kernels.start(zygote, "rested")
+    client.wait_for_ready(timeout=20)
     assert run(client, "print(done)") == "[1]"
     again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(5), done)"
     assert run(client, again) == "True [1, 2]"
