@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,13 +118,14 @@ class Guest:
         self.kernel = KERNEL.search(self.page)[1]
         self.heard: list[dict] = []
 
-    def open_line(self, origin: str | None = None) -> "Guest":
-        """Open the line, as a page of that origin."""
+    def open_line(self, origin: str | None = None, protocols: Sequence[str] = ()) -> "Guest":
+        """Open the line, as a page of that origin that speaks these protocols beside the oldest."""
         where = urlsplit(self.hall.url)
         address = f"ws://{where.netloc}{where.path}api/kernels/{self.kernel}/channels?session_id={uuid.uuid4().hex}"
         self._open = contextlib.ExitStack()
         origin = origin or f"http://{where.netloc}"
-        self.line = self._open.enter_context(connect(address, origin=origin, open_timeout=SOON_S, max_size=None))
+        asked = {"origin": origin, "subprotocols": list(protocols) or None}
+        self.line = self._open.enter_context(connect(address, **asked, open_timeout=SOON_S, max_size=None))
         return self
 
     def send(self, kind: str, channel: str = "shell", **content: object) -> str:

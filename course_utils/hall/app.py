@@ -55,14 +55,31 @@ class PortTaken(CourseError):
 
 
 class LimitedServer(HTTPServer):
-    """A server that does not take more connections than it can serve."""
+    """A server that does not hold more connections than it can serve; lines to kernels are not among them."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with none."""
+        super().initialize(*args, **kwargs)
+        self._by_age: dict[Any, None] = {}
 
     def handle_stream(self, stream: Any, address: Any) -> None:
-        """Hang up at once when too many are open."""
-        if len(self._connections) >= MOST_CONNECTIONS:
-            stream.close()
-            return
+        """Hang up on the oldest when too many are open: a browser asks again, who only holds a place does not."""
+        if len(self._by_age) >= MOST_CONNECTIONS:
+            oldest = next(iter(self._by_age))
+            del self._by_age[oldest]
+            oldest.stream.close()
         super().handle_stream(stream, address)
+
+    def start_request(self, server_conn: Any, request_conn: Any) -> Any:
+        """Count a connection that is used as a new one."""
+        self._by_age.pop(server_conn, None)
+        self._by_age[server_conn] = None
+        return super().start_request(server_conn, request_conn)
+
+    def on_close(self, server_conn: Any) -> None:
+        """Forget a connection that was closed, or that became a line."""
+        self._by_age.pop(server_conn, None)
+        super().on_close(server_conn)
 
 
 class HallApp(Voila):

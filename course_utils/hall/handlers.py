@@ -15,6 +15,9 @@ from course_utils.hall.nursery import DemoFailed
 KERNEL_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 MOST_LINES = 3  # a reload opens one before the old one is closed
 MOST_MESSAGES = 300  # at once; and a third of it every second
+ONE_MESSAGE = 16 << 10  # bytes; a longer one counts as several: what a kernel has not read lies in this process
+MOST_PARTS = 64  # of one message: head, content, and buffers
+NEWER_PROTOCOL = "v1.kernel.websocket.jupyter.org"
 MOST_UNREAD_BYTES = 16 << 20  # what a viewer on a slow line may have waiting
 
 # What a panel needs. Not among them: execute, complete, inspect, history, input, shutdown, debug, subshells.
@@ -148,12 +151,14 @@ class Line(VoilaKernelWebsocketHandler):
     def on_message(self, ws_message: str | bytes) -> None:
         """Hand a message on, unless there are too many; one that cannot be read ends the line."""
         now = self.hall.clock()
-        self._may_send = min(MOST_MESSAGES, self._may_send + (now - self._sent_at) * MOST_MESSAGES / 3) - 1
+        self._may_send = min(MOST_MESSAGES, self._may_send + (now - self._sent_at) * MOST_MESSAGES / 3)
+        self._may_send -= 1 + len(ws_message) // ONE_MESSAGE
         self._sent_at = now
         if self._may_send < 0:
             self.close(4008, "too many messages")
             return
         try:
+            require_few_parts(ws_message, self.connection.subprotocol)
             super().on_message(ws_message)
         except Exception as problem:
             self.hall.log.info("A message that cannot be read: %s", type(problem).__name__)
@@ -181,6 +186,19 @@ class Line(VoilaKernelWebsocketHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tell a stranger nothing."""
         self.finish()
+
+
+def require_few_parts(message: str | bytes, protocol: str | None) -> None:
+    """Refuse a message that claims more parts than any of ours: Jupyter would go through them all, however many.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(message, bytes):
+        size, order = (8, "little") if protocol == NEWER_PROTOCOL else (4, "big")
+        if int.from_bytes(message[:size], order) > MOST_PARTS:
+            raise ValueError("too many parts")
 
 
 def routes(base_url: str) -> list[tuple]:

@@ -32,6 +32,25 @@ def is_address(name: object) -> bool:
     return isinstance(name, str) and name.startswith(("http://", "https://"))
 
 
+def is_bare_hall() -> bool:
+    """Tell whether this is a page of a hall without a model: thirty pages with one each would fill the machine."""
+    return bool(os.environ.get("COURSE_HALL")) and not os.environ.get(SERVER)
+
+
+def require_room() -> None:
+    """Require that weights of the shelf may be read in this process.
+
+    Raises
+    ------
+    ModelNotHere
+        This is a page of a hall without a model.
+    """
+    if is_bare_hall():
+        raise ModelNotHere(
+            "No model is at work in this hall.", "A hall that was opened with one.", "Play the recording."
+        )
+
+
 def load(name: str | Path | None = None, precision: str = "auto", server: str = "") -> Speaker:
     """Return a model that speaks: from the server that COURSE_MODEL_SERVER names, else from the shelf.
 
@@ -60,6 +79,8 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
     """
     url = server_of(name) if isinstance(name, Path) else server or server_of(name)
     if not url:
+        if not isinstance(name, Path):
+            require_room()
         from course_utils.models import language_model  # torch and transformers: seconds, and 400 MB
 
         return language_model.load(name, precision)
@@ -119,6 +140,7 @@ def family(most: int) -> list[str]:
         names = [each["name"] for each in known]
         pocket = [name for name in names if name in POCKET]
         return (pocket if len(pocket) > 1 else names or [best_of(url)])[:most]
+    require_room()
     here = [each for each in shelf.entries() if each.n_parameters and shelf.is_here(each.name)]
     here = [each for each in here if stage.is_open(each.name)]
     here.sort(key=lambda each: each.n_parameters)

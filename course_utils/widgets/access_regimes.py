@@ -17,7 +17,7 @@ from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDe
 from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
 from course_utils.models.server_line import NoServer
 from course_utils.models.settings import RANGES, Settings
-from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, questions, with_example
+from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
 from course_utils.widgets.server_watch import ServerWatch
@@ -294,4 +294,4 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
 
 
 def _refusal(error: BaseException) -> dict[str, str]:
-    return {"error": in_words(error)}
+    return {"error": on_page(in_words(error))}

@@ -7,6 +7,14 @@ from course_utils.models.doors import dollars
 from course_utils.models.gated import GatedModel, Key
 
 REGIMES = ("open", "api", "demo")
+# What a notebook is told to type, a page is told to press.
+IN_PAGE = {
+    "A request for text: generate(prompt, key).": "A request for text.",
+    "With open weights it is one line: load() and ask the model itself.": "Press the same button under Open weights.",
+    "Ask for one: request_key(purpose).": "Ask for one with the button above.",
+    "Ask for another one with request_key(purpose)": "Ask for another one with the button above",
+    "Try the same with open weights.": "Press the same button under Open weights.",
+}
 N_TOKENS = 60
 TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many texts would cost
 
@@ -34,3 +42,16 @@ def account(api: GatedModel, key: Key | None) -> dict:
     if key:
         known |= {"name": key.name, "purpose": key.purpose, "left": key.quota, "is_revoked": key.is_revoked}
     return known
+
+
+def on_page(words: str) -> str:
+    """Return an error's words as a page says them: it has buttons, and nothing to type code into.
+
+    Examples
+    --------
+    >>> on_page("Next: Ask for one: request_key(purpose).")
+    'Next: Ask for one with the button above.'
+    """
+    for typed, pressed in IN_PAGE.items():
+        words = words.replace(typed, pressed)
+    return words

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from course_utils.errors import UnknownModel
 from course_utils.models import loading, shelf, stage
 from course_utils.models.abilities import Speaker
 
@@ -36,7 +37,10 @@ class Chooser:
         """
         is_named = self._given is not None and not loading.is_address(self._given)
         if not is_named:
-            return loading.best_of(self.server) if self.server else shelf.best_here()
+            if self.server:
+                return loading.best_of(self.server)
+            loading.require_room()
+            return shelf.best_here()
         name = self._given_name() or (self._given if self.server else shelf.entry(self._given).name)
         stage.require_open(name)
         return name
@@ -52,7 +56,7 @@ class Chooser:
         """
         if self.server:
             return [{"name": each["name"], "about": each["about"]} for each in loading.offered(self.server)]
-        here = [each for each in shelf.entries() if shelf.is_here(each.name)]
+        here = [] if loading.is_bare_hall() else [each for each in shelf.entries() if shelf.is_here(each.name)]
         offered = {each.name: _describe(each) for each in here if each.name == current or shelf.fits(each)}
         if self._given_name():
             offered[self._given_name()] = getattr(self._given, "label", str(self._given))
@@ -69,7 +73,10 @@ class Chooser:
         ------
         AccessRefused
             The release stage that is set keeps it closed, also where it is loaded already.
+        UnknownModel
+            It is no name: a page may choose one of the models here, and send nobody to another address.
         """
+        require_name(name)
         stage.require_open(name)
         if not self.is_ready(name):
             self._speaker = None  # let go of the model before: both together may be too much for the memory
@@ -80,6 +87,21 @@ class Chooser:
     def _given_name(self) -> str:
         """Return the name of the folder or loaded model that was given; empty when it is one of the shelf's."""
         return self._given.name if isinstance(self._given, Path | Speaker) else ""
+
+
+def require_name(name: object) -> None:
+    """Require that a page names a model, where a notebook may also give an address.
+
+    Raises
+    ------
+    UnknownModel
+
+    Examples
+    --------
+    >>> require_name("pocket-xl")
+    """
+    if not isinstance(name, str) or loading.is_address(name):
+        raise UnknownModel(f"{str(name)[:60]!r} is no model's name.", "One that the panel offers.", "Choose another.")
 
 
 def _describe(entry: shelf.Entry) -> str:

@@ -14,6 +14,7 @@ from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_word
 
 LOOK_EVERY_S = 1.0
 WATCHED_S = 8.0  # how long after a page's last sign that it is seen
+OURS = ("session", "is_lecturer")
 REPLACED = "The class's file was moved or damaged, and a new one has begun. What was counted before lies beside it."
 NO_CLASS = "No class is open here. make demo opens one; ClassResults(session=…) shows one that was."
 
@@ -113,6 +114,10 @@ class ClassResults(FurnishedPanel):
         """
         self._require_lead("export")
         return class_store.export_csv(self.session, self._path)
+
+    def set_state(self, sync_data: dict) -> None:
+        """Take trait values from the browser; which class is shown, and who leads it, is not the browser's to say."""
+        super().set_state({name: value for name, value in sync_data.items() if name not in OURS})
 
     def close(self) -> None:
         """Take the panel away; it looks no more."""

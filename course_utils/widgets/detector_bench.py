@@ -29,7 +29,9 @@ from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 
-ONLY_SHOWN = "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
+ONLY_SHOWN = (
+    "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
+)
 LARGEST_ONE_IN = 1_000_000
 REMEMBERED = 0.4  # a run so much faster than foretold found its texts written; it tells no pace
 NUMBERS = ("n_pairs", "n_words", "temperature", "top_k", "top_p", "seed")

@@ -6,9 +6,10 @@
 
 const PING_MS = 2000;
 const PATIENCE_MS = 6000;
-const NO_ANSWER =
-  "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
-  "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
+const NO_ANSWER = document.body?.dataset.voila // a page of its own has no cells, and its reader no kernel
+  ? "This page's process does not answer: it is busy, or it has ended. Wait a moment, or reload the page."
+  : "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
+    "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
 /** Control characters and marks that turn the writing direction, made visible. */
@@ -120,7 +121,7 @@ function watch(v, isWorking) {
 
 /** What stands for the state: while a panel works, what it waits for is more than that it works. */
 function stateWords(v, words, isBusy) {
-  return v.isLost ? "No answer from the kernel" : (isBusy && v.model.get("waiting")) || words;
+  return v.isLost ? (document.body.dataset.voila ? "No answer" : "No answer from the kernel") : (isBusy && v.model.get("waiting")) || words;
 }
 
 /** What stands as the panel's message: an absent server too, when nothing is being done. */

@@ -32,7 +32,7 @@ function buildBar(v) {
 function buildPrompts(v) {
   const press = (look, place) => (say(v, { kind: "prompt", place }), lookAt(v, look));
   const buttons = v.model.get("prompts").map(({ title, look }, i) => buildButton(v, title, `Alt+${i + 1}`, () => press(look, i), { class: "cl-prompt" }));
-  v.prompts = make("details", { class: "cl-prompts" }, make("summary", {}, "Ready to press"), make("div", { class: "cl-buttons" }, ...buttons));
+  v.prompts = make("details", { class: "cl-prompts" }, make("summary", {}, "Prepared prompts"), make("div", { class: "cl-buttons" }, ...buttons));
   v.prompts.hidden = !buttons.length;
   return v.prompts;
 }

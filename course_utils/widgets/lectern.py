@@ -133,7 +133,9 @@ class Lectern(ipywidgets.VBox):
     def _take(self, is_opened: bool = True) -> None:
         """Begin with a panel: its looks are the frame's, and the frame tells how it stands."""
         self._links = [traitlets.link((self.frame, "theme"), (self.panel, "theme"))]
-        self.panel.observe(self._see, ["recorded", *({"state", "message", "models", "waiting"} & set(self.panel.traits()))])
+        self.panel.observe(
+            self._see, ["recorded", *({"state", "message", "models", "waiting"} & set(self.panel.traits()))]
+        )
         if is_opened and self.demo.opens_with_recording and (recording := self.demo.recording()) is not None:
             show_end(self.panel, recording)
         self._see()

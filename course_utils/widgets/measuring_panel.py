@@ -14,7 +14,7 @@ from course_utils.experiments.result import Result
 from course_utils.models import loading, stage
 from course_utils.models.abilities import Cancelled, Speaker
 from course_utils.models.server_line import NoServer
-from course_utils.widgets.chooser import Chooser
+from course_utils.widgets.chooser import Chooser, require_name
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import in_words
 from course_utils.widgets.server_watch import ServerWatch
@@ -163,6 +163,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
         """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""
         is_given = isinstance(self._given, Path | Speaker) and self._given.name == name
         source = self._given if is_given else name
+        require_name(name)
         stage.require_open(name)
 
         def load() -> Speaker:

@@ -15,6 +15,7 @@ from course_utils.experiments import preferences
 from course_utils.models.abilities import Speaker
 from course_utils.models.server_line import NoServer
 from course_utils.models.settings import Settings
+from course_utils.widgets.chooser import require_name
 from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
@@ -165,6 +166,8 @@ class SideBySide(ClassShare, Form, LivePanel):
     def _obey(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "choose", "models": list(names)}:
+                for name in names:
+                    require_name(name)
                 self._choose(names)
                 self._prepare()
             case {"kind": "generate", "prompt": str(prompt), "values": dict(values), "blind": bool(blind)}:

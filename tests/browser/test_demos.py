@@ -3,8 +3,9 @@
 import pytest
 from panel_page import SOON_MS, watch
 
+from course_utils.hall.assets import HERE
 from course_utils.hall.demos import read_demos
-from course_utils.hall.handlers import HERE, templates
+from course_utils.hall.door import templates
 from course_utils.widgets.demos import demos
 from tests.browser.conftest import ROOT, free_port, serve
 

@@ -1,16 +1,21 @@
 """The hall as strangers meet it: what they may see, what they may send, and what happens when it is full or gone."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
 import signal
+import socket
 import time
 
 import psutil
 import pytest
 from guest import Guest, OpenHall, write_notebook
 from panel_page import SOON_MS, watch
+
+from course_utils.hall.app import MOST_CONNECTIONS
+from course_utils.hall.handlers import NEWER_PROTOCOL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
 
@@ -125,6 +130,14 @@ def test_large_requests_are_not_read(hall):
     assert hall.get("/lectures/")[0] == 200
 
 
+def test_who_only_holds_a_place_keeps_nobody_out(hall):
+    with contextlib.ExitStack() as held:
+        for _ in range(MOST_CONNECTIONS + 20):
+            line = held.enter_context(socket.create_connection(("127.0.0.1", hall.port)))
+            line.sendall(b"GET /lectures/ HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert [hall.get("/lectures/")[0] for _ in range(3)] == [200] * 3
+
+
 # -- what may be sent --------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +173,26 @@ def test_what_is_no_message_ends_the_line_and_nothing_else(hall, guest, message)
     hall.get(f"/lectures/voila/api/shutdown/{other.kernel}", "POST")
 
 
+@pytest.mark.parametrize(
+    ("protocols", "message"),
+    [
+        ([], (2**31 - 1).to_bytes(4, "big") * 8),
+        ([NEWER_PROTOCOL], (2**60).to_bytes(8, "little") * 8),
+        ([NEWER_PROTOCOL], (50_000).to_bytes(8, "little") + (450_000).to_bytes(8, "little") * 60_000),
+    ],
+    ids=["old protocol", "new protocol", "parts that overlap"],
+)
+def test_a_message_cannot_claim_more_parts_than_it_has(hall, protocols, message):
+    other = Guest(hall, "toy").open_line(protocols=protocols)
+    before = hall.process.memory_info().rss
+    other.line.send(message)
+    with pytest.raises(Exception, match="4007"):
+        for _ in range(100):
+            other.line.recv(timeout=20)
+    assert hall.process.memory_info().rss - before < 50e6
+    other.leave()
+
+
 def test_one_message_is_not_too_large_and_many_are_not_too_many(hall):
     for flood in (lambda line: line.send("x" * 2_000_000), lambda line: [line.send("{}") for _ in range(1000)]):
         other = Guest(hall, "toy").open_line()
@@ -168,6 +201,16 @@ def test_one_message_is_not_too_large_and_many_are_not_too_many(hall):
             for _ in range(1000):
                 other.line.recv(timeout=20)
         other.leave()
+
+
+def test_large_messages_are_not_too_many(hall):
+    other = Guest(hall, "toy").open_line()
+    with pytest.raises(Exception, match="4008"):
+        for _ in range(30):
+            other.send("comm_msg", comm_id="nobody's", data={"text": "x" * 500_000})
+        for _ in range(200):
+            other.line.recv(timeout=20)
+    other.leave()
 
 
 def test_only_pages_of_the_hall_open_a_line(hall, guest):

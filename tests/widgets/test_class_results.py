@@ -265,6 +265,15 @@ def test_neighbours_in_size_share_a_picture_and_the_larger_one_is_counted(path):
     assert [(row["label"], row["value"]) for row in pairs["rows"]] == [("b over a", 1.0), ("c over b", 0.4)]
 
 
+def test_a_page_cannot_turn_to_another_class_nor_make_itself_the_lecturer_s(hall):
+    others(5)
+    panel = ClassResults(session="lecture-2")
+    panel.set_state({"session": SESSION, "is_lecturer": True, "about": "timeline"})
+    hear(panel, kind="hello")
+    assert (panel.session, panel.is_lecturer, panel.about, panel.pictures) == ("lecture-2", False, "timeline", [])
+    panel.close()
+
+
 def test_two_line_ups_of_as_many_models_have_two_pictures(path):
     for names in (["a", "b"], ["b", "c"]):
         votes = ranking_votes(names, {"a": 1, "b": 2, "c": 3})
@@ -303,6 +312,8 @@ def test_kept_numbers_and_readers_have_a_picture(path):
 def test_everybody_is_told_who_is_missing():
     assert class_words.missing(Tally("timeline", "Feb 2019", 1, None, 1, 4)).startswith("1 has voted; 4 more needed")
     assert "changes with 3 more" in class_words.missing(Tally("timeline", "Feb 2019", 7, {"n": 5}, 2, 3))
+    taken_back = class_words.missing(Tally("timeline", "Feb 2019", 4, None, 1, 4))
+    assert taken_back == "4 have voted; the next picture comes with 4 more.", "4 and 4 are not 5"
     assert class_words.DECISIONS == CHOICES
 
 

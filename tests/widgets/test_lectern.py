@@ -129,6 +129,40 @@ def test_without_a_model_the_lectern_offers_the_recording(monkeypatch, no_family
     stand.panel.close()
 
 
+@pytest.mark.parametrize("make, key", [(Playground, "playground"), (SideBySide, "sizes"), (TokenMap, "token_map")])
+def test_a_hall_without_a_model_reads_no_weights_and_offers_the_recording(make, key, monkeypatch):
+    monkeypatch.setenv("COURSE_HALL", "1")
+    monkeypatch.delenv("COURSE_MODEL_SERVER", raising=False)
+    stand = lectern(make(), key)
+    assert stand.panel.models == [] and stand.frame.note == AWAY
+    hear(stand, kind="prompt", place=0)
+    assert stand.panel.wait(SOON) and "No model is at work in this hall" in stand.panel.message
+    stand.panel.close()
+
+
+def test_a_refusal_and_a_slip_are_no_failures_of_the_machine(tiny):
+    stand = lectern(PANELS["access"](tiny), "access")
+    stand.panel.ask("demo", "The letter said that", "inside")
+    assert stand.panel.wait(SOON)
+    assert stand.panel.state == "failed" and stand.frame.note == ""
+    stand.panel.close()
+    stand = lectern(PANELS["playground"](tiny), "playground")
+    stand.panel._hear(None, {"kind": "generate", "prompt": "A", "values": {**stand.panel.values, "seed": -1}}, [])
+    assert stand.panel.state == "failed" and "seed is -1" in stand.panel.message and stand.frame.note == ""
+    stand.panel._fail(RuntimeError("the disk has gone"))
+    assert stand.frame.note == AWAY
+    stand.panel.close()
+
+
+def test_a_text_of_one_s_own_is_not_placed_by_a_recording_and_takes_nothing_away(tiny):
+    stand = lectern(PANELS["detector"](tiny), "detector")
+    shown = told_of(stand.panel)
+    stand.panel._hear(None, {"kind": "judge", "text": "A text of my own."}, [])
+    assert stand.panel.recorded and "Press Run first" in stand.panel.problem
+    assert told_of(stand.panel) == shown | {"problem": stand.panel.problem}
+    stand.panel.close()
+
+
 @pytest.mark.parametrize("make, key", [(Playground, "playground"), (TokenMap, "token_map"), (AccessRegimes, "access")])
 def test_while_the_models_process_is_away_the_recording_plays(make, key, monkeypatch):
     monkeypatch.setenv("COURSE_MODEL_SERVER", "http://127.0.0.1:9")  # the discard port: nobody answers

@@ -1,6 +1,7 @@
 """Laws of panels whose model lies behind a server: they need no torch, wait in words, and find the server again."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -220,3 +221,27 @@ def test_a_stop_ends_all_columns(line):
     assert panel.wait(3) and panel.state == "stopped"
     shown = [sample["text"] for sample in panel.samples]
     assert shown == [generation.text for generation in panel.generations]
+
+
+@pytest.mark.parametrize(
+    ("panel", "wish"),
+    [
+        (SideBySide, {"kind": "choose", "models": ["{}"]}),
+        (Playground, {"kind": "choose", "model": "{}"}),
+        (TokenMap, {"kind": "read", "texts": ["A text."], "model": "{}"}),
+    ],
+    ids=lambda given: getattr(given, "__name__", "says"),
+)
+@pytest.mark.parametrize("is_served", [True, False], ids=["served", "not served"])
+def test_a_page_sends_nobody_to_an_address(panel, wish, is_served, line, server, monkeypatch):
+    shown = panel()
+    if not is_served:
+        monkeypatch.delenv(loading.SERVER)
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.2)
+        address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        shown._hear(None, json.loads(json.dumps(wish).replace("{}", address)), [])
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+    until(lambda: "is no model's name" in shown.message)
+    shown.close()
