@@ -156,6 +156,7 @@ class HallApp(Voila):
         await asyncio.gather(*(self.end(viewer.kernel_id, "the hall closes") for viewer in self.lobby))
         await self.nursery.stop()
         await self._server.close_all_connections()
+        self.kernel_manager.context.destroy(linger=0)  # it would wait for ever to deliver what a dead kernel never read
 
     def _listen(self) -> None:
         with contextlib.suppress(ImportError, ValueError, OSError):

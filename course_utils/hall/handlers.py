@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 from tornado import web
+from tornado.ioloop import IOLoop
+from tornado.iostream import StreamBufferFullError
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, read_header_from_binary_message
 
 from course_utils.hall.door import Guarded, is_lecturer
@@ -174,7 +176,12 @@ class Line(VoilaKernelWebsocketHandler):
         elif isinstance(message, str):
             header = json.loads(message).get("header")
         if (header or {}).get("msg_type") in HEARD_MESSAGES:
-            return super().write_message(message, binary)
+            try:
+                return super().write_message(message, binary)
+            except StreamBufferFullError:  # left alone, what is unread would pile up here, out of sight of any limit
+                self.ws_connection.stream.close()
+                IOLoop.current().add_callback(self.hall.end, self.kernel_id, "its page does not read")
+                return None
         self.hall.log.debug("Not told to a page: %s", message)
         return None
 

@@ -63,7 +63,7 @@ function buildSwitches(v) {
 
 function showLook(v) {
   const { voila, jpThemeLight } = document.body.dataset; // a page of its own has no theme but the reader's
-  const isDark = voila ? matchMedia("(prefers-color-scheme: dark)").matches : jpThemeLight === "false";
+  const isDark = jpThemeLight === "false" || (voila && matchMedia("(prefers-color-scheme: dark)").matches);
   const follows = isDark ? "dark" : "light";
   const theme = v.model.get("theme") === "auto" ? follows : v.model.get("theme");
   Object.assign(v.root.dataset, { theme, large: String(v.model.get("large")) });
@@ -203,7 +203,7 @@ function markOwnKeys(v) {
 /** Put a built view on its page: draw each trait now and at every change, watch the kernel; return how to take it away. */
 function open(v, shows, isWorking = () => false) {
   v.el.append(v.root);
-  v.recorded = make("p", { class: "cp-message cp-recorded", role: "status", hidden: true });
+  v.recorded = make("p", { class: "cp-recorded", role: "status", hidden: true });
   v.root.firstChild.after(v.recorded);
   v.root.addEventListener("focusin", () => (v.touched = Date.now()));
   const look = () => showLook(v);

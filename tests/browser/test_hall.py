@@ -213,6 +213,18 @@ def test_large_messages_are_not_too_many(hall):
     other.leave()
 
 
+def test_a_page_that_does_not_read_loses_its_kernel(hall):
+    deaf = Guest(hall, "toy").open_line()
+    slider = deaf.states()["IntSliderModel"]["comm"]
+    deaf.change(slider, description="x" * 400_000)
+    for _ in range(200):
+        deaf.send("comm_msg", comm_id=slider, data={"method": "request_state"})
+    end = time.monotonic() + 20
+    while hall.get(f"/lectures/api/kernels/{deaf.kernel}")[0] != 404:
+        assert time.monotonic() < end, "what it does not read piles up"
+        time.sleep(0.1)
+
+
 def test_only_pages_of_the_hall_open_a_line(hall, guest):
     for origin in ("http://evil.example", "null", f"http://127.0.0.1:{hall.port + 1}"):
         with pytest.raises(Exception, match="403"):

@@ -62,7 +62,7 @@ def test_a_closed_size_is_refused_in_another_panel_and_the_year_is_hidden_until_
     see(page, "released 355M on 3 May 2019, 78 days after", ".rt-decided")
     see(page, "May 2019: gpt2, gpt2-medium", ".rt-said")
     assert page.record.read_text("utf-8").count("</script>") >= 1
-    page.locator(".ar .cp-message:not(.cp-recorded)").wait_for(state="hidden", timeout=SOON_MS)
+    page.locator(".ar .cp-message").wait_for(state="hidden", timeout=SOON_MS)
 
 
 def test_the_arrow_keys_walk_along_the_events_and_the_drawing_follows(page):
