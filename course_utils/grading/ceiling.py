@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 CONTROLLERS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))  # control groups, version 1 and 2
 SPARE = 500  # threads count as well, and a kernel with a model in it has many
 
@@ -42,8 +44,9 @@ def kept_by_the_system(n_processes: int) -> Iterator[Callable[[], None]]:
 def _group(n_threads: int) -> Path | None:
     """Make a control group that may hold so many threads; None where there are none to be had."""
     for controller in CONTROLLERS:
+        _remove_old(controller)
         try:
-            group = Path(tempfile.mkdtemp(prefix="grading-", dir=controller))
+            group = Path(tempfile.mkdtemp(prefix=f"grading-{os.getpid()}-", dir=controller))
         except OSError:
             continue
         try:
@@ -52,6 +55,15 @@ def _group(n_threads: int) -> Path | None:
         except OSError:
             _remove(group)
     return None
+
+
+def _remove_old(controller: Path) -> None:
+    """Remove the groups of gradings that were killed; one in which something still runs stays."""
+    for group in controller.glob("grading-*-*"):
+        owner = group.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
 
 
 def _limit_user(n_threads: int) -> None:

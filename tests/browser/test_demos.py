@@ -44,21 +44,22 @@ FOCUSED = "document.activeElement.labels?.[0]?.innerText ?? document.activeEleme
 
 
 @pytest.fixture(scope="module")
-def bare_url(environment, tmp_path_factory, browser):
-    """Voila with the demos as they are, on a machine with no model but the course's own."""
+def hall_url(environment, tmp_path_factory, browser):
+    """The hall with the demos as they are, on a machine with no model but the course's own."""
     port, log = free_port(), tmp_path_factory.mktemp("log") / "demos.log"
-    without = {**environment, "COURSE_MODELS": "", "COURSE_CLASS": str(tmp_path_factory.mktemp("class") / "c.sqlite")}
-    command = ["voila", str(ROOT / "notebooks/demos"), "--no-browser", f"--port={port}"]
+    command = ["course_utils", "demo", f"--port={port}", "--no-browser", "--model", "pocket-xl"]
+    command += ["--class-file", str(tmp_path_factory.mktemp("class") / "c.sqlite")]
+    without = {**environment, "COURSE_MODELS": ""}
     yield from (f"http://127.0.0.1:{port}" for _ in serve(command, without, f"http://127.0.0.1:{port}/", log))
 
 
 @pytest.fixture(scope="module", params=KEYS)
-def page(request, browser, bare_url):
+def page(request, browser, hall_url):
     """One visit to each demo, shared by the tests of this file."""
     page = browser.new_page(viewport=HALL, reduced_motion="reduce")
     page.key = request.param
     page.errors, page.outside = watch(page)
-    page.goto(f"{bare_url}/voila/render/{page.key}.ipynb")
+    page.goto(f"{hall_url}/voila/render/{page.key}.ipynb")
     page.locator(".cl-stand .cp").wait_for(timeout=2 * SOON_MS)
     yield page
     page.close()
@@ -157,9 +158,9 @@ def test_nothing_went_wrong_and_nothing_left_this_machine(page, frame):
     assert page.outside == []
 
 
-def test_a_letter_typed_with_alt_on_a_mac_stays_a_letter(browser, bare_url):
+def test_a_letter_typed_with_alt_on_a_mac_stays_a_letter(browser, hall_url):
     page = browser.new_page(viewport=HALL)
-    page.goto(f"{bare_url}/voila/render/token_map.ipynb")
+    page.goto(f"{hall_url}/voila/render/token_map.ipynb")
     page.locator(".cl-stand .cp").wait_for(timeout=2 * SOON_MS)
     taken = """([tag, key]) => {
       const node = document.querySelector(tag);

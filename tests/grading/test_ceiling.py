@@ -20,7 +20,8 @@ try:
         children.append(child)
 except BlockingIOError:
     pass
-print(len(children))
+groups = [line.split(":") for line in open("/proc/self/cgroup").read().splitlines()]
+print(len(children), *(group for _, kept, group in groups if kept in ("pids", "") and "/grading-" in group))
 for child in children:
     os.kill(child, signal.SIGKILL)
 """
@@ -36,10 +37,26 @@ def test_no_more_processes_are_started_than_fit_below_the_ceiling():
         done = subprocess.run(
             [sys.executable, "-c", MANY_FORKS], preexec_fn=enter, capture_output=True, text=True, timeout=60
         )
-    assert 5 < int(done.stdout) < 5 + 2 * ceiling.SPARE
-    assert not [left for each in groups for left in each.glob("grading-*")]
+    n_children, *entered = done.stdout.split()
+    assert 5 < int(n_children) < 5 + 2 * ceiling.SPARE
+    assert not [group for group in entered for each in groups if (each / group.lstrip("/")).exists()]
+    assert entered or os.getuid() != 0
 
 
 def test_there_is_nothing_over_whoever_did_not_enter():
     with ceiling.kept_by_the_system(0):
         assert subprocess.run(["true"], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not groups, reason="no control groups to be had here")
+def test_the_group_of_a_grading_that_was_killed_goes_with_the_next_one():
+    code = "from course_utils.grading import ceiling; import os\nwith ceiling.kept_by_the_system(5): os._exit(9)"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    assert child.wait(60) == 9
+
+    def left() -> list[Path]:
+        return [group for each in groups for group in each.glob(f"grading-{child.pid}-*")]
+
+    assert left()
+    with ceiling.kept_by_the_system(5):
+        assert not left()
