@@ -120,7 +120,8 @@ async def lecture(hall: Hall, chosen: argparse.Namespace) -> Figures:
     figures = Figures()
     first = await arrive(hall, figures)
     await first.generate(PROMPT, 8)  # the first request loads what is loaded late
-    figures.single = (await first.generate(PROMPT, 2 * N_TOKENS)).tokens_a_second
+    alone = await first.generate(PROMPT, LONG)
+    figures.single = alone.n_tokens / alone.all_s
     figures.usable_s.clear()
     before_mb = available_mb()
     viewers = await come(hall, chosen.viewers - 1, figures)
@@ -164,7 +165,7 @@ async def write_at_once(viewers: list[Viewer], figures: Figures) -> float:
     """Let all of them press Generate in the same moment; return tokens a second in all."""
     begun = time.perf_counter()
     every = await asyncio.gather(
-        *(each.generate(OPENINGS[place % len(OPENINGS)], N_TOKENS, place) for place, each in enumerate(viewers))
+        *(each.generate(OPENINGS[place % len(OPENINGS)], LONG, place) for place, each in enumerate(viewers))
     )
     seconds = time.perf_counter() - begun
     note(every, figures)

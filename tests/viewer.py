@@ -159,8 +159,3 @@ class Written:
     def __init__(self, first_s: float, all_s: float, n_tokens: int, text: str, state: str, message: str) -> None:
         self.first_s, self.all_s, self.n_tokens = first_s, all_s, n_tokens
         self.text, self.state, self.message = text, state, message
-
-    @property
-    def tokens_a_second(self) -> float:
-        """After the first token, as a reader sees it."""
-        return (self.n_tokens - 1) / max(self.all_s - self.first_s, 1e-9)
