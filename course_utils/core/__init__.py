@@ -1,0 +1,1 @@
+"""Shared building blocks below every other layer: files, and later paths and wheels."""
