@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 ROOT = Path(__file__).parent.parent
 KERNEL = re.compile(r'"kernelId": ?"([0-9a-f-]{36})"')
-SOON_S = 20.0
+SOON_S = 120.0
 
 
 def write_notebook(file: Path, *sources: str) -> Path:

@@ -18,7 +18,7 @@ from course_utils.places import cache_folder
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]
-SECONDS_A_CELL = 120
+SECONDS_A_CELL = 600
 # Runs in the kernel before the first cell: keeps what Python writes to stderr, warnings and logs included.
 LISTEN = """
 import io as _io, sys as _sys

@@ -115,7 +115,7 @@ def serve(command: list[str], environment: dict[str, str], url: str, log: Path, 
             start_new_session=True,
         )
     try:
-        for _ in range(240):
+        for _ in range(960):
             assert server.poll() is None, log.read_text()
             try:
                 urllib.request.urlopen(url, timeout=5).close()
@@ -203,6 +203,26 @@ def voila_url(environment, notebooks, tmp_path_factory, browser):
 # -- the browser -------------------------------------------------------------------------------------------------------
 
 
+PATIENCE_MS = 120_000
+
+
+class PatientBrowser:
+    """A browser whose pages wait longer than Playwright's 30 seconds: other processes may keep the cores busy."""
+
+    def __init__(self, browser) -> None:
+        self._browser = browser
+
+    def new_page(self, **options):
+        page = self._browser.new_page(**options)
+        page.set_default_timeout(PATIENCE_MS)
+        return page
+
+    def new_context(self, **options):
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
+        return context
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Chromium, or a skip that says how to get it."""
@@ -211,8 +231,9 @@ def browser():
         found = next(filter(None, map(shutil.which, BROWSERS)), driver.chromium.executable_path)
         if not Path(found).exists():
             pytest.skip(NO_BROWSER)
-        running = driver.chromium.launch(executable_path=found, args=FLAGS)
-        yield running
+        playwright.expect.set_options(timeout=PATIENCE_MS)
+        running = driver.chromium.launch(executable_path=found, args=FLAGS, timeout=PATIENCE_MS)
+        yield PatientBrowser(running)
         running.close()
 
 

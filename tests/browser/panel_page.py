@@ -4,7 +4,7 @@ from urllib.parse import urlparse
 
 from playwright.sync_api import Locator, Page
 
-SOON_MS = 30_000
+SOON_MS = 120_000  # a busy machine may take long; nothing waits for it where all goes well
 
 
 class PanelPage:

@@ -16,7 +16,7 @@ ATTACK = """It **argues**. <script>window.__xss = 1</script> <img src=x onerror=
 [click](javascript:window.__xss=1) $\\href{javascript:window.__xss=1}{here}$ <style>.score { display: none }</style>
 <form action="/formgrader/api/grade"><input name="score" value="4"></form> ![](http://198.51.100.7/seen.png)
 """
-SOON_MS = 30_000
+SOON_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_hostile_essay_is_read_and_does_nothing(page, formgrader, course, phot
     page.goto(f"{formgrader}/submissions/{key(course)}/?index=0")
     page.get_by_text("It argues.").wait_for(timeout=SOON_MS)
     link = page.get_by_text("click", exact=True).first
-    link.click(timeout=5000)
+    link.click(timeout=SOON_MS)
     page.wait_for_timeout(500)
     photograph(page, "formgrader-hostile-essay")
     assert page.evaluate("window.__xss") is None

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from guest import Guest, OpenHall, write_notebook
+from guest import SOON_S, Guest, OpenHall, write_notebook
 from panel_page import SOON_MS, watch
 
 from course_utils.hall.app import MOST_CONNECTIONS
@@ -167,8 +167,8 @@ def test_what_is_no_message_ends_the_line_and_nothing_else(hall, guest, message)
     other = Guest(hall, "toy").open_line()
     other.line.send(message)
     with pytest.raises(Exception, match=r"4007|received|close"):
-        other.line.recv(timeout=20)
-        other.line.recv(timeout=20)
+        other.line.recv(timeout=SOON_S)
+        other.line.recv(timeout=SOON_S)
     assert guest.states()["IntSliderModel"]["value"] == 3
     hall.get(f"/lectures/voila/api/shutdown/{other.kernel}", "POST")
 
@@ -188,7 +188,7 @@ def test_a_message_cannot_claim_more_parts_than_it_has(hall, protocols, message)
     other.line.send(message)
     with pytest.raises(Exception, match="4007"):
         for _ in range(100):
-            other.line.recv(timeout=20)
+            other.line.recv(timeout=SOON_S)
     assert hall.process.memory_info().rss - before < 50e6
     other.leave()
 
@@ -199,7 +199,7 @@ def test_one_message_is_not_too_large_and_many_are_not_too_many(hall):
         with pytest.raises(Exception, match=r"received|close|sent|reset|pipe"):
             flood(other.line)
             for _ in range(1000):
-                other.line.recv(timeout=20)
+                other.line.recv(timeout=SOON_S)
         other.leave()
 
 
@@ -209,7 +209,7 @@ def test_large_messages_are_not_too_many(hall):
         for _ in range(30):
             other.send("comm_msg", comm_id="nobody's", data={"text": "x" * 500_000})
         for _ in range(200):
-            other.line.recv(timeout=20)
+            other.line.recv(timeout=SOON_S)
     other.leave()
 
 
@@ -219,7 +219,7 @@ def test_a_page_that_does_not_read_loses_its_kernel(hall):
     deaf.change(slider, description="x" * 400_000)
     for _ in range(200):
         deaf.send("comm_msg", comm_id=slider, data={"method": "request_state"})
-    end = time.monotonic() + 20
+    end = time.monotonic() + SOON_S
     while hall.get(f"/lectures/api/kernels/{deaf.kernel}")[0] != 404:
         assert time.monotonic() < end, "what it does not read piles up"
         time.sleep(0.1)

@@ -65,7 +65,7 @@ def test_killed_and_taken_up_it_ends_as_if_never_killed(finished, tmp_path):
         "    time.sleep(p.step == 6 and 60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a"])
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while len(checkpoint.read(tmp_path / "a")) < 6:
         assert time.monotonic() < end
         assert child.poll() is None

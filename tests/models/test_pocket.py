@@ -97,6 +97,6 @@ def test_a_damaged_pocket_model_is_named_with_the_command_that_restores_it(tmp_p
     weights = tmp_path / "models" / POCKET[0] / seal.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     command = [sys.executable, "-m", "course_utils", "say", "Once", "--model", POCKET[0]]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert said.returncode == 1
     assert f"git checkout -- models/{POCKET[0]}" in said.stderr

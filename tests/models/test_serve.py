@@ -51,7 +51,7 @@ def server(shelf_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(server):
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN, max_retries=0, timeout=120) as client:
         yield client
 
 
@@ -63,7 +63,7 @@ def llama(server):
 def post(server, body: object, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     told = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"} | headers
-    return httpx.post(f"{server.url}/v1/completions", content=content, headers=told, timeout=30)
+    return httpx.post(f"{server.url}/v1/completions", content=content, headers=told, timeout=120)
 
 
 def rows_within(server, n: int, seconds: float = 5.0) -> bool:

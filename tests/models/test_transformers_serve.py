@@ -18,7 +18,7 @@ from course_utils.widgets.playground import Playground
 
 NEEDED = ("fastapi", "uvicorn", "openai", "pydantic")
 COMMAND = Path(sys.executable).with_name("transformers")
-READY_S = 60
+READY_S = 240
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, NEEDED)) or not COMMAND.exists(), reason="no transformers[serving] here"

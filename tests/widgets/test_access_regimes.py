@@ -9,7 +9,7 @@ from course_utils.models.language_model import LanguageModel
 from course_utils.widgets.access_regimes import REGIMES, AccessRegimes
 from tests.conftest import save_random_gpt2
 
-SOON = 30
+SOON = 120
 PROMPT = "The letter said"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 

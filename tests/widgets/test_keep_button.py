@@ -198,7 +198,7 @@ def test_in_a_notebook_the_button_stands_below_the_finding(tmp_path):
     )
     after = "from course_utils.experiments.base_rates import base_rates\nbase_rates([0.99], [0.5])"
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (before, after)])
-    NotebookClient(book, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert book.cells[0].outputs == []
     finding, button = book.cells[1].outputs
     assert "right flags" in finding["data"]["text/html"] and "<table" in finding["data"]["text/html"]

@@ -22,7 +22,7 @@ from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.timeline import ReleaseTimeline
 from course_utils.widgets.token_map import TokenMap
 
-SOON = 30
+SOON = 120
 ROOT = Path(__file__).parent.parent.parent
 ONE_LINE = 90  # characters that a projector shows in one line
 PANELS = {

@@ -13,7 +13,7 @@ from course_utils.widgets.form import LIMITS
 from course_utils.widgets.playground import HERE, Playground
 from course_utils.widgets.worker import the_worker
 
-SOON = 30
+SOON = 120
 PROMPT = "The letter said"
 
 

@@ -37,7 +37,7 @@ PANELS = [
     "access_regimes",
     "bias_probe",
 ]
-SOON_S = 20
+SOON_S = 120
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.together import Together
 from tests.conftest import save_random_gpt2
 
-SOON = 30
+SOON = 120
 PROMPT = "The letter said"
 SETTINGS = Settings(max_new_tokens=12, seed=3)
 SHAPES = {"small": (1, 32), "medium": (2, 48), "large": (3, 64), "xl": (4, 80)}

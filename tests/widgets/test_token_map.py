@@ -11,7 +11,7 @@ from course_utils.widgets.measuring_panel import OVERTAKEN
 from course_utils.widgets.token_map import LONGEST, TokenMap, shortened
 from course_utils.widgets.worker import the_worker
 
-SOON = 60
+SOON = 120
 TEXT = "The senate met again, naïve crowd 你好 and all."
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 

@@ -6,7 +6,7 @@ import pytest
 
 from course_utils.widgets.worker import Worker, the_worker
 
-SOON = 5
+SOON = 120
 
 
 @pytest.fixture
