@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint docs clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -72,8 +72,11 @@ lint: $(DEV_READY) ## check style and form
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: $(DEV_READY) ## build the documentation site in build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs
+
 clean: ## remove .venv and what tools left here; fetched models stay in your cache folder
-	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache build docs/_generated *.egg-info
 	find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:

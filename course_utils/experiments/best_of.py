@@ -227,7 +227,7 @@ def proxy_ratings(
     """Rate texts without a reader: 5 where a text is as surprising as people's texts are, 1 where no such text is.
 
     A text's surprisal is its mean number of bits a token under the model, after the prompt. Its place q (0 to 1) among
-    the references, cut to the same length, makes the rating 5 - 8 |q - 1/2|. A text without words is rated 1.
+    the references, cut to the same length, makes the rating ``5 - 8 |q - 1/2|``. A text without words is rated 1.
 
     Parameters
     ----------
