@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="a model server: one process has the weights, and many ask it")
     serve.add_argument("--host", default="127.0.0.1", help="the address to answer at (this machine's own)")
-    serve.add_argument("--port", type=int, default=8799, help="0 for any that is free (8799)")
+    serve.add_argument("--port", type=launch.port_number, default=8799, help="0 for any that is free (8799)")
     serve.add_argument("--model", nargs="+", default=[], metavar="NAME", help="loaded at once, the first for all")
     serve.add_argument("--token", help="what everybody has to send (COURSE_MODEL_KEY)")
     serve.add_argument("--rows", type=int, default=16, help="texts that are written at once (16)")

@@ -210,6 +210,36 @@ def append_to_file(path: Path, content: bytes | str, next_step: str = "") -> Non
                 raise
 
 
+def nearest_folder(path: Path) -> Path:
+    """Return the path if it is a folder, else the nearest folder above it that exists."""
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path(path.anchor or "."))
+
+
+def why_not_writable(folder: Path, n_bytes: int = 1 << 20) -> str:
+    """Return why a folder cannot be written, in the system's words, or an empty string.
+
+    A nameless file of ``n_bytes`` bytes is written and gone at once: permissions alone do not tell of a full disk, a
+    quota or a disk that was mounted read-only. A folder that does not exist yet is tried in the nearest one above it.
+    """
+    try:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            return os.strerror(errno.ENOTDIR)
+        os.stat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    try:
+        with tempfile.TemporaryFile(dir=nearest_folder(folder), buffering=0) as file:
+            left = n_bytes
+            while left > 0:
+                left -= file.write(bytes(min(left, 1 << 20)))
+            os.fsync(file.fileno())
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return ""
+
+
 def temporary_folder_for_sockets(prefix: str) -> Path:
     """Make a private temporary folder whose path is short enough for Unix sockets in it.
 

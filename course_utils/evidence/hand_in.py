@@ -55,7 +55,7 @@ def hand_in(
         hand_in()
     """
     here = expanded(folder) if folder is not None else Path.cwd()
-    if not here.is_dir():
+    if not os.path.isdir(here):
         raise TextError(f"There is no folder {here}.", "The folder of your notebook.", "hand_in()")
     chain = _lay_beside(here / NAME, ledger_path(ledger), say)
     _tell_essay(here, notebook, chain, say)
@@ -70,7 +70,7 @@ def find_essay(folder: Path, notebook: str = NOTEBOOK) -> tuple[Path, Essay] | N
         There is one of that name, and it cannot be read as a notebook.
     """
     named = folder / notebook
-    if named.exists():
+    if os.path.exists(named):
         return named, read_essay(named)
     found = []
     for file in sorted(folder.glob("*.ipynb"))[:MOST_NOTEBOOKS]:
@@ -84,7 +84,7 @@ def find_essay(folder: Path, notebook: str = NOTEBOOK) -> tuple[Path, Essay] | N
 def what_counts(folder: Path, ledger: str | Path | None = None) -> Path:
     """Return the ledger that is handed in from a folder: the course's, else the one that lies there already."""
     course, beside = ledger_path(ledger), folder / NAME
-    return beside if beside.is_file() and not course.exists() else course
+    return beside if os.path.isfile(beside) and not os.path.exists(course) else course
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------
@@ -92,15 +92,15 @@ def what_counts(folder: Path, ledger: str | Path | None = None) -> Path:
 
 def _lay_beside(target: Path, ledger: Path, say: Say) -> Chain | None:
     """Copy the ledger to the target, and return what it holds; None where there is none."""
-    if not ledger.exists() and not target.is_file():
+    if not os.path.exists(ledger) and not os.path.isfile(target):
         say(f"There is no ledger yet: {ledger} does not exist, and nothing was copied. {HOW_TO_BEGIN}")
         return None
-    if not ledger.exists():
+    if not os.path.exists(ledger):
         say(f"{ledger} does not exist; the {NAME} that lies beside the notebook already is what is handed in.")
         return _told(target, _content(target), say)
     content = _content(ledger)
     chain = _told(ledger, content, say)
-    if target.exists() and target.samefile(ledger):
+    if os.path.exists(target) and target.samefile(ledger):
         say(f"The ledger is {target} itself: nothing had to be copied.")
     else:
         _copy(content[: chain.n_whole], target, say)
@@ -130,11 +130,11 @@ def _told(ledger: Path, content: bytes, say: Say) -> Chain:
 
 def _copy(content: bytes, target: Path, say: Say) -> None:
     """Write the target whole or not at all; another file of its name gets a number and stays."""
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise TextError(f"{target} is no file.", "A place for the ledger.", "Give it another name, then hand in again.")
     with read_errors(target):
-        before = target.read_bytes() if target.exists() else b""
-    if before == content and target.exists():
+        before = target.read_bytes() if os.path.exists(target) else b""
+    if before == content and os.path.exists(target):
         say(f"{target} holds all of them already.")
         return
     if not content.startswith(before):
@@ -149,7 +149,7 @@ def _keep_older(content: bytes, target: Path) -> Path:
     for number in itertools.count(1):
         path = target.with_name(f"{target.stem}-{number}{target.suffix}")
         with contextlib.suppress(OSError):
-            if path.is_file() and path.read_bytes() == content:
+            if os.path.isfile(path) and path.read_bytes() == content:
                 return path
         if not os.path.lexists(path):
             return replace_file(path, content, HOW_TO_WRITE)

@@ -159,7 +159,7 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
         if same:
             say(f"This was kept before, as {same[-1].id}.")
             return same[-1]
-        if hashes and not path.exists():
+        if hashes and not os.path.exists(path):
             say(f"{path} held {len(hashes)} records and is gone; a new ledger begins.")
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         previous = chain.records[-1].hash if chain.records else FIRST

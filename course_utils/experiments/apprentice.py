@@ -1,5 +1,6 @@
 """A small GPT-2 that learns from your text in minutes, stops and goes on, and speaks at set moments on its way."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -257,7 +258,9 @@ def begin(
 
 def begun(folder: Path) -> list[Path]:
     """Return the apprentices begun in a folder, oldest first: they are numbered."""
-    found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
+    found = []
+    with contextlib.suppress(OSError):  # a folder that cannot be looked into
+        found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -139,10 +140,10 @@ def read(path: str | Path) -> list[dict]:
         If the path is a folder.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
     with read_errors(path):
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
     return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

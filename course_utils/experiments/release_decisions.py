@@ -101,9 +101,9 @@ class Decisions:
 
     def _add(self, line: dict[str, str]) -> None:
         line = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **line}
-        self._lines.append(line)
         if self._record:
             _append(self._record, line)
+        self._lines.append(line)  # last: what could not be written can be committed again
 
 
 def next_size(stage: str | None) -> str:
@@ -125,9 +125,10 @@ def _beside_openai(line: dict[str, str]) -> dict[str, str]:
 
 
 def _read(record: Path) -> list[dict[str, str]]:
-    if record.is_dir():
+    if os.path.isdir(record):
         raise TextError(f"{record} is a folder.", "A file for the decisions.", f'Use "{record / "decisions.jsonl"}".')
-    lines = record.read_bytes().split(b"\n") if record.exists() else []
+    with read_errors(record):
+        lines = record.read_bytes().split(b"\n") if os.path.exists(record) else []
     whole = lines[:-1]  # what follows the last line's end was cut off while it was written: `_append` sets it aside
     return [_parsed(record, number, line) for number, line in enumerate(whole, start=1) if line.strip()]
 
@@ -155,7 +156,7 @@ def _append(record: Path, line: dict[str, str]) -> None:
 def _set_torn_line_aside(record: Path) -> None:
     """Move a last line that was cut off into a file beside the record."""
     with read_errors(record):
-        content = record.read_bytes() if record.exists() else b""
+        content = record.read_bytes() if os.path.exists(record) else b""
     n_whole = content.rfind(b"\n") + 1
     if content[n_whole:]:
         append_to_file(record.with_name(f"{record.name}.torn"), content[n_whole:] + b"\n", HOW_TO_WRITE)

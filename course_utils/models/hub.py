@@ -112,6 +112,19 @@ def endpoint() -> str:
     return address
 
 
+def check_settings() -> str:
+    """Return the hub's address for messages, after a look at address, proxy and certificates; nothing is sent.
+
+    Raises
+    ------
+    DownloadFailed
+        One of them cannot be used; it names the variable.
+    """
+    _refuse_when_offline("A model")
+    _client("A model").close()
+    return shown_endpoint()
+
+
 def _with_scheme(address: str) -> str:
     return f"https://{address}" if re.fullmatch(r"[a-zA-Z0-9.-]+\.[a-zA-Z]+", address) else "the mirror's address"
 
@@ -391,14 +404,7 @@ class Connection:
     """
 
     def __init__(self, what: str, say: Say) -> None:
-        self._say = say
-        certificates = _certificates()
-        try:
-            self._client = httpx2.Client(
-                verify=certificates, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=MOST_REDIRECTS
-            )
-        except (ValueError, ImportError, httpx2.InvalidURL) as error:
-            raise _wrong_proxy(what, certificates, error) from error
+        self._say, self._client = say, _client(what)
         self._token = _token(say)
 
     def __enter__(self) -> Self:
@@ -552,6 +558,16 @@ def _certificates() -> ssl.SSLContext:
                 f"Unset {name}, or set it to that file.",
             ) from error
     return httpx2.create_ssl_context(trust_env=False)
+
+
+def _client(what: str) -> httpx2.Client:
+    certificates = _certificates()
+    try:
+        return httpx2.Client(
+            verify=certificates, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=MOST_REDIRECTS
+        )
+    except (ValueError, ImportError, httpx2.InvalidURL) as error:
+        raise _wrong_proxy(what, certificates, error) from error
 
 
 def _wrong_proxy(what: str, certificates: ssl.SSLContext, error: Exception) -> DownloadFailed:

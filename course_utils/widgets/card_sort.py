@@ -1,6 +1,7 @@
 """Cards to sort into two boxes, by keyboard or pointer, with a reason each; the author's boxes are shown afterwards."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -121,7 +122,7 @@ class CardSort(FurnishedPanel):
                 replace_file(self._record, json.dumps(known, indent=1, ensure_ascii=False))
 
     def _remembered(self) -> dict[str, dict]:
-        if not (self._record and self._record.exists()):
+        if not (self._record and os.path.exists(self._record)):
             return {}
         try:
             with read_errors(self._record):
