@@ -4,6 +4,7 @@
 """
 
 import importlib
+import logging
 import os
 import sys
 
@@ -19,6 +20,8 @@ _QUIET = {
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
+# With a home folder that cannot be written, matplotlib takes a temporary folder and says so on stderr.
+logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
 
 # name: (the room it lives in, its name there); no second name means the room itself.
 _ROOMS = {

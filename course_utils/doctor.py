@@ -2,23 +2,28 @@
 
 import dataclasses
 import importlib.metadata
+import os
 import shutil
 import socket
 import sys
+import tempfile
 import webbrowser
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from course_utils import texts
+from course_utils.core.files import nearest_folder, why_not_writable
 from course_utils.errors import CourseError, ModelNotHere
+from course_utils.evidence.ledger import ledger_path
 from course_utils.grading.sandbox import why_not
 from course_utils.models import shelf
-from course_utils.places import cache_folder
+from course_utils.places import cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
 JUPYTER_PORT = 8888
 ROOM_TO_WORK_MB = 200
+HOW_TO_MOVE_JUPYTER = "Set JUPYTER_DATA_DIR, JUPYTER_CONFIG_DIR and IPYTHONDIR to folders that you may write to."
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 
 
@@ -71,9 +76,12 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at Python, packages, models, texts, memory, disk, port and browser; change nothing."""
+    """Look at Python, packages, models, texts, memory, disk, folders, network settings, port and browser.
+
+    Nothing is changed: what is written to try a folder is gone at once.
+    """
     models = [_model(known) for known in shelf.entries()]
-    rest = [_some_model(), _texts(), _memory(), _disk(), _port(), _browser(), _sandbox()]
+    rest = [_some_model(), _texts(), _memory(), _disk(), *_folders(), _network(), _port(), _browser(), _sandbox()]
     return Report((_python(), *_packages(), *models, *rest))
 
 
@@ -165,12 +173,62 @@ def _memory() -> Finding:
 
 
 def _disk() -> Finding:
-    folder = cache_folder()
-    free_mb = shutil.disk_usage(folder).free / 1e6
+    folder = nearest_folder(cache_folder())
+    try:
+        free_mb = shutil.disk_usage(folder).free / 1e6
+    except OSError as problem:
+        return Finding("disk", f"{folder}: {problem.strerror}", "note", "Set COURSE_CACHE to a folder on another disk.")
     found = f"{free_mb:,.0f} MB free at {folder}"
     if free_mb < ROOM_TO_WORK_MB:
-        return Finding("disk", found, "fix", "Make room, or set COURSE_CACHE to a folder on another disk.")
+        return Finding("disk", f"{found}; no model can be fetched", "note", "Make room, or set COURSE_CACHE.")
     return Finding("disk", found)
+
+
+def _folders() -> list[Finding]:
+    """Try to write where the course and Jupyter write, and tell what it costs where that cannot be."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    cache, ledger = cache_folder(), ledger_path()
+    costs = "models cannot be fetched, votes are not kept, results are computed anew each time"
+    findings = [
+        _folder("cache folder", cache, costs, "Set COURSE_CACHE to a folder that you may write to.", "note"),
+        _folder("ledger", ledger.parent, "no result can be kept as evidence", "Set COURSE_LEDGER to another file."),
+        _folder("Jupyter", Path(jupyter_runtime_dir()), "JupyterLab cannot start", HOW_TO_MOVE_JUPYTER),
+    ]
+    if os.path.lexists(ledger) and not os.access(ledger, os.R_OK | os.W_OK):
+        what = f"{ledger} may not be written: no result can be kept as evidence"
+        findings[1] = Finding("ledger", what, "fix", "Set COURSE_LEDGER to another file.")
+    try:
+        findings.append(_folder("temporary files", Path(tempfile.gettempdir()), "little works", "Set TMPDIR."))
+    except OSError as problem:
+        what = f"no folder for them: {problem.strerror}"
+        findings.append(Finding("temporary files", what, "fix", "Set TMPDIR to a folder that you may write to."))
+    models = own_models_folder()
+    if models:
+        try:
+            os.listdir(models)
+        except OSError as problem:
+            what = f"COURSE_MODELS names {models}: {problem.strerror}"
+            findings.append(Finding("class's models", what, "note", "Set it to the folder with the class's models."))
+    return findings
+
+
+def _folder(thing: str, folder: Path, costs: str, cure: str, state: str = "fix") -> Finding:
+    why = why_not_writable(folder)
+    if why:
+        return Finding(thing, f"{folder} cannot be written ({why}): {costs}", state, cure)
+    return Finding(thing, f"{folder} can be written")
+
+
+def _network() -> Finding:
+    """Look at the settings for downloads; nothing is sent."""
+    from course_utils.models import hub
+
+    try:
+        address = hub.check_settings()
+    except CourseError as error:
+        return Finding("downloads", error.what, "note", error.next_step)
+    return Finding("downloads", f"from {address}, by the settings of this machine's network")
 
 
 def _port() -> Finding:

@@ -40,13 +40,18 @@ class CourseError(Exception):
         super().__init__(what, expected, next_step)
 
     def __str__(self) -> str:
-        """Join the parts that were given, one a line."""
+        """Join the parts that were given, one a line.
+
+        A part may hold a path or another program's words. Line breaks in it become blanks, so that there are never
+        more than three lines; half surrogates, which stand for bytes that are no UTF-8, become question marks.
+        """
         labelled = [
             self.what,
             self.expected and f"Expected: {self.expected}",
             self.next_step and f"Next: {self.next_step}",
         ]
-        return "\n".join(line for line in labelled if line)
+        lines = [" ".join(str(line).splitlines()) for line in labelled if line]
+        return "\n".join(lines).encode("utf-8", errors="replace").decode("utf-8")
 
     def _render_traceback_(self) -> list[str]:
         """Show these lines in a notebook instead of a traceback (IPython asks for this name)."""

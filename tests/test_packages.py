@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
-from course_utils.packages import Package, fetch_file, no_space_means, sha256_of
+from course_utils.packages import Package, fetch_file, sha256_of
 
 CONTENT = b"a file worth having\n" * 1000
 
@@ -105,13 +105,6 @@ def test_a_folder_of_another_is_told(carrier, tmp_path):
             fetch_file(carrier, tmp_path / "here" / "data.bin")
     finally:
         tmp_path.chmod(0o755)
-
-
-def test_only_words_of_room_and_rights_become_no_space(tmp_path):
-    with pytest.raises(NoSpace, match="No space left"), no_space_means(tmp_path):
-        raise OSError(28, "No space left on device")
-    with pytest.raises(FileNotFoundError), no_space_means(tmp_path):
-        (tmp_path / "nothing").read_bytes()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from course_utils.errors import NoSpace, TextError
 
@@ -32,6 +33,17 @@ UNWRITABLE = {
 
 # A Unix socket's path may have 107 bytes on Linux and 103 on macOS. File names of sockets take up to 60 of them.
 MAX_SOCKET_FOLDER_BYTES = 40
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """Return an absolute path, with ``~`` replaced by the home folder where there is one.
+
+    ``Path.expanduser`` raises RuntimeError for a user without a home folder. Here the path then stays as it is.
+    """
+    chosen = Path(path)
+    with contextlib.suppress(RuntimeError):
+        chosen = chosen.expanduser()
+    return chosen.absolute()
 
 
 def no_space(path: Path | str, problem: OSError, next_step: str = "") -> NoSpace:
@@ -118,13 +130,36 @@ def replace_file(path: Path, content: bytes | str, next_step: str = "") -> Path:
         The disk is full, or the folder cannot be written. The old file is unchanged and no temporary file is left.
     """
     data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
+    with staged_file(path, next_step) as file:
+        file.write(data)
+    return path
+
+
+@contextlib.contextmanager
+def staged_file(path: Path, next_step: str = "") -> Iterator[BinaryIO]:
+    """Open a binary file for writing; it takes its name when the block ends without an error.
+
+    It serves content that is too large for the memory, or that another library writes. `replace_file` is built on it.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Missing parent folders are made.
+    next_step : str, optional
+        What the error tells the user to do.
+
+    Raises
+    ------
+    NoSpace
+        The old file is unchanged. An OSError of the block counts too: put only writing into the block.
+    """
     with write_errors(path, next_step):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A random name: two processes or threads may write the same file at once.
-        new = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}")
+        # A random name: two processes or threads may write the same file at once. 50 letters take at most 200 bytes.
+        new = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
         try:
             with new.open("xb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(new, path)
@@ -132,7 +167,6 @@ def replace_file(path: Path, content: bytes | str, next_step: str = "") -> Path:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             raise
-    return path
 
 
 def try_replace_file(path: Path, content: bytes | str) -> bool:
@@ -174,6 +208,36 @@ def append_to_file(path: Path, content: bytes | str, next_step: str = "") -> Non
                 with contextlib.suppress(OSError):
                     file.truncate(n_before)
                 raise
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the path if it is a folder, else the nearest folder above it that exists."""
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path(path.anchor or "."))
+
+
+def why_not_writable(folder: Path, n_bytes: int = 1 << 20) -> str:
+    """Return why a folder cannot be written, in the system's words, or an empty string.
+
+    A nameless file of ``n_bytes`` bytes is written and gone at once: permissions alone do not tell of a full disk, a
+    quota or a disk that was mounted read-only. A folder that does not exist yet is tried in the nearest one above it.
+    """
+    try:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            return os.strerror(errno.ENOTDIR)
+        os.stat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    try:
+        with tempfile.TemporaryFile(dir=nearest_folder(folder), buffering=0) as file:
+            left = n_bytes
+            while left > 0:
+                left -= file.write(bytes(min(left, 1 << 20)))
+            os.fsync(file.fileno())
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return ""
 
 
 def temporary_folder_for_sockets(prefix: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import filelock
 
+from course_utils.core.files import expanded
 from course_utils.errors import CourseError, DamagedFile, NoSpace, TextError
 from course_utils.places import cache_folder
 
@@ -69,7 +70,7 @@ _opening = threading.Lock()
 def class_path(path: str | Path | None = None) -> Path:
     """Return where the class's file lies: as given, else ``COURSE_CLASS``, else in the course's cache folder."""
     chosen = path or os.environ.get("COURSE_CLASS")
-    return Path(chosen).expanduser() if chosen else cache_folder() / NAME
+    return expanded(chosen) if chosen else cache_folder() / NAME
 
 
 @contextlib.contextmanager

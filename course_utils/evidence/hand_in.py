@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_utils.errors import CourseError, NoSpace, TextError
+from course_utils.core.files import expanded, read_errors, replace_file
+from course_utils.errors import CourseError, TextError
 from course_utils.evidence import known
 from course_utils.evidence.chain import Chain, look
 from course_utils.evidence.claims import FAULT, check
@@ -16,6 +17,7 @@ from course_utils.evidence.prose import SECTIONS, Essay, read_essay
 
 NOTEBOOK = "release_strategy.ipynb"
 HOW_TO_BEGIN = "Press Keep as evidence under a result of a notebook, or run keep(result); then run this cell again."
+HOW_TO_WRITE = "Make room, then hand in again."
 SAVE_FIRST = "Only what is saved is handed in. Saved later than that? Run this cell again."
 MOST_NOTEBOOKS = 100  # of a folder that are looked into
 OF_THE_WHOLE = ("word count",)  # EssayCheck knows how many words were asked for; nobody down here does
@@ -52,8 +54,8 @@ def hand_in(
 
         hand_in()
     """
-    here = Path(folder).expanduser().absolute() if folder is not None else Path.cwd()
-    if not here.is_dir():
+    here = expanded(folder) if folder is not None else Path.cwd()
+    if not os.path.isdir(here):
         raise TextError(f"There is no folder {here}.", "The folder of your notebook.", "hand_in()")
     chain = _lay_beside(here / NAME, ledger_path(ledger), say)
     _tell_essay(here, notebook, chain, say)
@@ -68,7 +70,7 @@ def find_essay(folder: Path, notebook: str = NOTEBOOK) -> tuple[Path, Essay] | N
         There is one of that name, and it cannot be read as a notebook.
     """
     named = folder / notebook
-    if named.exists():
+    if os.path.exists(named):
         return named, read_essay(named)
     found = []
     for file in sorted(folder.glob("*.ipynb"))[:MOST_NOTEBOOKS]:
@@ -82,7 +84,7 @@ def find_essay(folder: Path, notebook: str = NOTEBOOK) -> tuple[Path, Essay] | N
 def what_counts(folder: Path, ledger: str | Path | None = None) -> Path:
     """Return the ledger that is handed in from a folder: the course's, else the one that lies there already."""
     course, beside = ledger_path(ledger), folder / NAME
-    return beside if beside.is_file() and not course.exists() else course
+    return beside if os.path.isfile(beside) and not os.path.exists(course) else course
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------
@@ -90,15 +92,15 @@ def what_counts(folder: Path, ledger: str | Path | None = None) -> Path:
 
 def _lay_beside(target: Path, ledger: Path, say: Say) -> Chain | None:
     """Copy the ledger to the target, and return what it holds; None where there is none."""
-    if not ledger.exists() and not target.is_file():
+    if not os.path.exists(ledger) and not os.path.isfile(target):
         say(f"There is no ledger yet: {ledger} does not exist, and nothing was copied. {HOW_TO_BEGIN}")
         return None
-    if not ledger.exists():
+    if not os.path.exists(ledger):
         say(f"{ledger} does not exist; the {NAME} that lies beside the notebook already is what is handed in.")
         return _told(target, _content(target), say)
     content = _content(ledger)
     chain = _told(ledger, content, say)
-    if target.exists() and target.samefile(ledger):
+    if os.path.exists(target) and target.samefile(ledger):
         say(f"The ledger is {target} itself: nothing had to be copied.")
     else:
         _copy(content[: chain.n_whole], target, say)
@@ -108,7 +110,8 @@ def _lay_beside(target: Path, ledger: Path, say: Say) -> Chain | None:
 def _content(ledger: Path) -> bytes:
     """Return a ledger's bytes."""
     read(ledger)  # raises where it is none, and waits while another notebook is writing
-    return ledger.read_bytes()
+    with read_errors(ledger):
+        return ledger.read_bytes()
 
 
 def _told(ledger: Path, content: bytes, say: Say) -> Chain:
@@ -127,20 +130,17 @@ def _told(ledger: Path, content: bytes, say: Say) -> Chain:
 
 def _copy(content: bytes, target: Path, say: Say) -> None:
     """Write the target whole or not at all; another file of its name gets a number and stays."""
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise TextError(f"{target} is no file.", "A place for the ledger.", "Give it another name, then hand in again.")
-    try:
-        before = target.read_bytes() if target.exists() else b""
-        if before == content and target.exists():
-            say(f"{target} holds all of them already.")
-            return
-        if not content.startswith(before):
-            older = _keep_older(before, target)
-            say(f"Another {NAME} lay there. It is kept as {older.name}; hand it in too if the essay cites it.")
-        _replace(content, target)
-    except OSError as problem:
-        what = f"{target} cannot be written: {problem.strerror or problem}."
-        raise NoSpace(what, "A folder of yours, on a disk with room.", "Make room, then hand in again.") from problem
+    with read_errors(target):
+        before = target.read_bytes() if os.path.exists(target) else b""
+    if before == content and os.path.exists(target):
+        say(f"{target} holds all of them already.")
+        return
+    if not content.startswith(before):
+        older = _keep_older(before, target)
+        say(f"Another {NAME} lay there. It is kept as {older.name}; hand it in too if the essay cites it.")
+    replace_file(target, content, HOW_TO_WRITE)
     say(f"Copied to {target}.")
 
 
@@ -148,26 +148,11 @@ def _keep_older(content: bytes, target: Path) -> Path:
     """Write bytes under the first numbered name that is free, or that holds just these."""
     for number in itertools.count(1):
         path = target.with_name(f"{target.stem}-{number}{target.suffix}")
-        try:
-            with path.open("xb") as file:
-                file.write(content)
-            return path
-        except FileExistsError:
-            if path.is_file() and path.read_bytes() == content:
-                return path
-
-
-def _replace(content: bytes, target: Path) -> None:
-    new = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, target)
-    finally:
         with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+            if os.path.isfile(path) and path.read_bytes() == content:
+                return path
+        if not os.path.lexists(path):
+            return replace_file(path, content, HOW_TO_WRITE)
 
 
 # -- the essay ---------------------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_utils.errors import NoSpace
+from course_utils.core.files import try_replace_file
 from course_utils.places import cache_folder
 
 
 def recall(path: Path) -> list[str]:
     """Return the hashes of the records that the ledger held when this machine last wrote there; none if unknown."""
-    with contextlib.suppress(OSError, ValueError, NoSpace):
+    with contextlib.suppress(OSError, ValueError):
         hashes = json.loads(_file(path).read_text(encoding="utf-8"))
         if isinstance(hashes, list) and all(isinstance(each, str) for each in hashes):
             return hashes
@@ -22,12 +22,7 @@ def recall(path: Path) -> list[str]:
 
 def note(path: Path, hashes: Sequence[str]) -> None:
     """Note the hashes of all its records; where that cannot be, such a loss only goes unnoticed."""
-    with contextlib.suppress(OSError, NoSpace):
-        file = _file(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(list(hashes)), encoding="utf-8")
-        os.replace(new, file)
+    try_replace_file(_file(path), json.dumps(list(hashes)))
 
 
 def _file(path: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 import pandas as pd
 
+from course_utils.core.files import append_to_file, expanded, no_space, replace_file, write_errors
 from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.evidence import known
 from course_utils.evidence.chain import Chain, look
@@ -23,6 +24,7 @@ LANDMARK = Path("notebooks") / "0_start_here.ipynb"  # lies in every copy of the
 PATIENCE_S = 30.0  # until another notebook has written
 LARGEST_MB = 200
 LONGEST_NOTE = 2000  # characters
+HOW_TO_WRITE = "Make room, or set COURSE_LEDGER to a file in another folder; nothing was changed."
 COLUMNS = ["id", "finding", "metric", "of", "value", "low", "high", "n", "unit", "experiment", "note", "time"]
 
 Say = Callable[[str], object]
@@ -157,14 +159,14 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
         if same:
             say(f"This was kept before, as {same[-1].id}.")
             return same[-1]
-        if hashes and not path.exists():
+        if hashes and not os.path.exists(path):
             say(f"{path} held {len(hashes)} records and is gone; a new ledger begins.")
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         previous = chain.records[-1].hash if chain.records else FIRST
         record = seal(measured, now, previous, {each.id for each in chain.records})
         if chain.torn:
             say(_set_aside(path, chain))
-        _write(path, (b"\n" if chain.lacks_line_end else b"") + record.line())
+        append_to_file(path, (b"\n" if chain.lacks_line_end else b"") + record.line(), HOW_TO_WRITE)
         known.note(path, [*(each.hash for each in chain.records), record.hash])
     return record
 
@@ -200,7 +202,7 @@ def ledger_path(path: str | Path | None = None) -> Path:
     """
     chosen = path or os.environ.get("COURSE_LEDGER")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen)
     here = Path.cwd()
     places = [here, *here.parents, Path(__file__).parents[2]]
     return next((place for place in places if (place / LANDMARK).is_file()), here) / NAME
@@ -210,7 +212,7 @@ def ledger_path(path: str | Path | None = None) -> Path:
 
 
 def _looked(path: Path) -> Chain:
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise TextError(f"{path} is no file.", "A file for the ledger.", f'Use "{path / NAME}".')
     try:
         if path.stat().st_size > LARGEST_MB * 1e6:
@@ -219,7 +221,8 @@ def _looked(path: Path) -> Chain:
     except FileNotFoundError:
         return look(b"")
     except OSError as problem:
-        raise _cannot(path, "read", problem) from problem
+        what = f"{path} cannot be read: {problem.strerror or problem}."
+        raise NoSpace(what, "A file that you may read.", "Check its permissions, or set COURSE_LEDGER.") from problem
 
 
 def _ledger(path: Path, chain: Chain) -> Ledger:
@@ -237,43 +240,18 @@ def _locked(path: Path) -> Iterator[None]:
         what = f"Another notebook has been writing to {path} for {PATIENCE_S:.0f} seconds."
         raise NoSpace(what, "A moment's turn.", "Wait, then do the same again.") from problem
     except OSError as problem:
-        raise _cannot(path, "written", problem) from problem
+        raise no_space(path, problem, HOW_TO_WRITE) from problem
     try:
         yield
     finally:
         lock.release()
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Add bytes so that they outlive a power cut, all of them or none."""
-    try:
-        with path.open("ab", buffering=0) as file:
-            n_before, left = os.fstat(file.fileno()).st_size, memoryview(data)
-            try:
-                while left:
-                    left = left[file.write(left) :]
-                os.fsync(file.fileno())
-            except BaseException:  # a full disk, or the stop button
-                with contextlib.suppress(OSError):
-                    file.truncate(n_before)
-                raise
-    except OSError as problem:
-        raise _cannot(path, "written", problem) from problem
-
-
 def _set_aside(path: Path, chain: Chain) -> str:
     """Move what was cut off into a file beside the ledger, and say so."""
     beside = path.with_name(f"{path.name}.cut-off-{hashlib.sha256(chain.torn).hexdigest()[:8]}")
-    beside.unlink(missing_ok=True)  # the same bytes, from a process that was killed here
-    _write(beside, chain.torn)
-    os.truncate(path, chain.n_whole)
+    replace_file(beside, chain.torn, HOW_TO_WRITE)
+    with write_errors(path, HOW_TO_WRITE):
+        os.truncate(path, chain.n_whole)
     where = f"{path}, line {len(chain.records) + 1}, was cut off while it was written"
     return f"{where}: its {len(chain.torn)} bytes now lie in {beside.name}. The records before it are whole."
-
-
-def _cannot(path: Path, what: str, problem: OSError) -> NoSpace:
-    return NoSpace(
-        f"{path} cannot be {what}: {problem.strerror or problem}.",
-        "A folder that is yours, on a disk with room.",
-        "Make room, or set COURSE_LEDGER to a file in another folder; nothing was changed.",
-    )

@@ -1,5 +1,6 @@
 """A small GPT-2 that learns from your text in minutes, stops and goes on, and speaks at set moments on its way."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from course_utils.core.files import append_to_file, replace_file, staged_file, write_errors
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import schoolbook
 from course_utils.models import checkpoint, packing
@@ -19,7 +21,6 @@ from course_utils.models.architecture import Architecture
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import Settings
 from course_utils.models.training import Progress, Recipe, Training
-from course_utils.packages import no_space_means
 
 SIZES = {
     "smallest": {"n_layers": 2, "width": 64, "n_heads": 1},
@@ -192,14 +193,14 @@ class Apprentice:
         """Drop what came after the checkpoint, if a kill lost some steps: they are taken again, to the same end."""
         self.log = [line for line in self.log if line["step"] <= step]
         kept, self.said = [said for said in self.said if said.step <= step], []
-        (self.folder / SAID).unlink(missing_ok=True)
+        with write_errors(self.folder / SAID):
+            (self.folder / SAID).unlink(missing_ok=True)
         for said in kept:
             self._keep(said)
 
     def _keep(self, said: Said) -> None:
         self.said.append(said)
-        with (self.folder / SAID).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(said)) + "\n")
+        append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(said)) + "\n")
 
     def _speak(self, training: Training) -> str:
         """Let it continue its prompt as every model of the course does."""
@@ -245,18 +246,21 @@ def begin(
     size = f"{plan.architecture(len(tokenizer)).n_parameters / 1e6:.1f} M parameters"
     label = f"{size} · {len(tokenizer):,} vocabulary entries · {about} · seed {plan.seed}"
     known = {"plan": dataclasses.asdict(plan), "recipe": dataclasses.asdict(recipe), "bits_a_nat": bits_a_nat}
-    with no_space_means(folder):
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save_pretrained(folder)
-        np.savez(folder / TEXT, row=row, held_out=kept_row)
-        # The plan comes last: a folder without one is no apprentice.
-        (folder / PLAN).write_text(json.dumps({**known, "label": label}, indent=1), encoding="utf-8")
+    with staged_file(folder / TEXT) as file:
+        np.savez(file, row=row, held_out=kept_row)
+    # The plan comes last: a folder without one is no apprentice.
+    replace_file(folder / PLAN, json.dumps({**known, "label": label}, indent=1))
     return Apprentice(folder)
 
 
 def begun(folder: Path) -> list[Path]:
     """Return the apprentices begun in a folder, oldest first: they are numbered."""
-    found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
+    found = []
+    with contextlib.suppress(OSError):  # a folder that cannot be looked into
+        found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from course_utils.core.files import append_to_file, read_errors
 from course_utils.errors import DamagedFile, TextError
 from course_utils.experiments.statistics import wilson
-from course_utils.packages import no_space_means
 
 # A ranking is a dict as JSON has it: prompt, settings, seed, shown (names, in the order of the columns), ranking
 # (names, best first), time, models (name: sha256 of the weights), precisions (name: fp32 or int8), n_parameters (name:
@@ -125,10 +126,7 @@ def append(path: Path, ranking: dict) -> None:
     NoSpace
         If the file cannot be written.
     """
-    with no_space_means(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(ranking, ensure_ascii=False) + "\n")
+    append_to_file(path, json.dumps(ranking, ensure_ascii=False) + "\n", "Make room, or name a file in another folder.")
 
 
 def read(path: str | Path) -> list[dict]:
@@ -142,9 +140,10 @@ def read(path: str | Path) -> list[dict]:
         If the path is a folder.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    with read_errors(path):
+        lines = path.read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
     return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

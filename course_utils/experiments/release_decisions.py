@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from course_utils.core.files import append_to_file, expanded, read_errors, write_errors
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments import releases
 from course_utils.experiments.staged_release import OPENAI
 from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
-from course_utils.packages import no_space_means
 
 CHOICES = {"release": "Release it now", "wait": "Wait", "never": "Never release it"}
 LONGEST_REASON = 2000  # characters
+HOW_TO_WRITE = "Make room, or name a file in another folder."
 COLUMNS = ["stage", "next_size", "decision", "reason", "time", "openai", "openai_reason", "source"]
 
 
@@ -41,7 +42,7 @@ class Decisions:
     """
 
     def __init__(self, record: str | Path | None = None) -> None:
-        self._record = Path(record) if record else None
+        self._record = expanded(record) if record else None
         self._lines = _read(self._record) if self._record else []
 
     def made(self) -> dict[str, dict[str, str]]:
@@ -100,9 +101,9 @@ class Decisions:
 
     def _add(self, line: dict[str, str]) -> None:
         line = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **line}
-        self._lines.append(line)
         if self._record:
             _append(self._record, line)
+        self._lines.append(line)  # last: what could not be written can be committed again
 
 
 def next_size(stage: str | None) -> str:
@@ -124,9 +125,10 @@ def _beside_openai(line: dict[str, str]) -> dict[str, str]:
 
 
 def _read(record: Path) -> list[dict[str, str]]:
-    if record.is_dir():
+    if os.path.isdir(record):
         raise TextError(f"{record} is a folder.", "A file for the decisions.", f'Use "{record / "decisions.jsonl"}".')
-    lines = record.read_bytes().split(b"\n") if record.exists() else []
+    with read_errors(record):
+        lines = record.read_bytes().split(b"\n") if os.path.exists(record) else []
     whole = lines[:-1]  # what follows the last line's end was cut off while it was written: `_append` sets it aside
     return [_parsed(record, number, line) for number, line in enumerate(whole, start=1) if line.strip()]
 
@@ -147,20 +149,16 @@ def _parsed(record: Path, number: int, line: bytes) -> dict[str, str]:
 
 
 def _append(record: Path, line: dict[str, str]) -> None:
-    with no_space_means(record.parent):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        with record.open("a+b") as file:
-            _set_torn_line_aside(record, file)
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+    _set_torn_line_aside(record)
+    append_to_file(record, json.dumps(line, ensure_ascii=False) + "\n", HOW_TO_WRITE)
 
 
-def _set_torn_line_aside(record: Path, file) -> None:
-    file.seek(0)
-    content = file.read()
+def _set_torn_line_aside(record: Path) -> None:
+    """Move a last line that was cut off into a file beside the record."""
+    with read_errors(record):
+        content = record.read_bytes() if os.path.exists(record) else b""
     n_whole = content.rfind(b"\n") + 1
     if content[n_whole:]:
-        with record.with_name(f"{record.name}.torn").open("ab") as torn:
-            torn.write(content[n_whole:] + b"\n")
-        file.truncate(n_whole)
+        append_to_file(record.with_name(f"{record.name}.torn"), content[n_whole:] + b"\n", HOW_TO_WRITE)
+        with write_errors(record, HOW_TO_WRITE):
+            os.truncate(record, n_whole)

@@ -3,13 +3,11 @@
 import contextvars
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from course_utils.errors import NoSpace
+from course_utils.core.files import try_replace_file
 from course_utils.places import cache_folder
 
 _is_anew = contextvars.ContextVar("is_anew", default=False)
@@ -44,7 +42,7 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
     if known is not None:
         return known
     value = json.loads(json.dumps(compute()))
-    _keep(file, {"inputs_sha256": key, "sha256": sha256_of_values([value]), "value": value})
+    try_replace_file(file, json.dumps({"inputs_sha256": key, "sha256": sha256_of_values([value]), "value": value}))
     return value
 
 
@@ -63,30 +61,14 @@ def sha256_of_values(values: list) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def _file(kind: str, key: str) -> Path | None:
-    """Return where it would lie, or None where nothing can be kept."""
-    with suppress(NoSpace):
-        return cache_folder() / "results" / f"{kind}-{key[:16]}.json"
-    return None
+def _file(kind: str, key: str) -> Path:
+    """Return where the result lies, if it is remembered."""
+    return cache_folder() / "results" / f"{kind}-{key[:16]}.json"
 
 
-def _read(file: Path | None, key: str) -> dict | None:
+def _read(file: Path, key: str) -> dict | None:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        known = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        known = json.loads(file.read_text(encoding="utf-8"))
         if known["inputs_sha256"] == key and known["sha256"] == sha256_of_values([known["value"]]):
             return known["value"]
     return None
-
-
-def _keep(file: Path | None, content: dict) -> None:
-    """Write it whole or not at all."""
-    if file is None:
-        return
-    new = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(new, file)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)

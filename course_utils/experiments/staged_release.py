@@ -5,13 +5,14 @@ import datetime
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from course_utils.core.files import append_to_file, expanded, read_errors
 from course_utils.errors import DamagedFile, SettingsError
-from course_utils.packages import no_space_means
 
 DIRECTIONS: dict[str, Callable[[float, float], bool]] = {
     "at least": lambda value, threshold: value >= threshold,
@@ -126,10 +127,11 @@ class Plan:
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self._path = Path(path) if path is not None else None
+        self._path = expanded(path) if path is not None else None
         self._entries: list[dict] = []
-        if self._path and self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+        if self._path and os.path.exists(self._path):
+            with read_errors(self._path):
+                lines = self._path.read_text(encoding="utf-8").splitlines()
             self._entries = [_parsed(line) for line in lines]
             self._check()
 
@@ -189,10 +191,10 @@ class Plan:
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         entry = content | {"time": time, "before": self._entries[-1]["seal"] if self._entries else ""}
         entry |= {"seal": _hash(entry)}
-        self._entries.append(entry)
         if self._path:
-            with no_space_means(self._path.parent), self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            line = json.dumps(entry, ensure_ascii=False) + "\n"
+            append_to_file(self._path, line, "Make room, or name a file in another folder.")
+        self._entries.append(entry)  # last: what could not be written can be fixed again
         return entry["seal"][:12]
 
     def _check(self) -> None:

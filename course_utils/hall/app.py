@@ -177,9 +177,11 @@ class HallApp(Voila):
         except OSError as problem:
             raise PortTaken(
                 f"The hall cannot listen on {self.ip or 'every address'}, port {self.port}: {problem.strerror}.",
-                "A port that nobody else uses.",
-                f"Say --port {self.port + 1}, or end what runs there.",
+                "A port that nobody else uses, at an address of this machine.",
+                f"Say --port {self.port % 65535 + 1}, or leave --ip out, or end what runs there.",
             ) from problem
+        except (UnicodeError, ValueError) as problem:
+            raise PortTaken(f"--ip is {self.ip[:60]!r}.", "An address of this machine.", "Leave --ip out.") from problem
 
     # -- demos that are ready ------------------------------------------------------------------------------------------
 
@@ -195,11 +197,16 @@ class HallApp(Voila):
         while True:
             try:
                 zygote = await self.nursery.prepare(demo)
-                self._pages[demo.key] = await pages.render(self, demo, zygote.cells)
-            except DemoFailed as problem:
-                if n_failures == 0:
+                try:
+                    self._pages[demo.key] = await pages.render(self, demo, zygote.cells)
+                except BaseException:
+                    zygote.life_line.close()
+                    raise
+            except Exception as problem:  # whatever it is, the pages say so and it is tried again
+                if n_failures == 0 or str(problem) != str(self._failed[demo.key].__cause__ or self._failed[demo.key]):
                     self.log.error("%s", problem)
-                self._failed[demo.key] = problem
+                failed = problem if isinstance(problem, DemoFailed) else DemoFailed(f"{demo.key} cannot be shown.")
+                self._failed[demo.key] = failed
                 n_failures += 1
             else:
                 self._zygotes[demo.key] = zygote
@@ -209,6 +216,10 @@ class HallApp(Voila):
                 del self._zygotes[demo.key]
                 self.log.error("The process that had %s ready has ended; there will be another.", demo.key)
             await asyncio.sleep(TRY_AGAIN_S[min(n_failures, len(TRY_AGAIN_S) - 1)])
+
+    def has_failed(self, key: str) -> bool:
+        """Tell whether a demo could not be got ready. It is tried again from time to time."""
+        return key in self._failed
 
     def is_given(self, key: str) -> bool:
         """Tell whether a demo is ready."""

@@ -1,5 +1,6 @@
 """The demos that a hall offers: their notebooks, and what the gallery says of each."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,9 @@ def read_demos(folder: Path) -> dict[str, Shown]:
     ------
     NoDemos
     """
-    notebooks = {file.stem: file.resolve() for file in sorted(folder.glob("*.ipynb"))}
+    notebooks = {}
+    with contextlib.suppress(OSError):
+        notebooks = {file.stem: file.resolve() for file in sorted(folder.glob("*.ipynb"))}
     if not notebooks:
         raise NoDemos(
             f"No notebook lies in {folder}.",
@@ -54,5 +57,14 @@ def read_demos(folder: Path) -> dict[str, Shown]:
 
 def _shown(key: str, notebook: Path, told: Demo | None) -> Shown:
     """Name it as the lecture does, else by the notebook's own title, else by its file."""
-    title = told.title if told else json.loads(notebook.read_text("utf-8")).get("metadata", {}).get("title")
+    title = told.title if told else _own_title(notebook)
     return Shown(key, notebook, title or key.replace("_", " ").capitalize(), told)
+
+
+def _own_title(notebook: Path) -> str:
+    """Return a notebook's own title, or nothing; a file that is no notebook is told when it is run."""
+    try:
+        title = json.loads(notebook.read_text("utf-8"))["metadata"]["title"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return title if isinstance(title, str) else ""

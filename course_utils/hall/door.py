@@ -97,7 +97,8 @@ async def keep_the_door(handler: web.RequestHandler) -> None:
 
 
 def _is_same(shown: str, word: str) -> bool:
-    return hmac.compare_digest(shown.encode(), word.encode())
+    # A word from the command line may hold bytes that are no UTF-8.
+    return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), word.encode("utf-8", "surrogateescape"))
 
 
 def _give(handler: web.RequestHandler, cookie: str) -> None:

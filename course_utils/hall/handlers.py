@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 from tornado import web
 from tornado.ioloop import IOLoop
@@ -21,6 +22,11 @@ ONE_MESSAGE = 16 << 10  # bytes; a longer one counts as several: what a kernel h
 MOST_PARTS = 64  # of one message: head, content, and buffers
 NEWER_PROTOCOL = "v1.kernel.websocket.jupyter.org"
 MOST_UNREAD_BYTES = 16 << 20  # what a viewer on a slow line may have waiting
+
+CANNOT_START = (
+    "This demo cannot be started here now. Who opened the hall reads the reason in its terminal. "
+    "This page tries again by itself."
+)
 
 # What a panel needs. Not among them: execute, complete, inspect, history, input, shutdown, debug, subshells.
 ALLOWED_MESSAGES = ["comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"]
@@ -55,7 +61,10 @@ class DemoPage(Guarded):
             return
         except DemoFailed:
             self.set_status(503)
-            self.notice("This demo is being got ready. This page tries again by itself.", seconds=5)
+            if self.hall.has_failed(key) or self.hall.is_given(key):
+                self.notice(CANNOT_START, seconds=15)
+            else:
+                self.notice("This demo is being got ready. This page tries again by itself.", seconds=5)
             return
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
@@ -75,7 +84,7 @@ class OtherName(Guarded):
         """Lead to the long one, where Voila's page finds its files."""
         if key not in self.hall.demos:
             raise web.HTTPError(404)
-        self.redirect(f"{self.hall.base_url}voila/render/{key}.ipynb")
+        self.redirect(f"{self.hall.base_url}voila/render/{quote(key)}.ipynb")
 
 
 class Kernel(Guarded):
@@ -213,8 +222,8 @@ def routes(base_url: str) -> list[tuple]:
     root = re.escape(base_url)
     return [
         (f"{root}", Gallery),
-        (f"{root}demo/([\\w-]+)", OtherName),
-        (f"{root}voila/render/([\\w-]+)\\.ipynb", DemoPage),
+        (f"{root}demo/([^/]+)", OtherName),
+        (f"{root}voila/render/([^/]+)\\.ipynb", DemoPage),
         (f"{root}api/kernels/{KERNEL_ID}", Kernel),
         (f"{root}api/kernels/{KERNEL_ID}/channels", Line),
         (f"{root}voila/api/shutdown/{KERNEL_ID}", Leave),

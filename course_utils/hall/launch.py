@@ -9,11 +9,12 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from course_utils.core.files import expanded, temporary_folder_for_sockets
 from course_utils.hall.demos import read_demos
 from course_utils.hall.model_process import ModelProcess
 from course_utils.places import cache_folder
@@ -30,7 +31,7 @@ NO_FORK = (
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command `demo` to the course's command line."""
     demo = commands.add_parser("demo", help="open a hall: the demos for a projector and a class, without code")
-    demo.add_argument("--port", type=int, default=8866, help="where it listens (8866)")
+    demo.add_argument("--port", type=port_number, default=8866, help="where it listens (8866)")
     demo.add_argument("--ip", default="127.0.0.1", help="0.0.0.0 lets the whole network in (127.0.0.1: this machine)")
     demo.add_argument("--token", nargs="?", const="", help="viewers need this word; without a WORD one is made up")
     demo.add_argument("--base-url", default="/", help="the path under which a proxy shows the hall, such as /lectures/")
@@ -52,13 +53,24 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     demo.set_defaults(run=open_hall)
 
 
+def port_number(text: str) -> int:
+    """Read a port from the command line: a whole number from 0 to 65535."""
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+    return port
+
+
 def open_hall(chosen: argparse.Namespace) -> int:
     """Open a hall and keep it open until Ctrl+C, or until it is told to end; return the exit code."""
     demos = read_demos(chosen.demos)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     # Jupyter gives Tornado its milliseconds as seconds, and Tornado says that it helps itself.
     logging.getLogger("tornado.general").addFilter(lambda record: "ping_timeout" not in record.getMessage())
-    private = Path(tempfile.mkdtemp(prefix="hall-"))
+    private = temporary_folder_for_sockets("hall-")
     try:
         asyncio.run(_run(chosen, demos, private))
     finally:
@@ -91,10 +103,10 @@ async def _run(chosen: argparse.Namespace, demos: dict, private: Path) -> None:
 
 def _environment(chosen: argparse.Namespace) -> dict[str, str]:
     """Return what notebooks and kernels are told."""
-    class_file = chosen.class_file or cache_folder() / "class.sqlite"
+    class_file = expanded(chosen.class_file) if chosen.class_file else cache_folder() / "class.sqlite"
     return {
         "COURSE_HALL": "1",
-        "COURSE_CLASS": str(Path(class_file).resolve()),
+        "COURSE_CLASS": str(class_file),
         "COURSE_CLASS_SESSION": chosen.session or secrets.token_hex(4),
     }
 
@@ -106,7 +118,7 @@ def _app(chosen: argparse.Namespace, demos: dict, private: Path, environment: di
     if not forks:
         print(NO_FORK, flush=True)
     token = secrets.token_urlsafe(6) if chosen.token == "" else chosen.token
-    base_url = f"/{chosen.base_url.strip('/')}/".replace("//", "/")
+    base_url = f"/{quote(chosen.base_url.strip('/'), safe='/%')}/".replace("//", "/")
     app = HallApp(
         demos,
         config=SETTINGS,
@@ -129,11 +141,11 @@ def _app(chosen: argparse.Namespace, demos: dict, private: Path, environment: di
 
 def _tell(app: "HallApp", chosen: argparse.Namespace) -> None:
     """Say where the hall is, in one line an address."""
-    query = f"?token={app.token}" if app.token else ""
+    query = f"?token={quote(app.token, safe='')}" if app.token else ""
     hosts = ["127.0.0.1"] if chosen.ip in ("0.0.0.0", "") else [chosen.ip]
     if chosen.ip in ("0.0.0.0", ""):
         hosts = [own_address(), *hosts]
-    for host in dict.fromkeys(filter(None, hosts)):
+    for host in dict.fromkeys(f"[{host}]" if ":" in host else host for host in hosts if host):
         print(f"The hall is open: http://{host}:{app.port}{app.base_url}{query}", flush=True)
     lectern = f"http://127.0.0.1:{app.port}{app.base_url}?lecturer={app.lecturer_key}"
     print(f"For whoever lectures, with new rounds of votes and their CSV: {lectern}", flush=True)

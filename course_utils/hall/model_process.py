@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,7 +14,6 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError
 AGAIN_S = (0.2, 1, 3, 10)  # how long to wait before the next start, the more often it died
 READY_S = 120.0
 GOOD_RUN_S = 30  # after this long, a death counts as the first again
-NICER = 5  # pages answer first; texts take what is left
 
 log = logging.getLogger("course_utils.hall")
 
@@ -81,10 +78,21 @@ class ModelProcess:
             n_deaths = 0 if loop.time() - began > GOOD_RUN_S else n_deaths + 1
             log.error("The model's process has ended (%s); it is started anew.", code)
             await asyncio.sleep(AGAIN_S[min(n_deaths, len(AGAIN_S) - 1)])
+            while not await self._is_launched():
+                await asyncio.sleep(AGAIN_S[-1])
+
+    async def _is_launched(self) -> bool:
+        """Start it; False where the system has no room for a process now."""
+        try:
             await self._launch()
+        except OSError as problem:
+            log.error("The model's process cannot be started: %s; it is tried again.", problem)
+            return False
+        return True
 
     async def _launch(self) -> None:
-        command = [sys.executable, "-m", "course_utils", "serve", "--port", str(self._port)]
+        start = ["course_utils.hall.child", str(os.getpid())] if sys.platform == "linux" else ["course_utils"]
+        command = [sys.executable, "-m", *start, "serve", "--port", str(self._port)]
         if self._models:
             command += ["--model", *self._models]
         self._process = await asyncio.create_subprocess_exec(
@@ -92,16 +100,7 @@ class ModelProcess:
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "COURSE_MODEL_KEY": self._key},
             start_new_session=True,  # Ctrl+C in the terminal is the hall's to answer
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to end this process when the hall ends, also when nobody could say so any more."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    with contextlib.suppress(OSError):
-        os.nice(NICER)
 
 
 def _free_port() -> int:

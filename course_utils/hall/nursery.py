@@ -69,18 +69,23 @@ class Nursery:
         ------
         DemoFailed
         """
-        await self._start()
         self._n_doors += 1
         door = str(self._folder / f"z{self._n_doors}")
         request = {"notebook": str(demo.notebook), "door": door, "rest_s": self.rest_s}
         try:
+            await self._start()
             async with self._turns:
                 answer, writer = await asyncio.wait_for(ask(str(self._folder / "n"), request), PREPARE_S)
         except (TimeoutError, OSError, ValueError) as problem:
-            answer, writer = {"error": f"no answer from its process ({type(problem).__name__})"}, None
+            code = self._process.returncode if self._process is not None else None
+            ended = "" if code is None else f"; the process that starts demos ended with exit code {code}"
+            raise DemoFailed(
+                f"The demo {demo.key} cannot be started: {type(problem).__name__}: {problem}{ended}.",
+                "A machine with memory for another process, and a folder for sockets that can be written.",
+                "Read what stands above. Close other programs, or set TMPDIR to a short folder such as /tmp.",
+            ) from problem
         if "error" in answer:
-            if writer is not None:
-                writer.close()
+            writer.close()
             raise DemoFailed(
                 f"The demo {demo.key} does not run here: {answer['error']}",
                 f"That {demo.notebook} runs from top to bottom.",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.errors import DamagedFile
 
 END_OF_TEXT = "<|endoftext|>"
@@ -95,4 +96,4 @@ def _forget_where_it_came_from(folder: Path) -> None:
         fields = json.loads((folder / name).read_text(encoding="utf-8"))
         for leftover in ("quantization_config", "_model_name_or_path", "_name_or_path", "_from_model_config"):
             fields.pop(leftover, None)
-        (folder / name).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        replace_file(folder / name, json.dumps(fields, indent=2) + "\n")

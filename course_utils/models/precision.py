@@ -7,6 +7,7 @@ import time
 import psutil
 import torch
 
+from course_utils.core.files import try_replace_file
 from course_utils.models.quantize import Int8Linear, Int8Output
 from course_utils.places import cache_folder
 
@@ -47,7 +48,7 @@ def self_test() -> dict[str, float]:
         times = {name: float(known[machine][name]) for name in TIMES}
     except (OSError, ValueError, TypeError, KeyError):  # not there, half written, or of another version of the course
         times = measure()
-        remembered.write_text(json.dumps({machine: times}, indent=1))
+        try_replace_file(remembered, json.dumps({machine: times}, indent=1))
     return times
 
 

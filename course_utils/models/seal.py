@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from course_utils.core.files import replace_file, try_replace_file
 from course_utils.errors import DamagedFile
 from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
@@ -23,9 +24,10 @@ def write(folder: Path, but: tuple[str, ...] = (), **origin: str) -> None:
     """Seal a folder whose files have just been verified, ``but`` for some; ``origin`` says where they came from."""
     files = [path for path in _files(folder) if path.name not in but]
     for path in files:
-        path.chmod(0o644)  # some writers let only their user read; a class may share the folder
+        with contextlib.suppress(OSError):  # another's file, or a disk without rights
+            path.chmod(0o644)  # some writers let only their user read; a class may share the folder
     hashes = {path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in files}
-    (folder / SEAL).write_text(json.dumps({**origin, "files": hashes}, indent=2) + "\n", encoding="utf-8")
+    replace_file(folder / SEAL, json.dumps({**origin, "files": hashes}, indent=2) + "\n")
 
 
 def check(folder: Path, weights_sha256: str = "", cure: str = "Copy the folder again.") -> dict[str, str]:
@@ -45,22 +47,24 @@ def check(folder: Path, weights_sha256: str = "", cure: str = "Copy the folder a
     DamagedFile
         It names the file.
     """
-    state = _state(folder)
-    noted = _read_json(_note(folder))
-    if noted.get("state") == state:
-        return noted["sha256"]
-    hashes = {path.name: sha256_of(path) for path in _files(folder)}
-    promised = {name: told["sha256"] for name, told in _read_json(folder / SEAL).get("files", {}).items()}
+    try:
+        state = _state(folder)
+        noted = _read_json(_note(folder))
+        if noted.get("state") == state and isinstance(noted.get("sha256"), dict):
+            return noted["sha256"]
+        hashes = {path.name: sha256_of(path) for path in _files(folder)}
+    except OSError as problem:
+        what = f"{problem.filename or folder} cannot be read: {problem.strerror or problem}."
+        raise DamagedFile(what, "A file that you may read.", cure) from problem
+    promised = _promised(folder)
     if weights_sha256:
         promised[WEIGHTS] = weights_sha256
     for name in damaged(hashes, promised):
         what = "has another sha256 than it must" if name in hashes else "is missing"
         raise DamagedFile(f"{folder / name} {what}.", f"sha256 {promised[name][:16]}….", cure)
     n_parameters(folder / WEIGHTS, cure)
-    with contextlib.suppress(OSError):  # a full disk costs a second at the next look, no more
-        _note(folder).parent.mkdir(parents=True, exist_ok=True)
-        note = {"folder": str(folder), "state": state, "sha256": hashes}
-        _note(folder).write_text(json.dumps(note), encoding="utf-8")
+    note = {"folder": str(folder), "state": state, "sha256": hashes}
+    try_replace_file(_note(folder), json.dumps(note))  # without it, the next look hashes again: a second
     return hashes
 
 
@@ -69,13 +73,11 @@ def damaged(hashes: dict[str, str], promised: dict[str, str]) -> list[str]:
     return [name for name, sha256 in promised.items() if hashes.get(name) != sha256]
 
 
-def remove_damaged(folder: Path) -> None:
-    """Delete what is not what the seal says, and the seal, so that a download can put it right."""
-    promised = {name: told["sha256"] for name, told in _read_json(folder / SEAL).get("files", {}).items()}
-    for path in _files(folder):
-        if promised.get(path.name) != sha256_of(path):
-            path.unlink()
-    (folder / SEAL).unlink(missing_ok=True)
+def _promised(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file that the seal names; a seal that was damaged itself names none."""
+    files = _read_json(folder / SEAL).get("files")
+    told = files.items() if isinstance(files, dict) else ()
+    return {name: about["sha256"] for name, about in told if isinstance(about, dict) and "sha256" in about}
 
 
 def n_parameters(weights: Path, cure: str = "Copy the file again.") -> int:
@@ -130,6 +132,6 @@ def _read_json(path: Path) -> dict:
     """Return an empty dict where there is no readable file: it will be written anew."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

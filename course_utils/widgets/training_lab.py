@@ -12,6 +12,7 @@ import psutil
 import traitlets
 
 from course_utils import texts
+from course_utils.core.files import expanded, replace_file
 from course_utils.errors import TextError
 from course_utils.experiments import schoolbook
 from course_utils.experiments.apprentice import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
@@ -89,7 +90,7 @@ class TrainingLab(FurnishedPanel):
         self.apprentice: Apprentice | None = None
         self._job, self._run, self._is_asked_to_stop = None, 0, False
         self._given, self._uploaded = text, None
-        self.folder = Path(folder) if folder else cache_folder() / "apprentices"
+        self.folder = expanded(folder) if folder else cache_folder() / "apprentices"
         given = [{"name": "given", "about": str(text) if isinstance(text, str | Path) else "the text given"}]
         sources = [*(given if text is not None else []), *([NEWS] if texts.is_here() else []), OWN]
         values = {**dataclasses.asdict(plan or Plan()), "source": sources[0]["name"]}
@@ -213,7 +214,7 @@ class TrainingLab(FurnishedPanel):
             return learned, plan, held_out, NEWS["about"]
         if source == "given" and self._given is not None:
             is_path = isinstance(self._given, str | Path)
-            documents = read_documents(Path(self._given).expanduser()) if is_path else list(self._given)
+            documents = read_documents(expanded(self._given)) if is_path else list(self._given)
             return documents, plan, [], Path(self._given).name if is_path else "the text given"
         if source == "own" and self._uploaded:
             name, documents = self._uploaded
@@ -251,7 +252,7 @@ class TrainingLab(FurnishedPanel):
         """Read an uploaded file as any other, so that what is wrong with it is told in the same words."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / (Path(name).name or "text.txt")
-            file.write_bytes(content)
+            replace_file(file, content, "Make room in the folder for temporary files (TMPDIR).")
             self._uploaded = None  # also when the new one turns out to be no text
             self._uploaded = file.name, read_documents(file)
         self._show(plan={**self.plan, "source": "own"}, message="")

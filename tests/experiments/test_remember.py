@@ -1,7 +1,6 @@
 """What was computed from the same inputs is read, never computed twice; what cannot be read is computed anew."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -111,16 +110,6 @@ def test_where_nothing_can_be_kept_it_is_computed_each_time(monkeypatch, tmp_pat
         compute = Counted()
         assert remembered("kind", [1], compute) == remembered("kind", [1], compute) == VALUE
         assert compute.n == 2
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this machine")
-def test_a_full_disk_costs_the_memory_and_nothing_else(monkeypatch):
-    file = cache_folder() / "results" / f"kind-{sha256_of_values([1])[:16]}.json"
-    file.parent.mkdir()
-    new = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    new.symlink_to("/dev/full")  # every write there fails as on a full disk
-    assert remembered("kind", [1], Counted()) == VALUE
-    assert kept() == []
 
 
 def test_threads_that_ask_at_once_all_get_the_whole():
