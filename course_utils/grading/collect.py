@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from course_utils.errors import TextError
-from course_utils.grading.course import COURSE_ID, Course
+from course_utils.grading.course import Course
 from course_utils.grading.marks import write_whole
 from course_utils.grading.submissions import copy_plain, safe_id, shown
 
@@ -39,7 +39,7 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
     -----
     What lies in the exchange is not changed. A submission that a newer one takes the place of is moved to ``earlier``.
     """
-    inbound = course.exchange / COURSE_ID / "inbound"
+    inbound = course.own_exchange / "inbound"
     if not inbound.is_dir():
         raise TextError(f"{inbound} is not there.", "The folder into which students submit.", "make release")
     newest: dict[str, tuple[datetime.datetime, Path]] = {}

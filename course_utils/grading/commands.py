@@ -1,15 +1,27 @@
 """The grading cycle from a terminal: release, collect, run, status, feedback, export, report, agree, bundle."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from course_utils.errors import TextError
+from course_utils.errors import CourseError, TextError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TERMINAL = 120  # characters
+LONGEST_NAME, LONGEST_REASON = 40, 600  # characters in a table on a terminal
+NARROW = ("student", "state", "raw", "late_penalty", "score", "max")
+SECONDS = 900.0  # for one submission; as grade.SECONDS, which is not imported here because it takes a second
 
 VERBS = {
     "release": "make the students' version of assignments, and put it where they fetch it",
     "collect": "fetch the newest submission of every student",
     "run": "grade by machine what is new: repair, run in a sandbox, compare claims, do evidence again",
+    "confirm": "let the points of a submission that needs a person stand, 0 where there are none",
     "status": "one line a submission: where it stands, and why",
     "feedback": "write a page for each student whose marks are complete, and release it",
     "export": "write marks as CSV: for the course, for Canvas or for Moodle",
@@ -35,6 +47,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--force", action="store_true", help="also what has not changed; people's marks stay")
     run.add_argument("--unsafe", action="store_true", help="run students' code without a sandbox where there is none")
     run.add_argument("--again", type=int, default=2, metavar="K", help="records of each essay that are done again (2)")
+    run.add_argument("--jobs", type=_positive(int), metavar="N", help="submissions at the same time; one a core")
+    run.add_argument(
+        "--seconds", type=_positive(float), default=SECONDS, metavar="S", help=f"for one submission ({SECONDS:g})"
+    )
+    parsers["confirm"].add_argument("assignment", metavar="ASSIGNMENT")
+    parsers["confirm"].add_argument("student", nargs="+", metavar="STUDENT")
     parsers["export"].add_argument("--shape", choices=("course", "canvas", "moodle"), default="course")
     parsers["export"].add_argument("--to", type=Path, help="the file; NAME_SHAPE.csv when left out")
     parsers["report"].add_argument("--to", type=Path, default=Path("class_report.html"))
@@ -55,21 +73,69 @@ def _collect(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from course_utils.grading.grade import NEEDS_A_PERSON, grade
+    from course_utils.grading.grade import grade
+    from course_utils.grading.overview import PERSON, standings
 
     course, names = _course(chosen)
-    for name in names:
+    is_all_done = True
+
+    def run(name: str) -> None:
+        nonlocal is_all_done
         try:
-            graded = grade(course, name, chosen.student, chosen.force, chosen.unsafe, chosen.again)
+            graded = grade(
+                course, name, chosen.student, chosen.force, chosen.unsafe, chosen.again,
+                n_jobs=chosen.jobs, seconds=chosen.seconds,
+            )  # fmt: skip
         except TextError as nobody:  # of this name has handed in this one, but perhaps another
             if len(names) == 1 or not chosen.student:
                 raise
             print(nobody.what)
-            continue
-        for_people = [each for each in graded if each.report["status"] == NEEDS_A_PERSON]
+            return
+        here = {each.submission.student for each in graded}
+        for_people = [each for each in standings(course, name) if each.state == PERSON and each.student in here]
         print(f"{name}: {len(graded)} submissions, {len(for_people)} need a person.")
-        for each in for_people:
-            print("\n".join([f"  {each.submission.student}", *(f"    {why}" for why in each.report["why"])]))
+        _list({each.student: each.why for each in for_people})
+        if left := {each.submission.student: each.left for each in graded if each.left}:
+            is_all_done = False
+            print(f"{name}: {len(left)} of {len(graded)} submissions are left. Next: make grade")
+            _list(left)
+
+    code = _one_by_one(names, run)
+    return code if is_all_done else 1
+
+
+def _one_by_one(names: Sequence[str], do: Callable[[str], object]) -> int:
+    """Do something with each assignment. What is wrong with one does not stop the others; return the exit code."""
+    if len(names) == 1:
+        do(names[0])
+        return 0
+    code = 0
+    for name in names:
+        try:
+            do(name)
+        except CourseError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def _list(reasons: Mapping[str, str]) -> None:
+    """Print students with reasons, each line no wider than a terminal."""
+    from course_utils.grading.submissions import shown
+
+    for student, why in reasons.items():
+        print(f"  {shown(student)}")
+        print(textwrap.fill(shown_text(why), TERMINAL, initial_indent="    ", subsequent_indent="    "))
+
+
+def _confirm(chosen: argparse.Namespace) -> int:
+    from course_utils.grading.database import confirm
+
+    course, _ = _course(chosen)
+    course.source(chosen.assignment)
+    for student in chosen.student:
+        for line in confirm(course, chosen.assignment, student):
+            print(line)
     return 0
 
 
@@ -77,11 +143,37 @@ def _status(chosen: argparse.Namespace) -> int:
     from course_utils.grading.overview import overview
 
     course, names = _course(chosen)
-    for name in names:
-        table = overview(course, name)
-        print(name)
-        print(table.to_string(index=False, na_rep="") if len(table) else "  nothing yet")
-    return 0
+
+    def tell(name: str) -> None:
+        table = status_table(overview(course, name))
+        print(f"{name}\n{table}")
+
+    return _one_by_one(names, tell)
+
+
+def status_table(table: "pd.DataFrame") -> str:
+    """Return where submissions stand as a table that fits a terminal, and the reasons below it, wrapped.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `overview` returns it.
+    """
+    from course_utils.grading.submissions import shown
+
+    if not len(table):
+        return "  nothing yet"
+    short = table.assign(student=[shortened(shown(each), LONGEST_NAME) for each in table["student"]])
+    wide = short.drop(columns="why").to_string(index=False, na_rep="")
+    fits = max(map(len, wide.splitlines())) <= TERMINAL
+    lines = [wide if fits else short[[*NARROW]].to_string(index=False, na_rep="")]
+    for student, why in zip(table["student"], table["why"], strict=True):
+        if why:
+            told = f"{shown(student)}: {shortened(shown_text(why), LONGEST_REASON)}"
+            lines.append(textwrap.fill(told, TERMINAL, initial_indent="  ", subsequent_indent="    "))
+    if table["why"].str.len().max() > LONGEST_REASON:
+        lines.append("  Whole reasons: reports/STUDENT/ASSIGNMENT/report.json, or grade export.")
+    return "\n".join(lines)
 
 
 def _feedback(chosen: argparse.Namespace) -> int:
@@ -94,11 +186,13 @@ def _export(chosen: argparse.Namespace) -> int:
     from course_utils.grading.exports import export_csv
 
     course, names = _course(chosen)
-    for name in names:
+
+    def export(name: str) -> None:
         file = chosen.to if chosen.to and len(names) == 1 else Path(f"{name}_{chosen.shape}.csv")
         left_out = export_csv(course, name, file, chosen.shape)
         print("\n".join([f"{name}: {file}", *left_out]))
-    return 0
+
+    return _one_by_one(names, export)
 
 
 def _report(chosen: argparse.Namespace) -> int:
@@ -127,9 +221,36 @@ def _bundle(chosen: argparse.Namespace) -> int:
 
 def _each(chosen: argparse.Namespace, do: Callable) -> int:
     course, names = _course(chosen)
-    for name in names:
-        do(course, name, print)
-    return 0
+    return _one_by_one(names, lambda name: do(course, name, print))
+
+
+def shown_text(text: object) -> str:
+    """Return a text from outside as one line that can be printed anywhere."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text with at most so many characters.
+
+    Examples
+    --------
+    >>> shortened("abcdef", 4), shortened("abc", 4)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _positive(kind: type) -> Callable[[str], int | float]:
+    """Return what argparse reads a number above 0 with."""
+
+    def read(text: str) -> int | float:
+        number = kind(text)
+        if not 0 < number < 1e6:
+            raise ValueError(text)
+        return number
+
+    read.__name__ = f"number above 0 ({kind.__name__})"  # argparse puts it into its message
+    return read
 
 
 def _course(chosen: argparse.Namespace) -> tuple[object, Sequence[str]]:
@@ -145,6 +266,6 @@ def _course(chosen: argparse.Namespace) -> tuple[object, Sequence[str]]:
 
 
 DO = {
-    "release": _release, "collect": _collect, "run": _run, "status": _status, "feedback": _feedback,
-    "export": _export, "report": _report, "agree": _agree, "bundle": _bundle,
+    "release": _release, "collect": _collect, "run": _run, "confirm": _confirm, "status": _status,
+    "feedback": _feedback, "export": _export, "report": _report, "agree": _agree, "bundle": _bundle,
 }  # fmt: skip

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from traitlets.config import Config, PyFileConfigLoader
 
-from course_utils.errors import TextError
+from course_utils.errors import CourseError, DamagedFile, TextError
+from course_utils.grading.gradebook_access import (
+    gradebook_errors,
+    gradebook_url,
+    require_known_schema,
+    wait_for_locks,
+)
+from course_utils.grading.literal_glob import take_existing_folders_literally
 
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
@@ -70,25 +77,44 @@ class Course:
         return file
 
     @property
+    def id(self) -> str:
+        """Return nbgrader's id of the course: the name of its folder in the exchange."""
+        return str(self.config.CourseDirectory.get("course_id") or COURSE_ID)
+
+    @property
     def db_url(self) -> str:
-        """Return where nbgrader's database of marks lies."""
-        return self.config.CourseDirectory.get("db_url") or f"sqlite:///{self.root / 'gradebook.db'}"
+        """Return the address of nbgrader's database of marks."""
+        return str(self.config.CourseDirectory.get("db_url") or gradebook_url(self.root / "gradebook.db"))
 
     @property
     def exchange(self) -> Path:
         """Return nbgrader's exchange folder, where students fetch from and submit to."""
         return Path(self.config.Exchange.root)
 
+    @property
+    def own_exchange(self) -> Path:
+        """Return this course's folder in the exchange, with ``outbound``, ``inbound`` and ``feedback`` in it."""
+        return self.exchange / self.id
+
     @contextmanager
     def gradebook(self) -> Iterator["Gradebook"]:
-        """Open nbgrader's database, and close it again."""
+        """Open nbgrader's database, and close it again.
+
+        Raises
+        ------
+        GradebookError
+            It is locked for longer than `wait_seconds`, damaged, of another version, or cannot be read or written.
+        """
         from nbgrader.api import Gradebook
 
         from course_utils.grading.guard import guard_marks
 
         _find_own_commands()
         guard_marks()
-        with Gradebook(self.db_url, COURSE_ID) as gradebook:
+        wait_for_locks()
+        require_known_schema(self.db_url)
+        with gradebook_errors(self.db_url), Gradebook(self.db_url, self.id) as gradebook:
+            gradebook.db.rollback()  # ends the transaction in which nbgrader looked for the course
             yield gradebook
 
     def api(self, **changes: dict[str, object]) -> "NbGraderAPI":
@@ -118,14 +144,31 @@ def find_course(start: str | Path | None = None) -> Course:
     ------
     TextError
         There is none.
+    DamagedFile
+        Its ``nbgrader_config.py`` cannot be run.
     """
     here = Path(start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / CONFIG).is_file():
-            return Course(folder, PyFileConfigLoader(CONFIG, path=str(folder)).load_config())
+            return Course(folder, _read_config(folder))
     raise TextError(
         f"{here} lies in no course.", f"A folder with {CONFIG} in it or above it.", "Go to the course's folder first."
     )
+
+
+def _read_config(folder: Path) -> Config:
+    """Return nbgrader's settings of a course. They are Python, so anything may go wrong."""
+    try:
+        return PyFileConfigLoader(CONFIG, path=str(folder)).load_config()
+    except CourseError:
+        raise
+    except Exception as problem:
+        told = " ".join(str(problem).split())[:200]
+        raise DamagedFile(
+            f"{folder / CONFIG} cannot be run: {type(problem).__name__}: {told}.",
+            "Python that calls configure(get_config(), ...), as the course's own file does.",
+            "Mend it, or copy the course's own nbgrader_config.py.",
+        ) from problem
 
 
 def configure(c: Config, root: Path) -> None:
@@ -144,8 +187,13 @@ def configure(c: Config, root: Path) -> None:
 
     guard_marks()
     take_over()
-    c.CourseDirectory.course_id = COURSE_ID
+    wait_for_locks()
+    take_existing_folders_literally()
+    # What the file has set before it calls this function stays.
+    c.CourseDirectory.course_id = c.CourseDirectory.get("course_id") or COURSE_ID
     c.CourseDirectory.root = str(root.resolve())
+    # nbgrader's own address breaks at a percent sign or a question mark in the path.
+    c.CourseDirectory.db_url = c.CourseDirectory.get("db_url") or gradebook_url(root.resolve() / "gradebook.db")
     c.CourseDirectory.release_directory = "assignments"
     c.CourseDirectory.ignore = KEPT_AT_HOME
     c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = LARGEST_FILE_KB, LARGEST_FOLDER_KB

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 from nbgrader.api import Gradebook, MissingEntry, SubmittedNotebook
 
+from course_utils.errors import TextError
 from course_utils.grading.course import Course, nbgraders_warnings
 from course_utils.grading.late import refresh_penalty
+from course_utils.grading.papers import UNFINISHED, read_report
+from course_utils.grading.submissions import safe_id
 
 NOT_RUN = ("failed", "not run", "tampered")
 
@@ -64,6 +67,50 @@ def settle(
         refresh_penalty(notebook)
         gradebook.db.commit()
     return told
+
+
+def confirm(course: Course, assignment: str, student: str) -> list[str]:
+    """Let the points of a submission that needs a person stand, as a person's decision.
+
+    Every part without a mark that counts gets the points that the machine found, or 0 where it found none. This is how
+    the 0 of a sheet into which nothing was written becomes a mark.
+
+    Parameters
+    ----------
+    course : Course
+    assignment, student : str
+
+    Returns
+    -------
+    list of str
+        What was written, a line a part.
+
+    Raises
+    ------
+    TextError
+        Nothing of this student has been graded, or its grading is not finished.
+    """
+    student = student if read_report(course, student, assignment) else safe_id(student)
+    report = read_report(course, student, assignment)
+    if not report or report.get("status") == UNFINISHED:
+        raise TextError(
+            f"{student[:100]} has no graded submission of {assignment}.",
+            "A student whose submission has been graded by machine to its end.", "make grade",
+        )  # fmt: skip
+    told = []
+    with course.gradebook() as gradebook:
+        notebook = _submitted(gradebook, student, assignment)
+        is_confirmed = any(each.manual_score is not None and not each.needs_manual_grade for each in notebook.grades)
+        for grade in notebook.grades:
+            if not grade.needs_manual_grade and (grade.manual_score is not None or is_confirmed or not report["why"]):
+                continue
+            given = grade.manual_score if grade.manual_score is not None else grade.auto_score or 0.0
+            grade.manual_score, grade.needs_manual_grade = given, False
+            told.append(f"{student}: {grade.name}: {given:g} of {grade.cell.max_score:g}")
+        gradebook.db.flush()
+        refresh_penalty(notebook)
+        gradebook.db.commit()
+    return told or [f"{student}: all parts have marks already; nothing was changed."]
 
 
 def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, object]) -> list[str]:

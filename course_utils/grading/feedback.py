@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.grading.course import COURSE_ID, ESSAY, Course, nbgraders_warnings
+from course_utils.grading.course import ESSAY, Course, nbgraders_warnings
 from course_utils.grading.feedback_essay import essay_page
 from course_utils.grading.feedback_exercises import exercises_page
 from course_utils.grading.marks import write_whole
@@ -105,7 +105,7 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
 
     pages, keys = write_feedback(course, assignment, lambda _: None), _keys(course, assignment)
     places = {student: notebook_hash(secret=key.secret, notebook_id=assignment) for student, key in keys.items()}
-    outbound = course.exchange / COURSE_ID / "feedback"
+    outbound = course.own_exchange / "feedback"
     outbound.parent.mkdir(parents=True, exist_ok=True)
     found = []
     for each in pages:

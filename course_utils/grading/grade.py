@@ -1,8 +1,18 @@
-"""Grading a class by machine: every submission ends in the database and in a report, or in a person's hands."""
+"""Grading of a class by machine: every submission ends in the gradebook and in a report, or is left with a reason.
+
+Each submission is graded in a worker process (`grading.workers`). Nothing that happens to one submission, to the
+gradebook or to the disk stops the grading of the others:
+
+* What is wrong with a submission, a crash and an exceeded limit included, gives it to a person.
+* What is wrong with the machine (a locked gradebook, a full disk) leaves it for the next run. Its report says
+  "unfinished" from the first change to the last, so that nothing half-done counts as a mark.
+"""
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -15,22 +25,40 @@ import filelock
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.errors import NoSpace, TextError
+from course_utils.core.files import no_space, replace_file, try_replace_file, write_errors
+from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import Course
 from course_utils.grading.database import settle, waiting
 from course_utils.grading.examination import examined
 from course_utils.grading.execution import autograde, outcome_of
+from course_utils.grading.gradebook_access import (
+    GradebookError,
+    gradebook_trouble,
+    is_gradebook_trouble,
+    require_writable,
+)
 from course_utils.grading.intake import Taken, fingerprint, stand_in, take_in
-from course_utils.grading.marks import write_whole
-from course_utils.grading.papers import REPORT, read_report
+from course_utils.grading.notebook_files import read_notebook
+from course_utils.grading.papers import REPORT, UNFINISHED, read_report
 from course_utils.grading.rubric import NAME
 from course_utils.grading.sandbox import prefix, remove, remove_old, require_sandbox, why_not
 from course_utils.grading.submissions import Submission, files_of, find_submissions, safe_id, strays
+from course_utils.grading.workers import Answer, Task, answers, default_jobs
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
-EDITION = 2  # of this procedure: a higher one grades everything anew
+EDITION = 3  # of this procedure: a higher one grades everything anew
 N_AGAIN = 2  # records of each essay that are done again
+SECONDS = 900.0  # for one submission, with everything that belongs to it
+HAND_OVER_SECONDS = 120.0  # to lay down a submission for a person, without reading it
+N_ROUNDS = 2  # what the machine prevented is tried once more at the end
+LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
+UNTOUCHED = "Nothing was written into it. Its points count once a person has confirmed them: grade confirm"
+# Errors of the system that the next run may not meet. Others, such as a name that is too long, come with a submission.
+OF_THE_MACHINE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,
+    errno.ESTALE, errno.ENOMEM, errno.EAGAIN,
+}  # fmt: skip
 DEATHS = {
     "DeadKernelError": "its kernel died",
     "Kernel died": "its kernel died",
@@ -39,13 +67,29 @@ DEATHS = {
 Say = Callable[[str], object]
 
 
+class TryAgain(CourseError):
+    """A submission cannot be graded now, for a reason that is not in it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Graded:
-    """What became of one submission: its report, and whether it was graded now or had been before."""
+    """What became of one submission.
+
+    Parameters
+    ----------
+    submission : Submission
+    report : dict
+        Its report; where it is left, the one from before.
+    is_new : bool
+        It was graded now, and not before.
+    left : str
+        Why it could not be graded now; "" where it was. The next run tries it again.
+    """
 
     submission: Submission
     report: dict
     is_new: bool
+    left: str = ""
 
 
 def grade(
@@ -56,6 +100,8 @@ def grade(
     unsafe: bool = False,
     n_again: int = N_AGAIN,
     say: Say = print,
+    n_jobs: int | None = None,
+    seconds: float = SECONDS,
 ) -> list[Graded]:
     """Grade all submissions of an assignment that are new or changed.
 
@@ -73,13 +119,22 @@ def grade(
         How many cited records of each essay are done again.
     say : callable
         Told a line about each.
+    n_jobs : int, optional
+        Submissions that are graded at the same time; as many as the machine carries, if left out.
+    seconds : float
+        The time limit of one submission. A submission that exceeds it goes to a person.
+
+    Returns
+    -------
+    list of Graded
+        In the order of their names.
 
     Raises
     ------
     NoSandbox
         Code would have to run, and there is no sandbox.
     CourseError
-        The assignment itself cannot be graded. What is wrong with one submission stands in its report.
+        The assignment itself cannot be graded. What is wrong with one submission stands in its report or in ``left``.
     """
     reference = _reference(course, assignment, say)
     found = find_submissions(course, assignment)
@@ -91,13 +146,74 @@ def grade(
         require_sandbox()
     with one_at_a_time(course):
         remove_old(Path(_short_place() or tempfile.gettempdir()))
-        graded = []
-        for number, submission in enumerate(found, 1):
-            graded.append(_grade_one(course, submission, reference, force, unsafe, n_again))
-            say(f"{number:3} of {len(found)}  {_line(graded[-1])}")
+        tell = _Teller(say, len(found))
+        graded = {each: _as_before(course, each) for each in found if not force}
+        graded = {each: known for each, known in graded.items() if known}
+        for known in graded.values():
+            tell(known)
+        left = [each for each in found if each not in graded]
+        for number in range(N_ROUNDS):
+            is_last = number == N_ROUNDS - 1
+            for new in _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds):
+                graded[new.submission] = new
+                if is_last or not new.left:
+                    tell(new)
+            left = [each for each in left if graded[each].left]
+            if not left:
+                break
     for stray in strays(course, assignment):
         say(f"Left alone: {stray}")
-    return graded
+    return [graded[each] for each in found]
+
+
+@dataclasses.dataclass
+class _Teller:
+    """The lines that a grading says, numbered as they come."""
+
+    say: Say
+    n: int
+    number: int = 0
+
+    def __call__(self, graded: Graded) -> None:
+        self.number += 1
+        self.say(f"{self.number:3} of {self.n}  {_line(graded)}")
+
+
+def _graded_now(
+    course: Course, submissions: Sequence[Submission], unsafe: bool, n_again: int, n_jobs: int, seconds: float
+) -> Iterator[Graded]:
+    """Let workers grade submissions; yield each as soon as it is done."""
+    tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
+    killed: list[tuple[Submission, str]] = []
+    for number, answer in answers(course, tasks, n_jobs, seconds):
+        if answer.killed:
+            killed.append((submissions[number], answer.killed))
+        else:
+            yield _read_answer(course, submissions[number], answer)
+    remove_old(Path(_short_place() or tempfile.gettempdir()))
+    tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
+    for number, answer in answers(course, tasks, n_jobs, HAND_OVER_SECONDS):
+        submission, why = killed[number]
+        if answer.killed:
+            yield _left(course, submission, f"{why}, and then {answer.killed}")
+        else:
+            yield _read_answer(course, submission, answer)
+
+
+def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:
+    told = dict(answer.value)
+    if told.get("left"):
+        return _left(course, submission, told["left"])
+    return Graded(submission, told["report"], True)
+
+
+def _left(course: Course, submission: Submission, why: str) -> Graded:
+    """Return a submission as left for the next run; its report says why, where the report can be written."""
+    report = read_report(course, submission.student, submission.assignment)
+    if report.get("status") == UNFINISHED:
+        report["unfinished"] = why
+        try_replace_file(_report_file(course, submission), json.dumps(report, indent=1))
+    return Graded(submission, report, False, why)
 
 
 def _require_found(course: Course, assignment: str, students: Sequence[str], found: Sequence[Submission]) -> None:
@@ -120,7 +236,8 @@ def one_at_a_time(course: Course) -> Iterator[None]:
     """Keep a second grading of the same course waiting outside; the system lets go when a process dies."""
     lock = filelock.FileLock(course.root / ".grading.lock", timeout=1)
     try:
-        lock.acquire()
+        with write_errors(course.root / ".grading.lock", "Let yourself write in the course's folder."):
+            lock.acquire()
     except filelock.Timeout as problem:
         raise NoSpace(
             "Another grading of this course is going on.", "One at a time.", "Wait until it has ended."
@@ -131,38 +248,144 @@ def one_at_a_time(course: Course) -> Iterator[None]:
         lock.release()
 
 
-# -- one submission ----------------------------------------------------------------------------------------------------
+# -- one submission, in a worker ---------------------------------------------------------------------------------------
 
 
-def _grade_one(
-    course: Course, submission: Submission, reference: NotebookNode, force: bool, unsafe: bool, n_again: int
-) -> Graded:
-    """Grade one; whatever happens to it, the others go on."""
+def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int) -> dict[str, object]:
+    """Grade one submission; called in a worker process.
+
+    Returns
+    -------
+    dict
+        report, or left: why it cannot be graded now.
+    """
+    reference = _released(course, submission.assignment)
+
+    def graded(before: dict) -> dict[str, object]:
+        content = _content(submission)
+        try:
+            return _newly_graded(course, submission, reference, unsafe, n_again, content)
+        except Exception as problem:
+            if _is_outside(problem):
+                raise
+            why = f"It could not be graded: {_in_words(problem)}"
+            report = _handed_over(course, submission, reference, why)
+            return report | {"fingerprint": "", "content": content or before.get("content", "")}
+
+    return _whole(course, submission, graded)
+
+
+def hand_over(course: Course, submission: Submission, why: str) -> dict[str, object]:
+    """Give a submission to a person without reading it; called in a worker process.
+
+    Returns
+    -------
+    dict
+        As `grade_one` returns it.
+    """
+    reference = _released(course, submission.assignment)
+
+    def handed_over(_before: dict) -> dict[str, object]:
+        content = _content(submission)
+        report = _handed_over(course, submission, reference, why)
+        # With its fingerprint: the next run does not spend the same time on it again, unless it is forced.
+        return report | {"fingerprint": _fingerprint(course, submission, content), "content": content}
+
+    return _whole(course, submission, handed_over)
+
+
+def _whole(course: Course, submission: Submission, make: Callable[[dict], dict]) -> dict[str, object]:
+    """Make a report between a mark that says "unfinished" and the report itself."""
     student, assignment = submission.student, submission.assignment
-    before, content = read_report(course, student, assignment), ""
-    waited = waiting(course, student, assignment)
     try:
-        content = fingerprint(submission.folder)
-        whole = f"{EDITION}:{content}:{_version(course, assignment)}"
-        if not force and before.get("fingerprint") == whole and _is_there(course, submission):
-            return Graded(submission, before, False)
-        report = _newly_graded(course, submission, reference, unsafe, n_again)
-        report |= {"fingerprint": whole, "content": content}
-    except Exception as problem:  # whatever it was, the other submissions go on, and this one is told
-        why = f"It could not be graded: {type(problem).__name__}: {' '.join(str(problem).split())[:300]}"
-        report = _empty(submission) | {"why": [why], "fingerprint": "", "content": content or before.get("content", "")}
-        _give_to_a_person(course, submission, reference, why)
-    report["why"] += settle(course, student, assignment, report, before, waited)
-    report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
-    write_whole(_report_file(course, submission), json.dumps(report, indent=1))
-    return Graded(submission, report, True)
+        _require_machine(course)
+        before = read_report(course, student, assignment)
+        waited = waiting(course, student, assignment)
+        if before.get("status") == UNFINISHED:  # what nbgrader has written since is not what a person said
+            earlier = before.get("waited") or {}
+            waited = {name: waits and earlier.get(name, waits) for name, waits in waited.items()}
+        begun = {**_empty(submission), **before, "status": UNFINISHED, "fingerprint": "", "waited": waited}
+        begun["unfinished"] = "It was interrupted."
+        replace_file(_report_file(course, submission), json.dumps(begun, indent=1))
+        report = make(before)
+        if report.get("untouched"):
+            report["why"].append(UNTOUCHED)
+        report["why"] += settle(course, student, assignment, report, before, waited)
+        report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
+        replace_file(_report_file(course, submission), json.dumps(report, indent=1))
+    except Exception as problem:
+        if not _is_outside(problem):
+            return {"left": f"It could not be graded: {_in_words(problem)}"}
+        return {"left": problem.what if isinstance(problem, CourseError) else _in_words(problem)}
+    return {"report": report}
+
+
+_patience: dict[str, float] = {}
+
+
+def _require_machine(course: Course) -> None:
+    """Refuse to begin while gradebook or disk cannot be written; wait long only once in a row."""
+    try:
+        require_writable(course.db_url, _patience.get(course.db_url))
+    except GradebookError:
+        _patience[course.db_url] = 1.0
+        raise
+    _patience.pop(course.db_url, None)
+
+
+def _is_outside(problem: Exception) -> bool:
+    """Tell whether an error comes from the machine and not from the submission."""
+    if isinstance(problem, GradebookError | TryAgain):
+        return True
+    cause = problem.__cause__ if isinstance(problem, NoSpace) else problem
+    if isinstance(cause, OSError):
+        return cause.errno in OF_THE_MACHINE
+    return isinstance(problem, NoSpace)
+
+
+def _in_words(problem: Exception) -> str:
+    told = problem.what if isinstance(problem, CourseError) else f"{type(problem).__name__}: {problem}"
+    return " ".join(told.split())[:300]
+
+
+def _content(submission: Submission) -> str:
+    """Return the hash of what was handed in.
+
+    Raises
+    ------
+    TryAgain
+        Its folder is gone.
+    """
+    if not submission.folder.is_dir():
+        raise TryAgain(f"{submission.folder} is no longer there: collect it again.")
+    return fingerprint(submission.folder)
+
+
+def _fingerprint(course: Course, submission: Submission, content: str) -> str:
+    return f"{EDITION}:{content}:{_version(course, submission.assignment)}"
+
+
+def _as_before(course: Course, submission: Submission) -> Graded | None:
+    """Return a submission as it was graded before, if neither it nor the assignment has changed since."""
+    report = read_report(course, submission.student, submission.assignment)
+    if report.get("status") not in (GRADED, NEEDS_A_PERSON) or not report.get("fingerprint"):
+        return None
+    try:
+        whole = _fingerprint(course, submission, _content(submission))
+    except (OSError, TryAgain):
+        return None  # the worker tells why
+    is_same = report["fingerprint"] == whole and _is_there(course, submission)
+    return Graded(submission, report, False) if is_same else None
 
 
 def _newly_graded(
-    course: Course, submission: Submission, reference: NotebookNode, unsafe: bool, n_again: int
+    course: Course, submission: Submission, reference: NotebookNode, unsafe: bool, n_again: int, content: str
 ) -> dict[str, object]:
     report = _empty(submission)
     taken = take_in(submission, reference)
+    if _content(submission) != content:
+        raise TryAgain(f"{submission.folder} was changed while it was read.")
+    report |= {"fingerprint": _fingerprint(course, submission, content), "content": content}
     report["intake"] = {"notebook": taken.name or None, "files": taken.files}
     report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
@@ -178,15 +401,21 @@ def _newly_graded(
     return report
 
 
-def _give_to_a_person(course: Course, submission: Submission, reference: NotebookNode, why: str) -> None:
+def _handed_over(course: Course, submission: Submission, reference: NotebookNode, why: str) -> dict[str, object]:
     """Lay down what is known of a submission that could not be graded, so that it can be marked all the same."""
+    student, assignment = submission.student, submission.assignment
     taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
-    _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
+    _lay_down(course.folder("repaired", student, assignment), taken)
     place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    report = _empty(submission) | {"why": [why]}
     try:
-        autograde(course, submission.student, submission.assignment, False, False, place)
+        done = autograde(course, student, assignment, False, False, place)
     finally:
         remove(place)
+    _require_no_outside_fault(course, done)
+    if not done["success"]:
+        report["why"].append(f"nbgrader cannot show it: {_reason(done)}")
+    return report
 
 
 def has_sections(reference: NotebookNode) -> bool:
@@ -202,6 +431,7 @@ def _run(
     told: dict[str, object] = {"status": "nothing to run", "why": "", "seconds": 0.0}
     if has_code and taken.is_readable:
         done = autograde(course, student, assignment, True, not (unsafe and why_not()), place)
+        _require_no_outside_fault(course, done)
         ran = outcome_of(place)
         problem = ran.get("closed") or ("" if done["success"] else _reason(done))
         told = {"status": "failed" if problem else "run", "why": problem, "seconds": ran.get("seconds", 0.0)}
@@ -217,9 +447,31 @@ def _run(
     elif has_code:
         told = {"status": "not run", "why": "There is nothing to run.", "seconds": 0.0}
     done = autograde(course, student, assignment, False, False, place)
+    _require_no_outside_fault(course, done)
     if not done["success"]:
         why.append(f"nbgrader cannot show it: {_reason(done)}")
     return told
+
+
+def _require_no_outside_fault(course: Course, done: dict) -> None:
+    """Refuse to blame a submission for what the gradebook or the disk did while nbgrader graded it.
+
+    Raises
+    ------
+    GradebookError, NoSpace
+    """
+    if done["success"]:
+        return
+    log = f"{done.get('error') or ''}\n{done.get('log') or ''}"
+    if is_gradebook_trouble(log):
+        raise gradebook_trouble(course.db_url, log)
+    for line in log.splitlines():
+        found = re.match(r"(?:OSError|PermissionError|FileExistsError|NotADirectoryError): \[Errno (\d+)\] (.*)", line)
+        if found and int(found[1]) in OF_THE_MACHINE:
+            raise no_space(course.root, OSError(int(found[1]), found[2]), "Make room, then: make grade")
+    for folder in (course.root, Path(tempfile.gettempdir())):
+        if shutil.disk_usage(folder).free < LEAST_FREE_MB * 1e6:
+            raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room, then: make grade")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -233,7 +485,18 @@ def _reference(course: Course, assignment: str, say: Say) -> NotebookNode:
         known = any(each.name == assignment and each.notebooks for each in gradebook.assignments)
     if not file.is_file() or not known:
         generate(course, assignment, say)
-    return nbformat.read(file, as_version=4)
+    return _released(course, assignment)
+
+
+def _released(course: Course, assignment: str) -> NotebookNode:
+    """Return the assignment as it was given out.
+
+    Raises
+    ------
+    DamagedFile
+        Its file is no notebook any more.
+    """
+    return read_notebook(course.folder("assignments", "", assignment) / f"{assignment}.ipynb", "make release")
 
 
 def _version(course: Course, assignment: str) -> str:
@@ -245,12 +508,13 @@ def _version(course: Course, assignment: str) -> str:
 
 def _lay_down(folder: Path, taken: Taken) -> None:
     """Write what is graded; nbgrader reads it from there, and the original stays as it came."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    nbformat.write(taken.notebook, folder / f"{folder.name}.ipynb")
+    with write_errors(folder, "Make room there, then: make grade"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    replace_file(folder / f"{folder.name}.ipynb", nbformat.writes(taken.notebook))
     for name, content in taken.kept.items():
         if not name.lower().endswith(".ipynb"):
-            (folder / name).write_bytes(content)
+            replace_file(folder / name, content)
 
 
 def _is_there(course: Course, submission: Submission) -> bool:
@@ -289,6 +553,8 @@ def _reason(done: dict) -> str:
 
 def _line(graded: Graded) -> str:
     report = graded.report
+    if graded.left:
+        return f"{graded.submission.student}: left for later. {graded.left}"
     if not graded.is_new:
         return f"{graded.submission.student}: as before, {report['status']}"
     told = f"{graded.submission.student}: {report['status']}"

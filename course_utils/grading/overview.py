@@ -11,7 +11,7 @@ from course_utils.grading.course import Course
 from course_utils.grading.exercises import Part, parts_of
 from course_utils.grading.intake import fingerprint
 from course_utils.grading.late import late_penalty
-from course_utils.grading.papers import read_report
+from course_utils.grading.papers import UNFINISHED, read_report
 from course_utils.grading.submissions import find_submissions, safe_id
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def standings(course: Course, assignment: str) -> list[Standing]:
             person = people.get(student) or Person(student)
             report = read_report(course, student, assignment)
             newer = _newer(folders.get(student), report)
-            if student in notebooks and not newer:
+            if student in notebooks and not newer and _is_finished(report):
                 found.append(_graded(student, person, parts, notebooks[student], report))
             else:
                 found.append(_ungraded(student, person, parts, student in folders, newer, report))
@@ -179,7 +179,15 @@ def _ungraded(
         return Standing(student, NOTHING, "Nothing was handed in.", parts, nothing, person)
     if report.get("status") == PERSON and not newer:
         return Standing(student, PERSON, " ".join(_doubts(report)), parts, nothing, person)
-    return Standing(student, NOT_GRADED, newer or "It has not been graded yet.", parts, nothing, person)
+    why = newer or "It has not been graded yet."
+    if report.get("status") == UNFINISHED:
+        why = f"Its grading was not finished: {report.get('unfinished') or 'it was interrupted.'} Next: make grade"
+    return Standing(student, NOT_GRADED, why, parts, nothing, person)
+
+
+def _is_finished(report: Mapping[str, object]) -> bool:
+    """Tell whether a report is one of a whole grading: nbgrader's rows alone may be those of an interrupted one."""
+    return bool(report) and report.get("status") != UNFINISHED
 
 
 def _doubts(report: Mapping[str, object]) -> list[str]:

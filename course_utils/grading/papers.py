@@ -10,6 +10,7 @@ from course_utils.evidence.prose import Essay, read_essay
 from course_utils.grading.course import ESSAY, Course
 
 REPORT = "report.json"
+UNFINISHED = "unfinished"  # the status of a report while a submission is being graded
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ def course(tmp_path_factory):
         course = make_course(top / "course")
         assert main(["grade", "release", "--course", str(course.root)]) == 0
         hand_in(course, "ann", "size_comparison", with_answer(released(course, "size_comparison"), answer_double=GOOD))
-        hand_in(course, "bob", ESSAY_NAME, released(course, ESSAY_NAME))
+        hand_in(course, "bob", ESSAY_NAME, with_answer(released(course, ESSAY_NAME), text_thesis="My thesis."))
         yield course
 
 

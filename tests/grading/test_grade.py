@@ -76,7 +76,7 @@ def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
     cases: dict[str, tuple[object, str, float | None]] = {
         "good": (good, GRADED, 4),
         "wrong": (answered(course, WRONG), GRADED, 0),
-        "untouched": (released(course, NAME), GRADED, 0),
+        "untouched": (released(course, NAME), NEEDS_A_PERSON, None),
         "half": (answered(course, "def double(x):\n    return 4"), GRADED, 2),
         "older": (older(good), GRADED, 4),
         "stripped": (stripped(answered(course, GOOD)), GRADED, 4),
@@ -298,7 +298,7 @@ def test_a_killed_grading_goes_on_where_it_was(tmp_path):
     generate(course, NAME, lambda line: None)
     for student in "abc":
         hand_in(course, student, NAME, answered(course, GOOD))
-    line = [sys.executable, "-m", "course_utils", "grade", "run", NAME, "--course", str(course.root)]
+    line = [sys.executable, "-m", "course_utils", "grade", "run", NAME, "--course", str(course.root), "--jobs", "1"]
     first = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert "a: graded" in first.stdout.readline()
     os.killpg(first.pid, signal.SIGKILL)
