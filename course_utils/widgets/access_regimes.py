@@ -20,15 +20,17 @@ from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
+from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
 TOLD_EVERY_S = 0.2
+FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
 
 
-class AccessRegimes(ServerWatch, FurnishedPanel):
+class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     """A panel with one model under three regimes; it can be driven without a browser too.
 
     Parameters
@@ -69,7 +71,7 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
     rule = traitlets.Unicode().tag(sync=True)
     prompt = traitlets.Unicode(PROMPT).tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
-    ranges = traitlets.Dict({name: RANGES[name] for name in ("seed", "temperature")}).tag(sync=True)
+    ranges = traitlets.Dict(FIELDS).tag(sync=True)
     speaker = traitlets.Unicode().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     busy = traitlets.Dict().tag(sync=True)
@@ -114,7 +116,8 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
         for given, known, what in ((regime, REGIMES, "regime"), (action, ACTIONS, "action")):
             if given not in known:
                 raise SettingsError(f"No {what} is called {given!r}.", f"One of {', '.join(known)}.", 'ask("open")')
-        settings = Settings(N_TOKENS, **{name: self.values.get(name) for name in ("seed", "temperature")})
+        read = {name: number_in(self.values.get(name), FIELDS[name][2]) for name in FIELDS}
+        settings = Settings(N_TOKENS, **{name: self.values.get(name) if n is None else n for name, n in read.items()})
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
             self._run += 1
@@ -199,6 +202,8 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
                 self._see_stage()
             case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
                 self._show(values=dict(content.get("values", self.values)), prompt=prompt)
+                if self._blame():
+                    return
                 try:
                     self.ask(regime, prompt, action)
                 except CourseError as error:
@@ -270,6 +275,14 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
                 self._show(**traits)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
+
+    @traitlets.validate("values")
+    def _read_values(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], {name: limit[2] for name, limit in FIELDS.items()})
+
+    @traitlets.observe("values")
+    def _explain(self, _change) -> None:
+        self._note_problems(self.values, FIELDS)
 
     def _see_stage(self) -> None:
         """Take the model that was asked for, or the best that the release stage leaves open."""

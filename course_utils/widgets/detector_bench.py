@@ -28,6 +28,7 @@ from course_utils.models.abilities import Speaker
 from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
+from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
 
 ONLY_SHOWN = (
     "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
@@ -37,7 +38,7 @@ REMEMBERED = 0.4  # a run so much faster than foretold found its texts written; 
 NUMBERS = ("n_pairs", "n_words", "temperature", "top_k", "top_p", "seed")
 
 
-class DetectorBench(MeasuringPanel):
+class DetectorBench(NumberFields, MeasuringPanel):
     """A panel to try detectors of machine-written news; it can be driven without a browser too.
 
     Parameters
@@ -119,6 +120,8 @@ class DetectorBench(MeasuringPanel):
             Texts that were written before: then nothing is written, and generator, sampling, number of words and of
             pairs are theirs.
         """
+        if self._blame():
+            return
         try:
             trial = self._trial_in_fields()
         except CourseError as error:
@@ -213,6 +216,14 @@ class DetectorBench(MeasuringPanel):
             words = "No test text of either kind scores as high: this trial cannot say what a flag here is worth."
         return {**place, "worth": words}
 
+    def _weigh(self, typed: object) -> None:
+        """Take a base rate that was typed, or say what is wrong with it."""
+        problem = problem_of("one_in", typed, 1, LARGEST_ONE_IN, is_whole=True)
+        if problem:
+            self._show(problem=problem)
+        else:
+            self._show(one_in=number_in(typed, is_whole=True), problem="")
+
     @traitlets.validate("one_in")
     def _require_one_in(self, proposal) -> int:
         if not 1 <= proposal["value"] <= LARGEST_ONE_IN:
@@ -225,9 +236,17 @@ class DetectorBench(MeasuringPanel):
         if rows := self.judgement.get("rows"):
             self._show(judgement={**self.judgement, "rows": [self._with_worth(each) for each in rows]})
 
+    @traitlets.validate("values")
+    def _read_values(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], {name: LIMITS[name][2] for name in NUMBERS})
+
     @traitlets.observe("values")
     def _foretell(self, _change) -> None:
         """Say what a trial will take and what it cannot measure, or which field is wrong."""
+        self._note_problems(self.values, {name: LIMITS[name] for name in NUMBERS})
+        if self.problems:
+            self.estimate = " ".join(self.problems.values())
+            return
         try:
             trial = self._trial_in_fields()
         except CourseError as error:
@@ -271,10 +290,7 @@ class DetectorBench(MeasuringPanel):
             case {"kind": "judge", "text": str(text)}:
                 self.judge(text)
             case {"kind": "base", "one_in": one_in}:
-                try:
-                    self._show(one_in=one_in if isinstance(one_in, int) else 0, problem="")
-                except CourseError as error:
-                    self._show(problem=in_words(error))
+                self._weigh(one_in)
             case _:
                 super()._obey(content, buffers)
 

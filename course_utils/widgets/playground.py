@@ -4,7 +4,7 @@ import dataclasses
 
 import traitlets
 
-from course_utils.errors import CourseError, TextError
+from course_utils.errors import TextError
 from course_utils.models.settings import Settings
 from course_utils.widgets.form import LIMITS, Form, n_samples_of, settings_of
 from course_utils.widgets.furniture import HERE, browser_half  # noqa: F401  HERE: where the browser half lies
@@ -61,11 +61,9 @@ class Playground(Form, LivePanel):
 
     def generate(self) -> None:
         """Write from the prompt, in the background; a text still being written is stopped."""
-        try:
-            prompt, settings, n_samples = self.prompt, settings_of(self.values), n_samples_of(self.values)
-        except CourseError as error:
-            self._fail(error)
+        if self._blame():
             return
+        prompt, settings, n_samples = self.prompt, settings_of(self.values), n_samples_of(self.values)
         self._ask(lambda speaker, cancel: speaker.stream(prompt, settings, n_samples, cancel), is_new=True)
 
     def resume(self) -> None:

@@ -1,7 +1,6 @@
 """A rubric to mark by: levels, points and comments, written down at once, undone, and not lost when refused."""
 
 import datetime
-import re
 from collections.abc import Callable, Mapping
 
 import traitlets
@@ -14,8 +13,8 @@ from course_utils.grading.papers import Paper
 from course_utils.grading.rubric import Rubric
 from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import FurnishedPanel, in_words
+from course_utils.widgets.numbers import number_in
 
-NUMBER = re.compile(r"\d{0,6}([.,]\d{0,6})?")
 TO_MARK, BEGUN, MARKED = "to mark", "begun", "marked"
 NOTHING_TO_UNDO = "There is nothing to undo."
 
@@ -202,11 +201,8 @@ def points_in(typed: str) -> float | str | None:
     >>> points_in("2,5"), points_in(" "), points_in("many")
     (2.5, None, 'many')
     """
-    text = typed.strip()
-    is_number = NUMBER.fullmatch(text) and any(letter.isdecimal() for letter in text)
-    if is_number:
-        return int(text) if text.isdecimal() else float(text.replace(",", "."))
-    return text or None
+    number = number_in(typed)
+    return (typed.strip() or None) if number is None else number
 
 
 def undone(change: Change, desk: Desk) -> str:

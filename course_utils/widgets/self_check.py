@@ -7,6 +7,7 @@ import traitlets
 
 from course_utils.errors import TextError
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+from course_utils.widgets.numbers import number_in
 
 
 class SelfCheck(FurnishedPanel):
@@ -104,10 +105,8 @@ def _number(number: int, given: float | str, question: dict) -> float:
     """Read what a person gave: the number of a choice, or a number with or without its unit, comma or point."""
     n_choices = len(question["choices"])
     words = str(given).replace(question["unit"] or " ", "").strip().rstrip("%").strip()
-    try:
-        value = float(words.replace(",", "."))
-    except ValueError:
-        value = math.nan
+    value = number_in(words)
+    value = math.nan if value is None else value
     if n_choices and value in range(1, n_choices + 1):
         return int(value)
     if n_choices or not math.isfinite(value):

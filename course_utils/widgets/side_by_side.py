@@ -98,6 +98,8 @@ class SideBySide(ClassShare, Form, LivePanel):
 
     def generate(self) -> None:
         """Let every model write from the prompt, in the background; texts still being written are stopped."""
+        if self._blame():
+            return
         try:
             wish = Wish(self.prompt, settings_of(self.values), self.blind)
             if not self._lineup.names and not self.waiting:

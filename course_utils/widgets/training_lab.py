@@ -19,6 +19,7 @@ from course_utils.models.packing import read_documents
 from course_utils.models.training import Progress
 from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.numbers import NumberFields, read_fields
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
@@ -32,7 +33,7 @@ NEWS = {"name": "news", "about": "2,000 news articles, 2016–17"}
 OWN = {"name": "own", "about": "a text file of mine…"}
 
 
-class TrainingLab(FurnishedPanel):
+class TrainingLab(NumberFields, FurnishedPanel):
     """A panel to train a small GPT-2 in JupyterLab or Voila; it can be driven without a browser too.
 
     Every training has a numbered folder of its own, so none is ever lost: after Stop, or after a restart of the kernel,
@@ -102,6 +103,8 @@ class TrainingLab(FurnishedPanel):
 
     def start(self) -> None:
         """Begin a training by the fields, in the background; one that runs is stopped and keeps what it has."""
+        if self._blame():
+            return
         try:
             plan = Plan(**{each.name: self.plan.get(each.name) for each in dataclasses.fields(Plan)})
         except Exception as error:
@@ -151,6 +154,14 @@ class TrainingLab(FurnishedPanel):
                 "Nothing has been trained yet.", "A training that has begun.", "Press Start, or lab.start()."
             )
         return self.apprentice.folder
+
+    @traitlets.validate("plan")
+    def _read_plan(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], dict.fromkeys(LIMITS, True))
+
+    @traitlets.observe("plan")
+    def _explain(self, _change) -> None:
+        self._note_problems(self.plan, {"seed": (*LIMITS["seed"], True)})  # the one number that is typed
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.furniture import HERE
 from course_utils.widgets.lineup import default_names, facts, shuffled
+from course_utils.widgets.numbers import LABELS
 from course_utils.widgets.playground import Playground
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.together import Together
@@ -394,7 +395,7 @@ def test_a_number_out_of_range_is_explained_and_starts_nothing(panel, name):
         assert list(panel.problems) == [name]
         panel.generate()
         assert panel.state == "failed"
-        assert name in panel.message
+        assert LABELS[name] in panel.message
     assert panel.samples == []
 
 
