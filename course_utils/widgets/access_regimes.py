@@ -22,6 +22,7 @@ from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
 from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
+from course_utils.widgets.static_view import Fact, Part, Table, Text, facts
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
@@ -64,6 +65,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     """
 
     _esm, _css = browser_half("access_regimes")
+    panel_title = "One model, three regimes"
 
     regimes = traitlets.List().tag(sync=True)
     actions = traitlets.List().tag(sync=True)
@@ -192,6 +194,26 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
             for regime, answer, n in zip(REGIMES, each["answers"], each["tried"], strict=True)
         ]
         return pd.DataFrame(rows)
+
+    def static_parts(self) -> list[Part]:
+        """Return the last answer of each regime, the account, the provider's log, and what was tried."""
+        fields = ", ".join(f"{name} {value}" for name, value in self.values.items())
+        parts = [*facts(model=self.speaker, fields=fields), Text("Prompt, written by a person", self.prompt)]
+        names = {each["key"]: each["name"] for each in self.regimes}
+        for regime, answer in self.answers.items():
+            name = names.get(regime, regime)
+            parts += [Text(f"{name}, machine-written", text) for text in answer.get("texts", ())]
+            pairs = [*answer.get("rows", ()), *answer.get("facts", ())]
+            parts += [Table(name, ["", "answer"], pairs)] if pairs else []
+            parts += [Fact(name, answer[part]) for part in ("note", "error") if answer.get(part)]
+        parts.append(Fact("Spent", self.account.get("cost", "")))
+        if self.logged:
+            columns = ("time", "key", "purpose", "prompt", "answer", "n_tokens")
+            rows = [[row.get(column) for column in columns] for row in self.logged]
+            parts.append(Table("The provider's log", [column.replace("_", " ") for column in columns], rows))
+        rows = [[each["ask"], *each["answers"], sum(each["tried"])] for each in self.questions]
+        parts.append(Table("What each lets one learn, and do", ["question", *names.values(), "tried"], rows))
+        return parts
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
+from course_utils.widgets.static_view import Part, Table, facts
 
 ONLY_SHOWN = (
     "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
@@ -75,6 +76,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
     """
 
     _esm, _css = browser_half("class_share", "detector_bench")
+    panel_title = "Detector bench"
     # What a flag is worth is a sum with the numbers that are shown; a text of one's own is refused in words.
     ends_no_recording = frozenset({"base", "one_in", "judge"})
 
@@ -277,6 +279,23 @@ class DetectorBench(NumberFields, MeasuringPanel):
         known = loading.sizes(self._chooser.server)
         given = {self._given.name: self._given.n_parameters} if isinstance(self._given, Speaker) else {}
         return {**known, **given}.get(name, 0)
+
+    def static_parts(self) -> list[Part]:
+        """Return the composition, the results of all runs, and where a text of one's own was placed."""
+        fields = ", ".join(f"{name} {value}" for name, value in self.values.items())
+        parts = [*facts(fields=fields, estimate=self.estimate), *super().static_parts()]
+        if self.rows:
+            rows = [[row["detector"], row["auc"], row["caught"]] for row in self.rows]
+            heads = ["detector", "AUC (95 % interval)", "caught at 1 % false positives"]
+            parts.append(Table("The last run", heads, rows))
+        if self.runs:
+            heads = ["generator", "sampling", "n_words", "n_test", "n_left_out", "reader", *KINDS]
+            rows = [[run.get(name) for name in heads] for run in self.runs]
+            parts.append(Table("All runs of this panel", [name.replace("_", " ") for name in heads], rows))
+        if self.judgement:
+            rows = [[row["detector"], row["score"], row["worth"]] for row in self.judgement.get("rows", ())]
+            parts.append(Table("A text of one's own", ["detector", "score", "what a flag is worth"], rows))
+        return [*parts, *facts(problem=self.problem)]
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import traitlets
 from course_utils.errors import TextError
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
 from course_utils.widgets.numbers import number_in
+from course_utils.widgets.static_view import Fact, Part
 
 
 class SelfCheck(FurnishedPanel):
@@ -42,6 +43,7 @@ class SelfCheck(FurnishedPanel):
     """
 
     _esm, _css = browser_half("self_check")
+    panel_title = "Self-check"
 
     questions = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
@@ -84,6 +86,20 @@ class SelfCheck(FurnishedPanel):
             message="", answers={**self.answers, key: value}, verdicts=verdicts, summary=self._counted(len(verdicts))
         )
         return verdict["is_right"]
+
+    def static_parts(self) -> list[Part]:
+        """Return the questions, and of those that were answered the answer and its reason."""
+        parts: list[Part] = [Fact("", self.summary)] if self.summary else []
+        for number, question in enumerate(self.questions, start=1):
+            parts.append(Fact(f"Question {number}", question["ask"]))
+            key = str(number)
+            if key in self.answers:
+                given = self.answers[key]
+                told = question["choices"][given - 1] if question["choices"] else f"{given:g} {question['unit']}"
+                verdict = self.verdicts[key]
+                parts.append(Fact("Your answer", f"{told} ({'right' if verdict['is_right'] else 'not right'})"))
+                parts.append(Fact("Because", verdict["because"]))
+        return parts
 
     def _counted(self, n_answered: int) -> str:
         n_right = sum(self._firsts.values())

@@ -20,6 +20,7 @@ from course_utils.models.training import Progress
 from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
 from course_utils.widgets.numbers import NumberFields, read_fields
+from course_utils.widgets.static_view import Part, Table, Text, facts
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
@@ -68,6 +69,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
     """
 
     _esm, _css = browser_half("training_lab")
+    panel_title = "Training lab"
 
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     sources = traitlets.List().tag(sync=True)
@@ -245,6 +247,20 @@ class TrainingLab(NumberFields, FurnishedPanel):
             speed = measured.get(name, n_cores * GUESS / n)
             sizes.append({"name": name, "about": about, "tokens_per_s": speed, "is_measured": name in measured})
         return sizes
+
+    def static_parts(self) -> list[Part]:
+        """Return the plan, the learning curve on text kept apart, and what the model said on its way."""
+        plan = ", ".join(f"{name} {value}" for name, value in self.plan.items() if value not in ("", None))
+        step, n_steps = self.progress.get("step"), self.progress.get("n_steps")
+        parts = facts(plan=plan, training=self.label, progress=f"step {step} of {n_steps}" if step else "")
+        rows = [[f"{tokens:,}", kept, bits] for tokens, bits, kept in self.curve if kept is not None]
+        if rows:
+            heads = ["tokens read", "text kept apart", "text it was reading"]
+            parts.append(Table("Bits per character, lower is better", heads, rows))
+        for said in self.said:
+            label = f"After {said['tokens']:,} tokens, machine-written after the prompt “{said['prompt']}”"
+            parts.append(Text(label, said["text"]))
+        return parts
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
