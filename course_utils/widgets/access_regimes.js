@@ -33,9 +33,12 @@ function buildSettings(v) {
   const fields = FIELDS.map(([name, label, step]) => {
     const [lowest, highest, , meaning] = v.model.get("ranges")[name];
     const id = `${v.id}-${name}`;
-    v.fields[name] = make("input", { id, type: "number", min: String(lowest), max: String(highest), step, title: meaning });
-    v.fields[name].addEventListener("change", () => set(v, "values", readFields(v)));
-    return make("div", {}, make("label", { for: id }, label), v.fields[name]);
+    const input = numberField({ id, title: `${meaning}; ${lowest} to ${highest}`, "aria-describedby": `${id}-problem` }, step);
+    const problem = make("p", { id: `${id}-problem`, class: "cp-problem" });
+    input.addEventListener("change", () => set(v, "values", readFields(v)));
+    input.addEventListener("blur", () => showValues(v));
+    v.fields[name] = { input, problem };
+    return make("div", {}, make("label", { for: id }, label), input, problem);
   });
   return make("div", { class: "ar-fields" }, ...fields);
 }
@@ -69,10 +72,7 @@ function build(v) {
 
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
 
-function readFields(v) {
-  const number = (input) => (Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  return Object.fromEntries(FIELDS.map(([name]) => [name, number(v.fields[name])]));
-}
+const readFields = (v) => Object.fromEntries(FIELDS.map(([name]) => [name, v.fields[name].input.value]));
 
 const ask = (v, regime, action) => say(v, { kind: "ask", regime, action, prompt: v.prompt.value, values: readFields(v) });
 const requestKey = (v) => say(v, { kind: "request key", purpose: v.purpose.value });
@@ -158,7 +158,15 @@ function showQuestions(v) {
 
 function showValues(v) {
   const values = v.model.get("values");
-  for (const [name] of FIELDS) if (values[name] != null && v.fields[name].valueAsNumber !== values[name]) v.fields[name].value = String(values[name]);
+  for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
+}
+
+function showProblems(v) {
+  const problems = v.model.get("problems");
+  for (const [name] of FIELDS) {
+    v.fields[name].problem.textContent = problems[name] ?? "";
+    v.fields[name].input.setAttribute("aria-invalid", String(name in problems));
+  }
 }
 
 /* ---- the door ------------------------------------------------------------------------------------------------------ */
@@ -168,7 +176,7 @@ function render({ model, el }) {
   v.showState = () => showState(v);
   build(v);
   const close = open(v, {
-    message: () => showState(v), state: () => showState(v), busy: () => showState(v), values: () => showValues(v), answers: () => showAnswers(v),
+    message: () => showState(v), state: () => showState(v), busy: () => showState(v), values: () => showValues(v), problems: () => showProblems(v), answers: () => showAnswers(v),
     prompt: () => (v.prompt.value = model.get("prompt")), speaker: () => (v.speaker.textContent = `Behind all three: ${model.get("speaker")}`),
     account: () => showAccount(v), logged: () => showLog(v), questions: () => showQuestions(v),
   }, () => isWorking(v));

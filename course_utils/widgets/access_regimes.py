@@ -20,15 +20,18 @@ from course_utils.models.settings import RANGES, Settings
 from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
+from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
+from course_utils.widgets.static_view import Fact, Part, Table, Text, facts
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
 TOLD_EVERY_S = 0.2
+FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
 
 
-class AccessRegimes(ServerWatch, FurnishedPanel):
+class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     """A panel with one model under three regimes; it can be driven without a browser too.
 
     Parameters
@@ -62,6 +65,7 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
     """
 
     _esm, _css = browser_half("access_regimes")
+    panel_title = "One model, three regimes"
 
     regimes = traitlets.List().tag(sync=True)
     actions = traitlets.List().tag(sync=True)
@@ -69,7 +73,7 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
     rule = traitlets.Unicode().tag(sync=True)
     prompt = traitlets.Unicode(PROMPT).tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
-    ranges = traitlets.Dict({name: RANGES[name] for name in ("seed", "temperature")}).tag(sync=True)
+    ranges = traitlets.Dict(FIELDS).tag(sync=True)
     speaker = traitlets.Unicode().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     busy = traitlets.Dict().tag(sync=True)
@@ -114,7 +118,8 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
         for given, known, what in ((regime, REGIMES, "regime"), (action, ACTIONS, "action")):
             if given not in known:
                 raise SettingsError(f"No {what} is called {given!r}.", f"One of {', '.join(known)}.", 'ask("open")')
-        settings = Settings(N_TOKENS, **{name: self.values.get(name) for name in ("seed", "temperature")})
+        read = {name: number_in(self.values.get(name), FIELDS[name][2]) for name in FIELDS}
+        settings = Settings(N_TOKENS, **{name: self.values.get(name) if n is None else n for name, n in read.items()})
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
             self._run += 1
@@ -190,6 +195,26 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
         ]
         return pd.DataFrame(rows)
 
+    def static_parts(self) -> list[Part]:
+        """Return the last answer of each regime, the account, the provider's log, and what was tried."""
+        fields = ", ".join(f"{name} {value}" for name, value in self.values.items())
+        parts = [*facts(model=self.speaker, fields=fields), Text("Prompt, written by a person", self.prompt)]
+        names = {each["key"]: each["name"] for each in self.regimes}
+        for regime, answer in self.answers.items():
+            name = names.get(regime, regime)
+            parts += [Text(f"{name}, machine-written", text) for text in answer.get("texts", ())]
+            pairs = [*answer.get("rows", ()), *answer.get("facts", ())]
+            parts += [Table(name, ["", "answer"], pairs)] if pairs else []
+            parts += [Fact(name, answer[part]) for part in ("note", "error") if answer.get(part)]
+        parts.append(Fact("Spent", self.account.get("cost", "")))
+        if self.logged:
+            columns = ("time", "key", "purpose", "prompt", "answer", "n_tokens")
+            rows = [[row.get(column) for column in columns] for row in self.logged]
+            parts.append(Table("The provider's log", [column.replace("_", " ") for column in columns], rows))
+        rows = [[each["ask"], *each["answers"], sum(each["tried"])] for each in self.questions]
+        parts.append(Table("What each lets one learn, and do", ["question", *names.values(), "tried"], rows))
+        return parts
+
     # -- what the browser says -----------------------------------------------------------------------------------------
 
     def _obey(self, content: dict, _buffers: list) -> None:
@@ -199,6 +224,8 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
                 self._see_stage()
             case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
                 self._show(values=dict(content.get("values", self.values)), prompt=prompt)
+                if self._blame():
+                    return
                 try:
                     self.ask(regime, prompt, action)
                 except CourseError as error:
@@ -270,6 +297,14 @@ class AccessRegimes(ServerWatch, FurnishedPanel):
                 self._show(**traits)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
+
+    @traitlets.validate("values")
+    def _read_values(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], {name: limit[2] for name, limit in FIELDS.items()})
+
+    @traitlets.observe("values")
+    def _explain(self, _change) -> None:
+        self._note_problems(self.values, FIELDS)
 
     def _see_stage(self) -> None:
         """Take the model that was asked for, or the best that the release stage leaves open."""

@@ -10,10 +10,12 @@ from course_utils.experiments.result import Result
 from course_utils.widgets import bias_outcomes
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.outcome import OutcomePanel
+from course_utils.widgets.static_view import Fact, Part, Table
 
 CONSENTS = ("", "accepted", "declined")
 LARGEST_N = 1000
 MOST_SENTENCES = 20
+N_WORDS_TOLD = 20  # in the static view
 
 
 class BiasProbe(OutcomePanel):
@@ -52,6 +54,7 @@ class BiasProbe(OutcomePanel):
     """
 
     _esm, _css = browser_half("outcome", "bias_probe")
+    panel_title = "Bias probe"
 
     warning = traitlets.Unicode(bias_probes.WARNING).tag(sync=True)
     consent = traitlets.Enum(CONSENTS, "").tag(sync=True)
@@ -213,6 +216,28 @@ class BiasProbe(OutcomePanel):
                 self.marks.popitem()
                 self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(self._hits)))
                 self._go_on()
+
+    def static_parts(self) -> list[Part]:
+        """Return what was counted; nothing that a model wrote is quoted, and nothing at all without consent."""
+        if not self._has_read:
+            names = ("model", "what", "group", "percent", "source")
+            figures = [[each.get(name) for name in names] for each in self.published]
+            parts: list[Part] = [Fact("Warning", self.warning), Fact("Your answer", self.consent or "none yet")]
+            return [*parts, *([Table("Published figures", names, figures)] if figures else [])]
+        parts = super().static_parts()
+        points = self.outcomes.get("sentences", {}).get("points", [])
+        if points:
+            most = sorted(points, key=lambda each: -abs(each["log2_ratio"] or 0))[:N_WORDS_TOLD]
+            rows = [[each[name] for name in ("word", "p_a", "p_b", "log2_ratio", "low", "high")] for each in most]
+            heads = ["word", "p after A", "p after B", "log2 of A to B", "low", "high"]
+            parts.append(Table("The words furthest from equality", heads, rows))
+        compared = self.outcomes.get("completions", {}).get("compared")
+        if compared:
+            heads = ["list", "A", "B", "A minus B, percentage points (95 %)", "p", "p, Holm"]
+            parts.append(Table("Two proportions compared", heads, compared))
+        if self.n_hits >= 0:
+            parts.append(Fact("Audit", f"{self.n_marked} of {self.n_hits} hits are judged by hand"))
+        return parts
 
     # -- what happens --------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from course_utils.models.settings import Settings
 from course_utils.widgets import blind_answers
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.outcome import OutcomePanel
+from course_utils.widgets.static_view import Fact, Part, Table, Text
 
 PHASES = ("start", "reading", "done")
 CONFIDENCES = {1: "a guess", 2: "fairly sure", 3: "sure"}
@@ -75,6 +76,7 @@ class BlindTest(OutcomePanel):
     """
 
     _esm, _css = browser_half("class_share", "outcome", "blind_test")
+    panel_title = "Human or machine?"
     class_demo = "human_or_machine"
     class_words = "how many texts of people's and of the machine's you have judged, and how many of each rightly"
 
@@ -194,6 +196,21 @@ class BlindTest(OutcomePanel):
     def credibility(self) -> Result | None:
         """The Result of the ratings, at the end."""
         return self.results.get(RATED)
+
+    def static_parts(self) -> list[Part]:
+        """Return the text that waits; who wrote the texts only when all are judged."""
+        n_judged = self.n_items - self.n_left
+        parts = [Fact("Rater", self.rater), Fact("Judged", f"{n_judged} of {self.n_items} texts")]
+        parts += super().static_parts()
+        if self.item:
+            parts.append(Text("The text that waits", f"{self.item['headline']}\n\n{self.item['text']}"))
+            parts += [Fact(f"Rated {scale}", value) for scale, value in self.rated.items()]
+        told = self.outcomes.get(JUDGED, {})
+        parts += [Fact("", words) for words in told.get("agreed", ())]
+        if told:
+            rows = [[each["headline"], each["answer"], each["source"]] for each in told["texts"]]
+            parts.append(Table("The texts, and who wrote them", ["headline", "you said", "it was"], rows))
+        return parts
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.marking_desk import MarkingDesk
 from course_utils.widgets.rubric_view import refusal
+from course_utils.widgets.static_view import Fact, Part, Table
 
 NAME = "calibration.json"
 COMPARED = "{} as first compared"  # under this name a sample's levels are kept that were given before ours were seen
@@ -65,6 +66,7 @@ class Calibration(MarkingDesk):
     """
 
     _esm, _css = browser_half("essay_view", "rubric_view", "marking_desk", "calibration")
+    panel_title = "Calibration"
 
     comparison = traitlets.Dict().tag(sync=True)
     agreed = traitlets.Dict().tag(sync=True)
@@ -118,6 +120,16 @@ class Calibration(MarkingDesk):
         ours = {name: self._samples[name].levels for name in compared}
         shared = {name: {id: level for id, level in each.items() if id in known} for name, each in ours.items()}
         return agreement(shared, compared, self.desk.rubric)
+
+    def static_parts(self) -> list[Part]:
+        """Return the levels of the open essay; ours only once they were compared."""
+        parts: list[Part] = [Fact("Essay", self.sheet.get("number", "")), *self._marks_parts(has_comments=True)]
+        names = {each["id"]: each["name"] for each in self.rubric["criteria"]}
+        parts += [Fact(names[id], f"{each['words']} {each['reason']}") for id, each in self.comparison.items()]
+        if self.agreed:
+            parts += [Fact("", words) for words in self.agreed["words"]]
+            parts.append(Table("How far you agree with us", self.agreed["heads"], self.agreed["rows"]))
+        return parts
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import traitlets
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import DamagedFile, TextError
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+from course_utils.widgets.static_view import Fact, Part, Table
 
 BOXES = {
     "destructive": "acts mainly on the physical world",
@@ -49,6 +50,7 @@ class CardSort(FurnishedPanel):
     """
 
     _esm, _css = browser_half("card_sort")
+    panel_title = "Card sort: destructive or deceptive?"
 
     cards = traitlets.List().tag(sync=True)
     boxes = traitlets.Dict(BOXES).tag(sync=True)
@@ -104,6 +106,16 @@ class CardSort(FurnishedPanel):
             for card in self._known
         ]
         return pd.DataFrame(rows)
+
+    def static_parts(self) -> list[Part]:
+        """Return a row a card; the author's boxes only once they were asked for."""
+        heads = ["card", "yours", "reason", *(["author's", "how known"] if self.verdicts else [])]
+        rows = [
+            [each["name"], self.sorting.get(each["name"], ""), self.reasons.get(each["name"], "")]
+            + [self.verdicts[each["name"]][part] for part in ("box", "how") if each["name"] in self.verdicts]
+            for each in self.cards
+        ]
+        return [Table("", heads, rows), *([Fact("", self.summary)] if self.summary else [])]
 
     def _count(self) -> None:
         """Say how many agree, once the author's boxes are shown."""

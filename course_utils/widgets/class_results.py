@@ -11,6 +11,7 @@ from course_utils.errors import AccessRefused, CourseError, DamagedFile, TextErr
 from course_utils.evidence import class_store
 from course_utils.widgets.class_words import TITLES, pictures
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.static_view import Fact, Part, Table, facts
 
 LOOK_EVERY_S = 1.0
 WATCHED_S = 8.0  # how long after a page's last sign that it is seen
@@ -55,6 +56,7 @@ class ClassResults(FurnishedPanel):
     """
 
     _esm, _css = browser_half("class_share", "class_results")
+    panel_title = "What this class thinks"
 
     session = traitlets.Unicode().tag(sync=True)
     about = traitlets.Unicode().tag(sync=True)
@@ -124,6 +126,15 @@ class ClassResults(FurnishedPanel):
         if hasattr(self, "_end"):
             self._end.set()
         super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return the pictures as tables."""
+        parts: list[Part] = [*facts(session=self.session), Fact("Round", self.round)]
+        for each in self.pictures:
+            rows = [[row["label"], row["words"]] for row in each["rows"]]
+            parts.append(Table(each["title"], ["answer", "share, 95% interval, count"], rows))
+            parts += [Fact("", words) for words in (each["more"], each["hint"]) if words]
+        return parts
 
     # -- while a page shows it -----------------------------------------------------------------------------------------
 

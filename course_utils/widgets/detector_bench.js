@@ -36,7 +36,8 @@ function buildField(v, name, label, input) {
 
 function buildNumber(v, [name, label, step]) {
   const [low, high, , meaning] = v.model.get("limits")[name];
-  const input = make("input", { type: "number", min: String(low), max: String(high), step: String(step), title: `${meaning}; ${low} to ${high}` });
+  const input = numberField({ title: `${meaning}; ${low} to ${high}` }, step);
+  input.addEventListener("blur", () => showValues(v));
   return buildField(v, name, label, input);
 }
 
@@ -89,8 +90,8 @@ function buildOutput(v) {
 function buildJudge(v) {
   v.text = make("textarea", { id: `${v.id}-text`, rows: 4, spellcheck: false });
   v.judge = button("Place it", () => say(v, { kind: "judge", text: v.text.value }));
-  v.oneIn = make("input", { id: `${v.id}-one-in`, type: "number", min: "1", max: "1000000", step: "1" });
-  v.oneIn.addEventListener("change", () => say(v, { kind: "base", one_in: Number.isInteger(v.oneIn.valueAsNumber) ? v.oneIn.valueAsNumber : 0 }));
+  v.oneIn = numberField({ id: `${v.id}-one-in` });
+  v.oneIn.addEventListener("change", () => say(v, { kind: "base", one_in: v.oneIn.value }));
   const base = make("p", { class: "db-base" }, make("label", { for: v.oneIn.id }, "Base rate: a machine wrote 1 text in"), v.oneIn);
   v.problem = make("p", { class: "cp-message db-problem", role: "alert", hidden: true });
   v.judged = make("p", { class: "cp-hint", role: "status" });
@@ -111,8 +112,7 @@ function build(v) {
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
 
 function readFields(v) {
-  const number = (input) => (Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  const numbers = Object.fromEntries(NUMBERS.map(([name]) => [name, number(v.fields[name])]));
+  const numbers = Object.fromEntries(NUMBERS.map(([name]) => [name, v.fields[name].value]));
   const kinds = v.kinds.filter(({ box }) => box.checked).map(({ box }) => box.value);
   return { generator: v.fields.generator.value, reader: v.fields.reader.value, kinds, ...numbers };
 }
@@ -151,13 +151,15 @@ function showModels(v) {
 function showValues(v) {
   const values = v.model.get("values");
   for (const name of ["generator", "reader"]) v.fields[name].value = values[name] ?? "";
-  for (const [name] of NUMBERS) {
-    const input = v.fields[name];
-    if (document.activeElement !== input && values[name] != null) input.value = String(values[name]);
-  }
+  for (const [name] of NUMBERS) showNumber(v.fields[name], values[name]);
   v.kinds.forEach(({ box }) => (box.checked = (values.kinds ?? []).includes(box.value)));
   const isPreset = ([, numbers]) => Object.entries(numbers).every(([name, value]) => values[name] === value);
   v.preset.value = PRESETS.find(isPreset)?.[0] ?? OWN;
+}
+
+function showProblems(v) {
+  const problems = v.model.get("problems");
+  for (const [name] of NUMBERS) v.fields[name].setAttribute("aria-invalid", String(name in problems));
 }
 
 const cells = (first, ...others) => make("tr", {}, make("th", { scope: "row" }, first), ...others.map((each) => make("td", {}, each)));
@@ -220,7 +222,7 @@ function render({ model, el }) {
   build(v);
   const shows = {
     state: () => showState(v), message: () => showState(v), progress: () => showState(v), problem: () => showState(v), models: () => showModels(v),
-    values: () => showValues(v), estimate: () => (v.estimate.textContent = v.model.get("estimate")), rows: () => showResult(v), runs: () => showResult(v),
+    values: () => showValues(v), problems: () => showProblems(v), estimate: () => (v.estimate.textContent = v.model.get("estimate")), rows: () => showResult(v), runs: () => showResult(v),
     picture: () => showResult(v), finding: () => (v.finding.textContent = v.model.get("finding")), kept: () => (v.kept.textContent = v.model.get("kept")),
     one_in: () => (v.oneIn.value = String(v.model.get("one_in"))), judgement: () => showJudgement(v),
   };

@@ -28,6 +28,8 @@ from course_utils.models.abilities import Speaker
 from course_utils.models.catalogue import POCKET
 from course_utils.widgets.furniture import browser_half, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
+from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
+from course_utils.widgets.static_view import Part, Table, facts
 
 ONLY_SHOWN = (
     "The detectors of a recording are not here: they cannot read another text. Press Run first, then place yours."
@@ -37,7 +39,7 @@ REMEMBERED = 0.4  # a run so much faster than foretold found its texts written; 
 NUMBERS = ("n_pairs", "n_words", "temperature", "top_k", "top_p", "seed")
 
 
-class DetectorBench(MeasuringPanel):
+class DetectorBench(NumberFields, MeasuringPanel):
     """A panel to try detectors of machine-written news; it can be driven without a browser too.
 
     Parameters
@@ -74,6 +76,7 @@ class DetectorBench(MeasuringPanel):
     """
 
     _esm, _css = browser_half("class_share", "detector_bench")
+    panel_title = "Detector bench"
     # What a flag is worth is a sum with the numbers that are shown; a text of one's own is refused in words.
     ends_no_recording = frozenset({"base", "one_in", "judge"})
 
@@ -119,6 +122,8 @@ class DetectorBench(MeasuringPanel):
             Texts that were written before: then nothing is written, and generator, sampling, number of words and of
             pairs are theirs.
         """
+        if self._blame():
+            return
         try:
             trial = self._trial_in_fields()
         except CourseError as error:
@@ -213,6 +218,14 @@ class DetectorBench(MeasuringPanel):
             words = "No test text of either kind scores as high: this trial cannot say what a flag here is worth."
         return {**place, "worth": words}
 
+    def _weigh(self, typed: object) -> None:
+        """Take a base rate that was typed, or say what is wrong with it."""
+        problem = problem_of("one_in", typed, 1, LARGEST_ONE_IN, is_whole=True)
+        if problem:
+            self._show(problem=problem)
+        else:
+            self._show(one_in=number_in(typed, is_whole=True), problem="")
+
     @traitlets.validate("one_in")
     def _require_one_in(self, proposal) -> int:
         if not 1 <= proposal["value"] <= LARGEST_ONE_IN:
@@ -225,9 +238,17 @@ class DetectorBench(MeasuringPanel):
         if rows := self.judgement.get("rows"):
             self._show(judgement={**self.judgement, "rows": [self._with_worth(each) for each in rows]})
 
+    @traitlets.validate("values")
+    def _read_values(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], {name: LIMITS[name][2] for name in NUMBERS})
+
     @traitlets.observe("values")
     def _foretell(self, _change) -> None:
         """Say what a trial will take and what it cannot measure, or which field is wrong."""
+        self._note_problems(self.values, {name: LIMITS[name] for name in NUMBERS})
+        if self.problems:
+            self.estimate = " ".join(self.problems.values())
+            return
         try:
             trial = self._trial_in_fields()
         except CourseError as error:
@@ -259,6 +280,23 @@ class DetectorBench(MeasuringPanel):
         given = {self._given.name: self._given.n_parameters} if isinstance(self._given, Speaker) else {}
         return {**known, **given}.get(name, 0)
 
+    def static_parts(self) -> list[Part]:
+        """Return the composition, the results of all runs, and where a text of one's own was placed."""
+        fields = ", ".join(f"{name} {value}" for name, value in self.values.items())
+        parts = [*facts(fields=fields, estimate=self.estimate), *super().static_parts()]
+        if self.rows:
+            rows = [[row["detector"], row["auc"], row["caught"]] for row in self.rows]
+            heads = ["detector", "AUC (95 % interval)", "caught at 1 % false positives"]
+            parts.append(Table("The last run", heads, rows))
+        if self.runs:
+            heads = ["generator", "sampling", "n_words", "n_test", "n_left_out", "reader", *KINDS]
+            rows = [[run.get(name) for name in heads] for run in self.runs]
+            parts.append(Table("All runs of this panel", [name.replace("_", " ") for name in heads], rows))
+        if self.judgement:
+            rows = [[row["detector"], row["score"], row["worth"]] for row in self.judgement.get("rows", ())]
+            parts.append(Table("A text of one's own", ["detector", "score", "what a flag is worth"], rows))
+        return [*parts, *facts(problem=self.problem)]
+
     # -- what the browser says -----------------------------------------------------------------------------------------
 
     def _obey(self, content: dict, buffers: list) -> None:
@@ -271,10 +309,7 @@ class DetectorBench(MeasuringPanel):
             case {"kind": "judge", "text": str(text)}:
                 self.judge(text)
             case {"kind": "base", "one_in": one_in}:
-                try:
-                    self._show(one_in=one_in if isinstance(one_in, int) else 0, problem="")
-                except CourseError as error:
-                    self._show(problem=in_words(error))
+                self._weigh(one_in)
             case _:
                 super()._obey(content, buffers)
 

@@ -22,6 +22,7 @@ from course_utils.grading.rubric import load_rubric
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.static_view import Fact, Part, Table
 
 WORDS = (800, 1200)  # where no rubric lies beside the notebook
 MOST_SHOWN = 200  # findings
@@ -65,6 +66,7 @@ class EssayCheck(FurnishedPanel):
     """
 
     _esm, _css = browser_half("essay_view", "essay_check")
+    panel_title = "Essay check"
 
     sheet = traitlets.Dict().tag(sync=True)
 
@@ -91,6 +93,26 @@ class EssayCheck(FurnishedPanel):
     def faults(self) -> list[Finding]:
         """What is missing or contradicted."""
         return [each for each in self.findings if each.severity == FAULT]
+
+    def static_parts(self) -> list[Part]:
+        """Return verdict, length, sections, and what the checks found."""
+        told = self.sheet
+        if not told:
+            return [Fact("", "Nothing could be checked.")]
+        parts: list[Part] = [Fact("File", f"{told['file']}, as saved {told['saved']}"), Fact("", told["verdict"])]
+        parts += [Fact("Length", told["length"]["says"]), Fact("Strategy", told["strategy"] or "none is chosen yet")]
+        rows = [[each["title"], each["n"], each["faults"], each["hints"]] for each in told["sections"]]
+        parts.append(Table("Sections", ["section", "words", "faults", "hints"], rows))
+        parts += [Fact(each["title"], each["line"].lstrip("· ")) for each in told["read"]]
+        parts += [Fact("Ledger", told["ledger"]["says"]), *(Fact("Fault", each) for each in told["ledger"]["faults"])]
+        rows = [
+            [group["title"], each["severity"], each["kind"], each["quote"], each["says"]]
+            for group in told["groups"]
+            for each in group["findings"]
+        ]
+        if rows:
+            parts.append(Table("What the checks noticed", ["where", "", "kind", "words", "what"], rows))
+        return parts
 
     def _forget(self) -> None:
         self.findings: list[Finding] = []

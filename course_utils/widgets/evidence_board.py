@@ -16,6 +16,7 @@ from course_utils.evidence.reproduce import Progress, Reproduction
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.evidence_again import done_again, drawn, follow_the_kernel
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.static_view import Fact, Part, Table, facts
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "working", "done", "stopped", "failed")
@@ -62,6 +63,7 @@ class EvidenceBoard(FurnishedPanel):
     """
 
     _esm, _css = browser_half("evidence_board")
+    panel_title = "Evidence board"
 
     listed = traitlets.List().tag(sync=True)
     counts = traitlets.Dict().tag(sync=True)
@@ -184,6 +186,22 @@ class EvidenceBoard(FurnishedPanel):
         if getattr(self, "_job", None):
             self.stop()
         super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return the records that the filter lets through, the one that is shown whole, and the ledger's faults."""
+        parts = facts(ledger=self.counts.get("path", ""))
+        parts += [Fact("Fault", fault) for fault in self.faults]
+        rows = [
+            [each[name] for name in ("id", "time", "what", "value", "models")]
+            + [self.outcomes.get(each["id"], {}).get("status", words.NOT_YET)]
+            for each in self.listed
+        ]
+        caption = f"{self.counts.get('found', 0)} of {self.counts.get('all', 0)} records"
+        parts.append(Table(caption, ["id", "kept", "what", "value", "models", "done again"], rows))
+        if self.shown:
+            parts += [Fact("Shown whole", self.shown["id"]), Fact("Finding", self.shown["finding"])]
+            parts += [Fact(name, value) for name, value in self.shown["facts"]]
+        return parts
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 

@@ -41,6 +41,28 @@ function dress(node, attributes, children) {
 
 const button = (label, press, more = {}) => make("button", { type: "button", onclick: press, ...more }, label);
 
+/** A field for a number. The kernel reads what was typed: a browser understands a decimal comma in some languages only. */
+function numberField(attributes, step = 1) {
+  const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: false, class: "cp-number", ...attributes });
+  input.addEventListener("keydown", (event) => stepNumber(input, Number(step), event));
+  return input;
+}
+
+/** The arrows up and down change a number by one step. */
+function stepNumber(input, step, event) {
+  const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+  const number = Number(input.value.trim().replace(",", ".") || NaN);
+  if (!way || input.readOnly || !Number.isFinite(number) || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  input.value = String(Number((number + way * step).toFixed(4)));
+  for (const name of ["input", "change"]) input.dispatchEvent(new Event(name));
+}
+
+/** Show a number from the kernel; never over what somebody is typing. */
+function showNumber(input, number) {
+  if (number != null && document.activeElement !== input && input.value !== String(number)) input.value = String(number);
+}
+
 function able(node, can) {
   // Not `disabled`: a button that takes itself away would also take the keyboard's place with it.
   node.setAttribute("aria-disabled", String(!can));

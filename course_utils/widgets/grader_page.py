@@ -10,6 +10,7 @@ from course_utils.grading.papers import list_papers
 from course_utils.widgets.essay_view import picture_of
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.marking_desk import MarkingDesk
+from course_utils.widgets.static_view import Fact, Part
 
 SECOND = "You are a second reader: your marks count for agreement only, and lie in a file of your own."
 
@@ -49,6 +50,7 @@ class GraderPage(MarkingDesk):
     """
 
     _esm, _css = browser_half("essay_view", "rubric_view", "marking_desk", "grader_page")
+    panel_title = "Marking page"
 
     whose = traitlets.Unicode().tag(sync=True)
     role = traitlets.Unicode().tag(sync=True)
@@ -88,6 +90,11 @@ class GraderPage(MarkingDesk):
         """Tell whose the open paper is, until another one is opened."""
         self.whose = (self.paper.student or "nobody's") if self.paper else ""
         return self.whose
+
+    def static_parts(self) -> list[Part]:
+        """Return how far the papers are marked; no essay, no comment and no name may stay in a saved notebook."""
+        marked = f"{self.counts.get('marked', 0)} of {self.counts.get('all', 0)} papers"
+        return [Fact("Marked", marked), Fact("Open paper", self.sheet.get("number", "none")), *self._marks_parts(False)]
 
     def _open(self, key: str) -> None:
         self.whose = ""

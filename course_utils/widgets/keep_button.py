@@ -12,6 +12,7 @@ from course_utils.evidence.record import Record, plain
 from course_utils.experiments.result import Metric, Result
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.static_view import Fact, Part, is_in_notebook
 
 MOST_ROWS = 60  # whose numbers are listed: of more, `keep(result, metric=…, row=…)` keeps any
 NOTHING = "This result has no number that can be cited, so there is nothing to keep."
@@ -47,6 +48,8 @@ class KeepButton(ClassShare):
     """
 
     _esm, _css = browser_half("class_share", "keep_button")
+    panel_title = "Keep as evidence"
+    has_output_of_its_own = False  # the result itself stands above it
     class_keeps = True
 
     numbers = traitlets.List().tag(sync=True)
@@ -99,6 +102,13 @@ class KeepButton(ClassShare):
         self._show(kept=kept, message="")
         self._give_number(record)
         return record
+
+    def static_parts(self) -> list[Part]:
+        """Return what was kept, and how it is cited."""
+        if not self.kept:
+            return [Fact("", self.nothing or "No number of this result was kept with this button.")]
+        parts: list[Part] = [Fact("", self.kept["words"]), Fact("Cite as", self.kept["cite"])]
+        return [*parts, *(Fact("Note", warning) for warning in self.kept["warnings"])]
 
     def _obey(self, content: dict, _buffers: list) -> None:
         match content:
@@ -189,19 +199,10 @@ def show_result(result: Result) -> None:
 
     In a terminal, where there is no button to press, the text is printed.
     """
-    if not is_notebook():
+    if not is_in_notebook():
         print(result)
         return
     from IPython.display import display
 
     display({"text/html": result._repr_html_(), "text/plain": str(result)}, raw=True)
     display(KeepButton(result))
-
-
-def is_notebook() -> bool:
-    """Tell whether the code here runs in a notebook's kernel."""
-    with contextlib.suppress(ImportError):
-        from IPython import get_ipython
-
-        return getattr(get_ipython(), "kernel", None) is not None
-    return False

@@ -7,6 +7,7 @@ from course_utils.models import stage
 from course_utils.widgets.demos import Demo, Prompt, demo
 from course_utils.widgets.furniture import FurnishedPanel, browser_half
 from course_utils.widgets.playing import play, show_end
+from course_utils.widgets.static_view import VIEW, Fact, Part, to_html
 
 GALLERY = "../../"  # from /voila/render/NAME.ipynb
 AWAY = "This does not work just now. Play the recording: it needs no model."
@@ -26,6 +27,7 @@ class LecternFrame(FurnishedPanel):
     """
 
     _esm, _css = browser_half("lectern")
+    panel_title = "Lectern"
 
     takeaway = traitlets.Unicode().tag(sync=True)
     shows = traitlets.Unicode().tag(sync=True)
@@ -49,6 +51,11 @@ class LecternFrame(FurnishedPanel):
             recording={"seconds": recording.seconds, "look": told.look} if recording else {},
             gallery=gallery,
         )
+
+    def static_parts(self) -> list[Part]:
+        """Return what the demo is for, and its prepared prompts."""
+        parts: list[Part] = [Fact("To take away", self.takeaway), Fact("What it shows", self.shows)]
+        return [*parts, *(Fact("Prepared prompt", each["title"]) for each in self.prompts)]
 
     def _obey(self, content: dict, _buffers: list) -> None:
         self.obey(content)
@@ -78,6 +85,19 @@ class Lectern(ipywidgets.VBox):
         super().__init__([self.frame, panel], layout=ipywidgets.Layout(overflow="visible"))
         self.add_class("cl-stand")
         self._take()
+
+    def __repr__(self) -> str:
+        """Return what the frame and the panel show, as plain text."""
+        try:
+            return f"{self.frame.as_text()}\n\n{self.panel.as_text()}"
+        except Exception:  # its making failed half-way
+            return f"{type(self).__name__} (not ready)"
+
+    def _repr_mimebundle_(self, **_kwargs) -> dict[str, object]:
+        """Return view, text and HTML."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        frame = to_html("Lectern", self.frame.static_parts())
+        return {"text/plain": repr(self), "text/html": f"{frame}\n{self.panel.as_html()}", VIEW: view}
 
     # -- what a lecturer can do ----------------------------------------------------------------------------------------
 

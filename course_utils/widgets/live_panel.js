@@ -25,9 +25,10 @@ function buildPrompt(v) {
 function buildField(v, [name, label, step]) {
   const [lowest, highest, , meaning] = v.model.get("ranges")[name];
   const id = `${v.id}-${name}`;
-  const input = make("input", { id, type: "number", min: String(lowest), max: String(highest), step: String(step), title: meaning });
+  const input = numberField({ id, title: `${meaning}; ${lowest} to ${highest}` }, step);
   input.setAttribute("aria-describedby", `${id}-meaning ${id}-problem`);
   input.addEventListener("input", () => set(v, "values", readFields(v)));
+  input.addEventListener("blur", () => showValues(v));
   const problem = make("p", { id: `${id}-problem`, class: "cp-problem" });
   const hidden = make("span", { id: `${id}-meaning`, class: "cp-unseen" }, `${meaning}; ${lowest} to ${highest}`);
   v.fields[name] = { input, problem };
@@ -70,10 +71,8 @@ function buildMessage(v) {
 
 /* ---- what the person does ---------------------------------------------------------------------------------------- */
 
-function readFields(v) {
-  const number = (input) => (Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null);
-  return Object.fromEntries(FIELDS.map(([name]) => [name, number(v.fields[name].input)]));
-}
+/** The fields as they were typed. */
+const readFields = (v) => Object.fromEntries(FIELDS.map(([name]) => [name, v.fields[name].input.value]));
 
 function stop(v) {
   if (isWorking(v)) say(v, { kind: "stop" });
@@ -135,10 +134,7 @@ function showNumbers(v, timing = v.model.get("timing")) {
 
 function showValues(v) {
   const values = v.model.get("values");
-  for (const [name] of FIELDS) {
-    const { input } = v.fields[name];
-    if (values[name] != null && input.valueAsNumber !== values[name]) input.value = String(values[name]);
-  }
+  for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
 }
 
 function showProblems(v) {

@@ -17,7 +17,8 @@ from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.live_text import LiveText
 from course_utils.widgets.server_watch import ServerWatch
-from course_utils.widgets.transcript import Run, settings_line, transcript
+from course_utils.widgets.static_view import Part, Text, facts
+from course_utils.widgets.transcript import ENDINGS, Run, settings_line, transcript
 from course_utils.widgets.worker import the_worker
 
 BUSY = ("loading", "generating")
@@ -142,6 +143,15 @@ class LivePanel(ServerWatch, FurnishedPanel):
             self._look_around()
             self._live.send_whole()
         self._prepare()
+
+    def _asked_parts(self) -> list[Part]:
+        """Return what was asked of which model, or, where nothing was asked yet, what stands in the fields."""
+        if self.samples:
+            asked = Text("Prompt, written by a person", self.samples[0].get("prompt", ""))
+            return [*facts(model=self.model, how=self.line), asked]
+        fields = ", ".join(f"{name} {value}" for name, value in getattr(self, "values", {}).items())
+        prompt = getattr(self, "prompt", "")
+        return [*facts(model=self.model, fields=fields), *([Text("Prompt in the box", prompt)] if prompt else [])]
 
     # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
 
@@ -289,3 +299,9 @@ class LivePanel(ServerWatch, FurnishedPanel):
         with self._lock:
             if run == self.run:
                 self._show(**traits)
+
+
+def sample_in_words(sample: dict) -> str:
+    """Return seed, length and ending of a sample, as they stand under its text."""
+    ended = ENDINGS.get(sample.get("ended", ""), "")
+    return ", ".join(filter(None, [f"seed {sample.get('seed')}", f"{sample.get('n_tokens', 0)} tokens", ended]))

@@ -18,6 +18,7 @@ from course_utils.widgets.chooser import Chooser, require_name
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import in_words
 from course_utils.widgets.server_watch import ServerWatch
+from course_utils.widgets.static_view import Part, facts
 from course_utils.widgets.worker import the_worker
 
 BUSY = ("loading", "working")
@@ -90,6 +91,11 @@ class MeasuringPanel(ServerWatch, ClassShare):
         if getattr(self, "_job", None):
             self.stop()
         super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return model, finding and what was kept."""
+        model = getattr(self, "model", "") if self.has_trait("model") else ""
+        return facts(model=model, progress=self.progress.get("what", ""), finding=self.finding, kept=self.kept)
 
     # -- who speaks ----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import Share
 from course_utils.widgets.class_share import where_kept
 from course_utils.widgets.measuring_panel import MeasuringPanel
+from course_utils.widgets.static_view import Fact, Part, Table
 
 
 class OutcomePanel(MeasuringPanel):
@@ -65,6 +66,16 @@ class OutcomePanel(MeasuringPanel):
         self._show(kept=" ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()])), message="")
         self._give_number(record)
         return citation
+
+    def static_parts(self) -> list[Part]:
+        """Return model, and of each outcome the finding and its rows."""
+        parts = [part for part in super().static_parts() if part.name != "Finding"]
+        for name, told in self.outcomes.items():
+            parts.append(Fact(name.capitalize(), told.get("finding", "")))
+            for group in told.get("groups", ()):
+                rows = [[row["label"], row["words"]] for row in group["rows"]]
+                parts.append(Table(group["title"], ["", "share or mean, with its interval"], rows))
+        return parts
 
     def _add(self, name: str, result: Result, places: Iterable[int] | None = None, **shown: object) -> None:
         """Add an outcome; of its numbers, those in the rows at these places can be kept."""

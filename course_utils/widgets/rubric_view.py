@@ -1,7 +1,6 @@
 """A rubric to mark by: levels, points and comments, written down at once, undone, and not lost when refused."""
 
 import datetime
-import re
 from collections.abc import Callable, Mapping
 
 import traitlets
@@ -14,8 +13,9 @@ from course_utils.grading.papers import Paper
 from course_utils.grading.rubric import Rubric
 from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import FurnishedPanel, in_words
+from course_utils.widgets.numbers import number_in
+from course_utils.widgets.static_view import Fact, Part, Table
 
-NUMBER = re.compile(r"\d{0,6}([.,]\d{0,6})?")
 TO_MARK, BEGUN, MARKED = "to mark", "begun", "marked"
 NOTHING_TO_UNDO = "There is nothing to undo."
 
@@ -82,6 +82,23 @@ class RubricPanel(FurnishedPanel):
             self._open(change.paper)
         self._read()
         return NOTHING_TO_UNDO if change is None else undone(change, self.desk)
+
+    def static_parts(self) -> list[Part]:
+        """Return level, points and comment by criterion, and the total."""
+        return self._marks_parts(has_comments=True)
+
+    def _marks_parts(self, has_comments: bool) -> list[Part]:
+        told = self.marks
+        if not told:
+            return [Fact("", "Nothing is open.")]
+        rows = []
+        for each in self.rubric["criteria"]:
+            level = told["levels"].get(each["id"])
+            name = each["levels"][level]["name"] if level is not None else told["between"].get(each["id"], "")
+            comment = [told["comments"].get(each["id"], "")] if has_comments else []
+            rows.append([each["name"], name, told["points"].get(each["id"], ""), *comment])
+        heads = ["criterion", "level", "points", *(["comment"] if has_comments else [])]
+        return [Table(self.rubric["title"], heads, rows), Fact("Total", told["total"])]
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -202,11 +219,8 @@ def points_in(typed: str) -> float | str | None:
     >>> points_in("2,5"), points_in(" "), points_in("many")
     (2.5, None, 'many')
     """
-    text = typed.strip()
-    is_number = NUMBER.fullmatch(text) and any(letter.isdecimal() for letter in text)
-    if is_number:
-        return int(text) if text.isdecimal() else float(text.replace(",", "."))
-    return text or None
+    number = number_in(typed)
+    return (typed.strip() or None) if number is None else number
 
 
 def undone(change: Change, desk: Desk) -> str:

@@ -11,6 +11,7 @@ from course_utils.grading.papers import Paper, Sheet
 from course_utils.grading.rubric import load_rubric
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.rubric_view import RubricPanel
+from course_utils.widgets.static_view import Fact, Part
 
 NAME = "self_assessment.json"
 OWN = Paper("own", 1, "")
@@ -40,6 +41,7 @@ class SelfAssessment(RubricPanel):
     """
 
     _esm, _css = browser_half("rubric_view", "self_assessment")
+    panel_title = "Self-assessment"
 
     steps = traitlets.Dict().tag(sync=True)
 
@@ -48,6 +50,11 @@ class SelfAssessment(RubricPanel):
         marks = FileMarks(Path.cwd() / NAME, rubric)
         super().__init__(Desk(rubric, [OWN], lambda paper: Sheet(paper, Essay(()), {}, Path()), marks), None, projector)
         self._open(OWN.key)
+
+    def static_parts(self) -> list[Part]:
+        """Return the levels, and the next step for each."""
+        names = {each["id"]: each["name"] for each in self.rubric["criteria"]}
+        return [*super().static_parts(), *(Fact(f"Next for {names[id]}", step) for id, step in self.steps.items())]
 
     def _read(self) -> None:
         super()._read()

@@ -7,6 +7,8 @@ import traitlets
 
 from course_utils.errors import TextError
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+from course_utils.widgets.numbers import number_in
+from course_utils.widgets.static_view import Fact, Part
 
 
 class SelfCheck(FurnishedPanel):
@@ -41,6 +43,7 @@ class SelfCheck(FurnishedPanel):
     """
 
     _esm, _css = browser_half("self_check")
+    panel_title = "Self-check"
 
     questions = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
@@ -84,6 +87,20 @@ class SelfCheck(FurnishedPanel):
         )
         return verdict["is_right"]
 
+    def static_parts(self) -> list[Part]:
+        """Return the questions, and of those that were answered the answer and its reason."""
+        parts: list[Part] = [Fact("", self.summary)] if self.summary else []
+        for number, question in enumerate(self.questions, start=1):
+            parts.append(Fact(f"Question {number}", question["ask"]))
+            key = str(number)
+            if key in self.answers:
+                given = self.answers[key]
+                told = question["choices"][given - 1] if question["choices"] else f"{given:g} {question['unit']}"
+                verdict = self.verdicts[key]
+                parts.append(Fact("Your answer", f"{told} ({'right' if verdict['is_right'] else 'not right'})"))
+                parts.append(Fact("Because", verdict["because"]))
+        return parts
+
     def _counted(self, n_answered: int) -> str:
         n_right = sum(self._firsts.values())
         return f"{n_answered} of {len(self._known)} answered, {n_right} right at the first try."
@@ -104,10 +121,8 @@ def _number(number: int, given: float | str, question: dict) -> float:
     """Read what a person gave: the number of a choice, or a number with or without its unit, comma or point."""
     n_choices = len(question["choices"])
     words = str(given).replace(question["unit"] or " ", "").strip().rstrip("%").strip()
-    try:
-        value = float(words.replace(",", "."))
-    except ValueError:
-        value = math.nan
+    value = number_in(words)
+    value = math.nan if value is None else value
     if n_choices and value in range(1, n_choices + 1):
         return int(value)
     if n_choices or not math.isfinite(value):

@@ -20,7 +20,8 @@ from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled
-from course_utils.widgets.live_panel import LivePanel
+from course_utils.widgets.live_panel import LivePanel, sample_in_words
+from course_utils.widgets.static_view import Fact, Part, Text
 from course_utils.widgets.together import LiveColumns, Together
 from course_utils.widgets.transcript import Run, settings_line, transcript
 
@@ -75,6 +76,7 @@ class SideBySide(ClassShare, Form, LivePanel):
     """
 
     _esm, _css = browser_half("class_share", "live_panel", "side_by_side")
+    panel_title = "Side by side"
     class_demo, class_words = (
         "sizes",
         "of your latest ranking, the models' names: first, and winner of neighbours in size",
@@ -98,6 +100,8 @@ class SideBySide(ClassShare, Form, LivePanel):
 
     def generate(self) -> None:
         """Let every model write from the prompt, in the background; texts still being written are stopped."""
+        if self._blame():
+            return
         try:
             wish = Wish(self.prompt, settings_of(self.values), self.blind)
             if not self._lineup.names and not self.waiting:
@@ -160,6 +164,15 @@ class SideBySide(ClassShare, Form, LivePanel):
     def tally(self) -> pd.DataFrame:
         """Return mean places, and how often each size beat the one below it; see `preferences.tally`."""
         return preferences.tally(self.rankings)
+
+    def static_parts(self) -> list[Part]:
+        """Return prompt and texts; models' names only where the reader may know them."""
+        parts = self._asked_parts()
+        for column, sample in zip(self.columns, self.samples, strict=False):
+            name = column.get("name") or f"Text {column['letter']}, name hidden until all are ranked"
+            place = f", your place {column['place']}" if column.get("place") else ""
+            parts.append(Text(f"{name}, machine-written ({sample_in_words(sample)}{place})", sample["text"]))
+        return [*parts, *([Fact("Rankings", self.standing)] if self.standing else [])]
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

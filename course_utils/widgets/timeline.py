@@ -14,6 +14,7 @@ from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
 from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.static_view import Fact, Part, Table, facts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 ENDS = {releases.DAY: pd.offsets.Day(0), releases.MONTH: pd.offsets.MonthEnd(1), releases.YEAR: pd.offsets.YearEnd(1)}
@@ -62,6 +63,7 @@ class ReleaseTimeline(ClassShare):
     """
 
     _esm, _css = browser_half("class_share", "timeline")
+    panel_title = "Release timeline"
     class_demo, class_words = "timeline", "each stage that you decide at, and what you decide"
 
     stages = traitlets.List().tag(sync=True)
@@ -152,6 +154,24 @@ class ReleaseTimeline(ClassShare):
         """Take the panel away; the stage stays as it is."""
         release_stage.forget(self._refresh)
         super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return the stage, what was known by then, and what was decided."""
+        parts = facts(stage=self.stage or "none: all is open", seen_until=self.until)
+        told = self.shown
+        if told:
+            parts += facts(opened=told["opened"], open=", ".join(told["open"]), closed=", ".join(told["closed"]))
+            parts += facts(reason=told["reason"], source=told["source"])
+        rows = [[each["date"], each["event"], each["source"]] for each in self.events]
+        parts.append(Table("Events", ["date", "event", "source"], rows))
+        if self.asked:
+            parts.append(Fact("To decide", f"{self.asked['size']} ({self.asked['model']}), on {self.asked['day']}"))
+        parts += facts(reason_being_typed=self.draft)
+        if self.decided:
+            names = ("stage", "next_size", "choice", "reason", "openai")
+            rows = [[each[name] for name in names] for each in self.decided]
+            parts.append(Table("Decided", ["stage", "next size", "you", "your reason", "OpenAI"], rows))
+        return parts
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

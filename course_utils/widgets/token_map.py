@@ -13,7 +13,9 @@ from course_utils.experiments.token_ranks import SHARES, read_ranks
 from course_utils.models.abilities import Speaker
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
+from course_utils.widgets.static_view import Part, Table, Text, facts
 
+N_TOLD = 10  # tokens in the static view
 LONGEST = 6000  # characters: about 1,300 tokens of GPT-2, as many as a page can show and a laptop read in seconds
 
 
@@ -51,6 +53,7 @@ class TokenMap(MeasuringPanel):
     """
 
     _esm, _css = browser_half("class_share", "token_map")
+    panel_title = "Token map"
 
     texts = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
@@ -112,6 +115,31 @@ class TokenMap(MeasuringPanel):
         pairs = zip(rows, tables, self.texts, strict=False)
         maps = [_map(row, tokens, len(typed.strip())) for row, (_, tokens), typed in pairs]
         self._show(maps=maps, finding=result.finding, label=model.label)
+
+    def static_parts(self) -> list[Part]:
+        """Return the texts, the shares of their tokens by rank, and the tokens that surprised the model most."""
+        parts = [*super().static_parts(), *facts(read_by=self.label)]
+        names = [each["name"] for each in self.maps]
+        parts += [
+            Text((names[place] if place < len(names) else "text").capitalize(), text)
+            for place, text in enumerate(self.texts)
+            if text.strip()
+        ]
+        if self.maps:
+            heads = ["text", "tokens", *SHARES, "bits per token", "bits per character", "perplexity"]
+            rows = [
+                [each["name"], each["n_tokens"], *(f"{100 * share:.1f} %" for share in each["shares"])]
+                + [each[name] for name in ("bits_per_token", "bits_per_character", "perplexity")]
+                for each in self.maps
+            ]
+            parts.append(Table("Share of the tokens by rank", [name.replace("_", " ") for name in heads], rows))
+        for each in self.maps:
+            told = [token for token in each["tokens"] if token[3] is not None]
+            most = sorted(told, key=lambda token: -token[3])[:N_TOLD]
+            rows = [[repr(text), rank, probability, bits] for text, rank, probability, bits, _ in most]
+            caption = f"The most surprising tokens of {each['name']}"
+            parts.append(Table(caption, ["token", "rank", "probability", "surprisal in bits"], rows))
+        return parts
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

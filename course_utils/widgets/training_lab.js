@@ -40,7 +40,10 @@ function buildPlan(v) {
   const fieldset = make("fieldset", { class: "tl-plan" }, make("legend", {}, "What it learns from, and how long"), source);
   fieldset.append(buildField(v, "size", "Size", make("select", {}, ...options("sizes"))));
   fieldset.append(buildField(v, "n_tokens", "Tokens to read", make("select", {}, ...amounts)));
-  fieldset.append(buildField(v, "seed", "Seed", make("input", { type: "number", min: lowest, max: highest, step: 1 })));
+  fieldset.append(buildField(v, "seed", "Seed", numberField({ title: `${lowest} to ${highest}` })));
+  v.fields.seed.addEventListener("blur", () => showPlan(v));
+  v.seedProblem = make("p", { class: "cp-problem" });
+  v.fields.seed.after(v.seedProblem);
   fieldset.append(buildField(v, "prompt", "Prompt that it continues on its way", make("input", { type: "text" })));
   return fieldset;
 }
@@ -81,8 +84,7 @@ function build(v) {
 
 function readPlan(v) {
   const { source, size, n_tokens, seed, prompt } = v.fields;
-  const number = Number.isFinite(seed.valueAsNumber) ? seed.valueAsNumber : null;
-  return { ...v.model.get("plan"), source: source.value, size: size.value, n_tokens: Number(n_tokens.value), seed: number, prompt: prompt.value };
+  return { ...v.model.get("plan"), source: source.value, size: size.value, n_tokens: Number(n_tokens.value), seed: seed.value, prompt: prompt.value };
 }
 
 async function sendFile(v) {
@@ -107,9 +109,18 @@ function showState(v) {
 
 function showPlan(v) {
   const plan = v.model.get("plan");
-  for (const [name, input] of Object.entries(v.fields)) if (plan[name] != null) input.value = String(plan[name]);
+  for (const [name, input] of Object.entries(v.fields)) {
+    if (input === v.fields.seed) showNumber(input, plan[name]);
+    else if (plan[name] != null) input.value = String(plan[name]);
+  }
   v.file.hidden = plan.source !== "own";
   showMinutes(v);
+}
+
+function showProblems(v) {
+  const { seed = "" } = v.model.get("problems");
+  v.seedProblem.textContent = seed;
+  v.fields.seed.setAttribute("aria-invalid", String(Boolean(seed)));
 }
 
 /** Beside each amount stands how long it takes: by the speed measured here, else by a guess that is called one. */
@@ -207,7 +218,7 @@ function render({ model, el }) {
   v.showState = () => showState(v);
   build(v);
   const shows = {
-    state: () => showState(v), message: () => showState(v), plan: () => showPlan(v), sizes: () => showMinutes(v),
+    state: () => showState(v), message: () => showState(v), plan: () => showPlan(v), sizes: () => showMinutes(v), problems: () => showProblems(v),
     label: () => (v.label.textContent = v.model.get("label")), progress: () => showProgress(v), curve: () => showCurve(v), said: () => showSaid(v),
   };
   const leave = open(v, shows, () => isWorking(v));

@@ -20,6 +20,8 @@ from course_utils.models.packing import read_documents
 from course_utils.models.training import Progress
 from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.numbers import NumberFields, read_fields
+from course_utils.widgets.static_view import Part, Table, Text, facts
 from course_utils.widgets.worker import the_worker
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
@@ -33,7 +35,7 @@ NEWS = {"name": "news", "about": "2,000 news articles, 2016–17"}
 OWN = {"name": "own", "about": "a text file of mine…"}
 
 
-class TrainingLab(FurnishedPanel):
+class TrainingLab(NumberFields, FurnishedPanel):
     """A panel to train a small GPT-2 in JupyterLab or Voila; it can be driven without a browser too.
 
     Every training has a numbered folder of its own, so none is ever lost: after Stop, or after a restart of the kernel,
@@ -68,6 +70,7 @@ class TrainingLab(FurnishedPanel):
     """
 
     _esm, _css = browser_half("training_lab")
+    panel_title = "Training lab"
 
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     sources = traitlets.List().tag(sync=True)
@@ -103,6 +106,8 @@ class TrainingLab(FurnishedPanel):
 
     def start(self) -> None:
         """Begin a training by the fields, in the background; one that runs is stopped and keeps what it has."""
+        if self._blame():
+            return
         try:
             plan = Plan(**{each.name: self.plan.get(each.name) for each in dataclasses.fields(Plan)})
         except Exception as error:
@@ -152,6 +157,14 @@ class TrainingLab(FurnishedPanel):
                 "Nothing has been trained yet.", "A training that has begun.", "Press Start, or lab.start()."
             )
         return self.apprentice.folder
+
+    @traitlets.validate("plan")
+    def _read_plan(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], dict.fromkeys(LIMITS, True))
+
+    @traitlets.observe("plan")
+    def _explain(self, _change) -> None:
+        self._note_problems(self.plan, {"seed": (*LIMITS["seed"], True)})  # the one number that is typed
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
@@ -235,6 +248,20 @@ class TrainingLab(FurnishedPanel):
             speed = measured.get(name, n_cores * GUESS / n)
             sizes.append({"name": name, "about": about, "tokens_per_s": speed, "is_measured": name in measured})
         return sizes
+
+    def static_parts(self) -> list[Part]:
+        """Return the plan, the learning curve on text kept apart, and what the model said on its way."""
+        plan = ", ".join(f"{name} {value}" for name, value in self.plan.items() if value not in ("", None))
+        step, n_steps = self.progress.get("step"), self.progress.get("n_steps")
+        parts = facts(plan=plan, training=self.label, progress=f"step {step} of {n_steps}" if step else "")
+        rows = [[f"{tokens:,}", kept, bits] for tokens, bits, kept in self.curve if kept is not None]
+        if rows:
+            heads = ["tokens read", "text kept apart", "text it was reading"]
+            parts.append(Table("Bits per character, lower is better", heads, rows))
+        for said in self.said:
+            label = f"After {said['tokens']:,} tokens, machine-written after the prompt “{said['prompt']}”"
+            parts.append(Text(label, said["text"]))
+        return parts
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""One thread that does the slow work of every panel of a kernel: the newest request wins.
+"""Worker thread: the one thread of a kernel that does the slow work of every panel; the newest request wins.
 
-A cell or a button's callback must never write text itself: while it runs, the kernel hears no Stop. Here it only hands
-the work over and returns. Two models writing at once on two cores are slower than one after the other, so there is one
+A cell or a button's callback must not let a model write: while it runs, the kernel hears no Stop. It hands the work to
+the worker and returns. Two models that write at once on two cores are slower than one after the other. So there is one
 thread, and a new request stops the one before it.
 """
 
@@ -66,6 +66,11 @@ class Job:
         finally:
             self._ended.set()
 
+    def __repr__(self) -> str:
+        """Say how far the job is."""
+        how = "ended" if self.has_ended else "told to end" if self.cancel.is_set() else "waiting or running"
+        return f"Job ({how}{f'; {type(self.error).__name__}: {self.error}' if self.error else ''})"
+
 
 class Worker:
     """A thread that does one job at a time; it starts with the first job, and ends with the kernel.
@@ -83,6 +88,14 @@ class Worker:
         self._open: list[Job] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._is_ending = False  # whether the thread has been told to end after the jobs that it has
+        self._is_at_exit = False
+
+    def __repr__(self) -> str:
+        """Say how many jobs are open."""
+        with self._lock:
+            n_open = sum(not job.has_ended for job in self._open)
+        return f"Worker ({n_open} {'job' if n_open == 1 else 'jobs'} open)"
 
     def submit(self, run: Work, failed: Report) -> Job:
         """Ask for work now: every request before it is told to end."""
@@ -93,22 +106,25 @@ class Worker:
         return self._add(Job(run, failed, is_request=False))
 
     def finish(self, timeout: float = 3) -> None:
-        """Tell every job to end, and wait a little until the one that runs has."""
+        """Tell every job to end, and wait at most that many seconds until the one that runs has."""
         with self._lock:
-            for job in self._open:
-                job.cancel.set()
+            open_jobs = list(self._open)
+        for job in open_jobs:
+            job.cancel.set()
         end = time.monotonic() + timeout
-        for job in self._open:
+        for job in open_jobs:
             job.wait(max(0, end - time.monotonic()))
 
     def rest(self, timeout: float) -> bool:
-        """Wait until every job has ended, and let the thread go; return whether it went. The next job starts another.
+        """Wait until every job has ended, and let the thread end; return whether it has. The next job starts another.
 
-        For a process that is about to split: the thread would be missing in the new one.
+        For a process that is about to fork: the thread would be missing in the new process. After a time-out the old
+        thread still does its last job. The thread of the next job waits for it, so that two never run side by side.
         """
         with self._lock:
-            thread, self._thread = self._thread, None
-            if thread is not None:
+            thread = self._thread
+            if thread is not None and thread.is_alive() and not self._is_ending:
+                self._is_ending = True
                 self._jobs.put(None)
         if thread is not None:
             thread.join(timeout)
@@ -121,16 +137,28 @@ class Worker:
                 if job.is_request and other.is_request:
                     other.cancel.set()
             self._open.append(job)
+            if self._thread is None or self._is_ending or not self._thread.is_alive():
+                self._start_thread()
             self._jobs.put(job)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="course-worker", daemon=True)
-                self._thread.start()
-                # A thread cut off inside torch would end the kernel with a crash report.
-                atexit.register(self.finish)
         return job
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+    def _start_thread(self) -> None:
+        # A queue of its own: the old thread may still have to read the order to end from the old one, and in a forked
+        # process nobody reads the old one any more.
+        previous, self._jobs, self._is_ending = self._thread, queue.SimpleQueue(), False
+        self._thread = threading.Thread(
+            target=self._work, args=(self._jobs, previous), name="course-worker", daemon=True
+        )
+        self._thread.start()
+        if not self._is_at_exit:  # a thread cut off inside torch would end the kernel with a crash report
+            self._is_at_exit = True
+            atexit.register(self.finish)
+
+    @staticmethod
+    def _work(jobs: "queue.SimpleQueue[Job | None]", previous: threading.Thread | None) -> None:
+        if previous is not None:
+            previous.join()
+        while (job := jobs.get()) is not None:
             job.do()
 
 

@@ -156,7 +156,9 @@ def test_wrong_names_numbers_and_purposes_are_told(regimes):
     with pytest.raises(TextError):
         regimes.request_key("")
     hear(regimes, kind="ask", regime="open", action="text", prompt=PROMPT, values={"seed": None, "temperature": 1})
-    assert "seed is None" in regimes.answers["open"]["error"]
+    assert regimes.problems["seed"].startswith("Seed is empty.") and "Seed" in regimes.message
+    regimes.values = {"seed": 5, "temperature": "0,5"}
+    assert (regimes.problems, regimes.message, regimes.values["temperature"]) == ({}, "", 0.5)
     hear(regimes, kind="request key", purpose="")
     assert "The purpose has 0" in regimes.account["problem"]
     hear(regimes, kind="request key", purpose="a lesson")

@@ -10,8 +10,10 @@ from course_utils.errors import DamagedFile, TextError
 from course_utils.experiments import preferences
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import RANGES, Settings
-from course_utils.widgets.furniture import HERE
+from course_utils.places import cache_folder
+from course_utils.widgets.furniture import HERE, LOG
 from course_utils.widgets.lineup import default_names, facts, shuffled
+from course_utils.widgets.numbers import LABELS
 from course_utils.widgets.playground import Playground
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.together import Together
@@ -394,7 +396,7 @@ def test_a_number_out_of_range_is_explained_and_starts_nothing(panel, name):
         assert list(panel.problems) == [name]
         panel.generate()
         assert panel.state == "failed"
-        assert name in panel.message
+        assert LABELS[name] in panel.message
     assert panel.samples == []
 
 
@@ -473,7 +475,8 @@ def test_an_error_while_writing_is_shown_and_the_panel_works_again(panel, family
     ill = SideBySide([broken, family_folder / "pocket-small"], PROMPT, SETTINGS)
     write(ill)
     assert ill.state == "failed"
-    assert "mlp" in ill.message
+    assert "mlp" not in ill.message and "did not foresee" in ill.message
+    assert "no attribute 'mlp'" in (cache_folder() / LOG).read_text("utf-8"), "the traceback is in the log"
     write(panel)
     assert panel.state == "done"
 

@@ -135,7 +135,7 @@ def test_another_panel_takes_the_turn_and_the_lab_says_so(make, tiny):
 def test_what_is_wrong_is_told_and_nothing_begins(make):
     lab = make()
     for wrong, told in (
-        ({"seed": None}, "seed is None"),
+        ({"seed": None}, "Seed"),
         ({"n_tokens": 5}, "n_tokens is 5"),
         ({"size": "giant"}, "giant"),
         ({"source": "own"}, "No text is chosen"),

@@ -115,3 +115,45 @@ def test_a_kernel_has_one_worker_whose_thread_does_not_hold_it_up():
     assert worker is the_worker()
     assert worker.submit(lambda cancel: None, ignore).wait(SOON)
     assert worker._thread.daemon
+
+
+def test_after_a_rest_that_timed_out_two_jobs_never_run_side_by_side(worker):
+    """The old thread is held inside its job while `rest` gives up; the next jobs wait for it, whoever asks."""
+    running, most, may_end, begun = [], [], threading.Event(), threading.Event()
+
+    def work(cancel: threading.Event, wait_for: threading.Event | None = None) -> None:
+        running.append(threading.get_ident())
+        most.append(len(running))
+        begun.set()
+        if wait_for is not None:
+            assert wait_for.wait(SOON)
+        running.remove(threading.get_ident())
+
+    first = worker.submit(lambda cancel: work(cancel, may_end), ignore)
+    assert begun.wait(SOON)
+    assert not worker.rest(timeout=0)
+    assert not worker.rest(timeout=0), "the second look must not take the old thread for gone"
+    later = [worker.submit(work, ignore), worker.prepare(work, ignore)]
+    assert not worker.rest(timeout=0)
+    later.append(worker.submit(work, ignore))
+    assert not any(job.wait(0.05) for job in later), "a later job ran while the first one was still running"
+    may_end.set()
+    assert first.wait(SOON) and all(job.wait(SOON) for job in later)
+    assert max(most) == 1
+    assert worker.rest(SOON)
+
+
+def test_a_worker_that_rested_works_again(worker):
+    for _ in range(3):
+        assert worker.submit(lambda cancel: None, ignore).wait(SOON)
+        assert worker.rest(SOON)
+        assert not worker._thread.is_alive()
+
+
+def test_worker_and_job_say_how_far_they_are(worker):
+    may_end = threading.Event()
+    job = worker.submit(lambda cancel: may_end.wait(SOON), ignore)
+    assert "1 job open" in repr(worker) and "running" in repr(job)
+    may_end.set()
+    assert job.wait(SOON)
+    assert "ended" in repr(job)
