@@ -73,7 +73,7 @@ class OpenHall:
 
     def wait(self, *demos: str) -> "OpenHall":
         """Wait until these demos are given."""
-        end = time.monotonic() + 3 * SOON_S
+        end = time.monotonic() + SOON_S
         for demo in demos:
             while True:
                 assert self.process.poll() is None, self.log
@@ -96,7 +96,7 @@ class OpenHall:
         everything = self.all_of_it() if self.process.is_running() else []
         with contextlib.suppress(psutil.NoSuchProcess):
             self.process.send_signal(number)
-        _, left = psutil.wait_procs(everything, timeout=10)
+        _, left = psutil.wait_procs(everything, timeout=SOON_S)
         for each in left:
             each.kill()
         return left
@@ -109,11 +109,16 @@ class Guest:
     ----------
     hall : OpenHall
     demo : str
+    waits : bool
+        Whether it comes again while the hall is full or the demo not ready.
     """
 
-    def __init__(self, hall: OpenHall, demo: str, **headers: str) -> None:
-        self.hall = hall
+    def __init__(self, hall: OpenHall, demo: str, waits: bool = True, **headers: str) -> None:
+        self.hall, end = hall, time.monotonic() + SOON_S
         status, _, self.page = hall.get(f"{hall.base}voila/render/{demo}.ipynb", **headers)
+        while waits and status == 503 and time.monotonic() < end:  # seats of browsers that left are kept for a while
+            time.sleep(0.2)
+            status, _, self.page = hall.get(f"{hall.base}voila/render/{demo}.ipynb", **headers)
         assert status == 200, self.page
         self.kernel = KERNEL.search(self.page)[1]
         self.heard: list[dict] = []

@@ -51,6 +51,7 @@ Progress = Callable[[float, float], None]
 Say = Callable[[str], object]
 
 logger = logging.getLogger(__name__)
+wait = time.sleep  # tests take the time out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,7 +305,7 @@ def _fetch_bytes(hub: "Connection", url: str, file: RemoteFile, part: Path) -> I
             tries, best = TRIES_WITHOUT_A_BYTE if is_further else tries - 1, max(best, _size(part))
             if tries <= 0:
                 raise _failed(file.path, error) from error
-            time.sleep(PAUSE_S)
+            wait(PAUSE_S)
 
 
 class Slow(httpx2.TransportError):
@@ -436,7 +437,7 @@ class Connection:
                 tries -= 1
                 if tries <= 0:
                     raise _failed(what, error) from error
-                time.sleep(PAUSE_S)
+                wait(PAUSE_S)
             except (ValueError, RecursionError) as error:
                 why = "the answer is not a hub's; a login page of the network perhaps"
                 raise _failed(what, why) from error
@@ -500,7 +501,7 @@ class Connection:
                 answer.close()
             if wait_s >= 1:
                 self._say(f"{shown_endpoint()} is busy ({answer.status_code}): going on in {wait_s:,.0f} seconds.")
-            time.sleep(wait_s)
+            wait(wait_s)
 
 
 def _asked_to_wait(answer: httpx2.Response, n_before: int) -> float:
@@ -563,6 +564,8 @@ def _certificates() -> ssl.SSLContext:
 def _client(what: str) -> httpx2.Client:
     certificates = _certificates()
     try:
+        for value in _proxies().values():
+            _ = urlsplit(value).port  # a ValueError for a port that is none
         return httpx2.Client(
             verify=certificates, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=MOST_REDIRECTS
         )
@@ -572,11 +575,10 @@ def _client(what: str) -> httpx2.Client:
 
 def _wrong_proxy(what: str, certificates: ssl.SSLContext, error: Exception) -> DownloadFailed:
     """Name the variable with a proxy that cannot be used."""
-    for name, value in os.environ.items():
-        if name.lower() not in PROXIES or not value:
-            continue
+    for name, value in _proxies().items():
         try:
-            httpx2.HTTPTransport(verify=certificates, proxy=value if "://" in value else f"http://{value}").close()
+            httpx2.HTTPTransport(verify=certificates, proxy=value).close()
+            _ = urlsplit(value).port
         except (ValueError, ImportError, httpx2.InvalidURL):
             return DownloadFailed(
                 f"{name} is {_without_password(value)!r}, a proxy that cannot be used here.",
@@ -584,6 +586,12 @@ def _wrong_proxy(what: str, certificates: ssl.SSLContext, error: Exception) -> D
                 f"Unset {name}, or set HTTPS_PROXY to an http:// address.",
             )
     return _failed(what, error)
+
+
+def _proxies() -> dict[str, str]:
+    """Return the variables that name a proxy, with its address."""
+    named = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
+    return {name: value if "://" in value else f"http://{value}" for name, value in named.items()}
 
 
 def _without_password(address: str) -> str:
@@ -619,10 +627,12 @@ def _failed(what: str, why: Exception | str) -> DownloadFailed:
             "A proxy that lets this machine out.",
             "Set HTTPS_PROXY to http://NAME:PASSWORD@PROXY:PORT, as whoever runs the network tells you.",
         )
+    proxies = ", ".join(_proxies()) if isinstance(why, httpx2.ConnectError | httpx2.ConnectTimeout) else ""
     return DownloadFailed(
         message,
         "A hub that answers; HF_ENDPOINT names another one.",
-        "Check the network and do the same again: what has come is kept and continued.",
+        f"Check the network{proxies and f' and the proxy in {proxies}'} and do the same again: "
+        "what has come is kept and continued.",
     )
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from guest import SOON_S, Guest, OpenHall, write_notebook
 from panel_page import SOON_MS, watch
+from websockets.exceptions import ConnectionClosed
 
 from course_utils.hall.app import MOST_CONNECTIONS
 from course_utils.hall.handlers import NEWER_PROTOCOL
@@ -88,6 +89,27 @@ def guest(hall):
     came.leave()
 
 
+def until(holds) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + SOON_S
+    while not holds():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.05)
+
+
+def end_of(page: Guest) -> int:
+    """Read a line to its end, which must come; return the code it was closed with, 1006 for one that was cut off.
+
+    How many messages come before the end depends on how fast the kernel is: a page asks nothing after its end.
+    """
+    for _ in range(10_000):
+        try:
+            page.line.recv(timeout=SOON_S)
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+    raise AssertionError("the line goes on and on")
+
+
 # -- what may be seen --------------------------------------------------------------------------------------------------
 
 
@@ -108,10 +130,11 @@ def test_a_page_holds_no_source_no_path_and_no_other_host(guest):
 
 
 def test_a_demo_that_fails_tells_strangers_nothing_and_the_lecturer_all(hall):
+    until(lambda: "/secret/path/of/this/machine" in hall.log)
     status, headers, text = hall.get("/lectures/voila/render/broken.ipynb")
     assert status == 503 and headers["retry-after"]
+    assert "cannot be started here" in text
     assert "/secret/path" not in text and "RuntimeError" not in text
-    assert "/secret/path/of/this/machine" in hall.log
 
 
 @pytest.mark.parametrize("path", ["", "voila/render/toy.ipynb", "nothing", "hall/pages.js", "voila/static/voila.js"])
@@ -166,9 +189,7 @@ def test_a_page_hears_no_traceback(guest):
 def test_what_is_no_message_ends_the_line_and_nothing_else(hall, guest, message):
     other = Guest(hall, "toy").open_line()
     other.line.send(message)
-    with pytest.raises(Exception, match=r"4007|received|close"):
-        other.line.recv(timeout=SOON_S)
-        other.line.recv(timeout=SOON_S)
+    assert end_of(other) == 4007
     assert guest.states()["IntSliderModel"]["value"] == 3
     hall.get(f"/lectures/voila/api/shutdown/{other.kernel}", "POST")
 
@@ -186,30 +207,28 @@ def test_a_message_cannot_claim_more_parts_than_it_has(hall, protocols, message)
     other = Guest(hall, "toy").open_line(protocols=protocols)
     before = hall.process.memory_info().rss
     other.line.send(message)
-    with pytest.raises(Exception, match="4007"):
-        for _ in range(100):
-            other.line.recv(timeout=SOON_S)
+    assert end_of(other) == 4007
     assert hall.process.memory_info().rss - before < 50e6
     other.leave()
 
 
 def test_one_message_is_not_too_large_and_many_are_not_too_many(hall):
-    for flood in (lambda line: line.send("x" * 2_000_000), lambda line: [line.send("{}") for _ in range(1000)]):
+    one = (lambda page: page.line.send("x" * 2_000_000), 1009)
+    many = (lambda page: [page.send("comm_info_request") for _ in range(1000)], 4008)
+    for flood, code in (one, many):
         other = Guest(hall, "toy").open_line()
-        with pytest.raises(Exception, match=r"received|close|sent|reset|pipe"):
-            flood(other.line)
-            for _ in range(1000):
-                other.line.recv(timeout=SOON_S)
+        with contextlib.suppress(ConnectionClosed):  # it may end while the flood is still sent
+            flood(other)
+        assert end_of(other) in (code, 1006)  # 1006: cut off, with what was still on its way
         other.leave()
 
 
 def test_large_messages_are_not_too_many(hall):
     other = Guest(hall, "toy").open_line()
-    with pytest.raises(Exception, match="4008"):
+    with contextlib.suppress(ConnectionClosed):
         for _ in range(30):
             other.send("comm_msg", comm_id="nobody's", data={"text": "x" * 500_000})
-        for _ in range(200):
-            other.line.recv(timeout=SOON_S)
+    assert end_of(other) in (4008, 1006)
     other.leave()
 
 
@@ -219,10 +238,7 @@ def test_a_page_that_does_not_read_loses_its_kernel(hall):
     deaf.change(slider, description="x" * 400_000)
     for _ in range(200):
         deaf.send("comm_msg", comm_id=slider, data={"method": "request_state"})
-    end = time.monotonic() + SOON_S
-    while hall.get(f"/lectures/api/kernels/{deaf.kernel}")[0] != 404:
-        assert time.monotonic() < end, "what it does not read piles up"
-        time.sleep(0.1)
+    until(lambda: hall.get(f"/lectures/api/kernels/{deaf.kernel}")[0] == 404)
 
 
 def test_only_pages_of_the_hall_open_a_line(hall, guest):
@@ -310,7 +326,7 @@ def test_a_full_hall_says_so_and_lets_in_who_waits(browser, hall):
     inside = []
     with pytest.raises(AssertionError, match="The hall is full"):
         while len(inside) <= 4:
-            inside.append(Guest(hall, "toy").open_line())
+            inside.append(Guest(hall, "toy", waits=False).open_line())
     page = browser.new_page()
     page.goto(f"{hall.url}voila/render/toy.ipynb")
     assert page.get_by_role("status").inner_text() == "The hall is full. This page tries again by itself."
@@ -325,12 +341,16 @@ def test_a_zygote_that_dies_is_followed_by_another(hall):
     page = Guest(hall, "toy").open_line()
     page.states()
     zygote = psutil.Process(hall.kernels()[0].ppid())
+    n_ended = hall.log.count("there will be another")
     zygote.kill()
-    zygote.wait(5)
-    time.sleep(0.1)
+    zygote.wait(SOON_S)
+    until(lambda: hall.log.count("there will be another") > n_ended)
     hall.wait("toy")
     assert page.states()["IntSliderModel"]["value"] == 3  # those who were in stay in
     page.leave()
+    newcomer = Guest(hall, "toy").open_line()
+    assert newcomer.states()["IntSliderModel"]["value"] == 3
+    newcomer.leave()
 
 
 # -- a word at the door, and an end ------------------------------------------------------------------------------------
@@ -339,9 +359,7 @@ def test_a_zygote_that_dies_is_followed_by_another(hall):
 def test_a_hall_with_a_word_lets_in_who_has_it_and_leaves_nothing_however_it_ends(browser, hall, tmp_path):
     guarded = OpenHall(hall._log.parent / "demos", tmp_path / "hall.log", "--no-model", "--token", WORD)
     try:
-        while f"/?token={WORD}" not in guarded.log:
-            assert guarded.process.poll() is None, guarded.log
-            time.sleep(0.05)
+        until(lambda: f"/?token={WORD}" in guarded.log)
         for path in ("/", "/voila/render/toy.ipynb", "/voila/static/voila.js", f"/?token={WORD}x", "/demo/toy"):
             assert guarded.get(path)[0] == 403, path
         page = browser.new_context().new_page()

@@ -1,0 +1,56 @@
+"""The hall opens wherever its folders lie and whatever they are called, and says so where it cannot."""
+
+import asyncio
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from guest import Guest, OpenHall, write_notebook
+
+from course_utils.hall.demos import Shown
+from course_utils.hall.nursery import DemoFailed, Nursery
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
+
+ODD = "a %20#b?c&d;e 'f' \"g\" [1] {connection_file} %s ü😀\n"
+PANEL = "import ipywidgets\nipywidgets.IntSlider(value=3)"
+
+
+@pytest.mark.parametrize(("length", "base"), [(99, "/"), (200, "/vor lesung/")])
+def test_a_hall_opens_below_a_long_tmpdir_with_odd_names(length, base, tmp_path):
+    demos = tmp_path / ODD / "demos"
+    demos.mkdir(parents=True)
+    key = "my demo [1] 100%"
+    write_notebook(demos / f"{key}.ipynb", PANEL)
+    tmpdir = tmp_path / ("t" * length)
+    tmpdir.mkdir()
+    odd = {"TMPDIR": str(tmpdir), "COURSE_CACHE": str(tmp_path / ODD / "cache")}
+    hall = OpenHall(demos, tmp_path / "hall.log", "--no-model", base=base, **odd)
+    hall.base = quote(base)
+    try:
+        hall.wait(quote(key))
+        assert f"voila/render/{quote(key)}.ipynb" in hall.get(hall.base)[2]
+        page = Guest(hall, quote(key)).open_line()
+        assert page.states()["IntSliderModel"]["value"] == 3
+        page.leave()
+    finally:
+        assert hall.close() == []
+    assert list(tmpdir.iterdir()) == []
+
+
+def test_a_process_that_cannot_start_is_told_and_not_blamed_on_the_notebook(tmp_path):
+    folder = tmp_path / ("x" * 120)  # a socket cannot be bound here
+    folder.mkdir()
+    notebook = write_notebook(tmp_path / "toy.ipynb", PANEL)
+
+    async def prepare() -> None:
+        nursery = Nursery(folder, {}, [])
+        try:
+            await nursery.prepare(Shown("toy", Path(notebook), "Toy"))
+        finally:
+            await nursery.stop()
+
+    with pytest.raises(DemoFailed, match="(?s)cannot be started.*exit code 1.*TMPDIR") as raised:
+        asyncio.run(prepare())
+    assert "top to bottom" not in str(raised.value) and len(str(raised.value).splitlines()) == 3
