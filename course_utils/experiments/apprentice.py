@@ -261,6 +261,7 @@ def begun(folder: Path) -> list[Path]:
     found = []
     with contextlib.suppress(OSError):  # a folder that cannot be looked into
         found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
+    found = [path for path in found if path.name.rpartition("-")[2].isdecimal()]  # others are a person's own
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 

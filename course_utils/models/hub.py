@@ -9,6 +9,7 @@ An answer is checked before a byte of it is kept: its length, where its range be
 
 import dataclasses
 import email.utils
+import functools
 import hashlib
 import json
 import logging
@@ -22,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
+from urllib.request import proxy_bypass
 
 import httpx2
 
@@ -558,14 +560,20 @@ def _certificates() -> ssl.SSLContext:
                 "A file of certificates in PEM form, such as the one of your network.",
                 f"Unset {name}, or set it to that file.",
             ) from error
-    return httpx2.create_ssl_context(trust_env=False)
+    return _usual_certificates()
+
+
+@functools.cache
+def _usual_certificates() -> ssl.SSLContext:
+    return httpx2.create_ssl_context(trust_env=False)  # a tenth of a second
 
 
 def _client(what: str) -> httpx2.Client:
     certificates = _certificates()
     try:
-        for value in _proxies().values():
-            _ = urlsplit(value).port  # a ValueError for a port that is none
+        if not proxy_bypass(urlsplit(endpoint()).hostname):
+            for value in _proxies().values():
+                _ = urlsplit(value).port  # a ValueError for a port that is none
         return httpx2.Client(
             verify=certificates, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=MOST_REDIRECTS
         )

@@ -85,8 +85,12 @@ class ModelServer(uvicorn.Server):
 
     def run(self) -> None:
         """Load the models, say where they are, and answer until told to end."""
-        for name in self._models or ("",):
-            self.offer.get(name)
+        try:
+            for name in self._models or ("",):
+                self.offer.get(name)
+        except BaseException:
+            self._socket.close()
+            raise
         self.engine.start()
         asyncio.run(self.serve(sockets=[self._socket]))
 

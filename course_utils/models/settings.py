@@ -68,7 +68,8 @@ class Settings:
         """Check every number against its range."""
         for name, (lowest, highest, whole, meaning) in RANGES.items():
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            # No isfinite: it cannot take a whole number that is larger than any float.
+            number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
             if not number or not lowest <= value <= highest or (whole and value != int(value)):
                 kind = "a whole number" if whole else "a number"
                 raise SettingsError(
