@@ -64,3 +64,36 @@ def test_a_line_begins_with_its_state(state):
 def test_a_notebook_shows_the_report_as_its_lines():
     report = doctor.examine()
     assert repr(report) == str(report)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "thing", "costs"),
+    [
+        ("COURSE_CACHE", "/dev/null/cache", "cache folder", "results are computed anew"),
+        ("COURSE_LEDGER", "/dev/null/evidence.jsonl", "ledger", "no result can be kept"),
+        ("JUPYTER_RUNTIME_DIR", "/dev/null/jupyter", "Jupyter", "JupyterLab cannot start"),
+        ("COURSE_MODELS", "/dev/null/models", "class's models", "COURSE_MODELS"),
+        ("ALL_PROXY", "socks://127.0.0.1:9", "downloads", "ALL_PROXY"),
+        ("HF_ENDPOINT", "no address", "downloads", "HF_ENDPOINT"),
+        ("SSL_CERT_FILE", "/nonexistent", "downloads", "SSL_CERT_FILE"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_what_it_costs_and_a_cure(monkeypatch, variable, value, thing, costs):
+    monkeypatch.setenv(variable, value)
+    found = finding(thing)
+    assert found.state == ("fix" if thing in ("ledger", "Jupyter") else "note")
+    assert costs in found.found and found.cure
+
+
+def test_looking_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "not" / "made"))
+    monkeypatch.setenv("COURSE_LEDGER", str(tmp_path / "here" / "evidence.jsonl"))
+    assert finding("cache folder").state == finding("ledger").state == "ok"
+    assert list(tmp_path.rglob("*.json*")) == []
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_full_disk_is_a_note_for_a_model_that_is_here_still_speaks(monkeypatch):
+    monkeypatch.setattr(doctor, "ROOM_TO_WORK_MB", 1e12)
+    assert finding("disk").state == "note"
+    assert doctor.examine().is_ready
