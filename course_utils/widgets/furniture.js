@@ -8,8 +8,8 @@ const PING_MS = 2000;
 const PATIENCE_MS = 6000;
 const NO_ANSWER = document.body?.dataset.voila // a page of its own has no cells, and its reader no kernel
   ? "This page's process does not answer: it is busy, or it has ended. Wait a moment, or reload the page."
-  : "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
-    "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
+  : "The kernel does not answer: it is busy with another cell, or it was restarted or has ended. If it is busy, wait. Otherwise click " +
+    "this panel's cell and choose Kernel › Restart Kernel and Run up to Selected Cell. Where there are no cells, reload the page.";
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
 /** Control characters and marks that turn the writing direction, made visible. */
