@@ -20,8 +20,20 @@ function visible(text) {
   });
 }
 
+/** A token by itself, so that spaces, line ends and bytes of half a character can be seen. */
+function tokenName(text) {
+  if (!text) return "(rest of a character)";
+  const shown = visible(text).replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
+  return shown.replace(/\\x([0-9a-f]{2})/g, (_, byte) => `⟨byte ${byte.toUpperCase()}⟩`);
+}
+
+/** Letters of some scripts join their neighbours: no gap may stand between the tokens of such a word. */
+const JOINS = /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Nko}\p{Script=Mongolian}\p{Script=Mandaic}\p{Script=Adlam}]/u;
+
 /** Make an element; strings among the children become text nodes. */
 function make(tag, attributes = {}, ...children) {
+  // What a person writes goes in the direction of its own script.
+  if (tag === "textarea" || (tag === "input" && attributes.type === "text")) attributes = { dir: "auto", ...attributes };
   return dress(document.createElement(tag), attributes, children);
 }
 

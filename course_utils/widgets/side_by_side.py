@@ -20,10 +20,10 @@ from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled
-from course_utils.widgets.live_panel import BUSY, LivePanel, sample_in_words
+from course_utils.widgets.live_panel import BUSY, LivePanel, run_of, sample_in_words
 from course_utils.widgets.static_view import Fact, Part, Text
 from course_utils.widgets.together import LiveColumns, Together
-from course_utils.widgets.transcript import Run, settings_line, transcript
+from course_utils.widgets.transcript import settings_line, transcript
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,7 +256,7 @@ class SideBySide(ClassShare, Form, LivePanel):
 
     def _keep(self, speaker: list[Speaker], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)
-        runs = [Run(speaker.label, (generation,)) for speaker, generation in pairs]
+        runs = [run_of(speaker, [generation]) for speaker, generation in pairs]
         if self.is_hidden:
             self._kept_back = runs
         else:
