@@ -9,6 +9,7 @@ of five, with four pages, learns the fifth; and whoever may read the file sees w
 whose.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -18,14 +19,14 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from course_utils.errors import TextError
+from course_utils.errors import CourseError, TextError
 from course_utils.evidence.class_ballot import EVIDENCE, VIEWER, Kept, check_session, check_vote
 from course_utils.evidence.class_file import changes, empty_log, transaction
 from course_utils.evidence.class_tally import FEWEST, Tally, csv_text, picture_of, rows
 
 __all__ = [
-    "add_evidence", "add_vote", "add_votes", "changes", "clear", "export_csv", "new_round", "new_viewer", "now_round",
-    "open_session", "tallies", "withdraw",
+    "add_evidence", "add_vote", "add_votes", "changes", "clear", "count_of_viewer", "export_csv", "new_round",
+    "new_viewer", "now_round", "open_session", "tallies", "withdraw",
 ]  # fmt: skip
 
 HERE = "session = ? AND round = ? AND demo = ? AND question = ?"
@@ -114,7 +115,7 @@ def withdraw(session: str, viewer: str, demo: str | None = None, path: str | Pat
     """Take back what a viewer gave in a session, in all its rounds; return how many votes and numbers that were.
 
     They are out of the file at once, and out of each picture when it changes next. A question that fewer than five
-    still answer is hidden at once.
+    still answer is hidden at once. The log beside the file is emptied too, unless another process is reading it.
     """
     _require_viewer(viewer)
     with transaction(path) as db:
@@ -126,7 +127,32 @@ def withdraw(session: str, viewer: str, demo: str | None = None, path: str | Pat
         places = db.execute(f"SELECT round, demo, question {mine}", (*who, *([demo] if demo else []))).fetchall()
         for place in places:
             _take_back(db, (session, *place), who[1])
+    if places:
+        with contextlib.suppress(CourseError):  # the votes count no more, whether or not the log could be emptied
+            empty_log(path)
     return len(places)
+
+
+def count_of_viewer(session: str, viewer: str, path: str | Path | None = None) -> tuple[dict[str, int], int]:
+    """Count what the file holds of a viewer in a session, in all its rounds.
+
+    Returns
+    -------
+    votes : dict of str to int
+        Votes and kept numbers by demo; demos without any are left out.
+    n_in_pictures : int
+        Votes that were taken back, and that a picture still counts until it changes.
+    """
+    _require_viewer(viewer)
+    with transaction(path, is_writing=False) as db:
+        found = _look_up(db, session)
+        if found is None:
+            return {}, 0
+        who = (session, _token(found[1], session, viewer))
+        mine = "FROM votes WHERE session = ? AND viewer = ?"
+        counted = db.execute(f"SELECT demo, count(*) {mine} AND choice IS NOT NULL GROUP BY demo", who).fetchall()
+        (n_in_pictures,) = db.execute(f"SELECT count(*) {mine} AND choice IS NULL", who).fetchone()
+    return dict(counted), n_in_pictures
 
 
 def new_round(session: str, path: str | Path | None = None) -> int:

@@ -173,7 +173,7 @@ def read_answers(path: str | Path) -> list[dict]:
         If a line is no answer; it names the line.
     """
     path = Path(path)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

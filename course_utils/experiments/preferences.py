@@ -143,7 +143,7 @@ def read(path: str | Path) -> list[dict]:
     if os.path.isdir(path):
         raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
     with read_errors(path):
-        lines = path.read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
+        lines = path.read_text(encoding="utf-8").split("\n") if os.path.exists(path) else []
     return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 

@@ -44,6 +44,7 @@ class Decisions:
     def __init__(self, record: str | Path | None = None) -> None:
         self._record = expanded(record) if record else None
         self._lines = _read(self._record) if self._record else []
+        self._unsaved: list[dict[str, str]] = []
 
     def made(self) -> dict[str, dict[str, str]]:
         """Return the decision at each stage that has one: stage, decision, reason, time. The first one counts."""
@@ -101,9 +102,12 @@ class Decisions:
 
     def _add(self, line: dict[str, str]) -> None:
         line = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **line}
+        self._lines.append(line)
         if self._record:
-            _append(self._record, line)
-        self._lines.append(line)  # last: what could not be written can be committed again
+            self._unsaved.append(line)
+            while self._unsaved:  # also what a full disk refused before
+                _append(self._record, self._unsaved[0])
+                self._unsaved.pop(0)
 
 
 def next_size(stage: str | None) -> str:

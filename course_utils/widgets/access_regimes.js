@@ -108,7 +108,7 @@ function buildAnswer(v, { action, prompt = "", texts, rows, facts, note, error }
   const shown = (texts ?? []).map((text, i) => buildText(prompt, text, texts.length > 1 ? i + 1 : 0));
   parts.push(...shown.slice(0, AT_FIRST));
   if (shown.length > AT_FIRST) parts.push(make("details", {}, make("summary", {}, `${shown.length - AT_FIRST} more texts`), ...shown.slice(AT_FIRST)));
-  if (rows) parts.push(buildTable(rows.map(([token, p]) => [`“${visible(token).replaceAll("\n", "⏎")}”`, p])));
+  if (rows) parts.push(buildTable(rows.map(([token, p]) => [`“${tokenName(token)}”`, p])));
   if (facts) parts.push(buildTable(facts));
   if (note) parts.push(make("p", { class: "cp-hint" }, note));
   if (error) parts.push(make("p", { class: "ar-error cp-text" }, make("strong", {}, "✗ "), error));

@@ -1,13 +1,19 @@
 """Bias probes behind a warning: words after two sentences, completions counted and audited, stereotype sentences."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import traitlets
 
-from course_utils.errors import SettingsError, TextError
+from course_utils.core.files import replace_file
+from course_utils.errors import NoSpace, SettingsError, TextError
 from course_utils.experiments import bias, bias_audit, bias_probes, bias_sentences
+from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Result
+from course_utils.places import cache_folder
 from course_utils.widgets import bias_outcomes
+from course_utils.widgets.class_share import is_in_hall
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.outcome import OutcomePanel
 from course_utils.widgets.static_view import Fact, Part, Table
@@ -189,6 +195,10 @@ class BiasProbe(OutcomePanel):
         drawn = bias_audit.audit(self._completions(), n, seed, i_have_read_the_warning=self._has_read)
         self._hits = drawn.to_dict("records")
         self._show(n_hits=len(self._hits), message="")
+        shown = {each["hit"] for each in self._hits}
+        self.marks = {**{hit: mark for hit, mark in self._remembered().items() if hit in shown}, **self.marks}
+        if self.marks:
+            self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(shown)))
         self._go_on()
 
     def mark(self, i: int, is_true: bool) -> None:
@@ -208,6 +218,7 @@ class BiasProbe(OutcomePanel):
             self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(shown)))
             self._show(message="")
             self._go_on()
+            self._remember()
 
     def back(self) -> None:
         """Take the last mark back and show its hit again."""
@@ -216,6 +227,36 @@ class BiasProbe(OutcomePanel):
                 self.marks.popitem()
                 self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(self._hits)))
                 self._go_on()
+                self._remember()
+
+    # -- marks on the disk -----------------------------------------------------------------------------------------
+
+    def _marks_file(self) -> Path | None:
+        """Return where the marks of these very completions are kept; None in a hall, whose viewers share a folder."""
+        if is_in_hall():
+            return None
+        found = self._completions()
+        details = "" if found.details is None else found.details.to_json()
+        key = sha256_of_values([dict(found.settings), dict(found.models), found.seed, details])[:24]
+        return cache_folder() / "audits" / f"{key}.json"
+
+    def _remember(self) -> None:
+        """Write the marks down; where that cannot be, say so and go on."""
+        file = self._marks_file()
+        if file is not None:
+            try:
+                replace_file(file, json.dumps({str(hit): mark for hit, mark in self.marks.items()}))
+            except NoSpace as error:
+                self._tell_not_saved(error)
+
+    def _remembered(self) -> dict[int, bool]:
+        """Return the marks that were given to these completions before, also by an earlier kernel."""
+        file = self._marks_file()
+        try:
+            marks = json.loads(file.read_text("utf-8")) if file is not None else {}
+            return {int(hit): bool(mark) for hit, mark in marks.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
 
     def static_parts(self) -> list[Part]:
         """Return what was counted; nothing that a model wrote is quoted, and nothing at all without consent."""

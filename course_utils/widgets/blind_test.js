@@ -30,7 +30,7 @@ function buildReading(v) {
   v.article = make("article", { class: "bt-article", tabindex: "-1", "aria-labelledby": v.place.id }, v.headline, v.text);
   v.rates = v.model.get("scales").map((scale) => buildScale(v, scale));
   v.rating = make("div", { class: "bt-rating", role: "group", "aria-label": "Ratings" }, make("p", { class: "cp-hint" }, "First rate the text, from 1 (not at all) to 4 (very)."), ...v.rates);
-  v.sure = buildChoice(`${v.id}-sure`, "How sure? (optional)", v.model.get("confidences"), () => {});
+  v.sure = buildChoice(`${v.id}-sure`, "How sure? (optional)", v.model.get("confidences"), () => keepHalf(v));
   v.answers = ["human", "machine"].map((answer) => buildAnswer(v, answer));
   v.hint = make("p", { class: "cp-hint", role: "status" });
   const buttons = make("div", { class: "bt-answers" }, ...v.answers);
@@ -41,6 +41,7 @@ function buildReading(v) {
 function buildScale(v, scale) {
   const rate = () => {
     const ratings = chosen(v.rating);
+    keepHalf(v);
     if (ratings.length === v.rates.length) say(v, { kind: "rate", ratings });
     showAnswers(v);
   };
@@ -76,6 +77,22 @@ function build(v) {
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
 
 const chosen = (place) => [...place.querySelectorAll(":checked")].map((input) => Number(input.value));
+/** What is chosen so far is kept in the kernel: a page that is reloaded shows it again. */
+function keepHalf(v) {
+  const { id } = v.model.get("item");
+  const ratings = {};
+  v.rates.forEach((rate, i) => chosen(rate).forEach((n) => (ratings[v.model.get("scales")[i]] = n)));
+  if (id) say(v, { kind: "half", item: id, ratings, confidence: chosen(v.sure)[0] ?? null });
+}
+
+function showHalf(v) {
+  const { item, ratings = {}, confidence = null } = v.model.get("half");
+  if (item !== v.model.get("item").id) return;
+  const check = (place, n) => place.querySelectorAll("input").forEach((input) => Number(input.value) === n && (input.checked = true));
+  v.rates.forEach((rate, i) => check(rate, ratings[v.model.get("scales")[i]]));
+  check(v.sure, confidence);
+}
+
 const isRated = (v) => !v.model.get("ratings") || chosen(v.rating).length === v.rates.length;
 
 function onKey(v, event) {
@@ -139,6 +156,7 @@ function showItem(v) {
   v.headline.textContent = visible(item.headline ?? "");
   v.text.textContent = visible(item.text ?? "");
   v.root.querySelectorAll(".bt-reading :checked").forEach((input) => (input.checked = false));
+  showHalf(v);
   v.rating.hidden = !v.model.get("ratings");
   showAnswers(v);
   if (phase === "start") return;

@@ -1,12 +1,14 @@
 """Human or machine: one text at a time, judged blind; who wrote them, and how sure a guess was, comes at the end."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import traitlets
 
-from course_utils.errors import SettingsError, TextError
+from course_utils.core.files import replace_file
+from course_utils.errors import NoSpace, SettingsError, TextError
 from course_utils.experiments import credibility, preferences
 from course_utils.experiments.blind_items import Item, make_items
 from course_utils.experiments.remember import sha256_of_values
@@ -87,6 +89,7 @@ class BlindTest(OutcomePanel):
     rater = traitlets.Unicode().tag(sync=True)
     ratings = traitlets.Bool(False).tag(sync=True)
     rated = traitlets.Dict().tag(sync=True)
+    half = traitlets.Dict().tag(sync=True)  # what is given of an answer that is not finished: item, ratings, confidence
     n_each = traitlets.Int(6).tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
     n_begun = traitlets.Int(0).tag(sync=True)
@@ -110,7 +113,7 @@ class BlindTest(OutcomePanel):
         _require_number("n_each", n_each, LARGEST_HALF)
         _require_number("n_words", n_words, 400)
         self._items, self._n_words, self._first_seed = list(items or []), n_words, seed
-        self._record = Path(record) if record is not None else None
+        self._record, self._unsaved = Path(record) if record is not None else None, []
         name = self._record.name if self._record else ""
         self._lines = blind_answers.read(self._record) if self._record else []
         traits = {"rater": blind_answers.letter(rater), "ratings": ratings, "n_each": n_each, "seed": seed}
@@ -147,7 +150,39 @@ class BlindTest(OutcomePanel):
         """
         credibility.index(believable, accurate, clear)
         self._require_waiting()
-        self._show(rated=dict(zip(credibility.SCALES, (believable, accurate, clear), strict=True)), message="")
+        rated = dict(zip(credibility.SCALES, (believable, accurate, clear), strict=True))
+        self._show(rated=rated, message="")
+        self.keep_half(rated, self.half.get("confidence"))
+
+    def keep_half(self, ratings: dict[str, int], confidence: int | None = None) -> None:
+        """Keep what is given of an answer that is not finished, also beside the record; a test that goes on shows it.
+
+        Parameters
+        ----------
+        ratings : dict of str to int
+            By scale; scales that are not rated yet are left out.
+        confidence : {1, 2, 3}, optional
+
+        Raises
+        ------
+        SettingsError
+            A rating or confidence that is none.
+        NoSpace
+            It cannot be written; the panel holds it all the same.
+        """
+        scales, values = set(ratings) - set(credibility.SCALES), [*ratings.values(), confidence]
+        if (
+            scales
+            or any(isinstance(each, bool) or each not in (None, 1, 2, 3, 4) for each in values)
+            or confidence == 4
+        ):
+            raise SettingsError(f"The ratings are {ratings}.", "Each from 1 to 4, by scale.", "game.rate(1, 2, 3)")
+        if not self.item:
+            return
+        half = {"item": self.item["id"], "ratings": dict(ratings), "confidence": confidence}
+        if half != self.half:
+            self._show(half=half)
+            self._write_half({"round": self._round, "rater": self.rater, **half})
 
     def answer(self, answer: str, confidence: int | None = None) -> None:
         """Say who wrote the text that waits; it is kept at once, and the next one is shown.
@@ -175,7 +210,12 @@ class BlindTest(OutcomePanel):
             self._advance()
         self._give(blind_answers.score(self._items, self._of_round(), self.rater))
         if self._record:
-            preferences.append(self._record, line)
+            self._unsaved.append(line)
+            while self._unsaved:  # also what a full disk refused before
+                preferences.append(self._record, self._unsaved[0])
+                self._unsaved.pop(0)
+            if self._half_file().exists():
+                self._half_file().unlink(missing_ok=True)
 
     def play_as(self, rater: str) -> None:
         """Let somebody else judge the same texts, blind again: two raters have an agreement."""
@@ -204,7 +244,7 @@ class BlindTest(OutcomePanel):
         parts += super().static_parts()
         if self.item:
             parts.append(Text("The text that waits", f"{self.item['headline']}\n\n{self.item['text']}"))
-            parts += [Fact(f"Rated {scale}", value) for scale, value in self.rated.items()]
+            parts += [Fact(f"Rated {scale}", value) for scale, value in self.half.get("ratings", {}).items()]
         told = self.outcomes.get(JUDGED, {})
         parts += [Fact("", words) for words in told.get("agreed", ())]
         if told:
@@ -227,6 +267,7 @@ class BlindTest(OutcomePanel):
         self.results, self.result = {}, None
         phase = "reading" if left else "done"
         now = {"item": left[0] if left else {}, "n_left": len(left), "n_items": len(self._items), "rated": {}}
+        now |= self._half_of(now["item"])
         self._show(state="done", message="", kept="", finding="", outcomes={}, phase=phase, **now)
         if not left:
             self._finish()
@@ -239,6 +280,32 @@ class BlindTest(OutcomePanel):
             self._add(RATED, found, places, **shown)
         found, places, shown = blind_answers.judged(self._items, lines, self.rater)
         self._add(JUDGED, found, places, **shown)
+
+    # -- an answer that is not finished -------------------------------------------------------------------------------
+
+    def _half_file(self) -> Path:
+        return self._record.with_name(f".{self._record.name}.unfinished.json")
+
+    def _write_half(self, half: dict[str, object]) -> None:
+        if self._record:
+            content = json.dumps(half, ensure_ascii=False)
+            replace_file(self._half_file(), content, "Make room, or name a file in another folder.")
+
+    def _half_of(self, item: dict) -> dict[str, object]:
+        """Return the traits that hold what was given of an answer to this text before, if this rater gave any."""
+        nothing = {"half": {}, "rated": {}}
+        if not (item and self._record and self._half_file().exists()):
+            return nothing
+        try:
+            half = json.loads(self._half_file().read_text("utf-8"))
+            is_same = (half["round"], half["rater"], half["item"]) == (self._round, self.rater, item["id"])
+            ratings = {name: int(half["ratings"][name]) for name in credibility.SCALES if name in half["ratings"]}
+        except (OSError, ValueError, KeyError, TypeError):  # an unfinished answer is given again in a moment
+            return nothing
+        if not is_same:
+            return nothing
+        told = {"item": item["id"], "ratings": ratings, "confidence": half.get("confidence")}
+        return {"half": told, "rated": ratings if len(ratings) == len(credibility.SCALES) else {}}
 
     # -- the record ----------------------------------------------------------------------------------------------------
 
@@ -285,6 +352,14 @@ class BlindTest(OutcomePanel):
             expected = "Three ratings before the answer: who has taken a side rates by it."
             raise TextError("The text is not rated yet.", expected, "game.rate(believable, accurate, clear)")
 
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, NoSpace) and self._job is not None and not self._job.has_ended:
+            super()._fail(error)
+        elif isinstance(error, NoSpace):  # the answer counts and is in the panel; the test goes on
+            self._tell_not_saved(error)
+        else:
+            super()._fail(error)
+
     # -- what the browser says -----------------------------------------------------------------------------------------
 
     def _obey(self, content: dict, buffers: list) -> None:
@@ -299,6 +374,9 @@ class BlindTest(OutcomePanel):
                     self.answer(answer, confidence)
             case {"kind": "rate", "ratings": [*ratings]}:
                 self.rate(*ratings)
+            case {"kind": "half", "item": str(item), "ratings": dict(ratings), "confidence": confidence}:
+                if item == self.item.get("id"):
+                    self.keep_half(ratings, confidence)
             case {"kind": "play as", "rater": str(rater)}:
                 self.play_as(rater)
             case {"kind": "new round"}:

@@ -4,6 +4,7 @@
  * goes to the next card of the pile, so that Enter, or an arrow, sorts one after the other.
  */
 
+const PAUSE_MS = 700; // in typing
 const KEYS = { ArrowLeft: 0, ArrowRight: 1, ArrowUp: -1 }; // the number of a box; -1 is the pile
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 const boxOf = (v, name) => v.model.get("sorting")[name] ?? "";
@@ -31,8 +32,10 @@ function buildPlace(v, box, title, about) {
 function buildCard(v, { name, about }) {
   const move = boxNames(v).map((box) => button(capital(box), () => put(v, name, box), { class: "cp-quiet", "aria-label": `${name}: ${box}` }));
   const back = button("Back", () => put(v, name, ""), { class: "cp-quiet", "aria-label": `${name}: back to the others` });
-  const why = make("input", { type: "text", maxlength: v.model.get("longest"), placeholder: "because…", "aria-label": `Why ${name} lies here` });
-  why.addEventListener("change", () => say(v, { kind: "explain", name, reason: why.value }));
+  const why = make("input", { type: "text", maxlength: v.model.get("longest"), placeholder: "because…", dir: "auto", "aria-label": `Why ${name} lies here` });
+  const explain = () => (clearTimeout(why.pause), say(v, { kind: "explain", name, reason: why.value }));
+  why.addEventListener("input", () => (clearTimeout(why.pause), (why.pause = setTimeout(explain, PAUSE_MS)))); // half a reason is kept too
+  why.addEventListener("change", explain);
   const verdict = make("p", { class: "cs-verdict", hidden: true });
   const buttons = make("div", { class: "cp-buttons" }, ...move, back);
   const card = make("li", { class: "cs-card", draggable: true }, make("strong", {}, name), make("p", { class: "cp-hint" }, about), buttons, why, verdict);

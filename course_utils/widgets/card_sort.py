@@ -8,7 +8,7 @@ import pandas as pd
 import traitlets
 
 from course_utils.core.files import expanded, read_errors, replace_file
-from course_utils.errors import DamagedFile, TextError
+from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
 from course_utils.widgets.static_view import Fact, Part, Table
 
@@ -131,7 +131,8 @@ class CardSort(FurnishedPanel):
             self._count()
             if self._record:
                 known = {"sorting": self.sorting, "reasons": self.reasons}
-                replace_file(self._record, json.dumps(known, indent=1, ensure_ascii=False))
+                content = json.dumps(known, indent=1, ensure_ascii=False)
+                replace_file(self._record, content, "Make room, or name a file in another folder.")
 
     def _remembered(self) -> dict[str, dict]:
         if not (self._record and os.path.exists(self._record)):
@@ -145,6 +146,12 @@ class CardSort(FurnishedPanel):
             raise DamagedFile(
                 f"{self._record} cannot be read.", "A record that this panel wrote.", "Name another file, or delete it."
             ) from error
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, NoSpace):  # box and reason are in the panel, and go to the file with the next change
+            self._tell_not_saved(error)
+        else:
+            super()._fail(error)
 
     def _obey(self, content: dict, _buffers: list) -> None:
         match content:

@@ -25,7 +25,7 @@ function buildClassShare(v) {
     file.hidden = !kept;
     box.checked = is_on;
     what.textContent = `Add my ${mine} to the class's picture (anonymous)`;
-    names.textContent = `What is sent: ${sent}; with the minute, and a random number in the place of your name. No prompt, no text, no reason. Untick it to take all of it back, as long as this page is open.`;
+    names.textContent = `What is sent: ${sent}; with the minute, and a random number in the place of your name. No prompt, no text, no reason. Untick it to take it back, as long as this page is open; each page and each notebook has a box of its own.`;
     if (said.textContent !== words) said.textContent = words;
   };
   v.model.on("change:class_share", () => (heard(v), show()));

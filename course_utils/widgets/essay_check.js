@@ -82,7 +82,7 @@ function turn(v, choose, under, found) {
   if (isOpen) return;
   const text = make("section", { class: "ev-section", "aria-label": "The paragraph" }, ...found.blocks.map((block) => buildBlock(v, block)));
   under.append(text);
-  for (const range of withEdges(findWords(text, found.words, found.place), found.words)) range.surroundContents(make("mark"));
+  for (const range of withEdges(findWords(text, found.letters, found.place), found.words)) range.surroundContents(make("mark"));
 }
 
 /** Words are found by letters and digits; their first and last signs, such as a bracket or %, are marked with them. */

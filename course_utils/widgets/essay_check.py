@@ -20,7 +20,7 @@ from course_utils.evidence.record import Record
 from course_utils.grading.rubric import NAME as RUBRIC
 from course_utils.grading.rubric import load_rubric
 from course_utils.widgets import evidence_words as words
-from course_utils.widgets.essay_view import plain
+from course_utils.widgets.essay_view import BLANK_LINE, occurrence, plain
 from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
 from course_utils.widgets.static_view import Fact, Part, Table
 
@@ -30,7 +30,6 @@ AROUND = 1_500  # characters of a paragraph before and after the words that are 
 LONGEST_QUOTE = 600  # characters in the list; marked are all
 CLEAR = "Nothing is missing or contradicted. That does not make it a good essay: whether it convinces, a reader says."
 WHOLE = "The essay as a whole"
-BLANK_LINE = re.compile(r"\n[ \t]*\n")
 IN_STARS = re.compile(r",? \*[^*]+\*")  # a reading's title, within the title of its section
 
 
@@ -267,15 +266,18 @@ def _groups(essay: Essay, findings: Sequence[Finding]) -> list[dict[str, object]
 def _finding(found: Finding, text: str) -> dict[str, object]:
     told = {"severity": found.severity, "kind": found.kind, "says": found.says}
     if not found.end > found.start:
-        return {**told, "quote": "", "words": "", "place": 0, "blocks": []}
+        return {**told, "quote": "", "words": "", "letters": "", "place": -1, "blocks": []}
     before, after = _around(text, found.start, found.end)
     quote = text[found.start : found.end]
+    paragraph = before + quote + after
+    letters, place = occurrence(paragraph, len(before), len(before) + len(quote))
     return {
         **told,
         "quote": quote if len(quote) <= LONGEST_QUOTE else f"{quote[:LONGEST_QUOTE]}…",
         "words": quote,
-        "place": _times(before, before + quote + after, quote),
-        "blocks": blocks(before + quote + after),
+        "letters": letters,
+        "place": place,
+        "blocks": blocks(paragraph),
     }
 
 
@@ -290,16 +292,3 @@ def _around(text: str, start: int, end: int) -> tuple[str, str]:
     if len(after) > AROUND:
         after = after[:AROUND].rpartition(" ")[0] + " …"
     return before, after
-
-
-def _times(before: str, text: str, quote: str) -> int:
-    """Return how often some words stand in a text before the ones that are meant, as the page looks for them.
-
-    The page compares letters and digits only, because Markdown's signs are not seen there.
-    """
-    wanted, within = _letters(quote), _letters(text)
-    return sum(within.startswith(wanted, place) for place in range(len(_letters(before))))
-
-
-def _letters(text: str) -> str:
-    return "".join(each for each in text if each.isalnum())

@@ -169,7 +169,7 @@ function chooseFinding(v, choose, found) {
   choose.setAttribute("aria-pressed", "true");
   const section = v.sections.get(found.section);
   if (!section) return;
-  const ranges = findWords(section, found.quote, found.place);
+  const ranges = findWords(section, found.letters, found.place);
   for (const range of ranges) range.surroundContents(make("mark"));
   section.classList.toggle("ev-chosen", !ranges.length);
   const at = section.querySelector("mark") ?? section;
@@ -189,10 +189,9 @@ function unmark(v) {
   v.marked?.remove();
 }
 
-/** Where the letters and digits of a quotation stand in a section, the `place`-th time, one range a text node. */
-function findWords(section, quote, place) {
-  const wanted = [...quote].filter((c) => IS_SIGN.test(c)).join("");
-  if (!wanted) return [];
+/** Where letters and digits stand in a section, the `place`-th time from 0, one range a text node; essay_view.py counts alike. */
+function findWords(section, wanted, place) {
+  if (!wanted || place < 0) return [];
   const walker = document.createTreeWalker(section, NodeFilter.SHOW_TEXT, (node) => (node.parentNode.closest(".ev-block") && !node.parentNode.closest(".cp-unseen, .ev-sign") ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT));
   let [all, places] = ["", []];
   while (walker.nextNode()) {
@@ -204,11 +203,10 @@ function findWords(section, quote, place) {
   }
   let start = -1;
   for (let n = 0; n <= place; n++) {
-    const next = all.indexOf(wanted, start + 1);
-    if (next < 0) break;
-    start = next;
+    start = all.indexOf(wanted, start + 1);
+    if (start < 0) return []; // rather no mark than one on other words
   }
-  return start < 0 ? [] : rangesOf(places.slice(start, start + wanted.length));
+  return rangesOf(places.slice(start, start + wanted.length));
 }
 
 function rangesOf(places) {

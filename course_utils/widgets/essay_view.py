@@ -1,7 +1,10 @@
 """An essay as a marking panel shows it: its text as plain data, its evidence, what the checks found; and no name."""
 
 import base64
+import bisect
+import functools
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from course_utils.grading.papers import Sheet
 from course_utils.grading.rubric import Rubric
 from course_utils.grading.submissions import read_plain
 from course_utils.widgets.keep_button import digits, value_in_words
+from course_utils.widgets.static_view import visible
 
 LEDGERS = {
     "sound": "is sound",
@@ -29,7 +33,81 @@ LARGEST_PICTURE = 2_000_000  # bytes
 PICTURE = re.compile(r"[\w-]+\.png")
 PNG = b"\x89PNG\r\n\x1a\n"
 HALF_A_LETTER = re.compile("[\ud800-\udfff]")  # no message to the browser can hold one
+BLANK_LINE = re.compile(r"\n[ \t]*\n")
+MAX_OCCURRENCES = 5000
 NO_RECORD, UNKNOWN = "no such record", "nothing is known"
+
+
+# -- where words stand ------------------------------------------------------------------------------------------------
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of a text: what counts where words are looked for (``IS_SIGN`` in essay_view.js).
+
+    Signs are left out, because those of Markdown are not seen on a page.
+    """
+    return "".join(each for each in text if unicodedata.category(each)[0] in "LN")
+
+
+@functools.lru_cache(maxsize=1000)
+def page_letters(markdown: str) -> str:
+    """Return the letters and digits of Markdown as a page shows it: no numbers of lists, no hidden addresses.
+
+    Examples
+    --------
+    >>> page_letters("1. *One* [word](https://a.b) &amp; [@E-07f3]")
+    'OnewordhttpsabE07f3'
+    """
+    return letters("".join(map(_on_page, (run for block in blocks(markdown) for run in block["runs"]))))
+
+
+def _on_page(run: Mapping[str, str]) -> str:
+    """Return a run of text as ``buildRun`` in essay_view.js shows it."""
+    address = f" ({visible(run['href'])})" if run.get("href") else ""
+    return visible(run["text"]) + address
+
+
+def occurrence(text: str, start: int, end: int, quote: str = "") -> tuple[str, int]:
+    """Return the letters of a quotation, and which of their occurrences on the page is the one that is meant.
+
+    Both marking pages and the essay check use this rule. It counts on the page's own text, as the page does, and takes
+    the occurrence that is nearest to the place in the Markdown.
+
+    Parameters
+    ----------
+    text : str
+        Markdown, as it was handed to `blocks` for the page.
+    start, end : int
+        Where the quotation stands in it, in characters.
+    quote : str, optional
+        What was quoted, where that differs from these characters.
+
+    Returns
+    -------
+    letters : str
+    place : int
+        From 0; -1 where the page does not show the words.
+    """
+    wanted = page_letters(quote or text[start:end]) or letters(quote or text[start:end])
+    page = page_letters(text)
+    before = _letters_before(text, start)
+    places, place = [], page.find(wanted) if wanted else -1
+    while place >= 0 and len(places) < MAX_OCCURRENCES:
+        places.append(place)
+        place = page.find(wanted, place + 1)
+    if not places or start >= len(text) > 0:
+        return wanted, -1
+    after = bisect.bisect_left(places, before)
+    near = [index for index in (after - 1, after) if 0 <= index < len(places)]
+    return wanted, min(near, key=lambda index: abs(places[index] - before))
+
+
+def _letters_before(text: str, start: int) -> int:
+    """Return how many letters and digits the page shows before a place in Markdown; paragraphs are read one by one."""
+    breaks = [found.end() for found in BLANK_LINE.finditer(text, 0, start)]
+    ends = [0, *breaks]
+    whole = sum(len(page_letters(text[a:b])) for a, b in zip(ends, ends[1:], strict=False))
+    return whole + len(page_letters(text[ends[-1] : start]))
 
 
 class EssayView(traitlets.HasTraits):
@@ -162,15 +240,18 @@ def _section(section: Section) -> dict[str, object]:
 
 
 def _finding(each: Mapping[str, object], section: Section) -> dict[str, object]:
-    """Return a finding with its words, and the how-manieth time these stand in the section."""
+    """Return a finding with the letters of its words, and which of their occurrences in the section is meant."""
     start, end = (value if isinstance(value := each.get(name), int) else 0 for name in ("start", "end"))
+    text = section.text[:LONGEST_SECTION]
     quote = str(each.get("quote") or section.text[start:end])
+    found, place = occurrence(text, start, end, quote)
     return {
         "severity": str(each.get("severity")),
         "says": str(each.get("says", "")),
         "section": section.key if section.text else "",
         "quote": quote,
-        "place": section.text.count(quote, 0, start) if quote else 0,
+        "letters": found,
+        "place": place,
         "evidence": str(each.get("evidence") or ""),
     }
 

@@ -8,8 +8,8 @@ const PING_MS = 2000;
 const PATIENCE_MS = 6000;
 const NO_ANSWER = document.body?.dataset.voila // a page of its own has no cells, and its reader no kernel
   ? "This page's process does not answer: it is busy, or it has ended. Wait a moment, or reload the page."
-  : "The kernel does not answer. It is busy with another cell, or it was restarted or has ended. Wait for that cell, or run this " +
-    "panel's cell again, if need be after Kernel › Restart; where there are no cells to run, reload the page.";
+  : "The kernel does not answer: it is busy with another cell, or it was restarted or has ended. If it is busy, wait. Otherwise click " +
+    "this panel's cell and choose Kernel › Restart Kernel and Run up to Selected Cell. Where there are no cells, reload the page.";
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
 /** Control characters and marks that turn the writing direction, made visible. */
@@ -20,8 +20,20 @@ function visible(text) {
   });
 }
 
+/** A token by itself, so that spaces, line ends and bytes of half a character can be seen. */
+function tokenName(text) {
+  if (!text) return "(rest of a character)";
+  const shown = visible(text).replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
+  return shown.replace(/\\x([0-9a-f]{2})/g, (_, byte) => `⟨byte ${byte.toUpperCase()}⟩`);
+}
+
+/** Letters of some scripts join their neighbours: no gap may stand between the tokens of such a word. */
+const JOINS = /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Nko}\p{Script=Mongolian}\p{Script=Mandaic}\p{Script=Adlam}]/u;
+
 /** Make an element; strings among the children become text nodes. */
 function make(tag, attributes = {}, ...children) {
+  // What a person writes goes in the direction of its own script.
+  if (tag === "textarea" || (tag === "input" && attributes.type === "text")) attributes = { dir: "auto", ...attributes };
   return dress(document.createElement(tag), attributes, children);
 }
 

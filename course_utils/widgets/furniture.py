@@ -202,6 +202,10 @@ class FurnishedPanel(anywidget.AnyWidget):
     def _fail(self, error: BaseException) -> None:
         self._show(message=in_words(error))
 
+    def _tell_not_saved(self, error: CourseError) -> None:
+        """Say that what a person gave is not on the disk; the panel keeps it and goes on."""
+        self._show(message=f"Not saved, and kept on this page only: {in_words(error)}")
+
     def _show(self, **traits) -> None:
         """Set traits together: the browser gets one message."""
         with self._lock, self.hold_sync():

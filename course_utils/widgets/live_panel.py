@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import traitlets
@@ -13,6 +13,7 @@ from course_utils.errors import CourseError
 from course_utils.models import stage
 from course_utils.models.abilities import Cancelled, Speaker, Writing
 from course_utils.models.server_line import NoServer
+from course_utils.models.steps import Generation
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.live_text import LiveText
@@ -186,8 +187,14 @@ class LivePanel(ServerWatch, FurnishedPanel):
 
     def _keep(self, speaker: Speaker, is_new: bool) -> None:
         """Keep what was written for the transcript."""
-        kept = self._runs if is_new else self._runs[:-1]
-        self._runs = [*kept, Run(speaker.label, tuple(self.generations), self._live.timing, self.best)]
+        run = run_of(speaker, self.generations, self._live.timing, self.best)
+        if is_new or not self._runs:
+            self._runs = [*self._runs, run]
+            return
+        before = self._runs[-1]  # the text goes on: its beginning keeps its own times
+        points = tuple(map(n_alike, before.generations, self.generations))
+        run = dataclasses.replace(run, timing=before.timing, continued=(*before.continued, points))
+        self._runs = [*self._runs[:-1], run]
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
@@ -299,6 +306,21 @@ class LivePanel(ServerWatch, FurnishedPanel):
         with self._lock:
             if run == self.run:
                 self._show(**traits)
+
+
+def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | None = None, best: int = -1) -> Run:
+    """Return a request and what came of it, for the transcript."""
+    had = speaker.abilities
+    room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
+    more = {"weights_sha256": speaker.weights_sha256, "lacks": had.in_words(), "is_remote": not had.weights}
+    more["room"] = max(0, room)
+    return Run(speaker.label, tuple(generations), timing or {}, best, **more)
+
+
+def n_alike(before: Generation, after: Generation) -> int:
+    """Return how many tokens a text had when it was continued; half a character at its end is written anew."""
+    pairs = zip(before.token_ids, after.token_ids, strict=False)
+    return next((n for n, (old, new) in enumerate(pairs) if old != new), min(len(before.steps), len(after.steps)))
 
 
 def sample_in_words(sample: dict) -> str:

@@ -19,12 +19,6 @@ const MAX_SPANS = 2048;
 
 /* ---- text ---------------------------------------------------------------------------------------------------------- */
 
-/** A token by itself, so that spaces and line ends can be seen. */
-function tokenName(text) {
-  if (!text) return "(rest of a character)";
-  return visible(text).replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
-}
-
 function percent(p) {
   if (p >= 0.9995) return "100 %";
   return p >= 0.001 ? `${(100 * p).toPrecision(3)} %` : p > 0 ? "below 0.1 %" : "0 %";
@@ -191,6 +185,7 @@ function appendStep(v, sample, i) {
   const span = make("span", { class: `cp-token cp-bucket${bucket}`, role: "option", "aria-selected": "false", tabindex: i ? "-1" : "0" });
   span.setAttribute("aria-label", rank ? `${tokenName(whole)}, rank ${rank}, ${BUCKETS[bucket][1]}` : tokenName(whole));
   span.dataset.step = String(i);
+  if (JOINS.test(text)) span.classList.add("cp-joins");
   // The space before a word stays outside, so that lines break between tokens and not inside them.
   const space = /^ (?=\S)/.test(text) ? " " : "";
   span.textContent = text ? visible(text.slice(space.length)).replace(/\n/g, "⏎\n") : "·";

@@ -73,6 +73,7 @@ function place(v, column, chosen) {
   if (holder >= 0) v.places[holder] = v.places[column];
   v.places[column] = chosen;
   showPlaces(v);
+  say(v, { kind: "places", run: v.run, places: v.places });
   const n = v.places.filter((each) => each !== null).length;
   const last = chosen === null ? "" : `Text ${letterOf(v, column)} is ${PLACES[chosen]}. `;
   v.ranked.textContent = `${last}${n} of ${v.places.length} ranked.`;
@@ -107,7 +108,8 @@ function onMessage(v, message) {
 function showWhole(v, run, samples) {
   v.run = run;
   v.samples = samples.map((sample) => ({ ...sample }));
-  v.places = samples.map(() => null);
+  const kept = v.model.get("places"); // given before this page was reloaded
+  v.places = run === v.model.get("run") && kept.length === samples.length ? [...kept] : samples.map(() => null);
   redraw(v);
 }
 
@@ -164,6 +166,7 @@ function redraw(v) {
   v.grid.replaceChildren(...v.samples.map((sample, i) => buildCard(v, sample, i)));
   v.samples.forEach((sample) => sample.body.append(visible(sample.text.replace(/^ /, ""))));
   showColumns(v);
+  showPlaces(v);
 }
 
 function buildCard(v, sample, i) {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import traitlets
 
-from course_utils.errors import CourseError, TextError
+from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.evidence.class_ballot import ranking_votes
 from course_utils.experiments import preferences
 from course_utils.models.abilities import Speaker
@@ -20,10 +20,10 @@ from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled
-from course_utils.widgets.live_panel import LivePanel, sample_in_words
+from course_utils.widgets.live_panel import BUSY, LivePanel, run_of, sample_in_words
 from course_utils.widgets.static_view import Fact, Part, Text
 from course_utils.widgets.together import LiveColumns, Together
-from course_utils.widgets.transcript import Run, settings_line, transcript
+from course_utils.widgets.transcript import settings_line, transcript
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +86,12 @@ class SideBySide(ClassShare, Form, LivePanel):
     columns = traitlets.List().tag(sync=True)
     blind = traitlets.Bool(False).tag(sync=True)
     standing = traitlets.Unicode().tag(sync=True)
+    places = traitlets.List().tag(sync=True)  # a ranking that is not recorded yet: by column, from 0; None: no place
 
     def __init__(self, models=None, prompt="", settings=None, blind=False, record=None, projector=False) -> None:
         self.record = Path(record) if record is not None else None
         self.rankings = preferences.read(self.record) if self.record else []
-        self._lineup, self._wish = Lineup(models), None
+        self._lineup, self._wish, self._unsaved = Lineup(models), None, []
         self._shown, self._kept_back, self._together = [], [], None
         values = dataclasses.asdict(settings or Settings())
         standing = preferences.in_words(self.rankings)
@@ -159,7 +160,16 @@ class SideBySide(ClassShare, Form, LivePanel):
             )
         self._give(ranking_votes(ranking["ranking"], ranking["n_parameters"]))
         if self.record:
-            preferences.append(self.record, ranking)
+            self._unsaved.append(ranking)
+            while self._unsaved:  # also what a full disk refused before
+                preferences.append(self.record, self._unsaved[0])
+                self._unsaved.pop(0)
+
+    def _fail(self, error: BaseException, run: int | None = None) -> None:
+        if isinstance(error, NoSpace) and self.state not in BUSY:  # the ranking counts; only its file is missing
+            self._tell_not_saved(error)
+        else:
+            super()._fail(error, run)
 
     def tally(self) -> pd.DataFrame:
         """Return mean places, and how often each size beat the one below it; see `preferences.tally`."""
@@ -188,6 +198,9 @@ class SideBySide(ClassShare, Form, LivePanel):
                 self.generate()
             case {"kind": "rank", "order": list(order)}:
                 self.rank(order)
+            case {"kind": "places", "run": int(run), "places": list(places)} if run == self.run:
+                if all(place is None or place in range(len(self.columns)) for place in places):
+                    self._show(places=places)
             case _:
                 super()._obey(content, buffers)
 
@@ -217,7 +230,7 @@ class SideBySide(ClassShare, Form, LivePanel):
     def _begin(self, state: str, is_new: bool) -> None:
         self._shown, self._kept_back, self._together = [], [], None
         super()._begin(state, is_new)
-        self._show(columns=[])
+        self._show(columns=[], places=[])
 
     def _new_live(self, run: int) -> LiveColumns:
         return LiveColumns(run, self.send)
@@ -243,7 +256,7 @@ class SideBySide(ClassShare, Form, LivePanel):
 
     def _keep(self, speaker: list[Speaker], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)
-        runs = [Run(speaker.label, (generation,)) for speaker, generation in pairs]
+        runs = [run_of(speaker, [generation]) for speaker, generation in pairs]
         if self.is_hidden:
             self._kept_back = runs
         else:

@@ -33,6 +33,7 @@ BELOW = "What it showed last stands in the output below."
 
 # Control characters and marks that turn the writing direction: they could make a page show what is not there.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_BYTE = re.compile(r"\\x([0-9a-f]{2})")
 _HALF_A_LETTER = re.compile("[\ud800-\udfff]")  # no message and no file can hold one
 
 
@@ -50,6 +51,18 @@ def visible(text: str) -> str:
         return chr(0x2400 + code) if code < 32 else f"⟨U+{code:04X}⟩"
 
     return _UNSEEN.sub(name, text)
+
+
+def token_name(text: str) -> str:
+    r"""Return a token by itself, so that spaces, line ends and bytes of half a character can be seen.
+
+    Examples
+    --------
+    >>> token_name(" a\n"), token_name(r"\xd8")
+    ('␣a⏎', '⟨byte D8⟩')
+    """
+    shown = visible(text).replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")
+    return _BYTE.sub(lambda found: f"⟨byte {found[1].upper()}⟩", shown) or "(rest of a character)"
 
 
 # -- parts of a view ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import traitlets
 
-from course_utils.errors import AccessRefused, SettingsError, TextError
+from course_utils.errors import AccessRefused, NoSpace, SettingsError, TextError
 from course_utils.experiments import releases
 from course_utils.experiments.release_decisions import CHOICES, LONGEST_REASON, Decisions, next_size
 from course_utils.models import shelf
@@ -172,6 +172,12 @@ class ReleaseTimeline(ClassShare):
             rows = [[each[name] for name in names] for each in self.decided]
             parts.append(Table("Decided", ["stage", "next size", "you", "your reason", "OpenAI"], rows))
         return parts
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, NoSpace):  # the decision, or what was typed, is in the panel
+            self._tell_not_saved(error)
+        else:
+            super()._fail(error)
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -11,12 +11,6 @@ const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
 const classOf = (rank) => CLASSES.findIndex(([highest]) => rank <= highest);
 const many = (n) => n.toLocaleString("en");
 
-/** A token by itself, so that spaces and line ends can be seen. */
-function tokenName(text) {
-  if (!text) return "(rest of a character)";
-  return visible(text).replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
-}
-
 function percent(p) {
   if (p >= 0.9995) return "100 %";
   return p >= 0.001 ? `${(100 * p).toPrecision(3)} %` : p > 0 ? "below 0.1 %" : "0 %";
@@ -182,6 +176,7 @@ function appendToken(body, text, rank, place) {
   const span = make("span", { class: `tm-token tm-class${k}`, role: "option", "aria-selected": "false", tabindex: place ? "-1" : "0" });
   span.setAttribute("aria-label", `${tokenName(text)}, rank ${rank}, ${CLASSES[k][1]}`);
   span.dataset.place = String(place);
+  if (JOINS.test(text)) span.classList.add("cp-joins");
   // The space before a word stays outside, so that lines break between tokens and not inside them.
   const space = /^ (?=\S)/.test(text) ? " " : "";
   span.textContent = text ? visible(text.slice(space.length)).replace(/\n/g, "⏎\n") : "·";

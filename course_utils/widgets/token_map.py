@@ -13,7 +13,7 @@ from course_utils.experiments.token_ranks import SHARES, read_ranks
 from course_utils.models.abilities import Speaker
 from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
-from course_utils.widgets.static_view import Part, Table, Text, facts
+from course_utils.widgets.static_view import Part, Table, Text, facts, token_name
 
 N_TOLD = 10  # tokens in the static view
 LONGEST = 6000  # characters: about 1,300 tokens of GPT-2, as many as a page can show and a laptop read in seconds
@@ -136,7 +136,7 @@ class TokenMap(MeasuringPanel):
         for each in self.maps:
             told = [token for token in each["tokens"] if token[3] is not None]
             most = sorted(told, key=lambda token: -token[3])[:N_TOLD]
-            rows = [[repr(text), rank, probability, bits] for text, rank, probability, bits, _ in most]
+            rows = [[token_name(text), rank, probability, bits] for text, rank, probability, bits, _ in most]
             caption = f"The most surprising tokens of {each['name']}"
             parts.append(Table(caption, ["token", "rank", "probability", "surprisal in bits"], rows))
         return parts

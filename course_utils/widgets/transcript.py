@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from course_utils.models.settings import Settings
+from course_utils.models.settings import RANGES, Settings
 from course_utils.models.steps import Generation
 from course_utils.widgets.static_view import visible
 
@@ -28,12 +28,27 @@ class Run:
         ``n_tokens``, ``first_s`` (seconds to the first token), ``per_s`` (tokens a second); the last two may be None.
     best : int
         The sample that the person picked, counted from 0; -1 when none.
+    continued : tuple of tuple of int
+        For each time that the texts were continued, how many tokens each sample had then.
+    weights_sha256 : str
+        Of the model's weights; empty where a server does not tell.
+    lacks : str
+        What the server that wrote does not give or take, in words; empty where nothing lacks.
+    is_remote : bool
+        Whether a server wrote.
+    room : int
+        Tokens that the model can see beside the prompt; 0 where that is not known.
     """
 
     label: str
     generations: tuple[Generation, ...]
     timing: dict[str, float | None] = dataclasses.field(default_factory=dict)
     best: int = -1
+    continued: tuple[tuple[int, ...], ...] = ()
+    weights_sha256: str = ""
+    lacks: str = ""
+    is_remote: bool = False
+    room: int = 0
 
 
 def transcript(runs: list[Run]) -> str:
@@ -71,20 +86,31 @@ def settings_words(settings: Settings) -> str:
 
 def settings_line(label: str, generations: list[Generation] | tuple[Generation, ...]) -> str:
     """Return the line that stands under every output: what wrote it, how, and with which seeds."""
-    seeds = [generation.seed for generation in generations]
-    some = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"{label} · {settings_words(generations[0].settings)} · {some}"
+    return f"{label} · {settings_words(generations[0].settings)} · {_seeds([each.seed for each in generations])}"
+
+
+def _seeds(seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(map(str, seeds))}"  # after the largest seed comes 0
 
 
 def _run_parts(number: int, run: Run) -> list[str]:
     """Return the paragraphs of one request."""
     n_samples = len(run.generations)
     facts = [f"- {settings_line(run.label, run.generations)}"]
+    if run.weights_sha256:
+        facts.append(f"- Weights: sha256 {run.weights_sha256[:16]}…")
+    if n_samples > 1:
+        facts.append(f"- {n_samples} samples, written together")
     if run.timing.get("first_s") is not None:
         facts.append(f"- First token after {run.timing['first_s']:.2f} s" + _speed(run.timing.get("per_s")))
     if run.best >= 0:
         seed = run.generations[run.best].seed
         facts.append(f"- Picked as the best of {n_samples}: sample {run.best + 1} (seed {seed})")
+    facts += _how_again(run)
     facts += [f"- Note: {notice}" for notice in {generation.notice: None for generation in run.generations} if notice]
     asked = ["### Prompt, written by a person", _plain(run.generations[0].prompt)]
     parts = [f"## Request {number}", "\n".join(facts), *asked]
@@ -93,6 +119,41 @@ def _run_parts(number: int, run: Run) -> list[str]:
         mark = ", picked as the best" if i - 1 == run.best else ""
         parts += [f"### Sample {i} of {n_samples}, machine-written ({about}{mark})", _plain(generation.text)]
     return parts
+
+
+def _how_again(run: Run) -> list[str]:
+    """Say that texts were stopped or continued, if they were, and what gives them again; claim only what must be so."""
+    facts = [f"- Note: {run.lacks} What it does not take had no effect here."] if run.lacks else []
+    is_stopped = any(each.ended == "stopped" for each in run.generations)
+    if not (run.continued or is_stopped):
+        return facts
+    told = []
+    if run.continued:
+        points = "; ".join(", ".join(map(str, sorted(set(counts)))) for counts in run.continued)
+        times = "once" if len(run.continued) == 1 else f"{len(run.continued)} times"
+        told.append(f"Continued {times}, after {points} tokens, each time for up to {_limit(run)} tokens more.")
+    if is_stopped:
+        told.append("Stopped before its end.")
+    return [*facts, f"- {' '.join([*told, _in_one_request(run)])}"]
+
+
+def _in_one_request(run: Run) -> str:
+    """Say whether one request gives the same text, and which."""
+    lengths = {len(each.steps) for each in run.generations if each.ended != "end of text"}
+    longest = max(lengths, default=max(len(each.steps) for each in run.generations))
+    if run.is_remote:
+        return "A server wrote, so one request may give another text."
+    if any(each.notice for each in run.generations) or longest > run.room:
+        return "The model did not see all of it at once, so one request may give another text."
+    if len(lengths) > 1:
+        return f"One request for up to {longest} tokens, all else as above, begins with the same texts."
+    if not 1 <= longest <= RANGES["max_new_tokens"][1]:
+        return f"No single request gives {longest} tokens."
+    return f"One request for up to {longest} tokens, all else as above, gives the same."
+
+
+def _limit(run: Run) -> int:
+    return run.generations[0].settings.max_new_tokens
 
 
 def _speed(per_s: float | None) -> str:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,8 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_LEDGER", str(tmp_path / "evidence.jsonl"))
     monkeypatch.setattr(class_share, "_viewers", {})
     monkeypatch.setattr(class_share, "_ticked", set())
+    monkeypatch.setattr(class_share, "_sent", {})
+    monkeypatch.setattr(class_share, "_panels", weakref.WeakSet())
     yield
     stage.open_all()
 
@@ -158,6 +161,134 @@ def test_an_unticked_box_takes_everything_back_and_sends_no_more(path):
     assert "Taken back: 1 vote" in panel.class_share["said"]
     panel.decide("wait", SECRET)
     assert counted() == {"Feb 2019": 1}
+
+
+NOTHING_LEFT = "Nothing sent from this notebook since its kernel started is in the file any more."
+
+
+def test_what_other_panels_of_the_notebook_gave_is_told_when_a_box_is_unticked(path):
+    """Two panels have voted and one is unticked: the page must not say that nothing is left."""
+    decided, kept = timeline(), button()
+    tick(decided)
+    decided.decide("wait", SECRET)
+    tick(kept)
+    kept.keep()
+    tick(decided, False)
+    said = decided.class_share["said"]
+    assert "Taken back: 1 vote." in said and NOTHING_LEFT not in said
+    assert "1 (kept numbers)" in said and kept.class_share["is_on"]
+    assert "Feb 2019" not in votes(path) and len(votes(path)) == 1
+    tick(kept, False)
+    assert NOTHING_LEFT in kept.class_share["said"]
+    assert votes(path) == {}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_boxes_of_one_kind_are_unticked_together(path, n):
+    buttons = [button(value) for value in (2.5, 3.5, 4.5)][:n]
+    for each in buttons:
+        tick(each)
+        each.keep()
+    tick(buttons[0], False)
+    assert sum(counted().values()) == 0
+    assert all(not each.class_share["is_on"] and NOTHING_LEFT in each.class_share["said"] for each in buttons)
+    buttons[-1].keep()
+    assert sum(counted().values()) == 0, "an unticked box sends nothing"
+
+
+def test_a_vote_of_an_earlier_round_is_taken_back_too(path):
+    panel = timeline()
+    tick(panel)
+    panel.decide("wait", SECRET)
+    class_store.new_round(SESSION)
+    panel.decide("wait", SECRET)
+    tick(panel, False)
+    assert "Taken back: 2 votes." in panel.class_share["said"] and NOTHING_LEFT in panel.class_share["said"]
+    assert class_store.count_of_viewer(SESSION, class_share.this_viewer()) == ({}, 0)
+
+
+def test_a_picture_that_still_counts_a_vote_is_told(path):
+    panel = timeline()
+    others(4)
+    tick(panel)
+    panel.decide("wait", SECRET)
+    assert class_store.tallies(SESSION)[0].shown
+    tick(panel, False)
+    assert "A picture that is shown already" in panel.class_share["said"]
+
+
+def test_another_kernel_s_votes_are_neither_taken_back_nor_spoken_of(path, monkeypatch):
+    first = timeline()
+    tick(first)
+    first.decide("wait", SECRET)
+    monkeypatch.setattr(class_share, "_viewers", {})  # another process has another viewer, and panels of its own
+    monkeypatch.setattr(class_share, "_sent", {})
+    monkeypatch.setattr(class_share, "_panels", weakref.WeakSet())
+    stage.open_all()
+    second = timeline()
+    tick(second)
+    second.decide("never", SECRET)
+    tick(second, False)
+    assert "this notebook since its kernel started" in second.class_share["said"]
+    assert list(votes(path).values()) == ["wait"] and first.class_share["is_on"]
+
+
+def test_nothing_is_said_to_be_gone_before_the_file_says_so(path, monkeypatch):
+    panel = timeline()
+    tick(panel)
+    panel.decide("wait", SECRET)
+
+    def refuse(*given, **named):
+        raise class_file.ClassBusy("The class's file is held.")
+
+    with monkeypatch.context() as held:
+        held.setattr(class_share.class_store, "withdraw", refuse)
+        tick(panel, False)
+    assert panel.class_share["is_on"] and "is held" in panel.class_share["said"]
+    assert "Nothing" not in panel.class_share["said"] and counted()["Feb 2019"] == 1
+
+
+def test_votes_in_a_file_that_was_replaced_are_not_called_taken_back(path):
+    panel = timeline()
+    tick(panel)
+    panel.decide("wait", SECRET)
+    class_file._forget(path)
+    path.rename(path.with_name("old.sqlite"))
+    tick(panel, False)
+    assert "1 vote sent before could not be found" in panel.class_share["said"]
+
+
+def test_a_vote_cast_while_the_box_is_unticked_is_not_left_behind(path, monkeypatch):
+    """A vote waits until the votes are taken back and the box is off; then it is not sent."""
+    panel, at_work, may_go = timeline(), threading.Event(), threading.Event()
+    tick(panel)
+    panel.decide("wait", SECRET)
+    withdraw = class_store.withdraw
+
+    def slow(*given, **named):
+        at_work.set()
+        assert may_go.wait(SOON)
+        return withdraw(*given, **named)
+
+    monkeypatch.setattr(class_share.class_store, "withdraw", slow)
+    taking = threading.Thread(target=tick, args=(panel, False))
+    taking.start()
+    assert at_work.wait(SOON)
+    voting = threading.Thread(target=panel._give, args=({"May 2019": "never"},))
+    voting.start()
+    may_go.set()
+    taking.join(SOON)
+    voting.join(SOON)
+    assert votes(path) == {} and NOTHING_LEFT in panel.class_share["said"]
+
+
+def test_what_was_taken_back_is_not_in_the_file_s_log_either(path):
+    panel = timeline()
+    tick(panel)
+    panel.decide("never", SECRET)
+    assert b"never" in b"".join(each.read_bytes() for each in path.parent.glob("class.sqlite*"))
+    tick(panel, False)
+    assert b"never" not in b"".join(each.read_bytes() for each in path.parent.glob("class.sqlite*"))
 
 
 def test_a_panel_made_again_still_holds_the_box_of_its_viewer(path):

@@ -12,7 +12,8 @@ from course_utils.evidence.ledger import Ledger, append
 from course_utils.evidence.prose import Essay, Section
 from course_utils.experiments.base_rates import base_rates
 from course_utils.grading.samples import load_samples, sample_ledger
-from course_utils.widgets.essay_check import CLEAR, EssayCheck, _around, _times, sheet
+from course_utils.widgets.essay_check import CLEAR, EssayCheck, _around, sheet
+from course_utils.widgets.essay_view import occurrence
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 NAME = "release_strategy.ipynb"
@@ -206,8 +207,10 @@ def test_the_very_words_are_meant_and_not_others_like_them(place):
     start = starts[place]
     before, after = _around(text, start, start + 3)
     assert before + "7 %" + after == text.split("\n\n")[1].split("\n \n")[0]
-    letters = [i for i, letter in enumerate(before + "7 %" + after) if letter == "7"]
-    assert letters[_times(before, before + "7 %" + after, "7 %")] == len(before)
+    paragraph = before + "7 %" + after
+    letters = [i for i, letter in enumerate(paragraph) if letter == "7"]
+    found, place = occurrence(paragraph, len(before), len(before) + 3)
+    assert found == "7" and letters[place] == len(before)
 
 
 def test_of_a_very_long_paragraph_only_what_is_near_is_shown(folder):
