@@ -38,7 +38,7 @@ from nbgrader.utils import determine_grade, is_grade, is_solution
 from course_utils.core.files import replace_file
 from course_utils.grading import runner, wire
 from course_utils.grading.course import Course, nbgraders_warnings
-from course_utils.grading.sandbox import small_command
+from course_utils.grading.sandbox import prefix, small_command
 
 OUTCOME = "execution.json"
 MOST_SECONDS = 240.0  # for a whole submission
@@ -105,6 +105,7 @@ def check(
     given: Path | None,
     boxed: bool = True,
     cell_seconds: float = CELL_SECONDS,
+    private: Path | None = None,
 ) -> Marking:
     """Run a student's cells and the instructor's checks of them.
 
@@ -122,9 +123,11 @@ def check(
         In a sandbox.
     cell_seconds : float
         The limit of a cell; a call has `CALL_SECONDS` at most.
+    private : Path, optional
+        A folder for files of the run, in place of the usual one for temporary files.
     """
     seed = hashlib.sha256(json.dumps([list(source), list(submission)], sort_keys=True).encode()).hexdigest()[:16]
-    with tempfile.TemporaryDirectory(prefix="grading-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix(), dir=private) as folder:
         line = small_command(given, allowed_packages(source)) if boxed else _bare_command(given, Path(folder))
         job = {
             "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),
@@ -233,7 +236,7 @@ class RunChecks(NbGraderPreprocessor):
         found = check(
             json.loads(source.read_text("utf-8"))["cells"], submission, source.parent,
             self._given(Path(resources["metadata"]["path"])), self._boxed,
-            float(self._course.config.Execute.get("timeout", None) or CELL_SECONDS),
+            float(self._course.config.Execute.get("timeout", None) or CELL_SECONDS), self._private,
         )  # fmt: skip
         for field in dataclasses.fields(Marking):
             setattr(self._marking, field.name, getattr(found, field.name))
