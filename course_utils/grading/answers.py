@@ -5,8 +5,59 @@ import fractions
 import math
 import sys
 
+from course_utils.errors import CourseError
+
 LONGEST_LINE, LONGEST_TEXT, LONGEST_INT = 200, 40, 40  # characters, characters, digits
 MOST_SHOWN, DEEPEST = 4, 2  # values of a row, rows within rows
+
+
+class UnsupportedCheck(CourseError):
+    """A test cell asks for something that cannot be done with a student's code in another process."""
+
+
+class Elsewhere:
+    """An object of another process, of which this one knows a description only.
+
+    A grader's program has these in the place of a student's functions. In a student's own notebook there are none.
+
+    Attributes
+    ----------
+    kind : str
+        The name of its type, as the other process tells it.
+    note : str
+        Why it did not come as a plain value, where it could have; else "".
+    """
+
+    kind, note = "object", ""
+
+
+class Stopped(Exception):
+    """A function of another process raised an error, or that process ended.
+
+    Parameters
+    ----------
+    kind : str
+        The name of the error's type, as the other process tells it.
+    said : str
+        Its message.
+    bases : sequence of str
+        The names of Python's own errors that it is one of.
+    where : str
+        The line of the function's cell in which it was raised, in words.
+    call : str
+        What was called, as it would be typed.
+    """
+
+    def __init__(
+        self, kind: str, said: str = "", bases: tuple[str, ...] = (), where: str = "", call: str = "It"
+    ) -> None:
+        self.kind, self.said, self.bases, self.where, self.call = kind, said, bases, where, call
+
+    def __str__(self) -> str:
+        """Return the error as a sentence about the call."""
+        return one_line(
+            f"{self.call} stopped with {self.kind}" + (f": {self.said}" if self.said else "") + self.where, end="."
+        )
 
 
 def plain(value: object) -> object:
@@ -60,8 +111,12 @@ def shown(value: object, depth: int = 0) -> str:
         return repr(value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…")
     if kind in (bool, float, complex, type(None)):
         return repr(value)
-    if kind in (tuple, list, dict):
+    if kind in (tuple, list, dict, set, frozenset):
         return _shown_row(value, depth)
+    if kind is bytes:
+        return repr(value[:LONGEST_TEXT])
+    if issubclass(kind, Elsewhere):
+        return f"an object of type {one_line(value.kind)[:LONGEST_TEXT]}" + (f" ({value.note})" if value.note else "")
     return f"an object of type {type_name(value)}"
 
 
@@ -85,9 +140,15 @@ def _inside(value: object, base: type) -> object:
     return value if base is bool else str.__str__(value)
 
 
-def _shown_row(values: tuple | list | dict, depth: int) -> str:
+def _shown_row(values: tuple | list | dict | set | frozenset, depth: int) -> str:
     if values and depth >= DEEPEST:
         return "…"
+    if type(values) in (set, frozenset):
+        if not values:
+            return "set()"
+        parts = sorted(shown(each, depth + 1) for each in values)
+        more = f", … {len(parts)} in all" if len(parts) > MOST_SHOWN else ""
+        return f"{{{', '.join(parts[:MOST_SHOWN])}{more}}}"
     start, end = {tuple: "()", list: "[]", dict: "{}"}[type(values)]
     if type(values) is dict:
         parts = [f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MOST_SHOWN]]

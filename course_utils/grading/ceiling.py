@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,8 +14,10 @@ SPARE = 500  # threads count as well, and a kernel with a model in it has many
 
 
 @contextlib.contextmanager
-def kept_by_the_system(n_processes: int) -> Iterator[Callable[[], None]]:
-    """Yield what a new process calls, before anything else, to have a ceiling over it and all that it starts.
+def kept_by_the_system(n_processes: int) -> Iterator[tuple[str, int]]:
+    """Yield the file into which a new process writes 0 to enter a control group, and the limit of its user's processes.
+
+    The file is "" where there is no group to be had, and the limit 0 where nobody tells how many processes run now.
 
     It is above the number that `sandbox.run` looks for, as it counts threads too: it keeps the machine alive until
     somebody looks. The rights of a superuser bring a control group, where the system has them to give; anybody else
@@ -27,15 +29,8 @@ def kept_by_the_system(n_processes: int) -> Iterator[Callable[[], None]]:
     """
     group = _group(n_processes + SPARE)
     running = _running()
-
-    def enter() -> None:
-        if group:
-            (group / "cgroup.procs").write_text("0")
-        if running:
-            _limit_user(running + n_processes + SPARE)
-
     try:
-        yield enter
+        yield str(group / "cgroup.procs") if group else "", running + n_processes + SPARE if running else 0
     finally:
         if group:
             _remove(group)
@@ -64,14 +59,6 @@ def _remove_old(controller: Path) -> None:
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             with contextlib.suppress(OSError):
                 os.rmdir(group)
-
-
-def _limit_user(n_threads: int) -> None:
-    import resource  # not on every system
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    most = n_threads if hard == resource.RLIM_INFINITY else min(n_threads, hard)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
 def _running() -> int:

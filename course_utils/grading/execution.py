@@ -1,17 +1,22 @@
-"""nbgrader's autograding with a box around the kernel, plain outputs, and an end to notebooks that have none."""
+"""nbgrader's autograding, with marks that are decided outside of the students' code.
 
-import ast
-import asyncio
+nbgrader runs a notebook, checks included, in one kernel, and reads the points from that kernel's outputs. Whatever
+runs there can write those outputs. Here the checks run in a process of the grader's (`checker`), and the points that
+nbgrader stores are that process's verdicts. Nothing in a notebook is read as a score.
+"""
+
 import contextlib
+import dataclasses
+import hashlib
 import json
 import os
-import signal
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import filterfalse
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -22,100 +27,270 @@ from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearOutput,
     DeduplicateIds,
-    Execute,
     LimitOutput,
     NbGraderPreprocessor,
     OverwriteCells,
     OverwriteKernelspec,
     SaveAutoGrades,
 )
-from nbgrader.utils import is_grade
+from nbgrader.utils import determine_grade, is_grade, is_solution
 
+from course_utils.core.files import replace_file
+from course_utils.grading import runner, wire
 from course_utils.grading.course import Course, nbgraders_warnings
-from course_utils.grading.marks import write_whole
-from course_utils.grading.sandbox_kernel import WHY
+from course_utils.grading.sandbox import prefix, small_command
 
-KERNEL = "course-sandbox"
-PRIVATE = "COURSE_GRADING_PRIVATE"  # names the folder of one grading, while it goes on
 OUTCOME = "execution.json"
-MOST_SECONDS = 240.0  # for a whole notebook
-MOST_OUTPUT = 2_000_000  # characters of a whole notebook
-LONGEST_ERROR = 5000  # characters
-MOST_CANARIES = 6
-PLAIN_KINDS = ("text/plain", "image/png", "image/jpeg")
-# Checks that must fail, run when all cells have run: a kernel in which they pass hands out points.
-CANARIES = {
-    "AssertionError": "assert 'canary' == '{nonce}'",
-    "AnswerError": "from course_utils.grading.expect import expect as _e\n_e(len, '{nonce}', gives=-1)",
-}
+MOST_SECONDS = 240.0  # for a whole submission
+CALL_SECONDS = 10.0  # for one call of a student's function
+CELL_SECONDS = 60.0  # for one of a student's cells
+SPARE_SECONDS = 60.0  # for what the instructor's own code takes
+BASE64 = re.compile(r"[A-Za-z0-9+/\s]*=*\s*")
+NOT_FOR_STUDENTS = ("*.ipynb", ".*", "submission_secret.txt")
 
 
-class BoundedExecute(Execute):
-    """Run a notebook as nbgrader does, but only so long and so much; then see whether its checks still can fail."""
+@dataclasses.dataclass
+class Marking:
+    """What came of running a submission's code.
 
-    def preprocess(self, nb: NotebookNode, resources: dict, km: object = None) -> tuple[NotebookNode, dict]:
-        """Run all cells and write down how that went."""
-        self._begun, self._written, self._is_closed, nonce = time.monotonic(), 0, False, os.urandom(8).hex()
-        order, canaries = list(nb.cells), [_cell(code.format(nonce=nonce)) for code in CANARIES.values()]
-        own = [_cell(code) for code in _own_canaries(order, nonce)]
-        # Hidden checks run last: nothing of them can get into what a student will be shown of the others.
-        nb.cells = [*filterfalse(_is_hidden, order), *filter(_is_hidden, order), *canaries, *own]
-        nb, resources = super().preprocess(nb, resources, km)
-        nb.cells = order
-        tampered = [_errors_of(cell)[:1] for cell in canaries] != [[name] for name in CANARIES]
-        tampered = tampered or not all(map(_errors_of, own))
-        late = [cell.id for cell in order if "CellTimeoutError" in _errors_of(cell)]
-        told = {"tampered": tampered, "timeouts": late, "seconds": round(time.monotonic() - self._begun, 1)}
-        (Path(os.environ[PRIVATE]) / OUTCOME).write_text(json.dumps(told), "utf-8")
-        return nb, resources
-
-    async def async_execute_cell(self, cell: NotebookNode, cell_index: int, *more: object, **named: object) -> object:
-        """Run a cell, unless all of them took too long by now."""
-        if time.monotonic() - self._begun > MOST_SECONDS:
-            self._close(f"its cells took more than {MOST_SECONDS:g} seconds in all")
-        return await super().async_execute_cell(cell, cell_index, *more, **named)
-
-    def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Take what a cell writes, up to an end."""
-        if self._is_closed:
-            return None
-        content = msg.get("content", {})
-        self._written += len(str(content.get("text", ""))) + len(str(content.get("data", "")))
-        self._written += len(str(content.get("evalue", ""))) + len(str(content.get("traceback", "")))
-        if self._written > MOST_OUTPUT:
-            self._close(f"it wrote more than {MOST_OUTPUT:,} characters")
-            return None
-        return super().process_message(msg, cell, cell_index)
-
-    def _close(self, why: str) -> None:
-        """End the kernel; nbclient notices, and nothing of this run is graded."""
-        self._is_closed = True
-        (Path(os.environ[PRIVATE]) / WHY).write_text(why, "utf-8")
-        self._ending = asyncio.ensure_future(self.km.signal_kernel(signal.SIGKILL))
-
-
-class PlainOutputs(NbGraderPreprocessor):
-    """Keep of outputs what cannot act in a grader's page, and do not take points for a warning.
-
-    nbgrader counts anything on stderr in a graded cell as a failure; a library's warning is none.
+    Parameters
+    ----------
+    verdicts : dict
+        For each check, by nbgrader's name: points (None where undecided), error, why.
+    outputs : dict
+        What each of the student's cells showed.
+    stopped : dict
+        Cells that ended their Python or did not end, and why.
+    late : list of str
+        Cells and calls that did not end in time.
+    seed : str
+    order : list of str
+        In which the checks were run.
+    seconds : float
+    closed : str
+        Why nothing could be decided; "" where that is not so.
     """
 
-    def preprocess_cell(self, cell: NotebookNode, resources: dict, _index: int) -> tuple[NotebookNode, dict]:
-        """Look at one cell."""
-        if cell.cell_type == "code":
-            kept = [_plain(output) for output in cell.outputs]
-            graded = is_grade(cell)
-            cell.outputs = [each for each in kept if each and not (graded and each.get("name") == "stderr")]
-        return cell, resources
+    verdicts: dict[str, dict] = dataclasses.field(default_factory=dict)
+    outputs: dict[str, list] = dataclasses.field(default_factory=dict)
+    stopped: dict[str, str] = dataclasses.field(default_factory=dict)
+    late: list[str] = dataclasses.field(default_factory=list)
+    seed: str = ""
+    order: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    closed: str = ""
+
+    def doubts(self) -> list[str]:
+        """Return, a sentence each, why a person should look at what was lost."""
+        told = [f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]]
+        if calls := [each for each in self.late if each not in self.stopped]:
+            told.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
+        undecided = {name: each["why"] for name, each in self.verdicts.items() if each["points"] is None}
+        told += [f"The check {name} could not be decided: {why}" for name, why in list(undecided.items())[:3]]
+        return told
+
+    def outcome(self) -> dict[str, object]:
+        """Return what a report says of it."""
+        told = {"seconds": self.seconds, "seed": self.seed, "order": self.order, "doubts": self.doubts()}
+        return told | ({"closed": self.closed} if self.closed else {})
+
+
+# -- the checker's process ---------------------------------------------------------------------------------------------
+
+
+def check(
+    source: Sequence[Mapping[str, object]],
+    submission: Sequence[Mapping[str, str]],
+    instructor: Path,
+    given: Path | None,
+    boxed: bool = True,
+    cell_seconds: float = CELL_SECONDS,
+    private: Path | None = None,
+) -> Marking:
+    """Run a student's cells and the instructor's checks of them.
+
+    Parameters
+    ----------
+    source : sequence of cells
+        The instructor's notebook.
+    submission : sequence of dict
+        The student's code cells in order: id and source. Of a check its id stands at its place, and no source.
+    instructor : Path
+        The folder of the instructor's notebook, in which the checks run.
+    given : Path or None
+        A folder whose files the student's code finds in its own.
+    boxed : bool
+        In a sandbox.
+    cell_seconds : float
+        The limit of a cell; a call has `CALL_SECONDS` at most.
+    private : Path, optional
+        A folder for files of the run, in place of the usual one for temporary files.
+    """
+    seed = hashlib.sha256(json.dumps([list(source), list(submission)], sort_keys=True).encode()).hexdigest()[:16]
+    with tempfile.TemporaryDirectory(prefix=prefix(), dir=private) as folder:
+        line = small_command(given, allowed_packages(source)) if boxed else _bare_command(given, Path(folder))
+        job = {
+            "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),
+            "line": line, "environment": {} if boxed else _bare_environment(folder), "folder": folder, "seed": seed,
+            "seconds": MOST_SECONDS, "cell_seconds": cell_seconds, "call_seconds": min(cell_seconds, CALL_SECONDS),
+        }  # fmt: skip
+        try:
+            data = wire.message(job)
+        except wire.TooLarge as limit:
+            return Marking(closed=f"its cells are too long: {limit}")
+        found = _asked(data)
+    if isinstance(found, str):
+        return Marking(closed=found, seed=seed)
+    marking = Marking(**{field.name: found[field.name] for field in dataclasses.fields(Marking)[:-1]})
+    undecided = [each["why"] for each in marking.verdicts.values() if each["points"] is None]
+    if undecided and len(undecided) == len(marking.verdicts):
+        marking.closed = undecided[0]
+    return marking
+
+
+def allowed_packages(source: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return which packages an instructor's notebook lets students import besides the usual ones."""
+    found: set[str] = set()
+    for cell in source:
+        wanted = cell.get("metadata", {}).get("course", {}).get("packages", ())
+        found |= {str(name) for name in wanted} if isinstance(wanted, list | tuple) else set()
+    return sorted(found)
+
+
+def _asked(job: bytes) -> dict[str, object] | str:
+    """Return a checker's answer, or why there is none."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "course_utils.grading.checker"], env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
+        )  # fmt: skip
+        alarm = threading.Timer(MOST_SECONDS + SPARE_SECONDS, process.kill)
+        alarm.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(job)
+                process.stdin.flush()
+            found = wire.read(process.stdout.read)
+        finally:
+            alarm.cancel()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()  # it ends with all that it has started
+            process.wait()
+            process.stdout.close()
+        if found is not None:
+            return found
+        if process.returncode < 0:
+            return f"the checks took more than {MOST_SECONDS + SPARE_SECONDS:g} seconds"
+        said.seek(0)
+        lines = said.read(100_000).decode("utf-8", "replace").strip().splitlines()
+        return f"the checks could not be run: {lines[-1][:300] if lines else 'no reason is known'}"
+
+
+def _bare_command(given: Path | None, folder: Path) -> list[str]:
+    work = folder / "work"
+    work.mkdir()
+    return [sys.executable, "-I", runner.__file__, "", str(given) if given else "", str(work)]
+
+
+def _bare_environment(folder: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | {"HOME": folder, "IPYTHONDIR": folder, "MPLCONFIGDIR": folder}
+
+
+# -- steps of nbgrader's -----------------------------------------------------------------------------------------------
+
+
+class RunChecks(NbGraderPreprocessor):
+    """Let the student's code run and the checks be made, and write into the notebook what came of it.
+
+    Parameters
+    ----------
+    course : Course
+    assignment : str
+    boxed : bool
+    private : Path
+        An empty folder.
+    marking : Marking
+        Is filled.
+    """
+
+    def __init__(self, course: Course, assignment: str, boxed: bool, private: Path, marking: Marking) -> None:
+        super().__init__()
+        self._course, self._assignment, self._boxed, self._private = course, assignment, boxed, private
+        self._marking = marking
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Look at all cells."""
+        source = self._course.source(self._assignment)
+        cells, submission = {}, []
+        for number, cell in enumerate(nb.cells, 1):
+            name = str(cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {number}")
+            if _is_check(cell):
+                submission.append({"id": name})
+            elif cell.cell_type == "code":
+                name = name if name not in cells else f"number {number}"
+                cells[name] = cell
+                submission.append({"id": name, "source": cell.source})
+        found = check(
+            json.loads(source.read_text("utf-8"))["cells"], submission, source.parent,
+            self._given(Path(resources["metadata"]["path"])), self._boxed,
+            float(self._course.config.Execute.get("timeout", None) or CELL_SECONDS), self._private,
+        )  # fmt: skip
+        for field in dataclasses.fields(Marking):
+            setattr(self._marking, field.name, getattr(found, field.name))
+        if found.closed:
+            raise NbGraderException(found.closed)
+        for name, cell in cells.items():
+            cell.outputs = [made for each in found.outputs.get(name, ()) if (made := _output(each))]
+        for cell in nb.cells:
+            if cell.cell_type == "code" and _is_check(cell):
+                cell.outputs = _told(found.verdicts.get(cell.metadata.nbgrader.grade_id, {}))
+        return nb, resources
+
+    def _given(self, folder: Path) -> Path | None:
+        """Return a folder with what lies beside the notebook: never a notebook, as hidden tests stand in it."""
+        given = self._private / "given"
+        shutil.copytree(folder, given, ignore=shutil.ignore_patterns(*NOT_FOR_STUDENTS))
+        return given if any(given.iterdir()) else None
+
+
+class SaveVerdicts(SaveAutoGrades):
+    """Store the checker's verdicts as nbgrader's automatic points.
+
+    Parameters
+    ----------
+    marking : Marking or None
+        None where nothing was run: all is left to a person.
+    """
+
+    def __init__(self, marking: Marking) -> None:
+        super().__init__()
+        self._marking = marking
+
+    def _add_score(self, cell: NotebookNode, resources: dict) -> None:
+        name = cell.metadata.nbgrader.grade_id
+        grade = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
+        if _is_check(cell):
+            grade.auto_score = self._marking.verdicts.get(name, {}).get("points")
+        else:  # an answer that a person marks: nbgrader gives 0 where nothing was written
+            grade.auto_score, _ = determine_grade(cell, self.log)
+        grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+        self.gradebook.db.commit()
 
 
 class OnlyByTheCourse(NbGraderPreprocessor):
-    """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests."""
+    """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests.
 
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        """Stop."""
+    nbgrader makes this object before it looks at any submission, so that nothing is removed before it refuses.
+    """
+
+    def __init__(self, **named: object) -> None:
+        super().__init__(**named)
         raise NbGraderException(
-            "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
+            "This course is graded by make grade and make feedback, or: python -m course_utils grade --help. "
+            "Nothing was changed."
         )
 
 
@@ -126,119 +301,84 @@ class CourseAutograde(Autograde):
     """nbgrader's Autograde, with the steps of this course."""
 
     sanitize_preprocessors = SANITIZE
-    autograde_preprocessors = [BoundedExecute, PlainOutputs, LimitOutput, SaveAutoGrades, CheckCellMetadata]
-
-
-class ManualAutograde(Autograde):
-    """The same without running anything: all marks are a person's."""
-
-    sanitize_preprocessors = SANITIZE
-    autograde_preprocessors = [PlainOutputs, LimitOutput, CheckCellMetadata]
 
 
 def autograde(course: Course, student: str, assignment: str, run: bool, boxed: bool, private: Path) -> dict:
     """Let nbgrader grade one repaired submission; returns what it says, as its own interface does.
+
+    Several processes may do this at once for different students. Threads may not: nbgrader changes the folder.
 
     Parameters
     ----------
     course : Course
     student, assignment : str
     run : bool
-        Run the notebook's cells; otherwise all of its marks are left to a person.
+        Run the notebook's cells and checks; otherwise all of its marks are left to a person.
     boxed : bool
         In a sandbox.
     private : Path
-        A short path to an empty folder, for the box and for `outcome_of`.
+        An empty folder, for `outcome_of` too.
     """
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.utils import capture_log
 
     settings = {"student_id": student, "assignment_id": assignment, "submitted_directory": "repaired"}
     config = course.changed(CourseDirectory=settings)
-    if run and boxed:
-        config.Execute.kernel_name = KERNEL
-        config.KernelManager.transport = "ipc"
-        config.KernelManager.ip = str(private / "k" / "s")
-        _write_kernel(private)
-    with _private_folder(private), course.gradebook():
+    marking = Marking()
+    with course.gradebook():
         api = NbGraderAPI(config=config)
-        grader = (CourseAutograde if run else ManualAutograde)(coursedir=api.coursedir, parent=api)
+        grader = CourseAutograde(coursedir=api.coursedir, parent=api)
+        steps = [RunChecks(course, assignment, boxed, private, marking)] if run else []
+        saved = [SaveVerdicts(marking)] if run else []
+        grader.autograde_preprocessors = [*steps, LimitOutput, *saved, CheckCellMetadata]
         grader.force = grader.create_student = True
         with nbgraders_warnings():
             done = capture_log(grader)
     if "KeyboardInterrupt" in str(done.get("error", "")):  # nbgrader catches even that
         raise KeyboardInterrupt
+    if run:
+        replace_file(private / OUTCOME, json.dumps(marking.outcome()))
     return done
 
 
 def outcome_of(private: Path) -> dict[str, object]:
-    """Return how the cells ran: tampered, timeouts, seconds, closed; empty where they did not run to their end."""
-    told: dict[str, object] = {}
-    if (private / OUTCOME).is_file():
-        told = json.loads((private / OUTCOME).read_text("utf-8"))
-    if (private / WHY).is_file():
-        told["closed"] = (private / WHY).read_text("utf-8")
-    return told
+    """Return how the code ran: seconds, seed, order, doubts, closed; empty where it did not run."""
+    file = private / OUTCOME
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
-def _write_kernel(private: Path) -> None:
-    (private / "k").mkdir(parents=True, exist_ok=True)
-    line = [sys.executable, "-m", "course_utils.grading.sandbox_kernel", "{connection_file}", str(private)]
-    told = {"argv": line, "display_name": "Python in a box", "language": "python", "interrupt_mode": "message"}
-    write_whole(private / "kernels" / KERNEL / "kernel.json", json.dumps(told))
+# -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _private_folder(private: Path) -> Iterator[None]:
-    """Let Jupyter keep this grading's kernel and its connection file in a folder of their own."""
-    (private / "runtime").mkdir(parents=True, exist_ok=True)
-    wanted = {PRIVATE: str(private), "JUPYTER_PATH": str(private), "JUPYTER_RUNTIME_DIR": str(private / "runtime")}
-    before, usual = {name: os.environ.get(name) for name in wanted}, tempfile.tempdir
-    os.environ.update(wanted)
-    tempfile.tempdir = str(private / "runtime")  # where a kernel's connection file is made: the box shows that folder
-    try:
-        yield
-    finally:
-        tempfile.tempdir = usual
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+def _is_check(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
 
 
-def _cell(code: str) -> NotebookNode:
-    return nbformat.v4.new_code_cell(code)
+def _told(verdict: Mapping[str, object]) -> list[NotebookNode]:
+    """Return a check's outputs: nothing where it passed."""
+    if why := verdict.get("why"):
+        return [nbformat.v4.new_output("stream", name="stdout", text=f"Not decided: {_clean(why)}\n")]
+    if not (error := verdict.get("error")):
+        return []
+    name, said, place = map(_clean, error)
+    lines = [*([place] if place and name != "AnswerError" else []), f"{name}: {said}"]
+    return [nbformat.v4.new_output("error", ename=name, evalue=said, traceback=lines)]
 
 
-def _is_hidden(cell: NotebookNode) -> bool:
-    return is_grade(cell) and "BEGIN HIDDEN TESTS" in cell.source
+def _output(told: Sequence) -> NotebookNode | None:
+    """Return an output of a student's cell as a notebook holds it: text and pictures, nothing that can act."""
+    if told[0] == "stream":
+        return nbformat.v4.new_output("stream", name="stdout", text=_clean(told[1]))
+    if told[0] == "error" and len(told) == 4:
+        lines = [_clean(line) for line in told[3] if type(line) is str]
+        return nbformat.v4.new_output("error", ename=_clean(told[1]), evalue=_clean(told[2]), traceback=lines)
+    if told[0] == "data":
+        data = {kind: _clean(told[1][kind]) for kind in runner.KEPT if type(told[1].get(kind)) is str}
+        data = {kind: text for kind, text in data.items() if kind == "text/plain" or BASE64.fullmatch(text)}
+        return nbformat.v4.new_output("display_data", data=data) if data else None
+    return None
 
 
-def _own_canaries(cells: list[NotebookNode], nonce: str) -> list[str]:
-    """Return checks of this sheet that ask a function for an answer that it cannot know, so that they must fail."""
-    found = []
-    for cell in filter(is_grade, cells):
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-            for node in ast.walk(ast.parse(cell.source)):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expect":
-                    wanted = [word for word in node.keywords if word.arg != "gives"]
-                    node.keywords = [*wanted, ast.keyword("gives", ast.Constant(nonce))]
-                    found.append(ast.unparse(node))
-                    break
-    return found[:MOST_CANARIES]
-
-
-def _errors_of(cell: NotebookNode) -> list[str]:
-    return [str(output.get("ename")) for output in cell.get("outputs", ()) if output.output_type == "error"]
-
-
-def _plain(output: NotebookNode) -> NotebookNode | None:
-    if output.output_type == "error":
-        output.ename, output.evalue = str(output.ename)[:100], str(output.evalue)[:LONGEST_ERROR]
-        output.traceback = [str(line)[:LONGEST_ERROR] for line in output.traceback[:50]]
-        return output
-    if output.output_type == "stream":
-        return output
-    kept = {kind: data for kind, data in output.get("data", {}).items() if kind in PLAIN_KINDS}
-    if not kept:
-        return None
-    output.data, output.metadata = NotebookNode(kept), NotebookNode({})
-    return output
+def _clean(text: str) -> str:
+    """Return text that any file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from course_utils.grading.course import ESSAY, Course
 from course_utils.grading.marks import CELL
+from course_utils.grading.plan import HIDDEN, text_of
 from course_utils.grading.rubric import Rubric, load_rubric
 
-HIDDEN = re.compile(r"#{3}\s*BEGIN HIDDEN TESTS.*?#{3}\s*END HIDDEN TESTS[^\n]*", re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 
 
@@ -93,12 +93,6 @@ def exercises(cells: Sequence[Mapping[str, object]]) -> list[Part]:
             last = found[-1]
             found[-1] = dataclasses.replace(last, answers=last.answers + answers, checks=last.checks + checks)
     return [part for part in found if part.checks]
-
-
-def text_of(cell: Mapping[str, object]) -> str:
-    """Return a cell's text, which a file may hold as one string or as lines."""
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
 
 
 def _of(cell: Mapping[str, object], marks: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[Check, ...]]:

@@ -435,13 +435,11 @@ def _run(
         ran = outcome_of(place)
         problem = ran.get("closed") or ("" if done["success"] else _reason(done))
         told = {"status": "failed" if problem else "run", "why": problem, "seconds": ran.get("seconds", 0.0)}
+        told |= {name: ran[name] for name in ("seed", "order") if name in ran}
         if problem:
             why.append(f"Its code could not be run to the end: {problem}. All of it is to be marked by a person.")
-        elif ran.get("tampered"):
-            told["status"] = "tampered"
-            why.append("Its checks had been made unable to fail: none of its points counts before a person has looked.")
-        elif ran.get("timeouts"):
-            why.append(f"A cell did not end in time ({', '.join(ran['timeouts'][:5])}): see what it was worth.")
+        else:
+            why.extend(ran.get("doubts", ()))
         if not problem:
             return told
     elif has_code:

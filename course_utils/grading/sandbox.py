@@ -1,27 +1,44 @@
-"""Other people's code in a box: no network, nothing of this machine to see, a copy to write in, limits on all."""
+"""The sandbox for other people's code: no network, an empty environment, the files that a run needs, limits on all.
 
+There are two sets of files. `small_command` shows Python's standard library, a few packages and the runner, all at
+places of their own (``/python``, ``/packages``, ``/sandbox``): a student's code runs there. `command` shows all that is
+installed for this Python and folders that are named: essays are examined there, by this course's own code. In neither
+there is a shell, a program of ``/usr/bin``, a folder of this machine's users, or another process to see.
+"""
+
+import contextlib
 import dataclasses
 import functools
+import importlib.metadata
+import json
 import os
 import shutil
+import site
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from course_utils.errors import CourseError
-from course_utils.grading import ceiling
+from course_utils.grading import ceiling, launcher
 
 LOOK_EVERY_S = 0.1
 MOST_FILES = 20_000  # that are looked at to see how much was written
 NOBODY = "65534"
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime", "mime.types")
+LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
+FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
 PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
+HERE = Path(__file__).resolve().parent
+PYTHON, PACKAGES, SANDBOX, GIVEN, WORK = "/python", "/packages", "/sandbox", "/given", "/work"  # in the small set
+IMPORTED = ("ipython", "ipywidgets", "numpy", "pandas", "matplotlib")  # what students may import, where it is here
+FOR_STUDENTS = ("__init__.py", "errors.py", "grading/__init__.py", "grading/expect.py", "grading/answers.py")
+NOT_OF_PYTHON = ("site-packages", "dist-packages", "ensurepip", "test")  # folders of the standard library's
+N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
 
 
 class NoSandbox(CourseError):
@@ -66,7 +83,8 @@ def why_not() -> str:
     if not shutil.which("bwrap"):
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
     with tempfile.TemporaryDirectory() as folder:
-        tried = subprocess.run(command(["true"], Path(folder)), capture_output=True, text=True, check=False)
+        line = command([sys.executable, "-I", "-S", "-c", ""], Path(folder))
+        tried = subprocess.run(line, capture_output=True, text=True, check=False, env={})
     return "" if tried.returncode == 0 else f"bubblewrap cannot make one here: {tried.stderr.strip()[:200]}"
 
 
@@ -104,26 +122,64 @@ def command(
         learn that they exist.
     variables : mapping, optional
         Of its environment, besides a few that name folders in the box.
+
+    Notes
+    -----
+    It must be started with an empty environment, as `run` does: bubblewrap keeps its own, which can be read in the box.
     """
-    line = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
-    line += ["--uid", NOBODY, "--gid", NOBODY, "--hostname", "box"]
-    for place in map(Path, SYSTEM):
-        if place.is_symlink():
-            line += ["--symlink", os.readlink(place), str(place)]
-        elif place.exists():
-            line += ["--ro-bind", str(place), str(place)]
+    line = _empty_box()
+    for place in LIBRARIES:
+        if os.path.islink(place):
+            line += ["--symlink", os.readlink(place), place]
+    for folder in _library_folders():
+        line += ["--ro-bind", str(folder), str(folder)]
     for name in FROM_ETC:
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    line += ["--proc", "/proc", "--dev", "/dev", "--size", "50000000", "--tmpfs", "/dev/shm"]
-    line += ["--size", "100000000", "--tmpfs", "/tmp"]
+    line += ["--proc", "/proc", *_own_memory()]
     for place in [*_python(), *read]:
         outside, inside = place if isinstance(place, tuple) else (place, place)
         line += ["--ro-bind", str(outside), str(inside)]
+    line += ["--tmpfs", str(HERE / "samples"), "--remount-ro", str(HERE / "samples")]
     for place in [work, *write]:
         line += ["--bind", str(place), str(place)]
-    for name, value in {**_variables(), **(variables or {})}.items():
-        line += ["--setenv", name, value]
+    line += _set({**_variables(), **(variables or {})})
     return [*line, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(work), "--", *arguments]
+
+
+def small_command(given: Path | None, packages: Sequence[str] = (), disk_mb: int = 200) -> list[str]:
+    """Return a command line that starts `runner.py` in a sandbox with the small set of files.
+
+    Parameters
+    ----------
+    given : Path or None
+        A folder whose files the student's code finds in its working folder. It works on a copy.
+    packages : sequence of str
+        Distributions that it may import besides `IMPORTED`, with all that they require.
+    disk_mb : int
+        How much it may write. It writes into memory: nothing of it is ever on this machine's disk.
+
+    Notes
+    -----
+    There is no ``/proc``: neither the mounts, which name folders of this machine, nor another process can be seen.
+    """
+    line = _empty_box()
+    for outside, inside in _small_files(tuple(packages)):
+        line += ["--ro-bind", outside, inside]
+    line += [word for place in _covered() for word in ("--tmpfs", place, "--remount-ro", place)]
+    if given is not None:
+        line += ["--ro-bind", str(given), GIVEN]
+    line += [*_own_memory(), "--size", str(disk_mb * 1_000_000), "--perms", "0700", "--tmpfs", WORK]
+    line += _set(
+        {
+            "PATH": f"{PYTHON}/bin", "LD_LIBRARY_PATH": f"{PYTHON}/lib", "HOME": "/tmp", "TMPDIR": "/tmp",
+            "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib", "LANG": "C.UTF-8",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+        }
+    )  # fmt: skip
+    line += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", WORK, "--"]
+    line += [f"{PYTHON}/bin/python3", "-I", "-S", f"{SANDBOX}/runner.py", PACKAGES]
+    return [*line, GIVEN if given is not None else "", WORK]
 
 
 def run(
@@ -147,29 +203,71 @@ def run(
     watched : Path, optional
         The folder whose size counts, if that is another one: whatever the box may write in must lie in it.
     """
-    with tempfile.TemporaryFile() as said, ceiling.kept_by_the_system(limits.n_processes) as enter:
-        process = subprocess.Popen(
-            line, cwd=work, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
-            env=None if variables is None else {**os.environ, **variables},
-            preexec_fn=functools.partial(_limit, limits, enter),
-        )  # fmt: skip
-        try:
-            why = _watch(process, watched or work, limits)
-        finally:
-            _close(process)
+    environment = {} if variables is None else {**os.environ, **variables}
+    with tempfile.TemporaryFile() as said:
+        with started(line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+            why = watch(process, watched or work, limits)
         said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
         return Outcome(process.returncode, why, said.read().decode("utf-8", "replace"))
 
 
-def _watch(process: subprocess.Popen, work: Path, limits: Limits) -> str:
-    """Wait for the end, and return why it had to be brought about; "" where it came by itself."""
+@contextlib.contextmanager
+def started(
+    line: Sequence[str], limits: Limits, environment: Mapping[str, str], work: Path, **streams: object
+) -> Iterator[subprocess.Popen]:
+    """Start a command line under limits; at the end of the block all that it started is ended.
+
+    Parameters
+    ----------
+    line : sequence of str
+    limits : Limits
+    environment : mapping
+        Of the command: empty for a sandbox.
+    work : Path
+        The folder in which it starts.
+    **streams
+        stdin, stdout, stderr, as for `subprocess.Popen`.
+    """
+    if not sys.platform.startswith("linux"):  # there is no sandbox; whoever comes here has said --unsafe
+        process = subprocess.Popen(line, cwd=work, env=dict(environment), start_new_session=True, **streams)
+        try:
+            yield process
+        finally:
+            _close(process)
+        return
+    lifeline, ours = os.pipe()
+    try:
+        with ceiling.kept_by_the_system(limits.n_processes) as (group, n_threads):
+            told = {
+                "line": [shutil.which(line[0]) or line[0], *line[1:]], "environment": dict(environment),
+                "parent": os.getpid(), "lifeline": lifeline, "limits": _system_limits(limits, n_threads),
+                "group": group,
+            }  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", launcher.__file__, json.dumps(told)], cwd=work, pass_fds=[lifeline],
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+                start_new_session=True, **streams,
+            )  # fmt: skip
+            os.close(lifeline)
+            lifeline = -1
+            try:
+                yield process
+            finally:
+                os.close(ours)  # the launcher sees it, and ends all that it has started
+                ours = -1
+                process.wait()
+    finally:
+        for descriptor in (lifeline, ours):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def watch(process: subprocess.Popen, work: Path, limits: Limits) -> str:
+    """Wait for the end, and return why it must be brought about; "" where it came by itself."""
     end, look_at_disk = time.monotonic() + limits.seconds, 0.0
     while process.poll() is None:
-        used_mb, n_processes = _use(process.pid)
-        if n_processes > limits.n_processes:
-            return f"it started more than {limits.n_processes} processes"
-        if used_mb > limits.memory_mb:
-            return f"it used more than {limits.memory_mb:,} MB of memory"
+        if why := over(process.pid, limits):
+            return why
         if time.monotonic() > end:
             return f"it took longer than {limits.seconds:g} seconds"
         if time.monotonic() > look_at_disk:
@@ -180,6 +278,16 @@ def _watch(process: subprocess.Popen, work: Path, limits: Limits) -> str:
             process.wait(LOOK_EVERY_S)
         except subprocess.TimeoutExpired:
             continue
+    return ""
+
+
+def over(pid: int, limits: Limits) -> str:
+    """Return which limit the processes below one exceed; "" for none."""
+    used_mb, n_processes = _use(pid)
+    if n_processes > limits.n_processes:
+        return f"it started more than {limits.n_processes} processes"
+    if used_mb > limits.memory_mb:
+        return f"it used more than {limits.memory_mb:,} MB of memory"
     return ""
 
 
@@ -252,37 +360,139 @@ def _close(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _limit(limits: Limits, enter: Callable[[], None]) -> None:
-    """Set the limits that the system itself keeps; runs in the new process before anything else."""
-    import resource  # not on every system
-
-    enter()
+def _system_limits(limits: Limits, n_threads: int) -> dict[str, int]:
+    """Return the limits that the system itself keeps, by their names after ``RLIMIT_``."""
     mega = 1_000_000
-    wanted = {
-        resource.RLIMIT_AS: (2 * limits.memory_mb + 2000) * mega,
-        resource.RLIMIT_CPU: limits.cpu_seconds,
-        resource.RLIMIT_FSIZE: limits.file_mb * mega,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: 512,
-    }
-    for kind, value in wanted.items():
-        _, hard = resource.getrlimit(kind)
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (most, most))
+    found = {
+        "AS": (2 * limits.memory_mb + 2000) * mega, "CPU": limits.cpu_seconds, "FSIZE": limits.file_mb * mega,
+        "CORE": 0, "NOFILE": 512,
+    }  # fmt: skip
+    return found | ({"NPROC": n_threads} if n_threads else {})
 
 
-def _python() -> list[Path]:
-    """Return the folders of this Python, of what is installed for it, and of this package."""
-    package = Path(__file__).resolve().parents[1]
-    folders = {Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parents[1], package}
-    wanted = sorted(each for each in folders if not str(each).startswith(SYSTEM))
-    return [each for each in wanted if not any(other != each and other in each.parents for other in wanted)]
+# -- what a sandbox shows ----------------------------------------------------------------------------------------------
+
+
+def _empty_box() -> list[str]:
+    """Return the beginning of a command line: nothing to see, nobody's rights, an empty environment."""
+    line = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session"]
+    line += ["--cap-drop", "ALL", "--clearenv", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "box"]
+    return line + (["--unshare-user", "--disable-userns"] if _release() >= N_RECENT else [])
+
+
+def _own_memory() -> list[str]:
+    """Return the folders that are in memory and end with the sandbox."""
+    line = ["--dev", "/dev", "--size", "50000000", "--tmpfs", "/dev/shm"]
+    return [*line, "--size", "100000000", "--tmpfs", "/tmp"]
+
+
+def _set(variables: Mapping[str, str]) -> list[str]:
+    return [word for name, value in variables.items() for word in ("--setenv", name, value)]
+
+
+@functools.cache
+def _release() -> tuple[int, ...]:
+    told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(part) for part in told.split()[-1].split(".") if part.isdigit()) if told.split() else ()
+
+
+@functools.cache
+def _small_files(packages: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the small set of files: where each lies, and where it appears."""
+    standard, executable = Path(sysconfig.get_path("stdlib")), os.path.realpath(sys.executable)
+    files = [(executable, f"{PYTHON}/bin/python3"), (str(standard), f"{PYTHON}/lib/{standard.name}")]
+    if (dynamic := sysconfig.get_config_var("DESTSHARED")) and not (standard / "lib-dynload").is_dir():
+        files += [(dynamic, f"{PYTHON}/lib/{standard.name}/lib-dynload")]
+    tops = _tops_of([*IMPORTED, *packages])
+    files += [(str(each), f"{PACKAGES}/{each.name}") for each in tops]
+    files += [(str(HERE.parent / name), f"{PACKAGES}/course_utils/{name}") for name in FOR_STUDENTS]
+    files += [(str(HERE / name), f"{SANDBOX}/{name}") for name in ("runner.py", "wire.py")]
+    loaders, libraries = _libraries_of([Path(executable), standard / "lib-dynload", *tops])
+    files += [(each, each) for each in loaders]
+    files += [(each, f"{PYTHON}/lib/{Path(each).name}") for each in libraries]
+    zones = Path("/usr/share/zoneinfo")
+    return [*files, *([(str(zones), str(zones))] if zones.is_dir() else [])]
+
+
+def _covered() -> list[str]:
+    """Return the folders of the standard library that are shown empty."""
+    standard = Path(sysconfig.get_path("stdlib"))
+    return [f"{PYTHON}/lib/{standard.name}/{name}" for name in NOT_OF_PYTHON if (standard / name).is_dir()]
+
+
+def _tops_of(names: Sequence[str]) -> list[Path]:
+    """Return the folders and files of distributions and of all that they require."""
+    from packaging.requirements import Requirement
+
+    left, seen, tops = list(names), set(), {}
+    while left:
+        name = left.pop().lower().replace("_", "-")
+        if name in seen:
+            continue
+        seen.add(name)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.distribution(name)
+            for first in {file.parts[0] for file in found.files or () if len(file.parts) > 0} - {"..", "__pycache__"}:
+                if (top := Path(str(found.locate_file(first)))).exists() and not first.endswith(".pth"):
+                    tops[first] = top
+            for each in map(Requirement, found.requires or ()):
+                if each.marker is None or each.marker.evaluate({"extra": ""}):
+                    left.append(each.name)
+    return [tops[name] for name in sorted(tops)]
+
+
+def _libraries_of(places: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return the dynamic loader and the shared libraries of the system that programs and modules in places need."""
+    modules = [str(place) for place in places if place.is_file() and place.suffix != ".py"]
+    for place in places:
+        modules += [str(file) for file in place.rglob("*.so*") if file.is_file()] if place.is_dir() else []
+    own = [str(place) for place in places if place.is_dir()]
+    told = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    loaders, libraries = set(), {}
+    for line in map(str.split, told.splitlines()):
+        if len(line) >= 4 and line[1] == "=>" and line[2].startswith("/"):
+            if not any(line[2].startswith(f"{folder}/") for folder in own):
+                libraries[line[0]] = line[2]
+        elif len(line) == 2 and line[0].startswith("/"):
+            loaders.add(line[0])
+    return sorted(loaders), sorted(libraries.values())
+
+
+@functools.cache
+def _library_folders() -> list[Path]:
+    """Return the folders in which the dynamic loader looks for shared libraries."""
+    finder = shutil.which("ldconfig", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    told = subprocess.run([finder, "-p"], capture_output=True, text=True, check=False).stdout if finder else ""
+    found = {Path(line.split(" => ")[1].strip()).parent for line in told.splitlines() if " => " in line}
+    found |= {Path(place) for place in LIBRARIES if os.path.isdir(place)} if not found else {Path("/lib64")}
+    return _outermost({Path(os.path.realpath(folder)) for folder in found if folder.is_dir()})
+
+
+def _python() -> list[Path | tuple[Path, Path]]:
+    """Return this Python: its program, its library, what is installed for it, and this package."""
+    program = Path(os.path.realpath(sys.executable))
+    folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {Path(each) for each in site.getsitepackages()} | {HERE.parent, program}
+    folders |= set(Path(sys.base_prefix, "lib").glob("libpython*"))
+    if sys.prefix != sys.base_prefix:
+        folders.add(Path(sys.prefix))
+    shown = _outermost({each for each in folders if each.exists()})
+    link = Path(sys.executable)
+    while link.is_symlink():  # from .venv/bin/python to the program; each link must be there
+        link = link.parent / os.readlink(link)
+        if not any(each in link.parents or each == link for each in shown):
+            shown.append((program, link))
+    return shown
+
+
+def _outermost(places: set[Path]) -> list[Path]:
+    """Return places in order, without those that lie in another one."""
+    return [each for each in sorted(places) if not any(other in each.parents for other in places)]
 
 
 def _variables() -> dict[str, str]:
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    beside = Path(sys.executable).parent
     folders = {"HOME": "/tmp", "TMPDIR": "/tmp", "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"}
-    folders |= {"PATH": f"{beside}:/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    folders |= {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     settings = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     return {**passed, **folders, **settings}

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from course_utils.grading import ceiling
+from course_utils.grading.sandbox import Limits, started
 
 MANY_FORKS = """
 import os, signal
@@ -33,11 +35,13 @@ needs_a_ceiling = pytest.mark.skipif(
 
 @needs_a_ceiling
 def test_no_more_processes_are_started_than_fit_below_the_ceiling():
-    with ceiling.kept_by_the_system(5) as enter:
-        done = subprocess.run(
-            [sys.executable, "-c", MANY_FORKS], preexec_fn=enter, capture_output=True, text=True, timeout=240
-        )
-    n_children, *entered = done.stdout.split()
+    line = [sys.executable, "-c", MANY_FORKS]
+    with tempfile.TemporaryFile() as said:
+        with started(line, Limits(n_processes=5), {}, Path("/"), stdin=subprocess.DEVNULL, stdout=said) as process:
+            assert process.wait(240) == 0
+        said.seek(0)
+        printed = said.read().decode()
+    n_children, *entered = printed.split()
     assert 5 < int(n_children) < 5 + 2 * ceiling.SPARE
     assert not [group for group in entered for each in groups if (each / group.lstrip("/")).exists()]
     assert entered or os.getuid() != 0

@@ -1,0 +1,119 @@
+"""The program between a grader and a sandbox: sets limits, starts the sandbox, and ends it when the grader is gone.
+
+It is stand-alone and has one thread, so that limits can be set between fork and exec. Whatever the sandbox starts
+becomes its child when the parent in between has died (Linux: child subreaper). It ends all of them when the pipe that
+it was given, the lifeline, is closed. So nothing stays behind when a grader is killed, at whatever moment.
+
+Started as ``python launcher.py JSON``, with keys line, environment, parent, lifeline, limits, group. It passes standard
+input, output and error on.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+
+LOOK_EVERY_S = 2
+
+
+def main(told: dict) -> int:
+    """Run the command, and return its exit code."""
+    _become_subreaper()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: _end(1))
+    ended, told_end = os.pipe()
+    os.set_blocking(told_end, False)
+    signal.set_wakeup_fd(told_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    child = os.fork()
+    if child == 0:
+        try:
+            _become(told)
+        finally:
+            os._exit(127)
+    for descriptor in (0, 1):  # whoever reads there must see the end of the sandbox
+        os.close(descriptor)
+    while True:
+        ready, _, _ = select.select([told["lifeline"], ended], [], [], LOOK_EVERY_S)
+        if told["lifeline"] in ready or os.getppid() != told["parent"]:
+            _end(1)
+        if ended in ready:
+            os.read(ended, 100)
+        code = _reaped(child)
+        if code is not None:
+            _end(code)
+
+
+def _become(told: dict) -> None:
+    """Take the limits, and become the sandbox."""
+    import resource
+
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    if told["group"]:
+        with open(told["group"], "w") as file:
+            file.write("0")
+    for name, value in told["limits"].items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
+    os.close(told["lifeline"])
+    os.execve(told["line"][0], told["line"], told["environment"])
+
+
+def _reaped(child: int) -> int | None:
+    """Collect all that has ended; return the child's exit code when it has."""
+    code = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code if code is not None else 1
+        if pid == 0:
+            return code
+        if pid == child:
+            code = os.waitstatus_to_exitcode(status)
+
+
+def _end(code: int) -> None:
+    """Kill all that is left below this process, and end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for _ in range(1000):  # what a killed process had started becomes a child of this one
+        for pid in _children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    os._exit(code % 256)
+
+
+def _children() -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:  # it has just ended
+                continue
+            if parent == os.getpid():
+                found.append(int(name))
+    return found
+
+
+def _become_subreaper() -> None:
+    import ctypes
+
+    set_child_subreaper = 36  # of prctl(2)
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,160 @@
+"""Which names a check uses, and where each comes from: the instructor's cells, or the student's process.
+
+Only the instructor's notebook is read here, and only its text.
+"""
+
+import ast
+import builtins
+import dataclasses
+import importlib
+import re
+import symtable
+from collections.abc import Mapping, Sequence
+
+HIDDEN = re.compile(r"#{3}\s*BEGIN HIDDEN TESTS.*?#{3}\s*END HIDDEN TESTS[^\n]*", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A code cell of the instructor's notebook.
+
+    Parameters
+    ----------
+    name : str
+        nbgrader's id of it, or a number where it has none.
+    source : str
+    is_check, is_hidden : bool
+    most : float
+        Its points.
+    sets, uses : frozenset of str
+        Global names that it assigns or imports, and those that it reads before it has set them.
+    is_student : bool
+        A student writes in it, so that its names come from the student's process.
+    """
+
+    name: str
+    source: str
+    is_check: bool
+    is_hidden: bool
+    most: float
+    sets: frozenset[str]
+    uses: frozenset[str]
+    is_student: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """What a cell needs: names from other cells of the instructor's, and names from the student's process."""
+
+    of_cells: Mapping[str, Cell]
+    of_student: frozenset[str]
+
+
+def read_plan(cells: Sequence[Mapping[str, object]]) -> tuple[list[Cell], dict[str, Use]]:
+    """Return the code cells of an instructor's notebook, and for each that the grader may run what it needs.
+
+    Raises
+    ------
+    SyntaxError
+        A check is no plain Python.
+
+    Notes
+    -----
+    A name belongs to the last cell above that sets it. What a student's cell imports is imported by the grader itself:
+    a check that says ``math.pi`` means Python's.
+    """
+    plan, uses, owner = [], {}, {}
+    for number, raw in enumerate(cells):
+        if raw["cell_type"] != "code":
+            continue
+        found = [_cell(number, raw)]
+        if found[0].is_student and (imports := _imports_of(found[0].source)):
+            found.append(_imported(found[0], imports))
+        for cell in found:
+            if not cell.is_student:
+                of_cells = {name: owner[name] for name in cell.uses if name in owner and not owner[name].is_student}
+                own = {name for name in cell.uses - owner.keys() if hasattr(builtins, name)}
+                uses[cell.name] = Use(of_cells, cell.uses - of_cells.keys() - own)
+            owner |= dict.fromkeys(cell.sets, cell)
+            plan.append(cell)
+    return plan, uses
+
+
+def text_of(cell: Mapping[str, object]) -> str:
+    """Return a cell's text, which a file may hold as one string or as lines."""
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _cell(number: int, raw: Mapping[str, object]) -> Cell:
+    marks = raw.get("metadata", {}).get("nbgrader", {})
+    source = text_of(raw)
+    is_check = bool(marks.get("grade")) and not marks.get("solution")
+    is_student = not is_check and not (marks.get("locked") and not marks.get("solution"))
+    name = str(marks.get("grade_id") or f"cell {number + 1}")
+    try:
+        sets, uses = names_of(source)
+    except SyntaxError:
+        if is_check:
+            raise
+        sets, uses = frozenset(), frozenset()  # a magic, for instance: it is run in the student's process only
+    is_hidden = HIDDEN.search(source) is not None
+    return Cell(name, source, is_check, is_hidden, float(marks.get("points", 0) or 0), sets, uses, is_student)
+
+
+def _imported(cell: Cell, imports: str) -> Cell:
+    sets, uses = names_of(imports)
+    return dataclasses.replace(
+        cell, name=f"imports of {cell.name}", source=imports, sets=sets, uses=uses, is_student=False
+    )
+
+
+def _imports_of(source: str) -> str:
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return ""
+    return "\n".join(ast.unparse(each) for each in body if isinstance(each, ast.Import | ast.ImportFrom))
+
+
+def names_of(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the global names that a cell sets, and those that it reads before it has set them.
+
+    Raises
+    ------
+    SyntaxError
+
+    Examples
+    --------
+    >>> sets, uses = names_of("from math import sqrt; hint = 'x'; assert double(sqrt(4)) == 4, hint")
+    >>> sorted(sets), sorted(uses)
+    (['hint', 'sqrt'], ['double'])
+    """
+    all_sets: set[str] = set()
+    all_uses: set[str] = set()
+    for statement in ast.parse(source).body:
+        sets, uses = _names_of_statement(statement)
+        if not isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            uses -= sets  # a loop's own variable; but x = x + 1 needs an x
+        all_uses |= uses - all_sets
+        all_sets |= sets
+    return frozenset(all_sets), frozenset(all_uses)
+
+
+def _names_of_statement(statement: ast.stmt) -> tuple[set[str], set[str]]:
+    table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
+    sets = {each.get_name() for each in table.get_symbols() if each.is_assigned() or each.is_imported()}
+    uses = {each.get_name() for each in table.get_symbols() if each.is_referenced()}
+    left = list(table.get_children())
+    while left:
+        inner = left.pop()
+        left += inner.get_children()
+        for each in inner.get_symbols():
+            if each.is_global():
+                (sets if each.is_assigned() else uses).add(each.get_name())
+    if isinstance(statement, ast.AugAssign):
+        uses |= sets
+    if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and statement.module:
+        module = importlib.import_module(statement.module)
+        sets |= set(getattr(module, "__all__", None) or [name for name in vars(module) if name[0] != "_"])
+    return sets, uses

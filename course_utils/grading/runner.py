@@ -1,0 +1,336 @@
+"""The program inside the sandbox: runs a student's cells, then answers calls of the functions that they define.
+
+It is stand-alone: the sandbox holds this file and `wire.py`, and nothing else of the grader's. A student's code runs in
+this process and can change all that is here. So the grader's process takes what is answered as data, and trusts none.
+
+Started as ``python runner.py PACKAGES GIVEN WORK``: a folder to import from or "", one whose files are copied, and the
+one to work in. Messages come in on standard input and go out on standard output; both are closed to the student's code.
+"""
+
+import builtins
+import importlib
+import linecache
+import os
+import shutil
+import sys
+import traceback
+
+LONGEST_STREAM = 20_000  # characters that are kept of what a cell prints
+LONGEST_PICTURE = 3_000_000  # characters in base 64
+MOST_OUTPUTS = 60  # of a cell
+LONGEST_SAID = 2_000  # characters of an error's message
+MOST_LINES = 60  # of a traceback
+MOST_LISTED = 10_000  # values of an iterable
+PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
+KEPT = ("text/plain", "image/png", "image/jpeg")
+
+
+class Outputs:
+    """What a cell shows: a list of streams, data and errors, cut to their limits."""
+
+    def __init__(self) -> None:
+        self.shown: list[list] = []
+        self.n_characters = 0
+
+    def write(self, text: str) -> None:
+        """Take text that was printed; what is over the limit is dropped."""
+        text = text[: max(0, LONGEST_STREAM - self.n_characters)]
+        self.n_characters += len(text)
+        if not text:
+            return
+        if self.shown and self.shown[-1][0] == "stream":
+            self.shown[-1][1] += text
+        else:
+            self.add("stream", text)
+
+    def add(self, *output: object) -> None:
+        """Take one output."""
+        if len(self.shown) < MOST_OUTPUTS:
+            self.shown.append(list(output))
+
+
+class Stream:
+    """A text stream that keeps its beginning: standard output and standard error of a student's code."""
+
+    encoding, errors, closed, name, newlines = "utf-8", "replace", False, "<output>", None
+
+    def __init__(self) -> None:
+        self.outputs = Outputs()
+
+    def write(self, text: str) -> int:
+        """Take text."""
+        self.outputs.write(str.__str__(text))
+        return len(text)
+
+    def writelines(self, lines: object) -> None:
+        """Take several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Do nothing: all is kept already."""
+
+    def isatty(self) -> bool:
+        """Say that nobody reads along."""
+        return False
+
+    def readable(self) -> bool:
+        """Say that nothing can be read here."""
+        return False
+
+    def writable(self) -> bool:
+        """Say that it can be written."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it has no places."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the file descriptor of nothing."""
+        return 1
+
+
+def make_shell(stream: Stream) -> object:
+    """Return an IPython shell without a kernel, whose outputs go into a stream."""
+    from IPython.core.displayhook import DisplayHook
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    class Hook(DisplayHook):
+        def write_output_prompt(self) -> None:
+            pass
+
+        def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
+            stream.outputs.add("data", _shown(format_dict))
+
+        def finish_displayhook(self) -> None:
+            pass
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data: dict, *_: object, **__: object) -> None:
+            stream.outputs.add("data", _shown(data))
+
+        def clear_output(self, wait: bool = False) -> None:
+            pass
+
+    class Shell(InteractiveShell):
+        def _showtraceback(self, etype: type, evalue: BaseException, stb: object) -> None:
+            lines = [str(line) for line in (stb if isinstance(stb, list) else [stb])]
+            said = [_kind(evalue) if isinstance(evalue, BaseException) else str(etype), _said(evalue)]
+            stream.outputs.add("error", *said, [line[:LONGEST_SAID] for line in lines[:MOST_LINES]])
+
+        def enable_gui(self, gui: str | None = None) -> None:
+            pass
+
+        def init_sys_modules(self) -> None:
+            sys.modules["__main__"] = self.user_module
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor" if _has_nocolor() else "NoColor"
+    Shell.displayhook_class, Shell.display_pub_class = Hook, Publisher
+    shell = Shell.instance(config=config)
+    builtins.display = __import__("IPython.display", fromlist=["display"]).display
+    return shell
+
+
+def _has_nocolor() -> bool:
+    import IPython
+
+    return IPython.version_info[0] >= 9
+
+
+def _shown(data: dict) -> dict[str, str]:
+    kept = {}
+    for kind in KEPT:
+        content = data.get(kind)
+        if isinstance(content, bytes):
+            import base64
+
+            content = base64.b64encode(content).decode("ascii")
+        most = LONGEST_STREAM if kind == "text/plain" else LONGEST_PICTURE
+        if isinstance(content, str) and (kind == "text/plain" or len(content) <= most):
+            kept[kind] = content[:most]
+    return kept
+
+
+class Runner:
+    """The answers to the grader's messages."""
+
+    def __init__(self, wire: object, shell: object, stream: Stream) -> None:
+        self.wire, self.shell, self.stream = wire, shell, stream
+        self.objects: list[object] = []
+
+    def answer(self, asked: dict) -> dict:
+        """Return what a message asks for, or the error that it ended in."""
+        self.stream.outputs, function = Outputs(), None
+        try:
+            if asked["op"] == "run":
+                return {"ok": self._run(asked["source"])}
+            if asked["op"] == "get":
+                names = self.shell.user_ns
+                return {"ok": {name: self._told(names[name]) for name in asked["names"] if name in names}}
+            if asked["op"] == "call":
+                function, args, named = (self._meant(asked[part]) for part in ("what", "args", "named"))
+                before = [self._packed(each) if type(each) in (list, dict, set) else None for each in args]
+                value = self._told(function(*args, **named))
+                return {"ok": value, "after": self._changed(args, before)}
+            if asked["op"] == "attribute":
+                return {"ok": self._told(getattr(self._meant(asked["what"]), asked["name"]))}
+            return {"ok": self._told(self._listed(self._meant(asked["what"])))}
+        except BaseException as error:  # SystemExit included: whatever a student's code raises is an answer
+            return {"error": self._fault(error, function)}
+
+    def _run(self, source: str) -> list:
+        self.shell.run_cell(source, store_history=True)
+        return self.stream.outputs.shown
+
+    def _told(self, value: object) -> object:
+        """Return a value as data; of one that is too large, or of another kind, its description."""
+        try:
+            return self._packed(value)
+        except self.wire.TooLarge as limit:
+            return self._described(value, str(limit))
+        except (RecursionError, MemoryError):
+            return self._described(value, "too large")
+
+    def _packed(self, value: object) -> object:
+        return self.wire.pack(value, self._other)
+
+    def _other(self, value: object) -> object:
+        """Return what is not plain: as the plain value in it, or as a description."""
+        simple = plain(value)
+        return self._described(value) if simple is value else self.wire.pack(simple, self._other)
+
+    def _described(self, value: object, note: str = "") -> list:
+        self.objects.append(value)
+        name = value.__name__ if type(value) in (type(plain), type) else ""
+        return ["o", _kind(value), len(self.objects) - 1, note, name if type(name) is str else "", callable(value)]
+
+    def _meant(self, data: object) -> object:
+        return self.wire.unpack(data, self._object)
+
+    def _object(self, data: list) -> object:
+        if data[0] == "h":
+            return self.objects[data[1]]
+        if data[0] == "a":
+            import numpy
+
+            return numpy.array(self._meant(data[2]), dtype=data[1])
+        module, _, name = data[1].rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+    def _listed(self, values: object) -> list:
+        found = []
+        for each in values:
+            if len(found) == MOST_LISTED:
+                raise ValueError(f"it has more than {MOST_LISTED:,} values")
+            found.append(each)
+        return found
+
+    def _changed(self, args: list, before: list) -> dict[str, object]:
+        """Return the arguments that the call has changed in place, by their positions."""
+        now = {i: self._told(each) for i, each in enumerate(args) if before[i] is not None}
+        return {str(i): told for i, told in now.items() if told != before[i]}
+
+    def _fault(self, error: BaseException, function: object) -> dict[str, object]:
+        bases = [each.__name__ for each in type.mro(type(error)) if each.__module__ == "builtins"]
+        return {"kind": _kind(error), "bases": bases, "said": _said(error), "where": _where(error, function)}
+
+
+def plain(value: object) -> object:
+    """Return the plain value that an object holds; the object itself where it holds none."""
+    kind = type(value)
+    try:
+        for base in PLAIN:
+            if issubclass(kind, base):
+                return _inside(value, base)
+        if kind is range or kind in (type({}.keys()), type({}.values()), type({}.items())):
+            return list(value)
+        top = kind.__module__.partition(".")[0]
+        if top in ("fractions", "decimal") and kind.__name__ in ("Fraction", "Decimal"):
+            return float(value)
+        if top == "pandas" and kind.__name__ == "DataFrame":
+            return value.to_dict("list")
+        if top in ("numpy", "pandas", "torch") and hasattr(value, "tolist"):
+            return value.tolist()
+    except Exception:  # a decimal that is no number, an object that only pretends
+        return value
+    return value
+
+
+def _inside(value: object, base: type) -> object:
+    """Return the plain value in one of a derived type, whatever its own methods say."""
+    if base in (int, float, complex):
+        return base.__pos__(value)
+    if base is str:
+        return str.__str__(value)
+    if base is bytes:
+        return bytes.__add__(value, b"")
+    if base is dict:
+        return dict(dict.items(value))
+    return base(base.__iter__(value)) if base is not bool else value
+
+
+def _kind(value: object) -> str:
+    return type.__dict__["__name__"].__get__(type(value))[:100]
+
+
+def _said(error: object) -> str:
+    try:
+        return str(error)[:LONGEST_SAID]
+    except BaseException:  # its own __str__ is wrong
+        return ""
+
+
+def _where(error: BaseException, function: object) -> list:
+    """Return the last line of the function's own cell that ran, as number and text; empty where there is none."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return [lines[-1], linecache.getline(file, lines[-1]).strip()[:LONGEST_SAID]] if lines else []
+
+
+def main(packages: str, given: str, work: str) -> None:
+    """Get ready, then answer messages until the grader has gone."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    import wire
+
+    sys.path.remove(here)
+    if packages:
+        sys.path.append(packages)
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):  # a student's code cannot write there by printing, also not from C
+        os.dup2(nothing, descriptor)
+    stream = Stream()
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream
+    runner = Runner(wire, make_shell(stream), stream)
+    if given:
+        shutil.copytree(given, work, dirs_exist_ok=True)
+    os.chdir(work)
+    sys.path.insert(0, "")  # as Jupyter does; only from now on, so that no file there is taken for a library's above
+    sys.argv = [""]
+    _send(outgoing, wire.message({"id": 0, "ok": "ready"}))
+    while (asked := wire.read(lambda n: os.read(incoming, n))) is not None:
+        answer = {"id": asked["id"], **runner.answer(asked)}
+        stream.outputs = Outputs()
+        try:
+            data = wire.message(answer)
+        except (ValueError, RecursionError) as problem:
+            fault = {"kind": "ValueError", "bases": ["ValueError"], "said": f"too much: {problem}", "where": []}
+            data = wire.message({"id": asked["id"], "error": fault})
+        _send(outgoing, data)
+    os._exit(0)
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

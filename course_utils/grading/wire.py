@@ -1,0 +1,232 @@
+"""Plain values on a pipe: the codec between a grader's process and the process that runs a student's code.
+
+This file uses the standard library only. It is imported on both sides, and lies beside `runner.py` in the sandbox.
+
+A message is four bytes of length and JSON. A value is one of a closed set: None, bool, int, float, complex, str, bytes,
+list, tuple, set, frozenset and dict of these. What JSON cannot hold is a list that begins with a tag. Anything else is
+left to a function of the caller's: the sandbox sends its type's name and a number, never the object.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Callable
+
+LONGEST_MESSAGE = 16_000_000  # bytes
+MOST_VALUES = 200_000  # in one message
+MOST_KEYS = 10_000  # of all dicts and sets of a message: a student can choose keys whose hashes collide
+MOST_TEXT = 2_000_000  # characters in one message
+DEEPEST = 30  # containers within containers
+MOST_BITS = 20_000  # of a whole number: about 6,000 digits
+SMALL = 2**53  # whole numbers up to here are JSON numbers
+HEAD = struct.Struct(">I")
+TAGS = {list: "l", tuple: "t", set: "s", frozenset: "z"}
+KINDS = {tag: kind for kind, tag in TAGS.items()}
+
+
+class TooLarge(ValueError):
+    """The value exceeds a limit; says which in a few words."""
+
+
+class IllFormed(ValueError):
+    """The bytes are no message of this protocol."""
+
+
+class _Packer:
+    """Encoder of one message, with its counts."""
+
+    def __init__(self, other: Callable[[object], object]) -> None:
+        self.other, self.n_values, self.n_keys, self.n_text = other, 0, 0, 0
+
+    def pack(self, value: object, depth: int = 0) -> object:
+        kind = type(value)
+        self.n_values += 1
+        if self.n_values > MOST_VALUES:
+            raise TooLarge(f"more than {MOST_VALUES:,} values")
+        if value is None or kind is bool:
+            return value
+        if kind is int:
+            return self._whole(value)
+        if kind is float:
+            return value if math.isfinite(value) else ["f", repr(value)]
+        if kind is complex:
+            return ["c", repr(value.real), repr(value.imag)]
+        if kind is str:
+            self._text(len(value))
+            return value
+        if kind is bytes:
+            self._text(2 * len(value))
+            return ["b", value.hex()]
+        if kind is dict:
+            self._keys(len(value), depth)
+            return ["d", [[self.pack(key, depth + 1), self.pack(each, depth + 1)] for key, each in value.items()]]
+        if kind in TAGS:
+            self._keys(len(value) if kind in (set, frozenset) else 0, depth)
+            return [TAGS[kind], [self.pack(each, depth + 1) for each in value]]
+        return self.other(value)
+
+    def _whole(self, value: int) -> object:
+        if -SMALL < value < SMALL:
+            return value
+        if value.bit_length() > MOST_BITS:
+            raise TooLarge(f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1:,} digits")
+        return ["i", f"{value:x}"]
+
+    def _text(self, n_characters: int) -> None:
+        self.n_text += n_characters
+        if self.n_text > MOST_TEXT:
+            raise TooLarge(f"more than {MOST_TEXT:,} characters")
+
+    def _keys(self, n: int, depth: int) -> None:
+        if depth >= DEEPEST:
+            raise TooLarge(f"nested more than {DEEPEST} deep")
+        self.n_keys += n
+        if self.n_keys > MOST_KEYS:
+            raise TooLarge(f"more than {MOST_KEYS:,} keys")
+
+
+def pack(value: object, other: Callable[[object], object]) -> object:
+    """Encode a value as what JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+    other : callable
+        Given a value that is not plain. Returns a list that begins with a tag of its own, or raises.
+
+    Raises
+    ------
+    TooLarge
+        The value exceeds a limit of this module.
+
+    Examples
+    --------
+    >>> pack((1, [0.5, None]), repr)
+    ['t', [1, ['l', [0.5, None]]]]
+    """
+    return _Packer(other).pack(value)
+
+
+class _Unpacker:
+    """Decoder of one message, with its counts."""
+
+    def __init__(self, other: Callable[[list], object]) -> None:
+        self.other, self.n_values, self.n_keys = other, 0, 0
+
+    def unpack(self, data: object, depth: int = 0) -> object:
+        self.n_values += 1
+        if self.n_values > MOST_VALUES or depth > DEEPEST + 1:
+            raise IllFormed("too large a value")
+        if data is None or type(data) in (bool, int, float, str):
+            return data
+        if type(data) is not list or len(data) < 2 or type(data[0]) is not str:
+            raise IllFormed("no value")
+        tag, inside = data[0], data[1]
+        if tag == "i" and type(inside) is str and len(inside) <= MOST_BITS // 4 + 2:
+            return int(inside, 16)
+        if tag == "f" and inside in ("nan", "inf", "-inf"):
+            return float(inside)
+        if tag == "c" and len(data) == 3:
+            return complex(float(inside), float(data[2]))
+        if tag == "b" and type(inside) is str:
+            return bytes.fromhex(inside)
+        if tag == "d" and type(inside) is list:
+            self._keys(inside)
+            return {self.unpack(key, depth + 1): self.unpack(each, depth + 1) for key, each in inside}
+        if tag in KINDS and type(inside) is list:
+            if KINDS[tag] in (set, frozenset):
+                self._keys(inside)
+            return KINDS[tag](self.unpack(each, depth + 1) for each in inside)
+        if tag in "ifcbd" or tag in KINDS:
+            raise IllFormed("no value")
+        return self.other(data)
+
+    def _keys(self, inside: list) -> None:
+        self.n_keys += len(inside)
+        if self.n_keys > MOST_KEYS:
+            raise IllFormed("too many keys")
+
+
+def unpack(data: object, other: Callable[[list], object]) -> object:
+    """Decode a value, and check its form.
+
+    Parameters
+    ----------
+    data : object
+        From `read`: of JSON's types.
+    other : callable
+        Given a list with a tag that this module does not know. Returns the value, or raises IllFormed.
+
+    Raises
+    ------
+    IllFormed
+
+    Examples
+    --------
+    >>> unpack(["t", [1, ["l", [0.5, None]]]], repr)
+    (1, [0.5, None])
+    """
+    try:
+        return _Unpacker(other).unpack(data)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise IllFormed(f"no value: {problem}") from problem
+
+
+def message(content: dict[str, object]) -> bytes:
+    """Return a message as bytes, with its length before it.
+
+    Raises
+    ------
+    TooLarge
+    """
+    data = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+    if len(data) > LONGEST_MESSAGE:
+        raise TooLarge(f"more than {LONGEST_MESSAGE:,} bytes")
+    return HEAD.pack(len(data)) + data
+
+
+def read(read_bytes: Callable[[int], bytes]) -> dict[str, object] | None:
+    """Read one message.
+
+    Parameters
+    ----------
+    read_bytes : callable
+        Given a number, returns so many bytes or fewer; none at the end.
+
+    Returns
+    -------
+    dict or None
+        None where the pipe has been closed.
+
+    Raises
+    ------
+    IllFormed
+    """
+    head = _exactly(read_bytes, HEAD.size)
+    if len(head) < HEAD.size:
+        return None
+    (length,) = HEAD.unpack(head)
+    if length > LONGEST_MESSAGE:
+        raise IllFormed("too long a message")
+    data = _exactly(read_bytes, length)
+    if len(data) < length:
+        return None
+    try:
+        content = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as problem:
+        raise IllFormed("no JSON") from problem
+    if type(content) is not dict:
+        raise IllFormed("no message")
+    return content
+
+
+def _exactly(read_bytes: Callable[[int], bytes], n: int) -> bytes:
+    parts = []
+    while n > 0 and (part := read_bytes(min(n, 1 << 20))):
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
+
+
+def _refuse(word: str) -> object:
+    raise ValueError(f"{word} is no number of this protocol")
