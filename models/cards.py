@@ -4,10 +4,10 @@ import datetime
 import json
 import math
 import platform
-import shutil
 import textwrap
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.models import checkpoint, seal
 from course_utils.models.catalogue import POCKET
 from course_utils.models.sampling import Settings
@@ -26,13 +26,12 @@ SAMPLES = Settings(max_new_tokens=120, temperature=0.8, top_k=0, top_p=0.95, see
 def publish(work: Path, name: str, target: Path) -> None:
     """Copy one finished model into the repository, with its card."""
     source, log = work / name, checkpoint.read(work / name)
-    target.mkdir(exist_ok=True)
-    for file in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", checkpoint.RECIPE):
-        shutil.copy(source / file, target / file)
-    shutil.copy(source / "model.safetensors", target / "model.safetensors")
-    (target / checkpoint.LOG).write_text("".join(f"{json.dumps(line)}\n" for line in thinned(log)), "utf-8")
+    described = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", checkpoint.RECIPE)
+    for file in (*described, "model.safetensors"):
+        replace_file(target / file, (source / file).read_bytes())
+    replace_file(target / checkpoint.LOG, "".join(f"{json.dumps(line)}\n" for line in thinned(log)))
     judged = json.loads((work / "judged.json").read_text())
-    (target / "README.md").write_text(card(name, target, log[-1], judged, hardware(source)), "utf-8")
+    replace_file(target / "README.md", card(name, target, log[-1], judged, hardware(source)))
     seal.write(target, but=("README.md", checkpoint.LOG), name=name, source="models/family.py")
 
 

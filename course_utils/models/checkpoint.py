@@ -1,14 +1,19 @@
-"""What a training needs to go on after a kill: its state, written whole or not at all, and a log that agrees."""
+"""Training checkpoint and log: all that a training needs to go on after it was stopped or killed."""
 
+import errno
 import io
 import json
 import os
 import pickle
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from course_utils.core.files import append_to_file, no_space, replace_file, write_errors
 from course_utils.errors import DamagedFile, SettingsError
 
 STATE = "checkpoint.pt"
@@ -17,40 +22,44 @@ RECIPE = "recipe.json"
 
 
 def save(folder: Path, state: dict) -> None:
-    """Write the state beside the old one and put it in its place in one move, so that a kill leaves one of the two."""
-    whole = io.BytesIO()  # PyTorch hides from its own files why a write failed
+    """Write the training state atomically: a kill leaves the old state or the new one.
+
+    Raises
+    ------
+    NoSpace
+        The disk is full. The old state stays.
+    """
+    whole = io.BytesIO()
     torch.save(state, whole)
-    new = folder / f"{STATE}.new"
-    try:
-        with new.open("wb") as file:
-            file.write(whole.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, folder / STATE)
-    finally:
-        new.unlink(missing_ok=True)
+    replace_file(folder / STATE, whole.getvalue())
 
 
-def load(folder: Path, identity: dict) -> dict | None:
-    """Return the state in the folder, or None where there is none.
+def load(folder: Path, is_ours: Callable[[dict], list[str]]) -> dict | None:
+    """Return the training state in a folder, or None if there is none.
+
+    Parameters
+    ----------
+    folder : Path
+    is_ours : callable
+        Gets the state. Returns the names of what differs from the training that wants to go on, such as ``["text"]``.
 
     Raises
     ------
     SettingsError
-        It is the state of another recipe or of another text.
+        The state belongs to another recipe or to another text.
     DamagedFile
-        It cannot be read.
+        The file cannot be read.
     """
     file = folder / STATE
     if not file.exists():
         return None
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        other = is_ours(state)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
         raise DamagedFile(
             f"{file} cannot be read.", "A whole checkpoint.", f"Delete {file.name} to begin the training anew."
         ) from error
-    other = [name for name, value in identity.items() if state.get(name) != value]
     if other:
         raise SettingsError(
             f"{folder} holds a training with another {' and '.join(other)}.",
@@ -61,37 +70,60 @@ def load(folder: Path, identity: dict) -> dict | None:
 
 
 def write_recipe(folder: Path, recipe: dict) -> None:
-    """Leave the recipe beside the log, to train the same again."""
-    (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+    """Write the recipe beside the log, so that the same training can be repeated."""
+    replace_file(folder / RECIPE, json.dumps(recipe, indent=2) + "\n")
+
+
+def save_pretrained(folder: Path, *parts: PreTrainedModel | PreTrainedTokenizerBase) -> None:
+    """Write a model or a tokenizer in transformers' files, each file atomically.
+
+    Raises
+    ------
+    NoSpace
+    """
+    with write_errors(folder), tempfile.TemporaryDirectory(prefix="course-model-") as new:
+        try:
+            for part in parts:
+                part.save_pretrained(new)
+        except SafetensorError as problem:  # safetensors hides the system's error number
+            raise no_space(new, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from problem
+        written = {file.name: file.read_bytes() for file in Path(new).iterdir()}
+    for name, content in written.items():
+        replace_file(folder / name, content)
 
 
 class Log:
-    """A training's log, one JSON object a line. Lines after the checkpoint are dropped: those steps are taken again.
+    """Training log, one JSON object a line.
+
+    Lines are kept in memory and written by `flush`, at the latest before each checkpoint. Lines after the newest
+    checkpoint may be lost in a kill; the training takes those steps again and writes the lines again.
 
     Parameters
     ----------
     folder : Path
     step : int
-        The checkpoint's; 0 begins anew.
+        The checkpoint's step. Later lines in the file are dropped. 0 begins a new log.
+
+    Raises
+    ------
+    NoSpace
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG
-        kept = [line for line in read(folder) if line["step"] <= step]
-        self.path.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        """Open it for more lines."""
-        self._file = self.path.open("a", encoding="utf-8", buffering=1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self._file.close()
+        self._waiting: list[str] = []
+        lines = [line for line in read(folder) if line["step"] <= step]
+        replace_file(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
     def write(self, line: dict) -> None:
-        """Add a line; floats in six digits, which is more than the arithmetic is worth."""
-        self._file.write(json.dumps({name: _short(value) for name, value in line.items()}) + "\n")
+        """Add a line. Floats get six digits, which is more than the arithmetic is worth."""
+        self._waiting.append(json.dumps({name: _short(value) for name, value in line.items()}) + "\n")
+
+    def flush(self) -> None:
+        """Append the lines that wait to the file."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            append_to_file(self.path, "".join(waiting))
 
 
 def _short(value: object) -> object:
@@ -99,7 +131,7 @@ def _short(value: object) -> object:
 
 
 def read(folder: Path) -> list[dict]:
-    """Return a log's whole lines; a last one that a kill cut in two is left out."""
+    """Return the whole lines of a log. A last line that a kill cut in two is left out."""
     path = folder / LOG
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -1,4 +1,4 @@
-"""Laws of training: the text is read whole, the numbers come again, a kill loses nothing, bad input is told."""
+"""Properties of training: the text is read whole, numbers are repeatable, a kill loses nothing, bad input is told."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
-from course_utils.models import checkpoint
+from course_utils.models import block_attention, checkpoint
+from course_utils.models.arithmetic import repeatable
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.packing import END, Batches, pack, read_documents, train_tokenizer
 from course_utils.models.recipe import OPTIMIZERS, Recipe
@@ -24,6 +25,7 @@ from course_utils.models.training import Training
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = Recipe(n_layers=2, width=32, n_heads=2, context=32, vocabulary=300, batch=4, epochs=3)
+AVERAGED = dataclasses.replace(TINY, epochs=1, schedule="wsd", warm_up_steps=5, average_steps=6, optimizer="muon")
 WORDS = "the a cat dog king small old saw told found and of to in Anna Bern river stone bread was is slowly".split()  # noqa: SIM905
 
 
@@ -163,19 +165,148 @@ def test_the_learning_rate_rises_then_falls():
     assert rates[-1] == pytest.approx(TINY.learning_rate / 10, rel=0.01)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("warm_up_steps", [0, 1, 30])
+def test_under_wsd_the_rate_rises_stays_and_falls_to_zero(decay, warm_up_steps):
+    recipe = dataclasses.replace(TINY, schedule="wsd", decay=decay, warm_up_steps=warm_up_steps)
+    rates = np.array([recipe.learning_rate_at(step, 500) for step in range(500)])
+    n_decay = round(500 * decay)
+    stable = rates[max(0, warm_up_steps - 1) : 500 - n_decay]
+    assert np.all(stable == recipe.learning_rate)
+    assert np.all(np.diff(rates[: min(warm_up_steps, 500 - n_decay)]) > 0)
+    fallen = rates[500 - n_decay :]
+    assert np.all(np.diff(fallen) <= 0) or decay == 1.0
+    if decay:
+        assert rates[-1] == pytest.approx(recipe.learning_rate / (n_decay + 1))  # the next one would be zero
+
+
+def test_a_recipe_of_the_first_version_still_loads_and_means_the_same():
+    old = {
+        "n_layers": 5, "width": 192, "n_heads": 4, "context": 256, "vocabulary": 4096, "batch": 16, "epochs": 0.75,
+        "learning_rate": 0.012, "optimizer": "muon", "warm_up": 0.02, "weight_decay": 0.1, "clip": 1.0, "seed": 0,
+    }  # fmt: skip
+    recipe = Recipe(**old)
+    assert (recipe.schedule, recipe.average_steps) == ("cosine", 0)
+    rates = [recipe.learning_rate_at(step, 3375) for step in (0, 11, 67, 68, 1721, 3374)]
+    expected = [0.012 / 68, 0.012 * 12 / 68, 0.012, 0.012, 0.0066, 0.0012]  # the log of the published pocket-xl
+    assert rates == pytest.approx(expected, rel=0.001)
+
+
+def test_the_saved_model_is_the_average_of_the_last_weights(tmp_path, tokenizer, row):
+    training = Training(AVERAGED, tokenizer, row, tmp_path, device=torch.device("cpu"))
+    expected, share = None, AVERAGED.average_steps
+    for progress in training:
+        weights = {name: weight.detach().clone() for name, weight in training.network.named_parameters()}
+        n = min(progress.step, share)
+        expected = {
+            name: weights[name] / n + (1 - 1 / n) * expected[name] if expected else weights[name] for name in weights
+        }
+    saved = dict(LanguageModel(tmp_path).network.named_parameters())
+    for name, weight in expected.items():
+        assert torch.allclose(saved[name], weight, rtol=2e-3, atol=2e-4), name  # saved in 16 bits
+    last = training.network.state_dict()
+    assert any(not torch.allclose(saved[name], last[name], rtol=2e-3, atol=2e-4) for name in expected)
+
+
+def test_averaging_changes_what_is_judged_and_not_what_is_learnt(tmp_path, tokenizer, row):
+    held_out = {"same": row[:2000]}
+    plain = dataclasses.replace(AVERAGED, average_steps=0)
+    one, other = (
+        train(recipe, tokenizer, row, tmp_path / str(number), held_out=held_out)
+        for number, recipe in enumerate((AVERAGED, plain))
+    )
+    assert [line.loss_nats for line in one] == [line.loss_nats for line in other]
+    assert one[-2 * len(one) // 3].held_out_bits != one[-1].held_out_bits
+    assert one[-1].held_out_bits["same"] != other[-1].held_out_bits["same"]
+    assert one[-1].held_out_bits["same"] == pytest.approx(other[-1].held_out_bits["same"], rel=0.05)
+
+
+@pytest.mark.parametrize("n_tokens", [1, 100, 128, 129, 300])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_attention_in_blocks_is_causal_attention(n_tokens, kind):
+    torch.manual_seed(n_tokens)
+    ours = [torch.randn(2, 3, n_tokens, 16).to(kind).requires_grad_() for _ in "qkv"]
+    theirs = [part.detach().float().requires_grad_() for part in ours]
+    found, _ = block_attention.attend(None, *ours, None)
+    expected = torch.nn.functional.scaled_dot_product_attention(*theirs, is_causal=True).transpose(1, 2)
+    exact = {"rtol": 1e-4, "atol": 1e-5} if kind == torch.float32 else {"rtol": 0.05, "atol": 0.05}
+    assert torch.allclose(found.float(), expected, **exact)
+    direction = torch.randn_like(expected)
+    found.backward(direction.to(kind))
+    expected.backward(direction)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad.float(), other.grad, **exact)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("warn_only", [True, False])
+def test_repeatable_arithmetic_gives_back_what_it_found(enabled, warn_only):
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    try:
+        before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        for device in ("cpu", "cuda"):
+            with repeatable(torch.device(device)):
+                assert torch.are_deterministic_algorithms_enabled()
+            after = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+            assert after == before
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 # -- kill and resume ---------------------------------------------------------------------------------------------------
 
 
-def test_a_stop_anywhere_changes_nothing(tmp_path, tokenizer, row):
-    whole = train(TINY, tokenizer, row, tmp_path / "whole")
-    stopped = Training(TINY, tokenizer, row, tmp_path / "stopped", checkpoint_s=0)
+@pytest.mark.parametrize("recipe", [TINY, AVERAGED], ids=["cosine", "wsd, averaged"])
+def test_a_stop_anywhere_changes_nothing(tmp_path, tokenizer, row, recipe):
+    whole = train(recipe, tokenizer, row, tmp_path / "whole")
+    stopped = Training(recipe, tokenizer, row, tmp_path / "stopped", checkpoint_s=0)
     for _ in itertools.islice(stopped, 11):
         pass
-    rest = Training(TINY, tokenizer, row, tmp_path / "stopped", checkpoint_s=0)
+    rest = Training(recipe, tokenizer, row, tmp_path / "stopped", checkpoint_s=0)
     assert rest.step in (10, 11)
     list(rest)
     assert losses(checkpoint.read(tmp_path / "stopped")) == losses(checkpoint.read(tmp_path / "whole"))
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("stopped", "whole")]
+    assert weights[0] == weights[1]
     assert len(whole) == whole[-1].n_steps
+
+
+def test_a_checkpoint_of_the_first_version_goes_on(tmp_path, tokenizer, row):
+    whole = train(TINY, tokenizer, row, tmp_path / "whole")
+    training = Training(TINY, tokenizer, row, tmp_path / "old")
+    list(itertools.islice(training, 5))
+    training.save_checkpoint()
+    state = torch.load(tmp_path / "old" / checkpoint.STATE, weights_only=True)
+    for name in ("schedule", "warm_up_steps", "decay", "average_steps"):
+        del state["recipe"][name]
+    torch.save(state, tmp_path / "old" / checkpoint.STATE)
+    rest = train(TINY, tokenizer, row, tmp_path / "old")
+    assert [line.loss_nats for line in rest] == [line.loss_nats for line in whole[-len(rest) :]]
+
+
+def test_before_the_decay_the_number_of_passes_may_change_and_later_not(tmp_path, tokenizer, row):
+    longer = dataclasses.replace(AVERAGED, epochs=1.7)
+    whole = train(longer, tokenizer, row, tmp_path / "whole")
+    training = Training(AVERAGED, tokenizer, row, tmp_path / "longer")
+    n_stable = training.n_steps - round(AVERAGED.decay * training.n_steps)
+    steps = iter(training)
+    list(itertools.islice(steps, n_stable))
+    training.save_checkpoint()
+    train(longer, tokenizer, row, tmp_path / "longer")
+    assert losses(checkpoint.read(tmp_path / "longer")) == losses(checkpoint.read(tmp_path / "whole"))
+    next(steps)  # the first step of the decay
+    training.save_checkpoint()
+    with pytest.raises(SettingsError, match="another recipe"):
+        Training(longer, tokenizer, row, tmp_path / "longer")
+    assert len(whole) > training.n_steps
+
+
+def test_under_a_cosine_the_number_of_passes_may_not_change(tmp_path, tokenizer, row):
+    training = Training(TINY, tokenizer, row, tmp_path)
+    list(itertools.islice(training, 2))
+    training.save_checkpoint()
+    with pytest.raises(SettingsError, match="another recipe"):
+        Training(dataclasses.replace(TINY, epochs=4), tokenizer, row, tmp_path)
 
 
 def test_killed_and_resumed_gives_the_same_curve(tmp_path, documents):
@@ -203,8 +334,9 @@ def test_killed_and_resumed_gives_the_same_curve(tmp_path, documents):
 def test_a_line_cut_by_a_kill_is_left_out_of_the_log(tmp_path):
     (tmp_path / checkpoint.LOG).write_text('{"step": 1}\n{"step": 2}\n{"st', "utf-8")
     assert checkpoint.read(tmp_path) == [{"step": 1}, {"step": 2}]
-    with checkpoint.Log(tmp_path, step=1) as log:
-        log.write({"step": 2, "loss_nats": 1.23456789})
+    log = checkpoint.Log(tmp_path, step=1)
+    log.write({"step": 2, "loss_nats": 1.23456789})
+    log.flush()
     assert checkpoint.read(tmp_path) == [{"step": 1}, {"step": 2, "loss_nats": 1.23457}]
 
 
@@ -243,6 +375,10 @@ def test_a_vocabulary_the_text_cannot_fill_is_told(documents):
         {"epochs": 0},
         {"learning_rate": -1},
         {"optimizer": "sgd"},
+        {"schedule": "linear"},
+        {"decay": 1.5},
+        {"warm_up_steps": -1},
+        {"average_steps": -2},
         {"warm_up": 1},
         {"seed": -1},
     ],
