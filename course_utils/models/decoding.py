@@ -146,7 +146,7 @@ class Stream:
         groups = collections.defaultdict(list)
         for sample, steps in enumerate(self._steps):
             if self._ended[sample] != "end of text":
-                groups[len(steps)].append(sample)
+                groups[len(steps), 0 if self._model.can_pad else len(self._ids[sample])].append(sample)
         try:
             for samples in groups.values():
                 yield from self._write([TextRow(sample, TextPieces(self._model.vocabulary)) for sample in samples])
