@@ -14,12 +14,10 @@ from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.models.decoding import read
+from course_utils.models.slots import TRIED
 
-TRIED = ("gpt2", "llama")  # the kinds that the tests compare with transformers all the time
 N_READ, N_STEPS = 7, 4  # tokens read at once, then one at a time
 CLOSE = {"fp32": 1e-3, "int8": 0.3}  # the largest relative distance of logits from the plain ones
-CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "context_length")
-DEFAULT_CONTEXT = 1024  # GPT-2's, for a network that sets no limit
 
 
 def read_network(folder: Path) -> PreTrainedModel:
@@ -52,15 +50,23 @@ def read_network(folder: Path) -> PreTrainedModel:
 
 @torch.inference_mode()
 def plain_logits(network: PreTrainedModel, name: str) -> torch.Tensor | None:
-    """Return the logits of one forward pass over a few tokens, before anything is changed; None for a tried kind."""
+    """Return the logits of one forward pass over a few tokens, before anything is changed; None for a tried kind.
+
+    Raises
+    ------
+    CourseError
+        One token at a time, the untouched network gives other logits.
+    """
     if network.config.model_type in TRIED:
         return None
     with as_course_error(network, name):
-        return network(_some_ids(network), use_cache=False).logits[0, -1].float()
+        plain = network(_some_ids(network), use_cache=False).logits[0, -1].float()
+    require_same(network, plain, name, "fp32")
+    return plain
 
 
 def require_same(network: PreTrainedModel, plain: torch.Tensor | None, name: str, precision: str) -> None:
-    """Raise CourseError where the network, one token at a time, gives other logits than ``plain_logits`` did."""
+    """Raise CourseError where the network, one token at a time, gives other logits than one forward pass did."""
     if plain is None:
         return
     with as_course_error(network, name):
@@ -88,21 +94,6 @@ def can_pad(network: PreTrainedModel) -> bool:
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
         return False
     return _is_close(beside[1], alone[0], 1e-3)
-
-
-def context_of(config: object) -> int:
-    """Return how many tokens a network can see at once, from its config: an object or a dict.
-
-    Examples
-    --------
-    >>> context_of({"n_positions": 512}), context_of({"max_position_embeddings": -1})
-    (512, 1024)
-    """
-    for name in CONTEXT_NAMES:
-        number = config.get(name) if isinstance(config, dict) else getattr(config, name, None)
-        if isinstance(number, int) and number > 0:
-            return number
-    return DEFAULT_CONTEXT
 
 
 def _some_ids(network: PreTrainedModel) -> torch.Tensor:

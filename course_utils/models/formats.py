@@ -32,6 +32,8 @@ FOREIGN = (".h5", ".msgpack", ".gguf", ".onnx", ".ot", ".pth", ".pt", ".ckpt", "
 HUB_PREFIX, SNAPSHOTS = "models--", "snapshots"
 ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 LARGEST_HEADER = 100_000_000  # bytes
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "context_length")
+DEFAULT_CONTEXT = 1024  # GPT-2's, for a network that sets no limit
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -115,6 +117,21 @@ def file_with_tensor(folder: Path, endings: tuple[str, ...]) -> tuple[Path, str]
                 if name.endswith(endings):
                     return file, name
     raise DamagedFile(f"{folder} has no safetensors file with {endings[0]}.", "A model of GPT-2's kind.", "Take gpt2.")
+
+
+def context_of(config: object) -> int:
+    """Return how many tokens a network can see at once, from its config: an object or a dict.
+
+    Examples
+    --------
+    >>> context_of({"n_positions": 512}), context_of({"max_position_embeddings": -1})
+    (512, 1024)
+    """
+    for name in CONTEXT_NAMES:
+        number = config.get(name) if isinstance(config, dict) else getattr(config, name, None)
+        if isinstance(number, int) and number > 0:
+            return number
+    return DEFAULT_CONTEXT
 
 
 # -- the hub's cache layout --------------------------------------------------------------------------------------------

@@ -21,11 +21,13 @@ from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoug
 from course_utils.models import compatibility, formats, seal, shelf, stage
 from course_utils.models import precision as precisions
 from course_utils.models.abilities import Abilities, Speaker
-from course_utils.models.decoding import Stream, alternatives, read
+from course_utils.models.context_window import saw_only, window
+from course_utils.models.decoding import Start, Stream, alternatives, read
 from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
 from course_utils.models.scoring import score
 from course_utils.models.settings import Settings
+from course_utils.models.slots import Kept, prepare
 from course_utils.models.steps import Alternative, Generation, Scored
 from course_utils.models.text_pieces import TextPieces, Vocabulary
 
@@ -75,7 +77,7 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
     device = default_device()
     precisions.leave_a_core_free()
     if precision == "auto":
-        precision = precisions.fastest() if device.type == "cpu" else "fp32"
+        precision = best_precision(device)
     with _lock:
         key = str(folder.resolve()), precision
         if key in _loaded and not _loaded[key].is_current():
@@ -108,6 +110,14 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def best_precision(device: torch.device) -> str:
+    """Return the fastest precision that is right on a device; on a processor a self-test of a second tells."""
+    if device.type != "cpu":
+        return "fp32"
+    precisions.leave_a_core_free()  # the self-test computes with as many threads as the models will
+    return precisions.fastest()
 
 
 def _make_room(name: str) -> None:
@@ -170,8 +180,10 @@ class LanguageModel(Speaker):
         self._seen, self.tokenizer, self.network = self._read(folder)
         self.vocabulary = Vocabulary(self.tokenizer)
         self._require_matching()
-        self.context = compatibility.context_of(self.network.config)
-        self.can_pad = compatibility.can_pad(self.network)
+        self.context = formats.context_of(self.network.config)
+        self.can_pad, self.kept = compatibility.can_pad(self.network), Kept()
+        if precision == "int8":
+            prepare(self.network)
         self.start_id, self.end_ids = self._special_ids()
         self.label = f"{self.name} · {self.n_parameters / 1e6:,.1f} M parameters · {precision} on {self.device.type}"
 
@@ -234,22 +246,24 @@ class LanguageModel(Speaker):
             raise SettingsError(
                 f"n_samples is {n_samples!r}.", "A whole number from 1 to 64.", "Ask for fewer samples."
             )
-        ids, notice = self._fit(self.encode(prompt), settings)
+        start, notice = self._start(prompt, [], settings)
         empty = [
             Generation(prompt, (), settings, settings.seed_of(i), self.name, self.precision, notice, "stopped")
             for i in range(n_samples)
         ]
-        return Stream(self, empty, [ids] * n_samples, notice, cancel)
+        return Stream(self, empty, [start] * n_samples, notice, cancel)
 
     def resume(self, generations: list[Generation], cancel=None) -> Stream:
         """Let samples go on where they ended, for ``max_new_tokens`` more; those at their end of text stay as they are.
 
-        In fp32 a text that was stopped and resumed is the text that would have come without the stop.
+        A text that was stopped and resumed is the text that would have come without the stop, in fp32 and in int8.
+        Where the context is full before ``max_new_tokens`` have come, the text ends there; resumed again, it goes on,
+        and the model sees the last tokens only, which `notice` says.
         """
         whole = [self._without_half_character(generation) for generation in generations]
-        fitted = [self._fit(self.encode(g.prompt) + g.token_ids, g.settings) for g in whole]
-        notice = next((notice for _, notice in fitted if notice), "")
-        return Stream(self, whole, [ids for ids, _ in fitted], notice, cancel)
+        begun = [self._start(g.prompt, g.token_ids, g.settings) for g in whole]
+        notice = next((notice for _, notice in begun if notice), "")
+        return Stream(self, whole, [start for start, _ in begun], notice, cancel)
 
     def next_tokens(self, prompt: str, k: int = 10) -> list[Alternative]:
         """Return the k likeliest next tokens, best first, with the model's own probabilities.
@@ -262,8 +276,8 @@ class LanguageModel(Speaker):
         n_vocabulary = self.network.config.vocab_size
         if not isinstance(k, int) or not 1 <= k <= n_vocabulary:
             raise SettingsError(f"k is {k!r}.", f"A whole number from 1 to {n_vocabulary}.", "Use k=10.")
-        ids, _ = self._fit(self.encode(prompt), Settings(max_new_tokens=1))
-        logits = read(self.network, self.tensor(ids), self.new_cache())
+        start, _ = self._start(prompt, [], Settings(max_new_tokens=1))
+        logits = read(self.network, self.tensor(start.ids), self.new_cache())
         best = torch.softmax(logits[0], dim=-1).topk(k)
         return list(alternatives(best.indices.tolist(), best.values.tolist(), self.vocabulary))
 
@@ -297,6 +311,11 @@ class LanguageModel(Speaker):
         """What its numbers depend on: weights, precision, the kind of device, config and tokenizer."""
         return [self.weights_sha256, self.precision, self.device.type, self._seen.settings_sha256]
 
+    @property
+    def vocabulary_sha256(self) -> str:
+        """The sha256 of tokenizer.json; empty where the tokenizer lies in other files."""
+        return self._seen.sha256.get(formats.TOKENIZER, "")
+
     def is_current(self) -> bool:
         """Tell whether the files it was loaded from are still the same."""
         return self._seen.is_current()
@@ -321,18 +340,20 @@ class LanguageModel(Speaker):
             ) from None
         return self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _fit(self, ids: list[int], settings: Settings) -> tuple[list[int], str]:
-        """Keep the last tokens that leave room for the new ones, and say so."""
-        room = self.context - settings.max_new_tokens
-        if room < 1:
+    def _start(self, prompt: str, written: list[int], settings: Settings) -> tuple[Start, str]:
+        """Return what the model sees before it writes on, and a notice where that is not the whole text."""
+        if settings.max_new_tokens >= self.context:
             raise SettingsError(
                 f"max_new_tokens is {settings.max_new_tokens}, and {self.name} sees {self.context} tokens at once.",
                 f"At most {self.context - 1} new tokens.",
                 f"Set max_new_tokens to {self.context // 2} and continue the text afterwards.",
             )
-        if len(ids) <= room:
-            return ids or [self.start_id], ""
-        return ids[-room:], f"The text before has {len(ids):,} tokens; the model saw only the last {room:,}."
+        ids = self.encode(prompt) or [self.start_id]
+        begin, read_to = window(len(ids), len(written), self.context, settings.max_new_tokens)
+        ids = [*ids, *written]
+        n_new = min(settings.max_new_tokens, self.context - (len(ids) - begin))
+        notice = saw_only(read_to, read_to - begin) if begin else ""
+        return Start(ids[begin:read_to], ids[read_to:], n_new), notice
 
     def tensor(self, ids: list[int]) -> torch.Tensor:
         """Return token ids as a tensor of shape (1, T) on the model's device."""
@@ -368,6 +389,8 @@ class LanguageModel(Speaker):
 
     def _without_half_character(self, generation: Generation) -> Generation:
         """Take back last tokens that end inside a character's bytes: their text would show as U+FFFD."""
+        if generation.ended == "end of text":  # nothing comes after them
+            return generation
         steps = list(generation.steps)
         while steps and not _ends_whole([step.token_id for step in steps[-4:]], self.vocabulary):
             steps.pop()
