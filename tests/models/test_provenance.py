@@ -255,6 +255,9 @@ def test_a_cache_that_cannot_be_written_keeps_the_note_in_the_process(folder, tm
     first = seal.look(folder)
     monkeypatch.setattr(seal, "_weights_hashes", lambda files: pytest.fail("hashed again"))
     assert seal.look(folder) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("COURSE_MODELS", str(folder.parent))
     assert load(NAME).weights_sha256 == weights_of(folder) and load("pocket-small", "fp32").name == "pocket-small"
 
 
