@@ -11,6 +11,7 @@ A folder with several of them is read in this order, as ``transformers`` does.
 """
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,8 @@ DEFAULT_CONTEXT = 1024  # GPT-2's, for a network that sets no limit
 
 def is_checkpoint(folder: Path) -> bool:
     """Tell whether a folder holds a config and weights in a format that can be loaded; a glance."""
-    return (folder / CONFIG).is_file() and _first(folder) is not None
+    # Unlike Path.is_file, this is False for a folder that may not be looked into and for a name that is too long.
+    return os.path.isfile(folder / CONFIG) and _first(folder) is not None
 
 
 def weight_files(folder: Path, cure: str = "Copy the folder again.") -> list[Path]:
@@ -56,7 +58,7 @@ def weight_files(folder: Path, cure: str = "Copy the folder again.") -> list[Pat
         return [first]
     names = sorted(set(_weight_map(first, cure).values()))
     for name in names:
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
             raise DamagedFile(f"{folder / name} is missing.", f"All files that {first.name} names.", cure)
     return [folder / name for name in names]
 
@@ -65,12 +67,12 @@ def settings_files(folder: Path) -> list[Path]:
     """Return the files beside the weights that decide what the model computes."""
     index = _first(folder)
     more = [index.name] if index is not None and index.name.endswith(INDEX) else []
-    return [folder / name for name in sorted((*SETTINGS_FILES, *more)) if (folder / name).is_file()]
+    return [folder / name for name in sorted((*SETTINGS_FILES, *more)) if os.path.isfile(folder / name)]
 
 
 def require_tokenizer(folder: Path, cure: str = "Copy the folder again.") -> None:
     """Raise DamagedFile where a folder has no tokenizer."""
-    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
+    if not any(all(os.path.isfile(folder / name) for name in names) for names in TOKENIZER_FILES):
         raise DamagedFile(
             f"{folder / TOKENIZER} is missing.",
             "The tokenizer's files beside the weights.",
@@ -144,7 +146,7 @@ def models_in(place: Path) -> dict[str, Path]:
     ``owner--name``.
     """
     try:
-        folders = sorted(path for path in place.iterdir() if path.is_dir())
+        folders = sorted(path for path in place.iterdir() if os.path.isdir(path))
     except OSError:
         return {}
     found = {path.name: path for path in folders if not _is_hub(path) and is_checkpoint(path)}
@@ -172,7 +174,7 @@ def folder_in(place: Path, name: str) -> Path | None:
 def resolved(folder: Path) -> Path:
     """Return the folder that holds the files: for a model in the hub's cache, the snapshot of its main revision."""
     snapshots = folder / SNAPSHOTS
-    if not snapshots.is_dir():
+    if not os.path.isdir(snapshots):
         return folder
     try:
         revision = (folder / "refs" / "main").read_text(encoding="utf-8").strip()
@@ -193,7 +195,7 @@ def name_of(folder: Path) -> str:
 
 
 def _is_hub(folder: Path) -> bool:
-    return folder.name.startswith(HUB_PREFIX) and (folder / SNAPSHOTS).is_dir()
+    return folder.name.startswith(HUB_PREFIX) and os.path.isdir(folder / SNAPSHOTS)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -202,12 +204,12 @@ def _is_hub(folder: Path) -> bool:
 def _first(folder: Path) -> Path | None:
     """Return the file from which loading begins: the weights, or the index of the shards."""
     names = (WEIGHTS, WEIGHTS + INDEX, BIN, BIN + INDEX)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def _found(folder: Path) -> str:
     """Say that there are no weights, and what is there instead."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return f"{folder} is no folder."
     broken = [path.name for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists()]
     others = [path.name for path in sorted(folder.iterdir()) if path.suffix in FOREIGN and path.name not in broken]
@@ -218,10 +220,10 @@ def _found(folder: Path) -> str:
 
 def _conversion(folder: Path) -> str:
     """Say how weights of another format become safetensors; empty where there are none."""
-    kinds = {path.suffix for path in folder.iterdir()} if folder.is_dir() else set()
+    kinds = {path.suffix for path in folder.iterdir()} if os.path.isdir(folder) else set()
     if kinds & {".h5", ".msgpack", ".gguf", ".onnx", ".ot", ".pth", ".pt", ".ckpt", ".npz"}:
         return "Load it where it was made, then: model.save_pretrained(folder, safe_serialization=True)."
-    if (folder / "adapter_model.safetensors").is_file():
+    if os.path.isfile(folder / "adapter_model.safetensors"):
         return "It is an adapter: join it with its base model (merge_and_unload), then save_pretrained."
     return ""
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import gc
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from course_utils.core.files import expanded
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, SettingsError, TextError
 from course_utils.models import compatibility, formats, seal, shelf, stage
 from course_utils.models import precision as precisions
@@ -97,10 +99,10 @@ def forget(model: "LanguageModel") -> None:
 
 def _folder_of(path: Path) -> Path:
     """Return the folder in which a path's checkpoint lies, also where the path is one of the hub's cache."""
-    folder = formats.resolved(path.expanduser())
-    if not folder.is_dir():
+    folder = formats.resolved(expanded(path))
+    if not os.path.isdir(folder):
         raise ModelNotHere(f"{path} is no folder.", "A checkpoint's folder.", "Check the path.")
-    if not (folder / formats.CONFIG).is_file():
+    if not os.path.isfile(folder / formats.CONFIG):
         raise DamagedFile(f"{folder / formats.CONFIG} is missing.", "A checkpoint's folder.", "Check the path.")
     return folder
 

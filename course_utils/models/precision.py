@@ -11,7 +11,6 @@ import torch
 
 from course_utils.core import limits
 from course_utils.core.files import try_replace_file
-from course_utils.errors import NoSpace
 from course_utils.models.quantize import Int8Linear, Int8Output, to_whole_numbers
 from course_utils.places import cache_folder
 
@@ -56,7 +55,7 @@ def self_test() -> dict[str, float]:
     threads and version of PyTorch. Delete the file to test again. A folder that cannot be written costs a second at
     each start.
     """
-    name, file = machine(), _file()
+    name, file = machine(), cache_folder() / FILE
     with _lock:
         if (file, name) not in _found:
             _found[file, name] = found = _remembered(file, name) or _measured(file, name)
@@ -65,23 +64,15 @@ def self_test() -> dict[str, float]:
         return dict(_found[file, name])
 
 
-def _file() -> Path | None:
-    """Return where results are kept, or None where nothing can be kept."""
-    try:
-        return cache_folder() / FILE
-    except NoSpace:
-        return None
-
-
-def _read(file: Path | None) -> dict:
+def _read(file: Path) -> dict:
     """Return all that the file says; nothing where it is not there or half written."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file else {}
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
-def _remembered(file: Path | None, name: str) -> dict[str, float]:
+def _remembered(file: Path, name: str) -> dict[str, float]:
     """Return what the file says of a machine, or nothing."""
     try:
         told = _read(file)[name]
@@ -92,11 +83,10 @@ def _remembered(file: Path | None, name: str) -> dict[str, float]:
     return found if is_sound and isinstance(found["is_right"], bool) else {}
 
 
-def _measured(file: Path | None, name: str) -> dict[str, float]:
+def _measured(file: Path, name: str) -> dict[str, float]:
     found = measure()
-    if file is not None:
-        others = list(_read(file).items())[-MOST_MACHINES:]  # machines that share this folder
-        try_replace_file(file, json.dumps({**dict(others), name: found}, indent=1))
+    others = list(_read(file).items())[-MOST_MACHINES:]  # machines that share this folder
+    try_replace_file(file, json.dumps({**dict(others), name: found}, indent=1))
     return found
 
 

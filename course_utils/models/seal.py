@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from course_utils.core.files import replace_file, try_replace_file
-from course_utils.errors import DamagedFile, NoSpace
+from course_utils.errors import DamagedFile
 from course_utils.models import formats
 from course_utils.models.formats import WEIGHTS
 from course_utils.places import cache_folder
@@ -64,7 +64,10 @@ class Seen:
 
     def is_current(self) -> bool:
         """Tell whether the folder's files are still these."""
-        return _state(self.folder) == self.state
+        try:
+            return _state(self.folder) == self.state
+        except OSError:
+            return False
 
 
 def settings_sha256(hashes: dict[str, str]) -> str:
@@ -77,7 +80,8 @@ def write(folder: Path, but: tuple[str, ...] = (), **origin: str) -> None:
     """Seal a folder whose files have just been verified, ``but`` for some; ``origin`` says where they came from."""
     files = [path for path in _visible(folder) if path.name not in but]
     for path in files:
-        path.chmod(0o644)  # some writers let only their user read; a class may share the folder
+        with contextlib.suppress(OSError):  # another's file, or a disk without rights
+            path.chmod(0o644)  # some writers let only their user read; a class may share the folder
     hashes = {path.name: {"sha256": sha256_of_all([path]), "bytes": path.stat().st_size} for path in files}
     replace_file(folder / SEAL, json.dumps({**origin, "files": hashes}, indent=2) + "\n")
 
@@ -104,16 +108,20 @@ def look(folder: Path, weights_sha256: str = "", cure: str = "Copy the folder ag
     DamagedFile
         It names the file: missing, damaged, other than promised, or changed while it was read.
     """
+    seen, problem = None, None
     for _ in range(N_TRIES):
         try:
             seen, is_noted = _hashed(folder, cure)
-        except OSError as problem:
-            if not folder.is_dir():
-                raise DamagedFile(f"{folder} is no folder.", "A checkpoint's folder.", cure) from problem
-            continue  # a file went away, or cannot be read
+        except OSError as found:  # a file that may not be read, or one that just went away
+            seen, problem = None, found
+            continue
         if seen.is_current():
             break
-    else:
+        seen, problem = None, None
+    if seen is None and problem is not None:
+        what = f"{problem.filename or folder} cannot be read: {problem.strerror or problem}."
+        raise DamagedFile(what, "A file that you may read.", cure) from problem
+    if seen is None:
         raise changing(folder)
     promised = _promised(folder)
     if weights_sha256:
@@ -131,8 +139,8 @@ def look(folder: Path, weights_sha256: str = "", cure: str = "Copy the folder ag
 def changing(folder: Path) -> DamagedFile:
     """Return the error for files that change while they are read."""
     return DamagedFile(
-        f"The files in {folder} cannot be read, or change while they are read.",
-        "Files that you may read, and that stay as they are.",
+        f"The files in {folder} change while they are read.",
+        "Files that stay as they are while a model is loaded.",
         "Wait until the training or copy that writes them has ended, then load again.",
     )
 
@@ -140,15 +148,6 @@ def changing(folder: Path) -> DamagedFile:
 def damaged(hashes: dict[str, str], promised: dict[str, str]) -> list[str]:
     """Return the names of promised files that are missing or other than promised."""
     return [name for name, sha256 in promised.items() if hashes.get(name) != sha256]
-
-
-def remove_damaged(folder: Path) -> None:
-    """Delete what is not what the seal says, and the seal, so that a download can put it right."""
-    promised = _promised(folder)
-    for path in _visible(folder):
-        if promised.get(path.name) != sha256_of_all([path]):
-            path.unlink()
-    (folder / SEAL).unlink(missing_ok=True)
 
 
 def n_parameters(weights: Path, cure: str = "Copy the file again.") -> int:
@@ -208,9 +207,7 @@ def _keep_note(seen: Seen) -> None:
     """Note what was hashed; a full disk costs a second in the next process, no more."""
     note = {"folder": str(seen.folder), "state": seen.state, "sha256": seen.sha256}
     _notes[_key(seen.folder)] = note
-    path = _note(seen.folder)
-    if path is not None:
-        try_replace_file(path, json.dumps(note))
+    try_replace_file(_note(seen.folder), json.dumps(note))
 
 
 def _promised(folder: Path) -> dict[str, str]:
@@ -260,19 +257,16 @@ def _key(folder: Path) -> str:
     return os.fspath(folder.resolve())
 
 
-def _note(folder: Path) -> Path | None:
-    """Return where this machine keeps its note about a folder; None where it can keep none."""
+def _note(folder: Path) -> Path:
+    """Return where this machine keeps its note about a folder."""
     key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    try:
-        return cache_folder() / "verified" / f"{formats.name_of(folder)[:80]}-{key}.json"
-    except NoSpace:
-        return None
+    return cache_folder() / "verified" / f"{formats.name_of(folder)[:80]}-{key}.json"
 
 
-def _read_json(path: Path | None) -> dict:
+def _read_json(path: Path) -> dict:
     """Return an empty dict where there is no readable file: it will be written anew."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

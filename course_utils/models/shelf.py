@@ -14,7 +14,7 @@ import filelock
 
 from course_utils.core.files import write_errors
 from course_utils.core.limits import memory_available_mb
-from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NoSpace, NotEnoughMemory, UnknownModel
+from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models import formats, seal, stage
 from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
 from course_utils.packages import fetch_file, require_space
@@ -157,15 +157,8 @@ def folder_of(known: Entry) -> Path | None:
 
 def folder_named(name: str) -> Path | None:
     """Return where a model of that name lies, in COURSE_MODELS, the cache folder or the repository, or None."""
-    places = [own_models_folder(), _fetched_models_folder(), course_models_folder()]
+    places = [own_models_folder(), cache_folder() / "models", course_models_folder()]
     return next((folder for place in places if place and (folder := formats.folder_in(place, name))), None)
-
-
-def _fetched_models_folder() -> Path | None:
-    """Return where fetched models lie; None where there is no cache folder, which other models do not need."""
-    with contextlib.suppress(NoSpace):
-        return cache_folder() / "models"
-    return None
 
 
 def memory_needed_mb(known: Entry) -> float:
@@ -197,9 +190,9 @@ def _require_no_other_format(name: str) -> None:
     if not isinstance(name, str) or not place or name in ("", ".", "..") or Path(name).name != name:
         return
     folder = formats.resolved(place / name)
-    if not folder.is_dir() or formats.is_checkpoint(folder):
+    if not os.path.isdir(folder) or formats.is_checkpoint(folder):
         return
-    if not (folder / formats.CONFIG).is_file():
+    if not os.path.isfile(folder / formats.CONFIG):
         next_step = "Copy the whole folder that save_pretrained wrote."
         raise DamagedFile(f"{folder / formats.CONFIG} is missing.", "A model's folder.", next_step)
     formats.weight_files(folder)
@@ -232,7 +225,7 @@ def _verified(known: Entry) -> tuple[Path, dict[str, str]]:
     if folder is None:
         raise ModelNotHere(
             f"{known.name} is not on this machine.",
-            f"Its folder in {_fetched_models_folder() or 'the cache'} or in the one named by COURSE_MODELS.",
+            f"Its folder in {cache_folder() / 'models'} or in the one named by COURSE_MODELS.",
             f"Type in a terminal: python -m course_utils fetch {known.name}",
         )
     return folder, seal.check(folder, known.weights_sha256, _cure(folder))
@@ -240,7 +233,7 @@ def _verified(known: Entry) -> tuple[Path, dict[str, str]]:
 
 def _cure(folder: Path) -> str:
     """Say what to do about a damaged model, which depends on where it lies."""
-    if folder.parent == _fetched_models_folder():
+    if folder.parent == cache_folder() / "models":
         return f"python -m course_utils fetch {folder.name}"
     if folder.parent == course_models_folder():
         return f"git checkout -- models/{folder.name}"
