@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from course_utils.core import limits
 from course_utils.core.files import append_to_file, replace_file, staged_file, write_errors
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import schoolbook
@@ -285,7 +285,7 @@ def _recipe(plan: Plan, vocabulary: int, n_tokens: int) -> Recipe:
 
 def _use_all_cores() -> None:
     """Speech leaves a core to the browser; a training is worth waiting for, and its panel moves twice a second."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    torch.set_num_threads(min(limits.cpu_limit(), limits.chosen_threads() or limits.cpu_limit()))
 
 
 def _read_said(folder: Path) -> list[Said]:

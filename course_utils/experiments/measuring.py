@@ -1,7 +1,5 @@
 """One model on this machine: what it makes of documents and what it costs, measured once and remembered."""
 
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -10,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from course_utils.core import limits
 from course_utils.experiments.remember import remembered, sha256_of_values
 from course_utils.experiments.result import versions
-from course_utils.models import seal, shelf
+from course_utils.models import formats, seal, shelf
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.precision import leave_a_core_free
 from course_utils.models.scoring import score_nats
@@ -47,21 +46,28 @@ def measure_once(
     dict
         cost: n_parameters, file_mb, load_s, memory_mb, tokens_per_s. bits and n_tokens: a list each, by document.
     """
-    machine = [platform.processor() or platform.machine(), os.cpu_count(), torch.cuda.is_available()]
+    machine = [limits.processor(), limits.thread_limit(), _graphics_card()]
     rules = [Path(__file__).read_text("utf-8"), stride, versions()]
-    inputs = [folder.name, sha256, sha256_of_values(documents), machine, rules]
-    return remembered("sizes", inputs, lambda: _measure(folder, documents, stride, progress, cancel))
+    inputs = [formats.name_of(folder), sha256, sha256_of_values(documents), machine, rules]
+    return remembered("sizes", inputs, lambda: _measure(folder, sha256, documents, stride, progress, cancel))
 
 
-def _measure(folder: Path, documents: list[str], stride: int | None, progress, cancel) -> dict:
-    if folder.name in [entry.name for entry in shelf.entries()]:
-        shelf.require_memory(shelf.entry(folder.name))
+def _graphics_card() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
+def _measure(folder: Path, sha256: str, documents: list[str], stride: int | None, progress, cancel) -> dict:
+    name = formats.name_of(folder)
+    if name in [entry.name for entry in shelf.entries()]:
+        shelf.require_memory(shelf.entry(name))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     leave_a_core_free()
     LanguageModel(folder, "fp32", device)  # once for the system, whose first look at a file is slower
     begun = time.perf_counter()
     model = LanguageModel(folder, "fp32", device)
-    cost = {"n_parameters": model.n_parameters, "file_mb": (folder / seal.WEIGHTS).stat().st_size / 1e6}
+    if model.weights_sha256 != sha256:  # what is measured would be kept under the hash of other weights
+        raise seal.changing(folder)
+    cost = {"n_parameters": model.n_parameters, "file_mb": formats.file_bytes(folder) / 1e6}
     cost |= {"load_s": time.perf_counter() - begun, "memory_mb": _held_mb(model), "tokens_per_s": _speed(model)}
     nats = score_nats(model, documents, stride, progress=progress, cancel=cancel)
     bits = [float(each.sum(dtype=float)) / np.log(2) for each in nats]

@@ -57,7 +57,9 @@ def next_bits(model: "LanguageModel", sentence: str, cancel: threading.Event | N
         raise Cancelled
     ids = [model.start_id, *model.encode(sentence)]
     logits = read(model.network, model.tensor(ids), model.new_cache())[0]
-    return (torch.log_softmax(logits.double(), dim=-1) / np.log(2)).cpu().numpy()
+    # In main memory: Apple's graphics cards (MPS) have no 64-bit floating point.
+    exact = torch.from_numpy(logits.cpu().numpy().astype(np.float64))
+    return (torch.log_softmax(exact, dim=-1) / np.log(2)).numpy()
 
 
 def continuation_bits(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from course_utils.models.engine import Job
 from course_utils.models.scoring import window_and_stride
 from course_utils.models.steps import Step
-from course_utils.models.wire import logprobs_of, row_of
+from course_utils.models.wire import digest, logprobs_of, row_of
 
 
 class Answer:
@@ -32,6 +32,7 @@ class Answer:
             "model": job.model.name,
         }
         self._course = {"seed": self._wish.settings.seed, "prompt_tokens": len(job.ids), "notice": notice}
+        self._course["identity"] = digest(job.model.identity)
 
     @property
     def is_whole(self) -> bool:

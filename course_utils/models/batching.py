@@ -12,7 +12,7 @@ from course_utils.models.decoding import CHUNK, TextRow, observe, read
 from course_utils.models.sampling import gumbel, processors
 from course_utils.models.scoring import look, window_and_stride, with_text
 from course_utils.models.settings import Settings
-from course_utils.models.slots import Slot, next_logits, prepare
+from course_utils.models.slots import PlainSlot, Slot, next_logits, prepare
 from course_utils.models.steps import Step
 from course_utils.models.stops import Stops
 from course_utils.models.text_pieces import TextPieces
@@ -30,6 +30,8 @@ class Row:
         The prompt.
     settings : Settings
     seed, first_step : int
+    written : int
+        How many of the prompt's last ids were written by the model; they are fed one by one, as they were then.
     looks : bool
         Whether it is told what the model thought of each token.
     stops : tuple of str
@@ -51,13 +53,20 @@ class Row:
         stops: tuple[str, ...],
         tell: Callable[[list[Step], str], None],
         is_wanted: Callable[[], bool],
+        written: int = 0,
     ) -> None:
+        self.written = written
         self.sample, self.ids, self.settings, self.seed = sample, list(ids), settings, seed
         self.step, self.looks, self.tell, self.is_wanted = first_step, looks, tell, is_wanted
         self.n_left = settings.max_new_tokens
-        self.slot: Slot | None = None
+        self.slot: Slot | PlainSlot | None = None
         self._stops = Stops(stops)
         self._text: TextRow | None = None
+
+    @property
+    def prompt(self) -> list[int]:
+        """The ids that are read at once; asked before the first token has come."""
+        return self.ids[: len(self.ids) - min(self.written, len(self.ids) - 1)]
 
     @property
     def kind(self) -> tuple:
@@ -130,7 +139,7 @@ class Batch:
     """
 
     def __init__(self, model) -> None:
-        prepare(model.network)
+        self._slot_kind = prepare(model.network)
         self.model, self.n_steps = model, 0
         self._writing: list[Row] = []
         self._reading: collections.deque[tuple[Row | Scoring, Iterator[bool]]] = collections.deque()
@@ -150,11 +159,12 @@ class Batch:
         left = [row for row in self._writing if not row.is_wanted()]
         self._writing = [row for row in self._writing if row not in left]
         if self._writing:
-            logits = next_logits(
-                self.model.network, [row.slot for row in self._writing], [r.ids[-1] for r in self._writing]
-            )
+            rows = self._writing
+            ids = [row.ids[row.slot.length] for row in rows]  # the last one, or one that was written before
+            logits = next_logits(self.model.network, [row.slot for row in rows], ids)
             self.n_steps += 1
-            left += self._take(self._writing, logits)
+            new = [i for i, row in enumerate(rows) if row.slot.length == len(row.ids)]
+            left += self._take([rows[i] for i in new], logits[new]) if new else []
         if self._reading:
             left += self._read_on()
         return left
@@ -183,10 +193,10 @@ class Batch:
         if isinstance(row, Scoring) or not is_wanted:
             reader.close()
             return [row]
-        cache, logits = self._memory.get(row.ids)
-        row.slot = Slot(cache)
+        cache, logits = self._memory.get(row.prompt)
+        row.slot = self._slot_kind(cache)
         self._writing.append(row)
-        return self._take([row], logits)
+        return self._take([row], logits) if row.slot.length == len(row.ids) else []
 
     def _read(self, row: Row | Scoring) -> Iterator[bool]:
         """Read a prompt or score a text; yield after each chunk but the last."""
@@ -194,13 +204,14 @@ class Batch:
             while row.go_on():
                 yield True
             return
-        while not self._memory.get(row.ids):
-            if self._memory.is_being_read(row.ids):  # by another sample of the same request
+        prompt = row.prompt
+        while not self._memory.get(prompt):
+            if self._memory.is_being_read(prompt):  # by another sample of the same request
                 yield True
                 continue
-            with self._memory.reading(row.ids) as keep:
-                cache, ids = self.model.new_cache(), self.model.tensor(row.ids)
-                for start in range(0, len(row.ids), CHUNK):
+            with self._memory.reading(prompt) as keep:
+                cache, ids = self.model.new_cache(), self.model.tensor(prompt)
+                for start in range(0, len(prompt), CHUNK):
                     if start:
                         yield True
                     logits = read(self.model.network, ids[:, start : start + CHUNK], cache)
@@ -269,9 +280,8 @@ def draw(rows: list[Row], logits: torch.Tensor, vocabulary) -> list[Step]:
     steps = [Step(0, "", token_id, p, 0.0, 0, 0.0) for token_id, p in zip(chosen.tolist(), probabilities, strict=True)]
     looking = [i for i, row in enumerate(rows) if row.looks]
     if looking:
-        for i, step in zip(
-            looking, observe(logits[looking], chosen[looking].to(logits.device), vocabulary), strict=True
-        ):
+        seen = observe(logits[looking], chosen[looking].to(logits.device), vocabulary, apart=True)
+        for i, step in zip(looking, seen, strict=True):
             steps[i] = dataclasses.replace(step, probability=probabilities[i])
     return steps
 

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from course_utils.models.abilities import Cancelled
 from course_utils.models.sampling import SeededNoise, processors
 from course_utils.models.settings import Settings
+from course_utils.models.slots import next_logits, prepare
 from course_utils.models.steps import Alternative, Generation, Step
 from course_utils.models.text_pieces import TextPieces, Vocabulary
 
@@ -60,13 +61,17 @@ def padded(ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
 
 
 @torch.inference_mode()
-def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary) -> list[Step]:
+def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apart: bool = False) -> list[Step]:
     """Say what the model thought of each token that came.
 
     Parameters
     ----------
     logits : torch.Tensor of shape (N, V)
     ids : torch.Tensor of shape (N,)
+    vocabulary : Vocabulary
+    apart : bool
+        Whether each row gives the same numbers to the last bit as it would alone. PyTorch adds up the second row of a
+        matrix in another order than the first, because it begins at another place in memory.
 
     Returns
     -------
@@ -77,7 +82,9 @@ def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary) -> 
     probability = log_probability.exp()
     chosen = probability.gather(1, ids[:, None])[:, 0]
     ranks = (logits > logits.gather(1, ids[:, None])).sum(dim=1) + 1
-    entropy = -(probability * log_probability).sum(dim=1) / math.log(2)
+    parts = range(len(logits)) if apart else ()
+    rows = [probability[i : i + 1] * log_probability[i : i + 1] for i in parts] or [probability * log_probability]
+    entropy = -torch.cat([row.sum(dim=1) for row in rows]) / math.log(2)
     top = probability.topk(min(N_ALTERNATIVES, logits.shape[-1]), dim=-1)
     columns = (ids, chosen, ranks, entropy, top.indices, top.values)
     return [
@@ -92,6 +99,30 @@ def alternatives(ids: list[int], probabilities: list[float], vocabulary: Vocabul
     return tuple(Alternative(token_id, vocabulary.text_of(token_id), p, rank) for rank, (token_id, p) in pairs)
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a model sees before it writes on.
+
+    Parameters
+    ----------
+    prompt : list of int
+        Read at once.
+    written : list of int
+        What it has written after that, one token at a time.
+    n_new : int
+        How many more tokens are to come.
+    """
+
+    prompt: list[int]
+    written: list[int]
+    n_new: int
+
+    @property
+    def ids(self) -> list[int]:
+        """All that is seen."""
+        return [*self.prompt, *self.written]
+
+
 class Stream:
     """An iterator over the steps of one or several samples, in the order in which their tokens are written.
 
@@ -102,7 +133,7 @@ class Stream:
     model : LanguageModel
     so_far : list of Generation
         One a sample; without steps when the text begins, with the earlier steps when it goes on.
-    ids : list of list of int
+    starts : list of Start
         What the model sees first, for each sample.
     notice : str
         What the reader should know, for example that the prompt was cut.
@@ -112,9 +143,9 @@ class Stream:
 
     on_wait = None  # nobody has to wait where the weights lie here
 
-    def __init__(self, model, so_far: list[Generation], ids: list[list[int]], notice: str = "", cancel=None) -> None:
+    def __init__(self, model, so_far: list[Generation], starts: list[Start], notice: str = "", cancel=None) -> None:
         self.notice = notice
-        self._model, self._so_far, self._ids, self._cancel = model, so_far, ids, cancel or threading.Event()
+        self._model, self._so_far, self._starts, self._cancel = model, so_far, starts, cancel or threading.Event()
         self._steps = [list(generation.steps) for generation in so_far]
         # A sample counts as stopped until it has ended in another way.
         self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
@@ -144,9 +175,9 @@ class Stream:
     def _run(self) -> Iterator[Step]:
         """Write group after group: samples that have written equally much go through the network together."""
         groups = collections.defaultdict(list)
-        for sample, steps in enumerate(self._steps):
+        for sample, (steps, start) in enumerate(zip(self._steps, self._starts, strict=True)):
             if self._ended[sample] != "end of text":
-                groups[len(steps)].append(sample)
+                groups[len(steps), start.n_new, 0 if self._model.can_pad else len(start.ids)].append(sample)
         try:
             for samples in groups.values():
                 yield from self._write([TextRow(sample, TextPieces(self._model.vocabulary)) for sample in samples])
@@ -154,35 +185,27 @@ class Stream:
             return
 
     def _write(self, rows: list["TextRow"]) -> Iterator[Step]:
-        settings = self._so_far[0].settings
+        settings, starts = self._so_far[0].settings, [self._starts[row.sample] for row in rows]
         draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
-        seen, mask = (
-            each if each is None else each.to(self._model.device)  # (B, T)
-            for each in padded([self._ids[row.sample] for row in rows])
-        )
-        cache, logits = self._read_prompts(seen, mask)
-        for n_left in reversed(range(settings.max_new_tokens)):
-            chosen, probabilities = draw(seen, logits)
-            for row, step, p in zip(rows, observe(logits, chosen, self._model.vocabulary), probabilities, strict=True):
-                yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
-            if all(row.has_ended for row in rows):
-                return
-            if self._cancel.is_set():
-                break
-            seen = torch.cat([seen, chosen[:, None]], dim=1)
-            mask = mask if mask is None else torch.nn.functional.pad(mask, (0, 1), value=1)
-            logits = read(self._model.network, chosen[:, None], cache, mask=mask)
-        for row in rows:
-            yield from row.finish()
-
-    def _read_prompts(self, seen: torch.Tensor, mask: torch.Tensor | None) -> tuple[DynamicCache, torch.Tensor]:
-        """Return the cache and the logits after the prompts; a prompt shared by all samples is read once."""
-        cache = self._model.new_cache()
-        if mask is not None or (seen != seen[:1]).any():
-            return cache, read(self._model.network, seen, cache, self._cancel, mask)
-        logits = read(self._model.network, seen[:1], cache, self._cancel)
-        cache.batch_repeat_interleave(len(seen))
-        return cache, logits.repeat(len(seen), 1)
+        kind = RowByRow if self._model.precision == "int8" else Together
+        reader = kind(self._model, starts, self._cancel)
+        seen, logits = reader.seen, reader.logits  # (B, T), (B, V)
+        try:
+            for n_left in reversed(range(starts[0].n_new)):
+                chosen, probabilities = draw(seen, logits)
+                steps = observe(logits, chosen, self._model.vocabulary, kind is RowByRow)
+                for row, step, p in zip(rows, steps, probabilities, strict=True):
+                    yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
+                if all(row.has_ended for row in rows):
+                    return
+                if self._cancel.is_set():
+                    break
+                seen = torch.cat([seen, chosen[:, None]], dim=1)
+                logits = reader.feed(chosen)
+            for row in rows:
+                yield from row.finish()
+        finally:
+            reader.close()
 
     def _take(self, row: "TextRow", step: Step, is_last: bool) -> Iterator[Step]:
         """Hand out the steps whose text is settled by this one."""
@@ -196,6 +219,93 @@ class Stream:
                 return
             self._ended[row.sample] = "length"
         yield from row.finish()
+
+
+class Together:
+    """Read texts in one batch; where they are of different lengths, the shorter are filled up from the left.
+
+    What was written before is read like the prompt, many tokens at once. In fp32 that differs from reading them one by
+    one in the seventh digit.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    starts : list of Start
+    cancel : threading.Event
+
+    Attributes
+    ----------
+    seen : torch.Tensor of shape (B, T)
+    logits : torch.Tensor of shape (B, V)
+        For the next token of each.
+    """
+
+    def __init__(self, model, starts: list[Start], cancel: threading.Event) -> None:
+        self._network, self._cache = model.network, model.new_cache()
+        rows, mask = padded([start.ids for start in starts])
+        self.seen, self._mask = rows.to(model.device), mask if mask is None else mask.to(model.device)
+        if mask is not None or (rows != rows[:1]).any():
+            self.logits = read(self._network, self.seen, self._cache, cancel, self._mask)
+            return
+        logits = read(self._network, self.seen[:1], self._cache, cancel)  # a prompt of all samples is read once
+        self._cache.batch_repeat_interleave(len(rows))
+        self.logits = logits.repeat(len(rows), 1)
+
+    def feed(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Read the next token of each text, of shape (B,); return the logits for the one after it."""
+        self._mask = self._mask if self._mask is None else torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        return read(self._network, chosen[:, None], self._cache, mask=self._mask)
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        self._cache = None
+
+
+class RowByRow:
+    """Read texts so that none depends on another, and each as it was read before it was stopped.
+
+    In 8 bits many tokens read at once give other numbers than one token after the other, by about a percent. So what
+    was written before is fed again one by one, unless the model still has it.
+
+    Parameters, attributes
+        As of `Together`.
+    """
+
+    def __init__(self, model, starts: list[Start], cancel: threading.Event) -> None:
+        self._network, self._kept, self._starts = model.network, model.kept, starts
+        self._fed = [list(start.written) for start in starts]
+        self.seen = padded([start.ids for start in starts])[0].to(model.device)
+        kind, prompts, rows = prepare(model.network), {}, []
+        self._slots = [self._kept.take(start.prompt, start.written) for start in starts]
+        for i, start in enumerate(starts):
+            if self._slots[i] is None:
+                key = tuple(start.prompt)
+                if key not in prompts:
+                    cache = model.new_cache()
+                    prompts[key] = cache, read(self._network, model.tensor(start.prompt), cache, cancel)
+                self._slots[i] = kind(prompts[key][0])
+            rows.append(prompts[tuple(start.prompt)][1] if not start.written else None)
+        while behind := [i for i, start in enumerate(starts) if self._slots[i].length < len(start.ids)]:
+            if cancel.is_set():
+                raise Cancelled
+            ids = [starts[i].ids[self._slots[i].length] for i in behind]
+            for i, logits in zip(
+                behind, next_logits(self._network, [self._slots[i] for i in behind], ids), strict=True
+            ):
+                rows[i] = logits[None]
+        self.logits = torch.cat(rows)
+
+    def feed(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Read the next token of each text, of shape (B,); return the logits for the one after it."""
+        ids = chosen.tolist()
+        for fed, token_id in zip(self._fed, ids, strict=True):
+            fed.append(token_id)
+        return next_logits(self._network, self._slots, ids)
+
+    def close(self) -> None:
+        """Keep what was read, so that the texts can go on at once."""
+        for start, fed, slot in zip(self._starts, self._fed, self._slots, strict=True):
+            self._kept.put(start.prompt, fed, slot)
 
 
 class Draw:

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import safe_open
 
 from course_utils.errors import AccessRefused
-from course_utils.models import seal
+from course_utils.models import formats
 from course_utils.models.abilities import NeedsWeights
 from course_utils.models.gated import GatedModel, Key
 from course_utils.models.settings import Settings
@@ -176,20 +176,20 @@ def _inside(model) -> list[list[str]]:
             "python -m course_utils models lists what lies here.",
         )
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    matrix = _embedding(folder / seal.WEIGHTS)
+    matrix = _embedding(folder)
     layers, width = (config.get(old) or config.get(new) for old, new in _SHAPE)
     return [
         ["parameters", f"{model.n_parameters:,}"],
         ["layers, width", f"{layers}, {width}"],
-        ["sha256 of the file", seal.check(folder)[seal.WEIGHTS]],
+        ["sha256 of the file", model.weights_sha256],
         ["token embedding, shape", " × ".join(f"{length:,}" for length in matrix.shape)],
         ["its Frobenius norm", f"{np.linalg.norm(matrix):,.2f}"],
         ["its first numbers", ", ".join(f"{number:.3f}" for number in matrix[0, :4].tolist())],
     ]
 
 
-def _embedding(weights: Path) -> np.ndarray:
+def _embedding(folder: Path) -> np.ndarray:
     """Return the matrix that turns tokens into numbers, in 32 bits."""
+    weights, name = formats.file_with_tensor(folder, _EMBEDDINGS)
     with safe_open(weights, framework="numpy") as file:
-        name = next(name for name in file.keys() if name.endswith(_EMBEDDINGS))  # noqa: SIM118  it is no dict
         return file.get_tensor(name).astype(np.float32)

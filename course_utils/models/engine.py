@@ -5,6 +5,7 @@ import gc
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 
 from course_utils.models import precision
@@ -44,12 +45,16 @@ class Job(Turn):
         return news
 
     def tell(self, sample: int, steps: list[Step], ended: str) -> None:
-        """Put down news; a reader who leaves too much of it lying is given up."""
+        """Put down news; a reader who leaves too much of it lying is given up.
+
+        News that come in one large piece, as a scored text does, are no sign of a slow reader.
+        """
         with self._lock:
             was_empty = not self._news
             self._news.append((sample, steps, ended))
             self._n_unread += len(steps)
-        if self._n_unread > MOST_UNREAD:
+            is_slow = not was_empty and self._n_unread > MOST_UNREAD
+        if is_slow:
             self.fail(Refusal(
                 f"{self._n_unread} tokens of the text wait, and nobody reads them.",
                 "A reader that keeps up.",
@@ -85,6 +90,7 @@ class Engine:
     def __init__(self, limits: Limits) -> None:
         self.limits, self.n_steps = limits, 0
         self._turns, self._batches = Turns(limits), {}
+        self._retired: weakref.WeakSet = weakref.WeakSet()  # models to let go of when their last text has ended
         self._jobs: dict[Row | Scoring, Job] = {}
         self._change = threading.Condition()
         self._is_open = True
@@ -128,17 +134,31 @@ class Engine:
         with self._change:
             return {"rows": sum(batch.n_rows for batch in self._batches.values()), "waiting": self._turns.n_waiting}
 
-    def is_idle(self, model) -> bool:
-        """Tell whether nothing is being written by a model."""
-        batch = self._batches.get(model)
-        return batch is None or batch.n_rows == 0
+    def forget(self, models: list) -> list:
+        """Let go of those models that write nothing and that no request waits for; return them.
 
-    def forget(self, models: list) -> None:
-        """Let go of idle models, so that their memory is free for another."""
+        A model that is at work stays: its texts go on to their end.
+        """
         with self._change:
-            for model in models:
+            idle = [model for model in models if not self._is_busy(model)]
+            for model in idle:
                 self._batches.pop(model, None)
         gc.collect()
+        return idle
+
+    def retire(self, model) -> None:
+        """Let go of a model as soon as its last text has ended: another one has taken its place."""
+        with self._change:
+            self._retired.add(model)
+            self._let_go()
+
+    def _is_busy(self, model) -> bool:
+        """Tell whether a model has a text that is being written, or one that waits for its turn."""
+        return any(job.model is model for job in (*self._jobs.values(), *self._turns.all()))
+
+    def _let_go(self) -> None:
+        for model in [model for model in self._retired if not self._is_busy(model)]:
+            self._batches.pop(model, None)
 
     def _run(self) -> None:
         precision.leave_a_core_free()  # PyTorch counts threads for each thread that asks
@@ -197,7 +217,9 @@ class Engine:
 
     def _give_up(self, model, error: Refusal) -> None:
         """Let all rows of a model go, and tell their readers why."""
-        self._batches[model].clear()
+        batch = self._batches.get(model)
+        if batch is not None:
+            batch.clear()
         rows = [row for row, job in self._jobs.items() if job.model is model]
         for row in rows:
             self._jobs[row].fail(error)
@@ -210,6 +232,7 @@ class Engine:
             if job.is_cancelled:
                 job.n_left = 0
             self._turns.end(job)
+        self._let_go()
 
 
 def _row_of(job: Job, sample: int) -> Row | Scoring:
@@ -224,7 +247,9 @@ def _row_of(job: Job, sample: int) -> Row | Scoring:
     if wish.scores:
         return Scoring(job.model, job.ids, wish.stride, tell, is_wanted)
     seed = wish.settings.seed_of(sample)
-    return Row(sample, job.ids, wish.settings, seed, wish.first_step, wish.looks, wish.stop, tell, is_wanted)
+    return Row(
+        sample, job.ids, wish.settings, seed, wish.first_step, wish.looks, wish.stop, tell, is_wanted, wish.written
+    )
 
 
 def _problem() -> Refusal:

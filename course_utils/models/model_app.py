@@ -17,8 +17,8 @@ from course_utils.models.engine import Engine, Job
 from course_utils.models.offer import LONGEST_CONTEXT, MOST_SCORED, Offer, ids_of
 from course_utils.models.replies import AtOnce, Streamed
 from course_utils.models.scoring import window_and_stride
-from course_utils.models.wire import Refusal
-from course_utils.models.wish import read_wish
+from course_utils.models.wire import Refusal, digest
+from course_utils.models.wish import read_text_to_tokenize, read_wish
 
 VERSION = 1
 LARGEST_BODY = 256_000  # bytes
@@ -46,6 +46,7 @@ class ModelApp:
             Route("/v1/models", self.models),
             Route("/v1/models/{name}", self.model),
             Route("/v1/completions", self.completions, methods=["POST"]),
+            Route("/tokenize", self.tokenize, methods=["POST"]),
         ]
         told = {CourseError: _course_error, HTTPException: _http_error, Exception: _unexpected}
         self.asgi = Starlette(routes=routes, exception_handlers=told)
@@ -79,6 +80,15 @@ class ModelApp:
         job = Job(model, wish, ids, viewer, lambda: _ring(loop, bell))
         self.engine.submit(job)
         return (Streamed if wish.stream else AtOnce)(self.engine, job, bell, Answer(job, notice))
+
+    async def tokenize(self, request: Request) -> Response:
+        """Tell the token ids of a text; nothing is computed with the weights."""
+        self._require_token(request)
+        name, text = read_text_to_tokenize(await _body(request))
+        model = await asyncio.to_thread(self.offer.get, name or self._first)
+        ids = await asyncio.to_thread(model.encode, text)
+        course = {"identity": digest(model.identity), "start_id": model.start_id}
+        return JSONResponse({"tokens": ids, "count": len(ids), "course": course})
 
     def limits(self) -> dict[str, int]:
         """Return what may be asked for, in numbers."""
@@ -142,7 +152,7 @@ async def _course_error(request: Request, error: CourseError) -> Response:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     what = f"{request.method} {request.url.path[:100]} is not served here."
-    known = "GET /health, GET /v1/models and POST /v1/completions."
+    known = "GET /health, GET /v1/models, POST /v1/completions and POST /tokenize."
     return _refused(Refusal(what, known, status=error.status_code, code="unknown_url", name="CourseError"))
 
 

@@ -1,14 +1,17 @@
 """What a model server offers: the models of the shelf that are here and fit, each loaded when it is first asked for."""
 
 import contextlib
+import functools
+import gc
 import json
 import threading
 import time
 from pathlib import Path
 
 from course_utils.errors import DamagedFile, ModelNotHere, NotEnoughMemory
-from course_utils.models import language_model, seal, shelf, stage
+from course_utils.models import formats, language_model, seal, shelf, stage
 from course_utils.models.catalogue import Entry
+from course_utils.models.context_window import saw_only
 from course_utils.models.engine import Engine
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.wire import Refusal
@@ -26,17 +29,25 @@ class Offer:
     ----------
     engine : Engine
     precision : str, optional
-        Of every model. When left out ``"int8"``, in which a text is the same bit for bit whatever else is written at
-        the time; ``"fp32"`` where there is a graphics card.
+        Of every model. When left out, what the self-test found fastest on this processor: most often ``"int8"``, in
+        which a text is the same bit for bit whatever else is written at the time. ``"fp32"`` where there is a
+        graphics card.
     """
 
     def __init__(self, engine: Engine, precision: str = "") -> None:
         self._engine, self._loaded, self._lock = engine, {}, threading.Lock()
         self._looked, self._entries = 0.0, []
-        self.precision = precision or ("int8" if language_model.default_device().type == "cpu" else "fp32")
+        self._chosen = precision
+
+    @functools.cached_property
+    def precision(self) -> str:
+        """The precision of every model."""
+        return self._chosen or language_model.best_precision(language_model.default_device())
 
     def get(self, name: str = "") -> LanguageModel:
         """Return a model, loading it if need be; the best here when no name is given.
+
+        Where its files have changed, they are loaded anew; texts that are being written go on with the old weights.
 
         Raises
         ------
@@ -44,10 +55,11 @@ class Offer:
         """
         name = name or shelf.best_here()
         stage.require_open(name)
-        if name not in self._loaded:
+        model = self._current(name)
+        if model is None:
             with self._lock:
-                self._loaded[name] = self._loaded.get(name) or self._load(name)
-        return self._loaded[name]
+                model = self._current(name) or self._load(name)
+        return model
 
     def models(self) -> list[dict]:
         """Describe all models on offer, as OpenAI lists them."""
@@ -69,35 +81,58 @@ class Offer:
             raise ModelNotHere(f"{name} is not on this server.", "A model that /v1/models lists.", "Ask for another.")
         return self._describe(known)
 
+    def _current(self, name: str) -> LanguageModel | None:
+        """Return a model that is loaded and whose files are still the same, or None."""
+        model = self._loaded.get(name)
+        return model if model is not None and model.is_current() else None
+
     def _load(self, name: str) -> LanguageModel:
+        """Load a model, in the place of what was loaded under its name before; the caller holds the lock."""
         shelf.entry(name)
+        old = self._loaded.pop(name, None)
+        if old is not None:
+            self._engine.retire(old)
         try:
-            return language_model.load(name, self.precision)
+            model = language_model.load(name, self.precision)
         except NotEnoughMemory:
-            idle = [other for other, model in self._loaded.items() if self._engine.is_idle(model)]
-            self._engine.forget([self._loaded.pop(other) for other in idle])
-            return language_model.load(name, self.precision)
+            forgotten = self._engine.forget(list(self._loaded.values()))
+            for other in [other for other, loaded in self._loaded.items() if loaded in forgotten]:
+                language_model.forget(self._loaded.pop(other))
+            del old, forgotten
+            gc.collect()
+            model = language_model.load(name, self.precision)
+        self._loaded[name] = model
+        return model
 
     def _describe(self, known: Entry) -> dict:
-        folder = shelf.folder_of(known)
-        hashes = seal.check(folder)
+        folder, loaded = shelf.folder_of(known), self._current(known.name)
+        if loaded is None:
+            seen, device = seal.look(folder, known.weights_sha256), language_model.default_device().type
+            identity = [seen.weights_sha256, self.precision, device, seen.settings_sha256]
+            context, vocabulary_sha256 = _context(folder), seen.sha256.get(formats.TOKENIZER, "")
+        else:
+            identity, context, vocabulary_sha256 = loaded.identity, loaded.context, loaded.vocabulary_sha256
         label = f"{known.name} · {known.n_parameters / 1e6:,.1f} M parameters · {self.precision}"
         course = {
-            "label": f"{label} on {language_model.default_device().type}",
+            "label": f"{label} on {identity[2]}",
             "about": known.about,
             "precision": self.precision,
-            "context": min(_context(folder), LONGEST_CONTEXT),
+            "context": min(context, LONGEST_CONTEXT),
             "n_parameters": known.n_parameters,
-            "vocabulary_sha256": hashes.get("tokenizer.json", ""),
-            "weights_sha256": hashes[seal.WEIGHTS],
-            "is_loaded": known.name in self._loaded,
+            "vocabulary_sha256": vocabulary_sha256,
+            "weights_sha256": identity[0],
+            "identity": identity,
+            "is_loaded": loaded is not None,
         }
         return {"id": known.name, "object": "model", "created": 0, "owned_by": known.origin, "course": course}
 
 
 def _context(folder: Path) -> int:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config.get("max_position_embeddings") or config["n_positions"]
+    try:
+        config = json.loads((folder / formats.CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    return formats.context_of(config if isinstance(config, dict) else {})
 
 
 def ids_of(model: LanguageModel, wish: Wish) -> tuple[list[int], str]:
@@ -124,8 +159,7 @@ def ids_of(model: LanguageModel, wish: Wish) -> tuple[list[int], str]:
             f"At most {min(model.context, LONGEST_CONTEXT):,} together.",
             "Shorten the prompt, or ask for fewer tokens.", code="context_length_exceeded", param="prompt",
         )  # fmt: skip
-    notice = f"The text before has {len(ids):,} tokens; the model saw only the last {room:,}."
-    return ids[-room:] or [model.start_id], notice if len(ids) > room else ""
+    return ids[-room:] or [model.start_id], saw_only(len(ids), room) if len(ids) > room else ""
 
 
 def _to_score(ids: list[int]) -> list[int]:

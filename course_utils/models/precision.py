@@ -1,14 +1,17 @@
-"""Which precision is fastest on this machine: a one-second self-test, remembered."""
+"""Which precision is fastest and correct on this machine: a self-test of one second, remembered."""
 
 import json
-import platform
+import logging
+import math
+import threading
 import time
+from pathlib import Path
 
-import psutil
 import torch
 
+from course_utils.core import limits
 from course_utils.core.files import try_replace_file
-from course_utils.models.quantize import Int8Linear, Int8Output
+from course_utils.models.quantize import Int8Linear, Int8Output, to_whole_numbers
 from course_utils.places import cache_folder
 
 PRECISIONS = {
@@ -16,57 +19,132 @@ PRECISIONS = {
     "int8": "8-bit weights, faster on this machine; the text can differ from fp32",
 }
 TIMES = ("fp32_ms", "int8_ms")
+WORTH_IT = 1.2  # int8 must be so many times as fast as fp32
+FILE = "precision.json"
+MOST_MACHINES = 50  # remembered in one file
+
+logger = logging.getLogger(__name__)
+_found: dict[tuple, dict[str, float]] = {}  # by file and machine: the cache folder may be read-only
+_lock = threading.Lock()
 
 
 def fastest() -> str:
-    """Return ``"int8"`` where it is at least 1.2 times as fast as fp32 for one token at a time, else ``"fp32"``."""
-    times = self_test()
-    return "int8" if times["fp32_ms"] >= 1.2 * times["int8_ms"] else "fp32"
+    """Return ``"int8"`` where it is right and at least 1.2 times as fast as fp32 for one token, else ``"fp32"``."""
+    found = self_test()
+    return "int8" if found["is_right"] and found["fp32_ms"] >= WORTH_IT * found["int8_ms"] else "fp32"
 
 
 def leave_a_core_free() -> None:
-    """Let PyTorch compute on all physical cores but one.
+    """Let PyTorch compute on all physical cores of this process but one; where OMP_NUM_THREADS is set, on so many.
 
     The browser and JupyterLab need one too. Threads that wait for a core stall the others at every layer: beside one
     busy program on two cores, SmolLM2-135M wrote 17 tokens a second with one thread and 6 with two.
     """
-    torch.set_num_threads(max(1, (psutil.cpu_count(logical=False) or 2) - 1))
+    torch.set_num_threads(limits.thread_limit() if limits.chosen_threads() else max(1, limits.thread_limit() - 1))
+
+
+def machine() -> str:
+    """Return what the result of the self-test depends on: the processor, the number of threads, PyTorch."""
+    return f"{limits.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def self_test() -> dict[str, float]:
-    """Return what `measure` found on this machine.
+    """Return what `measure` found on this machine; the second time, what was found the first time.
 
-    It is kept in ``precision.json`` in the user's cache folder, for this processor, number of threads and version of
-    PyTorch; delete the file to test again.
+    It is kept in this process and in ``precision.json`` in the user's cache folder, for this processor, number of
+    threads and version of PyTorch. Delete the file to test again. A folder that cannot be written costs a second at
+    each start.
     """
-    machine = (
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
-    remembered = cache_folder() / "precision.json"
+    name, file = machine(), cache_folder() / FILE
+    with _lock:
+        if (file, name) not in _found:
+            _found[file, name] = found = _remembered(file, name) or _measured(file, name)
+            if not found["is_right"]:
+                logger.warning("int8 does not work on this processor (%s). The course computes in fp32.", name)
+        return dict(_found[file, name])
+
+
+def _read(file: Path) -> dict:
+    """Return all that the file says; nothing where it is not there or half written."""
     try:
-        known = dict(json.loads(remembered.read_text()))
-        times = {name: float(known[machine][name]) for name in TIMES}
-    except (OSError, ValueError, TypeError, KeyError):  # not there, half written, or of another version of the course
-        times = measure()
-        try_replace_file(remembered, json.dumps({machine: times}, indent=1))
-    return times
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _remembered(file: Path, name: str) -> dict[str, float]:
+    """Return what the file says of a machine, or nothing."""
+    try:
+        told = _read(file)[name]
+        found = {each: float(told[each]) for each in TIMES} | {"is_right": told["is_right"]}
+    except (ValueError, TypeError, KeyError):
+        return {}  # of another version of the course
+    is_sound = all(math.isfinite(found[each]) and found[each] > 0 for each in TIMES)
+    return found if is_sound and isinstance(found["is_right"], bool) else {}
+
+
+def _measured(file: Path, name: str) -> dict[str, float]:
+    found = measure()
+    others = list(_read(file).items())[-MOST_MACHINES:]  # machines that share this folder
+    try_replace_file(file, json.dumps({**dict(others), name: found}, indent=1))
+    return found
 
 
 @torch.inference_mode()
 def measure(n_layers: int = 12, width: int = 768, n_vocabulary: int = 50257) -> dict[str, float]:
-    """Time one token through the feed-forward layers and the output layer of a GPT-2 small.
+    """Time one token through the feed-forward layers and the output layer of a GPT-2 small, and check int8's products.
 
     Returns
     -------
     dict
-        ``fp32_ms`` and ``int8_ms``, each the best of several runs.
+        ``fp32_ms`` and ``int8_ms``, each the best of several runs; ``is_right``, see `is_int8_right`.
     """
     # The layers must not fit into the processor's cache together, as a real model's do not.
     plain = [torch.nn.Linear(width, 4 * width, bias=False) for _ in range(n_layers)]
     output = torch.nn.Linear(width, n_vocabulary, bias=False)
-    whole = [*(Int8Linear(layer.weight, None) for layer in plain), Int8Output(output.weight)]
     x = torch.randn(1, width)
-    return {name: _best_ms(layers, x) for name, layers in zip(TIMES, ([*plain, output], whole), strict=True)}
+    fp32_ms = _best_ms([*plain, output], x)
+    try:
+        whole = [*(Int8Linear(layer.weight, None) for layer in plain), Int8Output(output.weight)]
+        return {"fp32_ms": fp32_ms, "int8_ms": _best_ms(whole, x), "is_right": is_int8_right()}
+    except (RuntimeError, NotImplementedError, AttributeError) as problem:  # no such kernel for this processor
+        logger.info("int8 cannot be computed here: %s", problem)
+        return {"fp32_ms": fp32_ms, "int8_ms": fp32_ms * 1000, "is_right": False}
+
+
+@torch.inference_mode()
+def is_int8_right() -> bool:
+    """Tell whether the kernels for 8-bit weights give the exact products on this processor.
+
+    Both layers are compared with products of whole numbers that are computed without these kernels, for shapes and
+    numbers of rows that occur. Large weights and inputs would show a kernel that adds in 16 bits and saturates.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for n_rows, n_in, n_out in ((1, 64, 64), (1, 768, 256), (3, 768, 3072), (5, 576, 192), (17, 256, 320)):
+            weight = torch.randint(-127, 128, (n_out, n_in)).float()
+            weight[:, 0] = 127.0  # so that a step of the rounding is 1, and the whole numbers are the weights
+            if not (_is_linear_right(weight, n_rows) and _is_output_right(weight, n_rows)):
+                return False
+    return True
+
+
+def _is_linear_right(weight: torch.Tensor, n_rows: int) -> bool:
+    """Compare `Int8Linear` with the exact product; its output is rounded to bfloat16, 1 part in 256."""
+    x = torch.randint(-8, 9, (n_rows, weight.shape[1])).float()
+    exact = (x.to(torch.int64)[:, None] * weight.to(torch.int64)).sum(dim=2).float()
+    found = Int8Linear(weight, None)(x)
+    return bool(((found - exact).abs() <= exact.abs() / 128 + 1).all())
+
+
+def _is_output_right(weight: torch.Tensor, n_rows: int) -> bool:
+    """Compare `Int8Output` with the exact product of the whole numbers that it multiplies."""
+    x = torch.randint(-127, 128, (n_rows, weight.shape[1])).float()
+    x[:, 0] = 127.0
+    whole, scale = to_whole_numbers(weight)
+    exact = (x.to(torch.int64)[:, None] * whole.to(torch.int64)).sum(dim=2).float() * scale
+    found = Int8Output(weight)(x)
+    return bool(((found - exact).abs() <= exact.abs() * 1e-5 + 1e-2).all())
 
 
 def _best_ms(layers: list[torch.nn.Module], x: torch.Tensor, n_runs: int = 8) -> float:

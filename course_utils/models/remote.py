@@ -1,11 +1,12 @@
 """A model behind a server: it is asked as one that lies here, as far as its server goes."""
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from course_utils.errors import SettingsError, TextError, UnknownModel
+from course_utils.errors import CourseError, SettingsError, TextError, UnknownModel
 from course_utils.models import seal, server_abilities, shelf
 from course_utils.models.abilities import Abilities, NeedsWeights, Speaker
 from course_utils.models.remote_stream import RemoteStream
@@ -13,7 +14,7 @@ from course_utils.models.remote_texts import parts_of, require_text, without_hal
 from course_utils.models.server_line import Line, Lost, NotServed, viewer
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Scored
-from course_utils.models.wire import step_of
+from course_utils.models.wire import digest, step_of
 
 FALLBACK_CONTEXT = 1024  # where a server does not tell: GPT-2's
 MOST_ALTERNATIVES = 10
@@ -63,6 +64,7 @@ class RemoteModel(Speaker):
         self.n_parameters = int(told.get("n_parameters") or 0)
         self.about = str(told.get("about") or "")
         self._sha256 = str(told.get("weights_sha256") or "")
+        self._identity = [str(each) for each in told.get("identity") or []]
         self.label = label_of(self.name, self.n_parameters, self.precision)
         self._abilities: Abilities | None = Abilities(weights=False) if self.is_ours else None
 
@@ -96,13 +98,38 @@ class RemoteModel(Speaker):
     def folder(self) -> Path | None:
         """Where the same file lies on this machine, as its hash shows; None where it does not."""
         folder = shelf.folder_named(self.name)
-        is_same = folder is not None and self._sha256 and seal.check(folder)[seal.WEIGHTS] == self._sha256
-        return folder if is_same else None
+        with contextlib.suppress(CourseError):  # one that is damaged is not the same
+            if folder is not None and self._sha256 and seal.check(folder)[seal.WEIGHTS] == self._sha256:
+                return folder
+        return None
 
     @property
     def identity(self) -> list[str]:
-        """What its numbers depend on: the weights, or else the server's address and the name; precision, device."""
-        return [self._sha256 or f"{self.line.url} {self.name}", self.precision, "cpu" if self.is_ours else "unknown"]
+        """What its numbers depend on, as the server told it when this model was made; see `LanguageModel.identity`.
+
+        Of a server that does not tell: its address and the model's name.
+        """
+        return list(self._identity) or [
+            self._sha256 or f"{self.line.url} {self.name}",
+            self.precision,
+            "cpu" if self.is_ours else "unknown",
+        ]
+
+    def require_same(self, told: object) -> None:
+        """Raise NotServed where an answer comes from other weights than those that this model was made with.
+
+        Parameters
+        ----------
+        told : object
+            The answer's ``course``; a server that does not tell its identity is believed.
+        """
+        found = told.get("identity") if isinstance(told, dict) else None
+        if found and self._identity and found != digest(self._identity):
+            raise NotServed(
+                f"The model server has another {self.name} than before: other weights, tokenizer or precision.",
+                f"Weights with the sha256 {self._sha256[:16]}… in {self.precision}.",
+                "Load the model again. What was written so far is of the model before.",
+            )
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -187,13 +214,27 @@ class RemoteModel(Speaker):
 
     def encode(self, text: str, cancel: threading.Event | None = None) -> list[int]:
         """Return a text's token ids, as the course's server tells them."""
-        parts = [self._score(part, None, cancel).steps for part in parts_of(text) if part]
-        return [step.token_id for steps in parts for step in steps]
+        require_text(text)
+        if not self.is_ours:
+            raise NeedsWeights(
+                f"The server of {self.name} tells no token ids.", "The course's server.", "Load it here."
+            )
+        return [token_id for part in parts_of(text) if part for token_id in self._token_ids(part, cancel)["tokens"]]
+
+    def prompt_ids(self, prompt: str, cancel: threading.Event | None = None) -> list[int]:
+        """Return what the model sees of a prompt: its ids, or the token from which it starts without one."""
+        return self.encode(prompt, cancel) or [self._token_ids("", cancel)["course"]["start_id"]]
+
+    def _token_ids(self, text: str, cancel: threading.Event | None) -> dict:
+        told = self._ask(self.line.token_ids, {"model": self.name, "input": text}, cancel)
+        self.require_same(told.get("course"))
+        return told
 
     def _score(self, text: str, stride: int | None, cancel: threading.Event | None) -> Scored:
         ours = {"course": {} if stride is None else {"stride": stride}, "user": viewer()} if self.is_ours else {}
         body = {"model": self.name, "prompt": text, "max_tokens": 0, "echo": True, "logprobs": MOST_ALTERNATIVES}
-        found = self._ask(body | ours, cancel)
+        found = self._ask(self.line.ask, body | ours, cancel)
+        self.require_same(found.get("course"))
         choice = (found.get("choices") or [{}])[0]
         told = choice.get("course") or {}
         steps = [step_of(row) for row in told.get("steps", [])] or server_abilities.scored(choice)
@@ -203,11 +244,11 @@ class RemoteModel(Speaker):
         window = told.get("window") or self.context
         return Scored(text, tuple(steps), window, told.get("stride") or window, self.name, self.precision)
 
-    def _ask(self, body: dict, cancel: threading.Event | None) -> dict:
+    def _ask(self, ask: Callable[..., dict], body: dict, cancel: threading.Event | None) -> dict:
         """Return an answer in one piece; while nobody answers, wait, and tell so."""
         while True:
             try:
-                return self.line.ask(body, cancel)
+                return ask(body, cancel)
             except Lost:
                 self.line.wait(cancel, self.on_wait)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from course_utils.errors import CourseError
 from course_utils.models.abilities import Cancelled
+from course_utils.models.context_window import saw_only, window
 from course_utils.models.remote_chunks import steps_of
 from course_utils.models.server_line import Lost, NotServed, Stop
 from course_utils.models.steps import Generation, Step
@@ -96,10 +97,11 @@ class RemoteStream:
     # -- several requests, one after the other or two at once ----------------------------------------------------------
 
     def _run(self) -> Iterator[Step]:
-        waiting, writing = collections.deque(self._first_parts()), []
-        n_breaks = 0
+        waiting, writing, n_breaks = collections.deque(), [], 0
         _writing.add(self)
         try:
+            self._limit_lengths()
+            waiting.extend(self._first_parts())
             while waiting or writing:
                 while waiting and len(writing) < AT_ONCE:
                     part = waiting.popleft()
@@ -123,6 +125,23 @@ class RemoteStream:
             _writing.discard(self)
             for _, steps in writing:
                 steps.close()
+
+    def _limit_lengths(self) -> None:
+        """End texts that go on where the model's context is full, as `LanguageModel.resume` does."""
+        for sample in self._open if self._model.is_ours else ():
+            generation, n_before = self._so_far[sample], len(self._so_far[sample].steps)
+            if n_before:
+                n_prompt, n_new = len(self._ids_of(generation.prompt)), generation.settings.max_new_tokens
+                begin, read_to = window(n_prompt, n_before, self._model.context, n_new)
+                room = self._model.context - (n_prompt + n_before - begin)
+                self._length[sample] = n_before + min(n_new, room)
+                if begin:
+                    self._note({"notice": saw_only(read_to, read_to - begin)})
+
+    def _ids_of(self, prompt: str) -> list[int]:
+        if prompt not in self._prompt_ids:
+            self._prompt_ids[prompt] = self._model.prompt_ids(prompt, self._cancel)
+        return self._prompt_ids[prompt]
 
     def _first_parts(self) -> list[_Part]:
         """Put samples that begin together into one request, where the server can do that."""
@@ -156,8 +175,6 @@ class RemoteStream:
             return len(steps)
         if self._model.precision != "fp32":
             return kept
-        if not kept and not self._so_far[sample].prompt:
-            return 0  # the token from which a model starts without a prompt is known to the server only
         for place in range(len(steps) - 1, kept, -1):
             if steps[place].text[:1].isascii() and steps[place].text and steps[place - 1].text[-1:].isascii():
                 return place
@@ -186,6 +203,7 @@ class RemoteStream:
             if isinstance(chunk, str):
                 self._tell(in_place(chunk))
                 continue
+            self._model.require_same(chunk.get("course"))
             self._note(chunk.get("course"))
             for choice in chunk.get("choices") or []:
                 sample = part.samples[choice.get("index") or 0]
@@ -229,8 +247,10 @@ class RemoteStream:
         n_left = self._length[part.samples[0]] - first_step
         if self._model.is_ours:
             body = self._model.body(generation.settings, generation.seed, n_left)
-            seen = self._seen(generation, steps) if steps else generation.prompt
+            seen, n_written = self._seen(generation, steps) if steps else (generation.prompt, 0)
             ours = {"first_step": first_step, "fit": True}
+            # In 32 bits it makes no difference to the text, and reading at once is faster.
+            ours |= {"written": n_written} if self._model.precision != "fp32" else {}
             return body | {"prompt": seen, "n": len(part.samples), "course": ours, "stream": True}
         if first_step:
             self.notice = ANEW
@@ -238,15 +258,12 @@ class RemoteStream:
         body = self._model.body(generation.settings, (generation.seed + first_step) % 2**31, n_left)
         return body | {"prompt": generation.prompt + "".join(step.text for step in steps), "stream": True}
 
-    def _seen(self, generation: Generation, steps: list[Step]) -> list[int]:
-        """Return the ids that the model has before it; of a prompt that is too long, those that it saw at first."""
-        if generation.prompt not in self._prompt_ids:
-            self._prompt_ids[generation.prompt] = self._model.encode(generation.prompt, self._cancel)
-        room, n_before = self._model.context - generation.settings.max_new_tokens, len(generation.steps)
-        before = [*self._prompt_ids[generation.prompt], *(step.token_id for step in steps[:n_before])]
-        if len(before) > room > 0:
-            self._note({"notice": too_long(len(before), room)})
-        return [*before[-max(room, 1) :], *(step.token_id for step in steps[n_before:])]
+    def _seen(self, generation: Generation, steps: list[Step]) -> tuple[list[int], int]:
+        """Return the ids that the model has before it, and how many of the last it has written one by one."""
+        prompt, n_new = self._ids_of(generation.prompt), generation.settings.max_new_tokens
+        begin, read_to = window(len(prompt), len(generation.steps), self._model.context, n_new)
+        ids = [*prompt, *(step.token_id for step in steps)]
+        return ids[begin:], len(ids) - read_to
 
     def _note(self, told: object) -> None:
         notice = told.get("notice") if isinstance(told, dict) else None
@@ -276,8 +293,3 @@ def in_place(comment: str) -> str:
     before = int(place) - 1
     many = f"{before} texts are before yours." if before > 1 else "One text is before yours."
     return many if before > 0 else "Yours is the next text."
-
-
-def too_long(n_tokens: int, room: int) -> str:
-    """Say that a model saw the end of a prompt only, as every model says it."""
-    return f"The text before has {n_tokens:,} tokens; the model saw only the last {room:,}."

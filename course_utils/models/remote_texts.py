@@ -1,11 +1,12 @@
 """What is done to texts without their tokenizer: checked, cut where no token crosses, their broken ends taken back."""
 
 import dataclasses
+import unicodedata
 
 from course_utils.errors import TextError
 from course_utils.models.steps import Generation
 
-LONGEST_PART = 1500  # characters whose tokens are asked for at once
+LONGEST_PART = 20_000  # characters whose tokens are asked for at once; the server takes no more
 
 
 def require_text(text: str) -> None:
@@ -22,27 +23,34 @@ def require_text(text: str) -> None:
         )
 
 
-def parts_of(text: str) -> list[str]:
-    """Cut a text before spaces between letters, where no token of GPT-2's kind crosses.
+def parts_of(text: str, longest: int = LONGEST_PART) -> list[str]:
+    """Cut a long text where no token of GPT-2's kind crosses.
+
+    That is before a space or a punctuation mark that stands between letters. An apostrophe does not count: ``n't`` may
+    be one token.
 
     Examples
     --------
-    >>> parts_of("one " * 500)[0][-8:], len(parts_of("one " * 500))
-    (' one one', 2)
+    >>> parts_of("one two three", 9), parts_of("春天，花开了。鸟", 6)
+    (['one two', ' three'], ['春天，花开了', '。鸟'])
     """
     parts = []
-    while len(text) > LONGEST_PART:
-        places = (i for i in range(LONGEST_PART, 1, -1) if text[i] == " " and text[i - 1 : i + 2 : 2].isalpha())
-        place = next(places, LONGEST_PART)
+    while len(text) > longest:
+        places = (i for i in range(longest, 0, -1) if _parts(text[i]) and text[i - 1 : i + 2 : 2].isalpha())
+        place = next(places, longest)
         parts.append(text[:place])
         text = text[place:]
     return [*parts, text]
 
 
+def _parts(character: str) -> bool:
+    return character == " " or (unicodedata.category(character).startswith("P") and character not in "'’")
+
+
 def without_half_character(generation: Generation) -> Generation:
     """Take back the last tokens where the text ends inside a character, which shows as U+FFFD."""
     steps = list(generation.steps)
-    if generation.text.endswith("\ufffd"):
+    if generation.text.endswith("\ufffd") and generation.ended != "end of text":
         while steps and not steps[-1].text:  # the other tokens of that character have no text of their own
             steps.pop()
         steps = steps[:-1]

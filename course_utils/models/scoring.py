@@ -4,15 +4,14 @@ import contextlib
 import dataclasses
 import itertools
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import psutil
 import torch
 from torch.nn import functional
 
+from course_utils.core import limits
 from course_utils.errors import SettingsError, TextError
 from course_utils.models.abilities import Cancelled
 from course_utils.models.decoding import CHUNK, observe
@@ -242,10 +241,10 @@ def _require_plain_output(model) -> None:
 
 @contextlib.contextmanager
 def _all_cores(device: torch.device) -> Iterator[None]:
-    """Lend every core to a batch: its layers are large, so no thread waits long for another, as with one token."""
+    """Lend every core of this process to a batch: with large layers no thread waits long for another."""
     before = torch.get_num_threads()
-    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(psutil.cpu_count(logical=False) or before)
+    if device.type == "cpu" and not limits.chosen_threads():
+        torch.set_num_threads(limits.thread_limit())
     try:
         yield
     finally:

@@ -121,6 +121,10 @@ class Line:
             raise Lost("no JSON")
         return found
 
+    def token_ids(self, body: dict, cancel: threading.Event | None = None) -> dict:
+        """Return the answer of ``/tokenize``; raises as `get` does."""
+        return next(self._answer("POST", "/tokenize", body, cancel, SILENCE_S), {})
+
     def follow(self, body: dict, cancel: threading.Event | None = None) -> Iterator[dict | str]:
         """Yield a completion's chunks as they come, and the server's comments as strings; raises as `get` does."""
         yield from self._answer("POST", "/v1/completions", body, cancel, SILENCE_S)

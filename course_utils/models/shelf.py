@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import filelock
-import psutil
 
 from course_utils.core.files import write_errors
+from course_utils.core.limits import memory_available_mb
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
-from course_utils.models import seal, stage
+from course_utils.models import formats, seal, stage
 from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
 from course_utils.packages import fetch_file, require_space
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
@@ -29,11 +29,9 @@ def entries() -> list[Entry]:
     """Return the catalogue, the course's pocket family, then the class's own: every model's folder in COURSE_MODELS."""
     pocket = [_pocket_entry(path) for path in map(folder_named, POCKET) if path]
     folder = own_models_folder()
-    names = []
-    with contextlib.suppress(OSError):  # the doctor tells of a folder that cannot be read
-        names = sorted(os.listdir(folder)) if folder else []
-    models = [folder / name for name in names if name not in (*CATALOGUE, *POCKET) and _is_model(folder / name)]
-    own = [_entry_of(path, "own", "the class's own") for path in models]
+    models = formats.models_in(folder) if folder else {}
+    names = sorted(name for name in models if name not in (*CATALOGUE, *POCKET))
+    own = [_entry_of(models[name], name, "own", "the class's own") for name in names]
     return [*CATALOGUE.values(), *pocket, *own]
 
 
@@ -42,6 +40,7 @@ def entry(name: str) -> Entry:
     known = {each.name: each for each in entries()}
     if name in known:
         return known[name]
+    _require_no_other_format(name)
     near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.4)
     raise UnknownModel(
         f"No model is called {name!r}.",
@@ -159,26 +158,12 @@ def folder_of(known: Entry) -> Path | None:
 def folder_named(name: str) -> Path | None:
     """Return where a model of that name lies, in COURSE_MODELS, the cache folder or the repository, or None."""
     places = [own_models_folder(), cache_folder() / "models", course_models_folder()]
-    return next((place / name for place in places if place and _is_model(place / name)), None)
+    return next((folder for place in places if place and (folder := formats.folder_in(place, name))), None)
 
 
 def memory_needed_mb(known: Entry) -> float:
     """Return the memory a model takes in fp32: four bytes a parameter, and what is needed around it."""
     return known.n_parameters * 4 / 1e6 + OVERHEAD_MB
-
-
-def memory_available_mb() -> float:
-    """Return the memory that is free for use: the machine's, or the container's where that is less."""
-    available = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")  # a JupyterHub gives each student a share this way
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines()).get("inactive_file", 0)
-        available = min(available, int(limit) - used + int(cached)) if limit != "max" else available
-    except (OSError, ValueError):
-        pass  # no such container
-    return max(available, 0) / 1e6
 
 
 def fits(known: Entry) -> bool:
@@ -199,30 +184,39 @@ def require_memory(known: Entry) -> None:
     )
 
 
-def _is_model(folder: Path) -> bool:
-    # Unlike Path.is_file, these are False for a folder that may not be looked into and for a name that is too long.
-    return os.path.isfile(folder / "config.json") and os.path.isfile(folder / seal.WEIGHTS)
+def _require_no_other_format(name: str) -> None:
+    """Raise DamagedFile where COURSE_MODELS has a folder of that name that is no whole model, and say what is there."""
+    place = own_models_folder()
+    if not isinstance(name, str) or not place or name in ("", ".", "..") or Path(name).name != name:
+        return
+    folder = formats.resolved(place / name)
+    if not os.path.isdir(folder) or formats.is_checkpoint(folder):
+        return
+    if not os.path.isfile(folder / formats.CONFIG):
+        next_step = "Copy the whole folder that save_pretrained wrote."
+        raise DamagedFile(f"{folder / formats.CONFIG} is missing.", "A model's folder.", next_step)
+    formats.weight_files(folder)
 
 
-def _entry_of(folder: Path, origin: str, whose: str) -> Entry:
+def _entry_of(folder: Path, name: str, origin: str, whose: str) -> Entry:
     """Read what a model in a folder is, without loading it."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        total = seal.n_parameters(folder / seal.WEIGHTS)
-    except (CourseError, OSError, ValueError):
-        about = f"{whose}, damaged: config.json or model.safetensors cannot be read"
-        return Entry(folder.name, 0, about, origin)
+        total, file_mb = formats.n_parameters(folder), formats.file_bytes(folder) / 1e6
+        architecture = (config.get("architectures") or ["of unknown architecture"])[0]
+    except (CourseError, OSError, ValueError, AttributeError, LookupError, TypeError):
+        about = f"{whose}, damaged: config.json or the weights cannot be read"
+        return Entry(name, 0, about, origin)
     layers = config.get("n_layer") or config.get("num_hidden_layers")
     width = config.get("n_embd") or config.get("hidden_size")
-    architecture = (config.get("architectures") or ["of unknown architecture"])[0]
     about = f"{whose}: {architecture}, {layers} layers, width {width}"
-    return Entry(folder.name, total, about, origin, file_mb=(folder / seal.WEIGHTS).stat().st_size / 1e6)
+    return Entry(name, total, about, origin, file_mb=file_mb)
 
 
 def _pocket_entry(folder: Path) -> Entry:
     """Read what one of the course's own family is; the repository may hold a family of other sizes tomorrow."""
     stage = POCKET.index(folder.name) + 1
-    known = _entry_of(folder, "course", "the course's own, GPT-2 in miniature")
+    known = _entry_of(folder, folder.name, "course", "the course's own, GPT-2 in miniature")
     return dataclasses.replace(known, released=f"pocket stage {stage} of {len(POCKET)}")
 
 

@@ -1,13 +1,23 @@
 """A place of its own for every text in a batch: what the network remembers of it, apart from all others."""
 
+import copy
+import threading
+import weakref
+
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ROW_BY_ROW = "row by row"
 GROWTH = 64  # tokens: the least that a slot grows at once
+TRIED = ("gpt2", "llama")  # kinds of networks that the tests compare with transformers all the time
+MOST_KEPT = 128_000_000  # bytes of texts that were stopped, so that they go on at once
+
+_kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each prepared network
+_lock = threading.Lock()
 
 
 class Slot:
@@ -35,9 +45,62 @@ class Slot:
         kept[:, :, :, self.length : self.length + 1] = both
         return kept[:, :, :, : self.length + 1]
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        return sum(kept.nbytes for kept in self._layers)
+
     def _grow(self) -> None:
         more = max(GROWTH, self.length // 2)
         self._layers = [torch.nn.functional.pad(kept, (0, 0, 0, more)) for kept in self._layers]
+
+
+class PlainSlot:
+    """The cache of one text, for networks that cannot work with `Slots`: each text goes through them by itself.
+
+    Parameters
+    ----------
+    read : DynamicCache
+        As of `Slot`.
+    """
+
+    def __init__(self, read: DynamicCache) -> None:
+        self.cache, self.length = copy.deepcopy(read), read.get_seq_length()
+
+
+class Kept:
+    """The slots of texts that were stopped lately; the oldest go first when they take too much memory."""
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most, self._texts, self._lock = most, [], threading.Lock()
+
+    def put(self, prompt: list[int], written: list[int], slot: Slot | PlainSlot) -> None:
+        """Keep a slot that holds a prompt, read at once, and what was written after it, one token at a time."""
+        if isinstance(slot, PlainSlot):  # it cannot be cut back to an earlier token
+            return
+        with self._lock:
+            self._texts.append((tuple(prompt), list(written), slot))
+            while self._texts and sum(slot.nbytes for _, _, slot in self._texts) > self._most:
+                del self._texts[0]
+
+    def take(self, prompt: list[int], written: list[int]) -> Slot | None:
+        """Return the slot that holds most of a text, cut back to what is the same, but never the whole text.
+
+        At least one token is left to be fed, which gives the logits for the next one.
+        """
+        with self._lock:
+            found = [(_n_same(its, written), i) for i, (its_prompt, its, _) in enumerate(self._texts)
+                     if its_prompt == tuple(prompt)]  # fmt: skip
+            n_same, place = max(found, default=(0, -1))
+            if place < 0 or not written:
+                return None
+            slot = self._texts.pop(place)[2]
+        slot.length = len(prompt) + min(n_same, len(written) - 1)
+        return slot
+
+
+def _n_same(one: list[int], other: list[int]) -> int:
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 class Slots(Cache):
@@ -76,20 +139,59 @@ def attend_row_by_row(module, query, key, value, attention_mask, **kwargs) -> tu
     return torch.cat(attended).transpose(1, 2).contiguous(), None
 
 
-def prepare(network: torch.nn.Module) -> None:
-    """Let a network work with `Slots`; everything else it does as before."""
+def prepare(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
+    """Let a network work with `Slots`, if it can; everything else it does as before.
+
+    Returns
+    -------
+    type
+        Which kind of slot its texts need.
+    """
+    with _lock:
+        if network not in _kinds:
+            _kinds[network] = _kind_for(network)
+        return _kinds[network]
+
+
+def _kind_for(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
     AttentionInterface.register(ROW_BY_ROW, attend_row_by_row)
     AttentionMaskInterface.register(ROW_BY_ROW, sdpa_mask)
-    network.set_attn_implementation(ROW_BY_ROW)
+    if network.config.model_type in TRIED:
+        network.set_attn_implementation(ROW_BY_ROW)
+        return Slot
+    before = network.config._attn_implementation
+    ids = [(1 + place * 7919) % network.get_input_embeddings().weight.shape[0] for place in range(8)]
+    try:
+        read = DynamicCache(config=network.config)
+        with torch.inference_mode():
+            network(torch.tensor([ids[:-1]], device=network.device), past_key_values=read, use_cache=True)
+        expected = next_logits(network, [PlainSlot(read)], ids[-1:])
+        if before != "sdpa" or any(type(layer) is not DynamicLayer for layer in read.layers):
+            return PlainSlot  # attention of its own, or a cache that forgets what is far back
+        network.set_attn_implementation(ROW_BY_ROW)
+        found = next_logits(network, [Slot(read), Slot(read)], ids[-1:] * 2)
+        if (found - expected).norm() <= 1e-3 * found.norm():
+            return Slot
+    except Exception:  # noqa: S110  whatever a network of an unknown kind does not take
+        pass
+    network.set_attn_implementation(before)
+    return PlainSlot
 
 
 @torch.inference_mode()
-def next_logits(network: torch.nn.Module, slots: list[Slot], ids: list[int]) -> torch.Tensor:
-    """Feed every row its last token; return the logits for its next, of shape (B, V), in fp32.
+def next_logits(network: torch.nn.Module, slots: list[Slot] | list[PlainSlot], ids: list[int]) -> torch.Tensor:
+    """Feed every row one token; return the logits for its next, of shape (B, V), in fp32.
 
     Rows may be of any length. They leave and join between two calls.
     """
     device = network.device
+    if isinstance(slots[0], PlainSlot):
+        rows = []
+        for slot, token_id in zip(slots, ids, strict=True):
+            out = network(torch.tensor([[token_id]], device=device), past_key_values=slot.cache, use_cache=True)
+            rows.append(out.logits[:, -1].float())
+            slot.length += 1
+        return torch.cat(rows)
     for slot in slots:
         slot.make_room()
     out = network(

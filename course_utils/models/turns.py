@@ -70,6 +70,10 @@ class Turns:
         """Requests that have not begun."""
         return sum(not turn.has_begun for turns in self._of.values() for turn in turns)
 
+    def all(self) -> list[Turn]:
+        """Return all requests that wait or are being served."""
+        return [turn for turns in self._of.values() for turn in turns]
+
     def add(self, turn: Turn) -> None:
         """Let a request wait, or raise Refusal when too many do."""
         its = self._of.get(turn.viewer, [])

@@ -10,10 +10,17 @@ all that the course's panels show. Its keys, each of which may be left out:
 ``stride``
     For a text that is scored: as for `course_utils.models.scoring.score`.
 
-Every chunk of an answer has ``course: {"seed", "prompt_tokens", "notice"}``. Where ``course`` was asked for, each
-choice has ``course: {"steps": [...]}``, one `row_of` a token; a scored text also has ``window`` and ``stride`` there.
+``written``
+    How many of the prompt's last ids the model wrote before, in an earlier request. They are read one by one, as they
+    were written, so that in 8 bits too the text goes on as it would have without the break.
+
+Every chunk of an answer has ``course: {"seed", "prompt_tokens", "notice", "identity"}``; the last is the `digest` of
+what computes. Where ``course`` was asked for, each choice has ``course: {"steps": [...]}``, one `row_of` a token; a
+scored text also has ``window`` and ``stride`` there.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable
 
@@ -80,6 +87,11 @@ class Refusal(CourseError):
                 "course": parts,
             }
         }
+
+
+def digest(identity: list[str]) -> str:
+    """Return a short name for what a model's numbers depend on: weights, precision, device, config and tokenizer."""
+    return hashlib.sha256(json.dumps(list(identity)).encode()).hexdigest()[:16]
 
 
 _STATUS = {

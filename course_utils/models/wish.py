@@ -28,7 +28,8 @@ SERVED = (
     "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "n", "stream",
     "stop", "logprobs", "echo", "user", "stream_options", "course",
 )  # fmt: skip
-COURSE = ("first_step", "fit", "stride")
+TEXT_FIELDS = ("input", "content", "prompt")
+COURSE = ("first_step", "written", "fit", "stride")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Wish:
     settings : Settings
     n : int
         Sample i is drawn with ``settings.seed + i``.
-    first_step : int
+    first_step, written : int
     stop : tuple of str
     logprobs : int or None
         How many alternatives in OpenAI's shape.
@@ -62,6 +63,7 @@ class Wish:
     settings: Settings = Settings()
     n: int = 1
     first_step: int = 0
+    written: int = 0
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     steps: bool = False
@@ -101,6 +103,7 @@ def read_wish(body: bytes) -> Wish:
         settings=fields.settings(max_tokens),
         n=fields.whole("n", 1, 1, 1 if scores else MOST_SAMPLES),
         first_step=course.whole("first_step", 0, 0, 1_000_000),
+        written=course.whole("written", 0, 0, MOST_CHARACTERS),
         stop=fields.stop(),
         logprobs=logprobs,
         steps=steps,
@@ -158,6 +161,21 @@ def _refuse_constant(name: str) -> None:
     raise Refusal(f"The request has the number {name}.", "Finite numbers.", code="invalid_json")
 
 
+def read_text_to_tokenize(body: bytes) -> tuple[str, str]:
+    """Return the model's name, which may be empty, and the text of a request for token ids.
+
+    The text is in ``input``, as llama-cpp-python calls it, or in ``content`` (llama.cpp) or ``prompt`` (vLLM).
+
+    Raises
+    ------
+    Refusal
+    """
+    fields = _Fields(_object(body))
+    fields.refuse_unknown(("model", "user", *TEXT_FIELDS))
+    texts = [fields.text(name, MOST_CHARACTERS) for name in TEXT_FIELDS]
+    return fields.text("model", LONGEST_NAME), next(filter(None, texts), "")
+
+
 class _Fields:
     """The fields of one JSON object, each read with its limits; null is the same as left out."""
 
@@ -175,9 +193,9 @@ class _Fields:
                     code="unsupported_parameter",
                     param=name,
                 )
-        self._refuse_unknown((*SERVED, *NOT_SERVED))
+        self.refuse_unknown((*SERVED, *NOT_SERVED))
 
-    def _refuse_unknown(self, known: Sequence[str]) -> None:
+    def refuse_unknown(self, known: Sequence[str]) -> None:
         for name in self._found:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
@@ -195,7 +213,7 @@ class _Fields:
             self._refuse(name, "an object, such as {}")
         fields = _Fields(value or {}, f"{name}.", value is not None)
         if known is not None:
-            fields._refuse_unknown(known)
+            fields.refuse_unknown(known)
         return fields
 
     def whole(self, name: str, default: int | None, lowest: int, highest: int) -> int | None:

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
 import traitlets
 
 from course_utils import texts
+from course_utils.core import limits
 from course_utils.core.files import expanded, replace_file
 from course_utils.errors import TextError
 from course_utils.experiments import schoolbook
@@ -240,7 +240,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
         for folder in begun(self.folder):
             known = Apprentice(folder)
             measured |= {known.plan.size: known.log[-1]["tokens_per_s"]} if known.log else {}
-        n_cores = psutil.cpu_count(logical=False) or 2
+        n_cores = limits.thread_limit()
         sizes = []
         for name, shape in SIZES.items():
             n = Plan(size=name).architecture().n_parameters
