@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from course_utils.grading.arrivals import read_arrival
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 
 NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
@@ -26,11 +27,14 @@ class Submission:
     assignment : str
     folder : Path
         Where it lies; nothing is ever changed there.
+    arrival : tuple of str
+        Why a person must look at how it arrived, in sentences; see `arrivals`.
     """
 
     student: str
     assignment: str
     folder: Path
+    arrival: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,9 @@ def find_submissions(course: Course, assignment: str) -> list[Submission]:
     for folder in _folders(course.folder("submitted")):
         own = folder / assignment
         if own.is_dir() and not own.is_symlink():
-            found.append(Submission(safe_id(folder.name), assignment, own))
+            found.append(
+                Submission(safe_id(folder.name), assignment, own, read_arrival(course, folder.name, assignment))
+            )
     return sorted(found, key=lambda each: each.student)
 
 
@@ -102,7 +108,7 @@ def files_of(folder: Path) -> list[Found]:
     n_kb, n_seen = 0.0, 0
     for path, entry in _walk(folder, 0):
         name, n_seen = path.relative_to(folder).as_posix(), n_seen + 1
-        if n_seen > MOST_FILES and not looks_like_a_notebook(name):
+        if n_seen > MOST_FILES and not is_named_like_a_notebook(name):
             continue
         if len(found) >= 2 * MOST_FILES:
             break
@@ -121,7 +127,7 @@ def files_of(folder: Path) -> list[Found]:
     return found
 
 
-def looks_like_a_notebook(name: str) -> bool:
+def is_named_like_a_notebook(name: str) -> bool:
     """Tell by its name whether a file may be one."""
     return ".ipynb" in name.lower() or name.lower().endswith(".json")
 
@@ -142,13 +148,13 @@ def copy_plain(folder: Path, into: Path) -> list[Found]:
     return left_out
 
 
-def read_plain(path: Path) -> bytes:
-    """Return the bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
+def read_plain(path: Path, n_bytes: int = LARGEST_FILE_KB * 1000 + 1) -> bytes:
+    """Return the first bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no plain file")
-        return file.read(LARGEST_FILE_KB * 1000 + 1)
+        return file.read(n_bytes)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
