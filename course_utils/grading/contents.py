@@ -13,6 +13,7 @@ from pathlib import Path
 
 from course_utils.evidence.chain import Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.grading.archives import Archive, Member
+from course_utils.grading.arrivals import Arrival
 from course_utils.grading.clutter import is_clutter
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB
 from course_utils.grading.notebooks import GZIP, Unreadable, looks_like_a_notebook, read_cells
@@ -262,8 +263,9 @@ def is_same_work(folder: Path, remembered: str) -> bool:
     return _fingerprint_of_version_1(folder) == remembered
 
 
-def arrival_fingerprint(folder: Path, notes: tuple[str, ...] = ()) -> str:
-    """Return a hash of all that a report depends on: names and bytes of all files but clutter, and notes."""
+def arrival_fingerprint(folder: Path, arrival: Arrival = Arrival()) -> str:  # noqa: B008 (it cannot be changed)
+    """Return a hash of all that a report depends on: names and bytes of all files but clutter, and how they arrived."""
+    notes = (*arrival.why, *(" ".join(map(str, each)) for each in arrival.left))
     return _hash_of_files([file for file in files_of(folder) if not is_clutter(file.name)], notes)
 
 

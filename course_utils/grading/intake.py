@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from course_utils.grading.clutter import is_clutter
 from course_utils.grading.contents import (
     ARCHIVE,
     GIVEN_OUT,
@@ -95,7 +96,7 @@ def take_in(
     items = items_of(submission.folder)
     notebooks = notebooks_of(items)
     chosen, told, doubts = _choose(submission, notebooks, reference)
-    doubts = [*submission.arrival, *doubts, *_unread_archives(items)]
+    doubts = [*submission.arrival.why, *_left_behind(submission), *doubts, *_unread_archives(items)]
     taken = Taken(submission, reference, repairs=told, doubts=doubts, given_out=reference)
     if chosen is None:
         taken.is_readable = False
@@ -106,8 +107,11 @@ def take_in(
         taken.doubts = [*doubts, *chosen.repaired.doubts]
         taken.notes = list(chosen.repaired.notes)
         taken.is_untouched = chosen.is_untouched
-        if taken.is_untouched:
-            taken.doubts.append(_untouched(chosen.item, items))
+        if taken.is_untouched and (others := _other_files(chosen.item, items)):
+            listed = ", ".join(map(shown, others[:5]))
+            taken.doubts.append(
+                f"Nothing was written into the notebook; the work may be in what came with it: {listed}."
+            )
     ledgers = read_ledgers(items)
     taken.repairs += ledgers.told
     taken.doubts += ledgers.doubts
@@ -123,9 +127,7 @@ def lost_ledgers(taken: Taken) -> list[str]:
     if LEDGER in taken.kept:
         return []
     like = [file for file in taken.files if LEDGER_NAME.search(file["name"]) and file["why"]]
-    named = [f"{file['name']} may be the ledger, and was not read: {file['why']}." for file in like]
-    left = [why for why in taken.submission.arrival if LEDGER_NAME.search(why)]
-    return named + left
+    return [f"{file['name']} may be the ledger, and was not read: {file['why']}." for file in like]
 
 
 # -- which file --------------------------------------------------------------------------------------------------------
@@ -207,14 +209,22 @@ def _where(told: Sequence[str]) -> str:
     return " ".join(each for each in told if each.startswith("The file is damaged in"))[:300]
 
 
-def _untouched(chosen: Item, items: Sequence[Item]) -> str:
-    others = [item.base for item in items if item is not chosen and not item.is_clutter and not _is_expected(item)]
-    also = f" These files came with it: {', '.join(map(shown, others[:5]))}." if others else ""
-    return f"Nothing was written into it: it is as it was given out. Ask whether another file was meant.{also}"
+def _other_files(chosen: Item, items: Sequence[Item]) -> list[str]:
+    """Return the names of files that may be work, besides the notebook that was chosen."""
+    return [item.base for item in items if item is not chosen and not item.is_clutter and not _is_expected(item)]
 
 
 def _is_expected(item: Item) -> bool:
     return item.name in (*OURS, *GIVEN_OUT) or item.kind == LEDGER_FILE
+
+
+def _left_behind(submission: Submission) -> list[str]:
+    """Say which files that may be the work were not copied when the submission was collected."""
+    may_be_work = re.compile(r"(?i)ipynb|\.json|\.zip|\.gz|evidence|…")
+    left = [
+        (name, why) for name, _, why in submission.arrival.left if may_be_work.search(name) and not is_clutter(name)
+    ]
+    return [f"{shown(name)} was not read: {why}." for name, why in left]
 
 
 def _unread_archives(items: Sequence[Item]) -> list[str]:
@@ -236,6 +246,8 @@ def _list_files(taken: Taken, items: Sequence[Item], chosen: Item | None, ledger
             if not why:
                 taken.kept.setdefault(item.base, content)
         taken.files.append({"name": shown(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
+    for name, n_bytes, why in taken.submission.arrival.left:
+        taken.files.append({"name": shown(name), "bytes": n_bytes, "kept": False, "why": why})
 
 
 def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:

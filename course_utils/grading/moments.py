@@ -15,9 +15,14 @@ course's own zone has it. Times that cannot be are refused: 30 February, 25:00, 
 """
 
 import datetime
+import os
 import re
 import unicodedata
 import zoneinfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from course_utils.grading.course import Course
 
 EARLIEST_YEAR = 2000
 CLOCKS_DIFFER = datetime.timedelta(days=1)  # a student's clock, and a zone that was left out
@@ -154,6 +159,14 @@ def read_time(
     if released and found < released - CLOCKS_DIFFER:
         raise NotATime(f"{line[:60]!r} lies before the assignment was given out")
     return found
+
+
+def course_zone(course: "Course") -> str:
+    """Return the zone of a course's times that name none: ``COURSE_TIME_ZONE``, nbgrader's ``Exchange.timezone``, UTC.
+
+    Both are names of the time zone database, such as ``Europe/Berlin``.
+    """
+    return os.environ.get("COURSE_TIME_ZONE") or str(course.config.Exchange.get("timezone") or "UTC")
 
 
 def utc_text(time: datetime.datetime) -> str:

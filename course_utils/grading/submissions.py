@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from course_utils.grading.arrivals import read_arrival
+from course_utils.core.files import replace_file
+from course_utils.grading.arrivals import Arrival, read_arrival
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 
 NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
 LONGEST_ID = 160  # bytes: a name may have 255, and nbgrader adds to it
 DEEPEST, MOST_FILES = 5, 300
+IS_A_LINK, IS_NOT_PLAIN = "it is a link to another place", "it is no plain file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Submission:
     assignment : str
     folder : Path
         Where it lies; nothing is ever changed there.
-    arrival : tuple of str
-        Why a person must look at how it arrived, in sentences; see `arrivals`.
+    arrival : Arrival
+        What is known of how it arrived.
     """
 
     student: str
     assignment: str
     folder: Path
-    arrival: tuple[str, ...] = ()
+    arrival: Arrival = Arrival()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,18 +135,24 @@ def is_named_like_a_notebook(name: str) -> bool:
 
 
 def copy_plain(folder: Path, into: Path) -> list[Found]:
-    """Copy a folder's plain files, and return what was left out."""
+    """Copy a folder's plain files, and return what was left out.
+
+    Raises
+    ------
+    NoSpace
+        A copy cannot be written.
+    """
     left_out = []
     for file in files_of(folder):
         if file.why_not:
             left_out.append(file)
             continue
-        target = into / file.name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(read_plain(file.path))
+            content = read_plain(file.path)
         except OSError as problem:
             left_out.append(dataclasses.replace(file, why_not=f"it cannot be read: {problem.strerror}"))
+            continue
+        replace_file(into / file.name, content)
     return left_out
 
 
@@ -155,6 +163,11 @@ def read_plain(path: Path, n_bytes: int = LARGEST_FILE_KB * 1000 + 1) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no plain file")
         return file.read(n_bytes)
+
+
+def is_link_or_device(file: Found) -> bool:
+    """Tell whether a file was left out because it is none of its own."""
+    return file.why_not in (IS_A_LINK, IS_NOT_PLAIN)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
@@ -174,9 +187,9 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
 
 def _why_not(size: os.stat_result, n_kb: float) -> str:
     if stat.S_ISLNK(size.st_mode):
-        return "it is a link to another place"
+        return IS_A_LINK
     if not stat.S_ISREG(size.st_mode):
-        return "it is no plain file"
+        return IS_NOT_PLAIN
     if size.st_size > LARGEST_FILE_KB * 1000:
         return f"it is larger than {LARGEST_FILE_KB // 1000} MB"
     return f"the folder is larger than {LARGEST_FOLDER_KB // 1000} MB" if n_kb > LARGEST_FOLDER_KB else ""

@@ -100,7 +100,7 @@ def test_a_copy_that_was_cut_off_leaves_the_old_one(course, monkeypatch):
     put(course, "ann", "2026-01-02 10:00:00.000000 UTC", "old")
     collect(course, NAME, lambda line: None)
     put(course, "ann", "2026-01-03 10:00:00.000000 UTC", "new")
-    monkeypatch.setattr("course_utils.grading.collect.write_whole", _die)
+    monkeypatch.setattr("course_utils.grading.collect.replace_file", _die)
     with pytest.raises(KeyboardInterrupt):
         collect(course, NAME, lambda line: None)
     assert here(course, "ann") == "old"
