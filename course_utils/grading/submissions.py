@@ -80,6 +80,11 @@ def strays(course: Course, assignment: str) -> list[str]:
             told.append(f"submitted/{shown(entry.name)} holds what is no assignment's folder: {listed}.")
         elif not inside:
             told.append(f"submitted/{shown(entry.name)} is empty.")
+    unassigned = course.folder("unassigned", "", assignment)
+    for folder in sorted(unassigned.iterdir()) if unassigned.is_dir() else ():
+        told.append(
+            f"unassigned/{assignment}/{shown(folder.name)} is a submission that nobody has assigned to a student."
+        )
     return told
 
 
