@@ -275,18 +275,18 @@ def foreign_owners(
     for each in sorted(owned, key=lambda each: each.order):
         students_of[each.uid].add(each.student)
         first.setdefault(each.student, before.get(each.student) if before.get(each.student) is not None else each.uid)
-    n_students = len({each.student for each in owned})
     n_single = sum(len(students) == 1 for students in students_of.values())
-    common = {uid for uid, students in students_of.items() if len(students) > max(1, MOST * n_students)}
+    of_first = collections.Counter(first.values())
+    common = {uid for uid, n in of_first.items() if n > max(1, MOST * len(first))}
     found = {}
     for each in owned:
         who = f"the system user {account_of(each.uid) or each.uid}"
         strangers = [name for name in each.other_files if name not in (TIME, SECRET)] if each.uid not in trusted else []
         if strangers and each.folder in named:
             found[each.folder] = f"files in it belong to another system user: {', '.join(map(shown, strangers[:5]))}"
-        if each.uid in trusted or each.folder in named or len(students_of) == 1:
+        if each.uid in trusted or each.folder in named or (len(students_of) == 1 and not named):
             continue
-        others = sorted(students_of[each.uid] - {each.student})
+        others = sorted(student for student, uid in first.items() if uid == each.uid and student != each.student)
         if named:
             found[each.folder] = f"it belongs to {who}"
         elif first[each.student] != each.uid:
