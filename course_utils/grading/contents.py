@@ -29,7 +29,7 @@ MAX_ARCHIVES_IN_ARCHIVES = 2
 ZIP_START = (b"PK\x03\x04", b"PK\x05\x06")
 OFFICE = re.compile(r"(?i)\.(?:docx|xlsx|pptx|odt|ods|odp|epub|jar|whl|npz|pages|numbers|key)$")
 LEDGER_NAME = re.compile(r"(?i)evidence[^/]*\.json")
-SET_ASIDE = re.compile(r"(?i)\.cut-off-")  # what the ledger itself laid aside
+SET_ASIDE = re.compile(r"(?i)\.(?:cut-off|before)-")  # what the ledger itself laid aside
 VERSION_1, VERSION_2 = "", "work-2:"
 
 

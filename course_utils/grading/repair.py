@@ -65,7 +65,7 @@ def repair(cells: Sequence[NotebookNode], reference: NotebookNode) -> Repaired:
     notes = _notes(given, expected, found)
     written = _written_into_others(expected, found)
     doubts += [
-        f"Something was written into the cell {name}, which is not for writing; it stands beside it now."
+        f"Something was written into the cell {spoken_name(name)}, which is not for writing; it stands beside it now."
         for name in written
     ]
     for wanted in expected:
@@ -82,6 +82,17 @@ def name_of(cell: NotebookNode) -> str:
     grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
     answer = cell.metadata.get("course", {}).get("answer", "")
     return str(grade_id or (f"answer:{answer}" if answer else ""))
+
+
+def spoken_name(name: str) -> str:
+    """Return the name of a cell as a person is told it.
+
+    Examples
+    --------
+    >>> spoken_name("answer:thesis"), spoken_name("interval")
+    ('thesis', 'interval')
+    """
+    return name.removeprefix("answer:")
 
 
 def is_answer(cell: NotebookNode) -> bool:
@@ -291,9 +302,13 @@ def _notes(given: list[NotebookNode], expected: list[NotebookNode], found: dict[
         names = [name for pair in names for name in pair if name]
         is_as_given = own.source.strip() == wanted.source.strip()
         if is_as_given and any(re.search(rf"\b{name}\b", cell.source) for cell in others for name in names):
-            notes.append(f"The answer {name_of(wanted)} is as it was given out, and may stand in another cell.")
+            notes.append(
+                f"The answer {spoken_name(name_of(wanted))} is as it was given out, and may stand in another cell."
+            )
         elif others and not (_parses(own.source) and _parses(_next_of(own, given, claimed))):
-            notes.append(f"The answer {name_of(wanted)} is cut in the middle; its rest may stand in another cell.")
+            notes.append(
+                f"The answer {spoken_name(name_of(wanted))} is cut in the middle; its rest may stand in another cell."
+            )
     return notes
 
 
@@ -326,24 +341,27 @@ def _told(
     words = {"id": "by its id", "text": "by its text", "likeness": "by its likeness", "place": "by its place"}
     words["guess"] = "by its place"
     for wanted in expected:
-        name = name_of(wanted)
+        name, shown = name_of(wanted), spoken_name(name_of(wanted))
         if name not in found:
-            told.append(f"{name} was missing and was put back as it was given out.")
-            doubts += [f"The answer {name} was missing: nothing is known of what was written there."] * is_answer(
-                wanted
-            )
+            told.append(f"{shown} was missing and was put back as it was given out.")
+            lost = f"The answer {shown} was missing: nothing is known of what was written there."
+            doubts += [lost] * is_answer(wanted)
         elif how[name] != "name":
-            told.append(f"{name} had lost its name and was recognised {words[how[name]]}.")
+            told.append(f"{shown} had lost its name and was recognised {words[how[name]]}.")
             guessed = is_answer(wanted) and how[name] == "guess"
-            doubts += [f"Which cell is the answer {name} had to be guessed {words[how[name]]}."] * guessed
+            doubts += [f"Which cell is the answer {shown} had to be guessed {words[how[name]]}."] * guessed
     by_name = collections.defaultdict(list)
     for cell in given:
         by_name[name_of(cell)].append(cell)
     for name, copies in by_name.items():
         if len(copies) > 1 and name in found:
-            told.append(f"{name} was there {len(copies)} times; the one with most in it is graded, the others stay.")
+            told.append(
+                f"{spoken_name(name)} was there {len(copies)} times; the one with most in it is graded, the others stay."
+            )
             different = len({cell.source for cell in copies}) > 1 and is_answer(found[name])
-            doubts += [f"There are {len(copies)} different answers {name}: {_difference(copies)}"] * different
+            doubts += [
+                f"There are {len(copies)} different answers {spoken_name(name)}: {_difference(copies)}"
+            ] * different
     return told, doubts
 
 
