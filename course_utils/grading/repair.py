@@ -355,9 +355,8 @@ def _told(
         by_name[name_of(cell)].append(cell)
     for name, copies in by_name.items():
         if len(copies) > 1 and name in found:
-            told.append(
-                f"{spoken_name(name)} was there {len(copies)} times; the one with most in it is graded, the others stay."
-            )
+            times = f"{spoken_name(name)} was there {len(copies)} times"
+            told.append(f"{times}; the one with most in it is graded, the others stay.")
             different = len({cell.source for cell in copies}) > 1 and is_answer(found[name])
             doubts += [
                 f"There are {len(copies)} different answers {spoken_name(name)}: {_difference(copies)}"
