@@ -29,9 +29,10 @@ from course_utils.core.files import no_space, replace_file, try_replace_file, wr
 from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.grading.arrivals import release_time
 from course_utils.grading.assignment import generate
+from course_utils.grading.collect import TIME
 from course_utils.grading.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.course import Course
-from course_utils.grading.database import settle, waiting
+from course_utils.grading.database import forget_time, settle, waiting
 from course_utils.grading.examination import examined
 from course_utils.grading.execution import autograde, outcome_of
 from course_utils.grading.gradebook_access import (
@@ -404,6 +405,8 @@ def _newly_graded(
             report |= examined(course, taken, n_again, place, report["why"])
     finally:
         remove(place)
+    if TIME not in taken.kept:
+        forget_time(course, submission.student, submission.assignment)
     report["if_points_are_lost"] = taken.notes
     report["untouched"] = taken.is_untouched
     return report

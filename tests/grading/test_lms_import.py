@@ -127,7 +127,7 @@ def test_a_class_arrives_completely(empty, platform):
     assert bring(empty, files)[0] == []
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     platform=st.sampled_from(PLATFORMS),
     disguise=st.sampled_from(DISGUISES),
@@ -300,7 +300,7 @@ def test_wrong_wishes_are_refused(empty):
         bring(empty, {}, who={"x": "nemo"})
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text(max_size=80))
 def test_any_name_can_be_read(name):
     read_lms_name(name)
