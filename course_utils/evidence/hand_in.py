@@ -10,7 +10,7 @@ from pathlib import Path
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence import known
-from course_utils.evidence.chain import Chain, look
+from course_utils.evidence.chain import Chain, read_ledger_bytes
 from course_utils.evidence.claims import FAULT, check
 from course_utils.evidence.ledger import NAME, Say, ledger_path, read
 from course_utils.evidence.prose import SECTIONS, Essay, read_essay
@@ -103,7 +103,7 @@ def _lay_beside(target: Path, ledger: Path, say: Say) -> Chain | None:
     if os.path.exists(target) and target.samefile(ledger):
         say(f"The ledger is {target} itself: nothing had to be copied.")
     else:
-        _copy(content[: chain.n_whole], target, say)
+        _copy(chain.whole, target, say)
     return chain
 
 
@@ -116,10 +116,12 @@ def _content(ledger: Path) -> bytes:
 
 def _told(ledger: Path, content: bytes, say: Say) -> Chain:
     """Return what a ledger holds, having said how many records that are, and what is wrong with it."""
-    chain = look(content, known.recall(ledger))
+    chain = read_ledger_bytes(content, known.recall(ledger))
     n = len(chain.records)
     state = "something is wrong in it" if chain.faults else "each as it was written"
     say(f"{NAME}: {n} {'record' if n == 1 else 'records'}, {state}.")
+    for note in chain.notes:
+        say(f"  {note}")
     if chain.faults:
         line, what = chain.faults[0]
         say(f"  Line {line} {what}. Whoever marks it will see the same: only the records before that line count.")

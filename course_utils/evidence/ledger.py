@@ -1,4 +1,8 @@
-"""The ledger of a student's own measurements: one file for all notebooks, only ever added to, each line sealed."""
+"""The ledger of a student's own measurements: one file for all notebooks, to which records are only ever added.
+
+Each record names the hash of the record before it. A ledger that another program saved is read all the same. The next
+`keep` writes it in its usual form, and keeps the bytes as they were beside it.
+"""
 
 import contextlib
 import dataclasses
@@ -6,6 +10,7 @@ import datetime
 import difflib
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,16 +20,18 @@ import pandas as pd
 from course_utils.core.files import append_to_file, expanded, no_space, replace_file, write_errors
 from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.evidence import known
-from course_utils.evidence.chain import Chain, look
+from course_utils.evidence.chain import LARGEST_MB, Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.record import FIRST, Record, plain, seal
 from course_utils.experiments.result import Result
 
 NAME = "evidence.jsonl"
 LANDMARK = Path("notebooks") / "0_start_here.ipynb"  # lies in every copy of the course's folder
 PATIENCE_S = 30.0  # until another notebook has written
-LARGEST_MB = 200
 LONGEST_NOTE = 2000  # characters
-HOW_TO_WRITE = "Make room, or set COURSE_LEDGER to a file in another folder; nothing was changed."
+TAKES_THEM = " takes them in."  # ends a note about a copy
+LARGEST_COPY_MB = 5
+MOST_COPIES = 20  # files beside the ledger that are looked at
+IF_UNWRITABLE = "Make room, or set COURSE_LEDGER to a file in another folder; nothing was changed."
 COLUMNS = ["id", "finding", "metric", "of", "value", "low", "high", "n", "unit", "experiment", "note", "time"]
 
 Say = Callable[[str], object]
@@ -43,12 +50,15 @@ class Ledger:
         Line and what is wrong with it; none in a sound ledger.
     torn : bytes
         What was left at its end by a writing that was cut off: the next `keep` sets it aside.
+    notes : tuple of str
+        What another program changed around the records, and which copies of the ledger lie beside it.
     """
 
     path: Path
     records: tuple[Record, ...]
     faults: tuple[tuple[int, str], ...] = ()
     torn: bytes = b""
+    notes: tuple[str, ...] = ()
 
     def find(self, id: str) -> Record:
         """Return the record of an id, as a record or a citation writes it: ``E-07f3`` or ``[@E-07f3]``.
@@ -89,12 +99,17 @@ class Ledger:
         raise DamagedFile(
             f"{self.path}, line {line}, {what}{more}.",
             f"The ledger as the course wrote it; {len(self.records)} records before that line are sound.",
-            "It is left as it is. Put an older copy in its place, or move it away and begin a new one.",
+            f"It is left as it is. {self._what_helps()}",
         )
 
+    def _what_helps(self) -> str:
+        beside = "".join(f"{note} " for note in self.notes if note.endswith(TAKES_THEM))
+        return f"{beside}Put an older copy in its place, or move it away and begin a new one."
+
     def __str__(self) -> str:
-        """Return every record, then what is wrong."""
-        wrong = [f"line {line} {what}" for line, what in self.faults]
+        """Return every record, then what was normalised and what is wrong."""
+        wrong = list(self.notes)
+        wrong += [f"line {line} {what}" for line, what in self.faults]
         wrong += [f"line {len(self.records) + 1} was cut off while it was written"] if self.torn else []
         told = [str(record) for record in self.records] or ["no records yet"]
         return "\n".join([str(self.path), *told, *wrong])
@@ -164,11 +179,53 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         previous = chain.records[-1].hash if chain.records else FIRST
         record = seal(measured, now, previous, {each.id for each in chain.records})
-        if chain.torn:
-            say(_set_aside(path, chain))
-        append_to_file(path, (b"\n" if chain.lacks_line_end else b"") + record.line(), HOW_TO_WRITE)
-        known.note(path, [*(each.hash for each in chain.records), record.hash])
+        if chain.content == chain.whole + chain.torn:
+            if chain.torn:
+                say(_set_aside(path, chain))
+        elif chain.whole != chain.content + b"\n":  # more is unusual than a missing line end
+            say(_write_usual(path, chain))
+        missing_end = b"\n" if chain.whole == chain.content + b"\n" else b""
+        append_to_file(path, missing_end + record.line(), IF_UNWRITABLE)
+        known.note(path, [*chain.hashes, record.hash])
     return record
+
+
+def merge(other: str | Path, ledger: str | Path | None = None, say: Say = print) -> Ledger:
+    """Take the records of another copy of a ledger into this one, such as a cloud drive's "conflicted copy".
+
+    Parameters
+    ----------
+    other : str or Path
+        Is left as it is.
+    ledger : str or Path, optional
+        As for `ledger_path`.
+    say : callable
+        Told how many records came.
+
+    Returns
+    -------
+    Ledger
+        As it is now.
+
+    Raises
+    ------
+    DamagedFile
+        One of the two is not as the course wrote it. Nothing is changed.
+    """
+    path, other = ledger_path(ledger), Path(other).expanduser().absolute()
+    with _locked(path):
+        theirs = _looked(other)
+        _ledger(other, theirs).check()
+        mine = _looked(path, is_merged_with=theirs)
+        _ledger(path, mine).check()
+        more = [each for each in theirs.records if each.hash not in mine.hashes]
+        both = read_ledger_bytes(mine.whole + b"".join(record.line() for record in more))
+        if not mine.is_usual:
+            say(_write_usual(path, mine))
+        replace_file(path.resolve(), both.whole, IF_UNWRITABLE)
+        known.note(path, both.hashes)
+    say(f"{len(more)} records of {other.name} were added to {path}; it holds {len(both.records)} now.")
+    return _ledger(path, both)
 
 
 def read(path: str | Path | None = None) -> Ledger:
@@ -211,22 +268,45 @@ def ledger_path(path: str | Path | None = None) -> Path:
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
-def _looked(path: Path) -> Chain:
+def _looked(path: Path, is_merged_with: Chain | None = None) -> Chain:
     if os.path.exists(path) and not os.path.isfile(path):
         raise TextError(f"{path} is no file.", "A file for the ledger.", f'Use "{path / NAME}".')
+    theirs = is_merged_with.hashes if is_merged_with else ()
     try:
         if path.stat().st_size > LARGEST_MB * 1e6:
             raise DamagedFile(f"{path} is larger than {LARGEST_MB} MB.", "A ledger.", "Name another file.")
-        return look(path.read_bytes(), known.recall(path))
+        return read_ledger_bytes(path.read_bytes(), [each for each in known.recall(path) if each not in theirs])
     except FileNotFoundError:
-        return look(b"")
+        return read_ledger_bytes(b"")
     except OSError as problem:
         what = f"{path} cannot be read: {problem.strerror or problem}."
-        raise NoSpace(what, "A file that you may read.", "Check its permissions, or set COURSE_LEDGER.") from problem
+        raise NoSpace(what, "A file that you may read.", "Check its permissions; nothing was changed.") from problem
 
 
 def _ledger(path: Path, chain: Chain) -> Ledger:
-    return Ledger(path, chain.records, chain.faults, chain.torn)
+    return Ledger(path, chain.records, chain.faults, chain.torn, (*chain.notes, *_copies_beside(path, chain)))
+
+
+def _copies_beside(path: Path, chain: Chain) -> Iterator[str]:
+    """Yield a sentence for each copy of the ledger in its folder that holds records which it lacks.
+
+    Cloud drives write such a copy when two machines changed the ledger at once.
+    """
+    with contextlib.suppress(OSError):
+        beside = [each for each in path.parent.iterdir() if _may_be_a_copy(each, path)]
+        for each in sorted(beside)[:MOST_COPIES]:
+            content = each.read_bytes()
+            if content.strip() and looks_like_ledger(content):
+                theirs = read_ledger_bytes(content)
+                n = sum(record.hash not in chain.hashes for record in theirs.records)
+                if n and set(theirs.hashes) & set(chain.hashes):  # a copy of this one, not another ledger
+                    yield f"{each.name} beside it holds {n} more records: merge({each.name!r}){TAKES_THEM}"
+
+
+def _may_be_a_copy(file: Path, path: Path) -> bool:
+    is_like = path.stem in file.name and ".jsonl" in file.name and not file.name.startswith(".")
+    is_own = file.name == path.name or re.fullmatch(rf"{re.escape(path.name)}\.(?:before|cut-off)-\w+", file.name)
+    return bool(is_like and not is_own and file.is_file() and file.stat().st_size < LARGEST_COPY_MB * 1e6)
 
 
 @contextlib.contextmanager
@@ -240,18 +320,28 @@ def _locked(path: Path) -> Iterator[None]:
         what = f"Another notebook has been writing to {path} for {PATIENCE_S:.0f} seconds."
         raise NoSpace(what, "A moment's turn.", "Wait, then do the same again.") from problem
     except OSError as problem:
-        raise no_space(path, problem, HOW_TO_WRITE) from problem
+        raise no_space(path, problem, IF_UNWRITABLE) from problem
     try:
         yield
     finally:
         lock.release()
 
 
+def _write_usual(path: Path, chain: Chain) -> str:
+    """Write a ledger in its usual form, with its bytes as they were kept beside it, and say so."""
+    beside = path.with_name(f"{path.name}.before-{hashlib.sha256(chain.content).hexdigest()[:8]}")
+    replace_file(beside, chain.content, IF_UNWRITABLE)
+    replace_file(path.resolve(), chain.whole, IF_UNWRITABLE)
+    n = len(chain.records)
+    told = f"{path} had been changed by another program; its {n} records are whole and were written in their usual form"
+    return f"{told}. {' '.join(chain.notes)} The file as it was: {beside.name}."
+
+
 def _set_aside(path: Path, chain: Chain) -> str:
     """Move what was cut off into a file beside the ledger, and say so."""
     beside = path.with_name(f"{path.name}.cut-off-{hashlib.sha256(chain.torn).hexdigest()[:8]}")
-    replace_file(beside, chain.torn, HOW_TO_WRITE)
-    with write_errors(path, HOW_TO_WRITE):
-        os.truncate(path, chain.n_whole)
-    where = f"{path}, line {len(chain.records) + 1}, was cut off while it was written"
+    replace_file(beside, chain.torn, IF_UNWRITABLE)
+    with write_errors(path, IF_UNWRITABLE):
+        os.truncate(path, len(chain.whole))
+    where = f"{path}, line {len(chain.hashes) + 1}, was cut off while it was written"
     return f"{where}: its {len(chain.torn)} bytes now lie in {beside.name}. The records before it are whole."

@@ -42,7 +42,7 @@ class Record:
     previous : str
         The hash of the record before it.
     hash : str
-        sha256 of its line up to here.
+        sha256 of all fields above, as JSON with sorted keys; in records of older versions, of its line up to here.
     """
 
     id: str
@@ -131,7 +131,7 @@ def seal(measured: dict[str, object], time: str, previous: str, taken: Collectio
     values = plain(measured) | {"time": time, "previous": previous}
     try:
         values["id"] = _id_of(values, taken)
-        values["hash"] = _hash_of(values)
+        values["hash"] = _hashes_of(values)[0]
         return _checked(values)
     except (NotARecord, KeyError) as error:
         raise TextError(
@@ -140,34 +140,48 @@ def seal(measured: dict[str, object], time: str, previous: str, taken: Collectio
 
 
 def parse(line: bytes) -> Record:
-    """Read a line of a ledger, without its line end.
+    """Read a record from one line of a ledger, without its line end.
+
+    Another program may have written the line anew: other spaces, escapes or order of keys do not change what was
+    measured. The record is accepted if its hash holds. ``record.line()`` returns the usual form.
 
     Raises
     ------
     NotARecord
-        It is not exactly what was written; says what differs.
+        It is no record, or its content is not what was sealed; says what differs.
     """
+    text = _decoded(line)
     try:
-        values = json.loads(line.decode("utf-8"))
+        values = json.loads(text)
     except (ValueError, RecursionError):
         raise NotARecord(_what_else(line)) from None
-    if not isinstance(values, dict) or "finding" not in values or "hash" not in values:
+    return from_values(values)
+
+
+def from_values(values: object) -> Record:
+    """Return the record that a JSON object holds, with its fields in any order; see `parse`."""
+    if not looks_like_record(values):
         raise NotARecord("is not a record of evidence")
-    if tuple(values) != FIELDS:
-        odd = ", ".join(sorted(set(values) ^ set(FIELDS)))[:100]
-        raise NotARecord(f"has not the fields of a record: {odd}" if odd else "has its fields in another order")
+    if set(values) != set(FIELDS):
+        raise NotARecord(f"has not the fields of a record: {', '.join(sorted(set(values) ^ set(FIELDS)))[:100]}")
     record = _checked(values)
-    body = _dumped(values, without=("hash",))
-    if record.hash != hashlib.sha256(body).hexdigest():
+    try:
+        holds = record.hash in _hashes_of(record.values())
+    except RecursionError:
+        raise NotARecord("is nested too deeply") from None
+    if not holds:
         raise NotARecord("has been changed since it was written: its hash is that of another text")
-    if line != body[:-1] + f', "hash": "{record.hash}"}}'.encode():
-        raise NotARecord("has been written anew by another program: " + _what_else(line))
     return record
 
 
-def has_its_id(record: Record, taken: Collection[str]) -> bool:
-    """Tell whether a record's id is the one that its content gets when these are taken."""
-    return record.id == _id_of(record.values(), taken)
+def looks_like_record(values: object) -> bool:
+    """Tell whether a JSON value is meant as a record, sound or not."""
+    return isinstance(values, dict) and "finding" in values and "hash" in values
+
+
+def has_its_id(record: Record) -> bool:
+    """Tell whether a record's id is one that its content can get."""
+    return any(digest.startswith(record.id[2:]) for digest in _digests(record.values(), without=("id", "hash")))
 
 
 def _checked(values: dict[str, object]) -> Record:
@@ -186,32 +200,53 @@ def _checked(values: dict[str, object]) -> Record:
 
 def _id_of(values: dict[str, object], taken: Collection[str]) -> str:
     """Return the shortest id from the content that is not taken."""
-    digest = hashlib.sha256(_dumped(values, without=("id", "hash"))).hexdigest()
+    digest = _digests(values, without=("id", "hash"))[0]
     lengths = range(SHORTEST_ID, len(digest) + 1)
     return next(found for found in (f"E-{digest[:length]}" for length in lengths) if found not in taken)
 
 
-def _hash_of(values: dict[str, object]) -> str:
-    return hashlib.sha256(_dumped(values, without=("hash",))).hexdigest()
+def _hashes_of(values: dict[str, object]) -> tuple[str, ...]:
+    return _digests(values, without=("hash",))
 
 
-def _dumped(values: dict[str, object], without: tuple[str, ...] = ()) -> bytes:
+def _digests(values: dict[str, object], without: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the sha256 of the canonical form, which new records carry, and of the line, which older records carry.
+
+    The canonical form has sorted keys, and whole numbers without a decimal point. So a program that sorts keys or
+    writes 1.0 as 1 does not break the seal.
+    """
+    forms = (_dumped(_canonical(values), without, sort=True), _dumped(values, without))
+    return tuple(hashlib.sha256(form).hexdigest() for form in forms)
+
+
+def _canonical(value: object) -> object:
+    """Return a value in which floats without decimals are whole numbers, as JavaScript writes them."""
+    if isinstance(value, dict):
+        return {name: _canonical(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_canonical(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
+
+
+def _dumped(values: dict[str, object], without: tuple[str, ...] = (), *, sort: bool = False) -> bytes:
     """Return the one way in which these values are written."""
     kept = {name: values[name] for name in FIELDS if name not in without}
     try:
-        return json.dumps(kept, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        return json.dumps(kept, ensure_ascii=False, allow_nan=False, sort_keys=sort).encode("utf-8")
     except (ValueError, RecursionError):  # NaN, or half a character
         raise NotARecord("holds what no record can: not a number, or half a character") from None
 
 
+def _decoded(line: bytes) -> str:
+    """Return a line as text. Old Windows editors save in code page 1252; the hash tells whether that was right."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
+
+
 def _what_else(line: bytes) -> str:
     """Say what a line that is no record seems to be."""
-    if line.startswith(b"\xef\xbb\xbf"):
-        return "begins with a byte order mark: another program has saved the file"
-    if line.endswith(b"\r"):
-        return "ends in carriage return and line feed: another program has saved the file"
-    if not line.strip(b" \t\x00"):
-        return "is empty"
     if line.startswith(START):
         return "has been changed since it was written, or cut off"
     return f"is not a record of evidence: {line[:40].decode('utf-8', 'replace')!r}"

@@ -10,6 +10,7 @@ import yaml
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError, DamagedFile
+from course_utils.grading.arrivals import note_release
 from course_utils.grading.course import Course
 from course_utils.grading.marks import CELL, write_whole
 from course_utils.grading.rubric import NAME, Criterion, Rubric, load_rubric
@@ -104,12 +105,15 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     """
     folder = generate(course, assignment, say)
     course.exchange.mkdir(parents=True, exist_ok=True)
+    is_first = not (course.own_exchange / "outbound" / assignment).exists()
     done = course.api(ExchangeReleaseAssignment={"force": True}).release_assignment(assignment)
     if not done["success"]:
         raise CourseError(
             f"{assignment} could not be released to {course.exchange}: {_last_line(done)}",
             "A folder that everybody can read.", "Set NBGRADER_EXCHANGE to another folder.",
         )  # fmt: skip
+    if is_first:
+        note_release(course, assignment)
     say(f"{assignment}: made in {folder.relative_to(course.root)}, released in {course.exchange}")
 
 

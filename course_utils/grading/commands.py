@@ -20,6 +20,8 @@ SECONDS = 900.0  # for one submission; as grade.SECONDS, which is not imported h
 VERBS = {
     "release": "make the students' version of assignments, and put it where they fetch it",
     "collect": "fetch the newest submission of every student",
+    "roster": "take a list of participants into the gradebook, from any spreadsheet's CSV",
+    "import": "take in the zip archive that Canvas, Moodle, Brightspace or Blackboard gives of all submissions",
     "run": "grade by machine what is new: repair, run in a sandbox, compare claims, do evidence again",
     "confirm": "let the points of a submission that needs a person stand, 0 where there are none",
     "status": "one line a submission: where it stands, and why",
@@ -55,6 +57,17 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parsers["confirm"].add_argument("student", nargs="+", metavar="STUDENT")
     parsers["export"].add_argument("--shape", choices=("course", "canvas", "moodle"), default="course")
     parsers["export"].add_argument("--to", type=Path, help="the file; NAME_SHAPE.csv when left out")
+    parsers["export"].add_argument(
+        "--worksheet", type=Path, metavar="FILE", help="Moodle's own grading worksheet, to be filled in"
+    )
+    parsers["export"].add_argument("--number", default="", metavar="N", help="Canvas's own number of the assignment")
+    parsers["roster"].add_argument("file", type=Path, metavar="FILE")
+    parsers["roster"].add_argument("--id", default="", metavar="COLUMN", help="the heading of the column with the ids")
+    parsers["import"].add_argument("assignment", metavar="ASSIGNMENT")
+    parsers["import"].add_argument("file", type=Path, metavar="FILE", help="the archive, or a folder with its files")
+    parsers["import"].add_argument(
+        "--who", action="append", default=[], metavar="NAME=ID", help="which student an unassigned name is"
+    )
     parsers["report"].add_argument("--to", type=Path, default=Path("class_report.html"))
     parsers["bundle"].add_argument("--to", type=Path, default=Path("model-release-course.zip"))
     parsers["agree"].add_argument("second", help="the second reader, as named on the grader's page")
@@ -70,6 +83,26 @@ def _collect(chosen: argparse.Namespace) -> int:
     from course_utils.grading.collect import collect
 
     return _each(chosen, collect)
+
+
+def _roster(chosen: argparse.Namespace) -> int:
+    from course_utils.grading.roster import import_roster
+
+    import_roster(_course(chosen)[0], chosen.file, chosen.id)
+    return 0
+
+
+def _import(chosen: argparse.Namespace) -> int:
+    from course_utils.grading.lms_import import import_submissions
+
+    who = {}
+    for each in chosen.who:
+        name, _, id = each.rpartition("=")
+        if not name or not id:
+            raise TextError(f"--who is {each[:60]!r}.", "A name from unassigned and a student's id.", "--who 'NAME=ID'")
+        who[name] = id
+    import_submissions(_course(chosen)[0], chosen.assignment, chosen.file, who)
+    return 0
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -186,10 +219,15 @@ def _export(chosen: argparse.Namespace) -> int:
     from course_utils.grading.exports import export_csv
 
     course, names = _course(chosen)
+    if (chosen.number or chosen.worksheet) and len(names) > 1:
+        raise TextError(
+            "Which assignment is meant? A number and a worksheet are those of one.",
+            f"One of {', '.join(names)}.", f"grade export {names[0]} ...",
+        )  # fmt: skip
 
     def export(name: str) -> None:
         file = chosen.to if chosen.to and len(names) == 1 else Path(f"{name}_{chosen.shape}.csv")
-        left_out = export_csv(course, name, file, chosen.shape)
+        left_out = export_csv(course, name, file, chosen.shape, chosen.number, chosen.worksheet)
         print("\n".join([f"{name}: {file}", *left_out]))
 
     return _one_by_one(names, export)
@@ -266,6 +304,6 @@ def _course(chosen: argparse.Namespace) -> tuple[object, Sequence[str]]:
 
 
 DO = {
-    "release": _release, "collect": _collect, "run": _run, "confirm": _confirm, "status": _status,
-    "feedback": _feedback, "export": _export, "report": _report, "agree": _agree, "bundle": _bundle,
+    "release": _release, "collect": _collect, "roster": _roster, "import": _import, "run": _run, "confirm": _confirm,
+    "status": _status, "feedback": _feedback, "export": _export, "report": _report, "agree": _agree, "bundle": _bundle,
 }  # fmt: skip

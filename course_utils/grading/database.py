@@ -23,6 +23,16 @@ def waiting(course: Course, student: str, assignment: str) -> dict[str, bool]:
         return {each.name: each.needs_manual_grade for each in notebook.grades if each.manual_score is not None}
 
 
+def forget_time(course: Course, student: str, assignment: str) -> None:
+    """Take the time of an earlier submission away: nbgrader keeps it where a new one has none that can be read."""
+    with course.gradebook() as gradebook:
+        try:
+            gradebook.find_submission(assignment, student).timestamp = None
+        except MissingEntry:
+            return
+        gradebook.db.commit()
+
+
 def settle(
     course: Course,
     student: str,

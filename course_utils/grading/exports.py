@@ -8,12 +8,14 @@ from nbgrader.api import Gradebook
 from nbgrader.plugins import ExportPlugin
 from traitlets import Unicode
 
+from course_utils.core.files import read_errors, replace_file
 from course_utils.errors import SettingsError
 from course_utils.grading.course import ASSIGNMENTS, ESSAY, Course, find_course
 from course_utils.grading.exercises import parts_of
 from course_utils.grading.overview import MARKED, Person, Standing, standings
 from course_utils.grading.rubric import load_rubric
-from course_utils.grading.safe_csv import Cell, write_csv
+from course_utils.grading.safe_csv import UNWRITABLE, Cell, guard, write_csv
+from course_utils.grading.worksheet import Mark, fill_worksheet
 
 DEFAULT = "grades.csv"
 PLACES = 2  # digits behind the point: all that Canvas and Moodle keep
@@ -25,11 +27,24 @@ MOODLE = [
 POINTS_POSSIBLE = "    Points Possible"  # with the four blanks that Canvas writes
 PARTICIPANT = "Participant "  # what Moodle writes before its own number of a participant
 
+# What Moodle's mod/assign/feedback/offline does with an uploaded file.
+ABOUT_MOODLE = (
+    "Moodle skips everybody who has a grade there already, as this file does not say when that was given: tick "
+    "'Allow updating records that have been modified more recently in Moodle than in the spreadsheet'.",
+    "Moodle knows these headings in English only: set your language there to English for the upload.",
+    "Neither is needed with Moodle's own file: grade export --shape moodle --worksheet FILE.",
+)
+
 Rows = list[list[Cell]]
 
 
 def export_csv(
-    course: Course, assignment: str, file: str | Path, shape: str = "course", number: str | int = ""
+    course: Course,
+    assignment: str,
+    file: str | Path,
+    shape: str = "course",
+    number: str | int = "",
+    worksheet: str | Path | None = None,
 ) -> list[str]:
     """Write the marks of an assignment into a file.
 
@@ -45,6 +60,9 @@ def export_csv(
         Moodle assignment takes.
     number : int, optional
         Canvas's own number of the assignment, the last one in its address there: by it a renamed assignment is found.
+    worksheet : str or Path, optional
+        Moodle's own grading worksheet of the assignment, to be filled in: grades and comments are written, and every
+        other byte stays. Only with *moodle*.
 
     Returns
     -------
@@ -54,9 +72,9 @@ def export_csv(
     Raises
     ------
     SettingsError
-        No such shape; or number is none.
+        No such shape; number is none; or number or worksheet with another shape than theirs.
     TextError
-        No such assignment.
+        No such assignment; or the worksheet is none.
     NoSpace
         The file cannot be written.
 
@@ -67,7 +85,12 @@ def export_csv(
     Moodle know people by numbers of their own: the gradebook's ``lms_user_id``. Texts that a spreadsheet might run
     carry an apostrophe, which `safe_csv.unguard` takes away.
     """
-    return _export(course, assignment, Path(file), shape, number, standings(course, assignment))
+    found = standings(course, assignment)
+    if worksheet is None:
+        return _export(course, assignment, Path(file), shape, number, found)
+    if shape != "moodle":
+        raise SettingsError(f"shape is {shape[:40]!r}, with a worksheet.", "moodle.", "grade export --shape moodle ...")
+    return _fill(assignment, Path(worksheet), Path(file), found)
 
 
 def course_rows(course: Course, assignment: str, found: Sequence[Standing], _number: str) -> tuple[Rows, list[str]]:
@@ -108,7 +131,8 @@ def moodle_rows(_course: Course, _assignment: str, found: Sequence[Standing], _n
         last = [score, each.most, "Yes", "", "", _comments(each)]
         rows.append([who, _name(each.person), each.person.email, "Submitted for grading", *last])
     told = _unmarked(found, "are left out: Moodle would empty what is said to them there")
-    return rows, told + _unknown(marked, "Moodle passes over them: copy Identifier from the worksheet that it gives")
+    told += _unknown(marked, "Moodle passes over them: copy Identifier from the worksheet that it gives")
+    return rows, told + list(ABOUT_MOODLE)
 
 
 SHAPES: dict[str, Callable[[Course, str, Sequence[Standing], str], tuple[Rows, list[str]]]] = {
@@ -156,9 +180,30 @@ def _export(
         raise SettingsError(f"shape is {str(shape)[:40]!r}.", f"One of {', '.join(SHAPES)}.", 'shape="course"')
     if str(number) and not (str(number).isascii() and str(number).isdigit()):
         raise SettingsError(f"number is {str(number)[:40]!r}.", "Digits, as in Canvas's address.", "number=1234")
+    if str(number) and shape != "canvas":
+        raise SettingsError(f"shape is {shape[:40]!r}, with a number.", "canvas.", "grade export --shape canvas ...")
     rows, told = SHAPES[shape](course, assignment, found, str(number))
     write_csv(file, rows, for_excel=shape == "course")
     return [f"{assignment}: {file} holds {len(rows) - (2 if shape == 'canvas' else 1)} rows.", *told]
+
+
+def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[Standing]) -> list[str]:
+    """Write the marks into Moodle's own worksheet, as another file."""
+    with read_errors(worksheet, "Moodle's grading worksheet."):
+        content = worksheet.read_bytes()
+    marked = [each for each in found if each.state == MARKED]
+    marks = [
+        Mark(
+            each.person.id, each.person.lms_id, each.person.email, _name(each.person), round(each.score, PLACES),
+            guard(UNWRITABLE.sub("\ufffd", _comments(each))),
+        )
+        for each in marked
+    ]  # fmt: skip
+    filled = fill_worksheet(content, marks, found[0].most if found else 0, str(worksheet))
+    replace_file(file, filled.content)
+    n = len(filled.written)
+    told = _unmarked(found, "are not marked: their rows were left as they were")
+    return [f"{assignment}: {file} is {worksheet.name} with {n} of {len(marked)} marks.", *filled.told, *told]
 
 
 def _course_row(each: Standing, assignment: str, version: str) -> list[Cell]:

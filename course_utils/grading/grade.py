@@ -27,9 +27,12 @@ from nbformat import NotebookNode
 
 from course_utils.core.files import no_space, replace_file, try_replace_file, write_errors
 from course_utils.errors import CourseError, NoSpace, TextError
+from course_utils.grading.arrivals import release_time
 from course_utils.grading.assignment import generate
+from course_utils.grading.collect import TIME
+from course_utils.grading.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.course import Course
-from course_utils.grading.database import settle, waiting
+from course_utils.grading.database import forget_time, settle, waiting
 from course_utils.grading.examination import examined
 from course_utils.grading.execution import autograde, outcome_of
 from course_utils.grading.gradebook_access import (
@@ -38,7 +41,8 @@ from course_utils.grading.gradebook_access import (
     is_gradebook_trouble,
     require_writable,
 )
-from course_utils.grading.intake import Taken, fingerprint, stand_in, take_in
+from course_utils.grading.intake import Taken, stand_in, take_in
+from course_utils.grading.moments import course_zone
 from course_utils.grading.notebook_files import read_notebook
 from course_utils.grading.papers import REPORT, UNFINISHED, read_report
 from course_utils.grading.rubric import NAME
@@ -289,7 +293,7 @@ def hand_over(course: Course, submission: Submission, why: str) -> dict[str, obj
         content = _content(submission)
         report = _handed_over(course, submission, reference, why)
         # With its fingerprint: the next run does not spend the same time on it again, unless it is forced.
-        return report | {"fingerprint": _fingerprint(course, submission, content), "content": content}
+        return report | {"fingerprint": _fingerprint(course, submission), "content": content}
 
     return _whole(course, submission, handed_over)
 
@@ -300,6 +304,8 @@ def _whole(course: Course, submission: Submission, make: Callable[[dict], dict])
     try:
         _require_machine(course)
         before = read_report(course, student, assignment)
+        if before.get("content") and is_same_work(submission.folder, str(before["content"])):
+            before["content"] = fingerprint(submission.folder)  # an earlier version of the course wrote another one
         waited = waiting(course, student, assignment)
         if before.get("status") == UNFINISHED:  # what nbgrader has written since is not what a person said
             earlier = before.get("waited") or {}
@@ -361,8 +367,10 @@ def _content(submission: Submission) -> str:
     return fingerprint(submission.folder)
 
 
-def _fingerprint(course: Course, submission: Submission, content: str) -> str:
-    return f"{EDITION}:{content}:{_version(course, submission.assignment)}"
+def _fingerprint(course: Course, submission: Submission) -> str:
+    """Return a hash of all that a report depends on: every file, how they arrived, and the assignment."""
+    arrived = arrival_fingerprint(submission.folder, submission.arrival)
+    return f"{EDITION}:{arrived}:{_version(course, submission.assignment)}"
 
 
 def _as_before(course: Course, submission: Submission) -> Graded | None:
@@ -371,8 +379,8 @@ def _as_before(course: Course, submission: Submission) -> Graded | None:
     if report.get("status") not in (GRADED, NEEDS_A_PERSON) or not report.get("fingerprint"):
         return None
     try:
-        whole = _fingerprint(course, submission, _content(submission))
-    except (OSError, TryAgain):
+        whole = _fingerprint(course, submission)
+    except OSError:
         return None  # the worker tells why
     is_same = report["fingerprint"] == whole and _is_there(course, submission)
     return Graded(submission, report, False) if is_same else None
@@ -382,10 +390,11 @@ def _newly_graded(
     course: Course, submission: Submission, reference: NotebookNode, unsafe: bool, n_again: int, content: str
 ) -> dict[str, object]:
     report = _empty(submission)
-    taken = take_in(submission, reference)
+    released = release_time(course, submission.assignment)
+    taken = take_in(submission, reference, course_zone(course), released)
     if _content(submission) != content:
         raise TryAgain(f"{submission.folder} was changed while it was read.")
-    report |= {"fingerprint": _fingerprint(course, submission, content), "content": content}
+    report |= {"fingerprint": _fingerprint(course, submission), "content": content}
     report["intake"] = {"notebook": taken.name or None, "files": taken.files}
     report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
@@ -396,6 +405,8 @@ def _newly_graded(
             report |= examined(course, taken, n_again, place, report["why"])
     finally:
         remove(place)
+    if TIME not in taken.kept:
+        forget_time(course, submission.student, submission.assignment)
     report["if_points_are_lost"] = taken.notes
     report["untouched"] = taken.is_untouched
     return report

@@ -2,23 +2,37 @@
 
 import dataclasses
 import datetime
-import hashlib
 import re
-from pathlib import Path
+from collections.abc import Sequence
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from course_utils.grading.clutter import is_clutter
+from course_utils.grading.contents import (
+    ARCHIVE,
+    GIVEN_OUT,
+    LEDGER_FILE,
+    LEDGER_NAME,
+    NOTEBOOK,
+    OURS,
+    Item,
+    fingerprint,
+    items_of,
+    notebooks_of,
+    read_ledgers,
+)
+from course_utils.grading.moments import NotATime, read_time, utc_text
 from course_utils.grading.notebooks import Unreadable, read_cells
-from course_utils.grading.repair import Repaired, repair
-from course_utils.grading.submissions import Found, Submission, files_of, looks_like_a_notebook, read_plain, shown
+from course_utils.grading.repair import Repaired, is_answer, is_as_given_out, name_of, plain_text, repair
+from course_utils.grading.submissions import Found, Submission, is_named_like_a_notebook, read_plain, shown
+
+__all__ = ["LEDGER", "Taken", "fingerprint", "lost_ledgers", "stand_in", "take_in"]
 
 LEDGER = "evidence.jsonl"
-CHECKPOINTS = ".ipynb_checkpoints/"
-NBGRADERS = ("timestamp.txt", "submission_secret.txt")
 KEPT_ENDS = (".png", ".jpg", ".jpeg", ".csv", ".txt")  # what may lie beside a graded notebook: none of it can act
-GIVEN_OUT = ("rubric.yaml", "rubric.html")
 LONGEST_EXCERPT = 4000  # characters
+UPLOAD_NUMBER = re.compile(r"(?:-| \()(\d{1,3})\)?\.ipynb")  # of Canvas, for a second upload; of a browser
 
 
 @dataclasses.dataclass
@@ -61,23 +75,12 @@ class Taken:
     given_out: NotebookNode | None = None
 
 
-def fingerprint(folder: Path) -> str:
-    """Return a hash of all that was handed in, names and bytes."""
-    digest = hashlib.sha256()
-    for file in files_of(folder):
-        content = b"" if file.why_not else _bytes(file)
-        parts = (
-            file.name.encode("utf-8", "surrogateescape"),
-            file.why_not.encode(),
-            str(len(content)).encode(),
-            content,
-        )
-        for part in parts:
-            digest.update(part + b"\0")
-    return digest.hexdigest()
-
-
-def take_in(submission: Submission, reference: NotebookNode) -> Taken:
+def take_in(
+    submission: Submission,
+    reference: NotebookNode,
+    zone: str = "UTC",
+    released: datetime.datetime | None = None,
+) -> Taken:
     """Read a submission; whatever it is, something comes back that can be graded or looked at.
 
     Parameters
@@ -85,25 +88,37 @@ def take_in(submission: Submission, reference: NotebookNode) -> Taken:
     submission : Submission
     reference : NotebookNode
         The assignment as it was given out.
+    zone : str
+        The course's time zone, for a time of submission that names none.
+    released : datetime, optional
+        When the assignment was given out first, with a zone.
     """
-    files = files_of(submission.folder)
-    chosen, repaired, doubts = _choose(submission, files, reference)
-    taken = Taken(submission, reference, doubts=doubts, given_out=reference)
-    if repaired is None:
+    items = items_of(submission.folder)
+    notebooks = notebooks_of(items)
+    chosen, told, doubts = _choose(submission, notebooks, reference)
+    doubts = [*submission.arrival.why, *_left_behind(submission), *doubts, *_unread_archives(items)]
+    taken = Taken(submission, reference, repairs=told, doubts=doubts, given_out=reference)
+    if chosen is None:
         taken.is_readable = False
-        taken.notebook = stand_in(reference, doubts, files)
+        taken.notebook = stand_in(reference, doubts, items)
     else:
-        taken.notebook, taken.name = repaired.notebook, shown(chosen)
-        taken.repairs, taken.doubts = list(repaired.told), [*doubts, *repaired.doubts]
-        taken.notes = list(repaired.notes)
-        taken.is_untouched = _is_untouched(repaired.notebook, reference)
-    ledger = _ledger_among(files)
-    for file in files:
-        why = file.why_not or ("" if file is ledger else _why_left(file, chosen))
-        if not why:
-            taken.kept[LEDGER if file is ledger else _kept_as(file)] = _bytes(file)
-        taken.files.append({"name": shown(file.name), "bytes": file.n_bytes, "kept": not why, "why": why})
-    _check_time(taken)
+        taken.notebook, taken.name = chosen.repaired.notebook, shown(chosen.item.name)
+        taken.repairs = [*told, *chosen.repaired.told]
+        taken.doubts = [*doubts, *chosen.repaired.doubts]
+        taken.notes = list(chosen.repaired.notes)
+        taken.is_untouched = chosen.is_untouched
+        if taken.is_untouched and (others := _other_files(chosen.item, items)):
+            listed = ", ".join(map(shown, others[:5]))
+            taken.doubts.append(
+                f"Nothing was written into the notebook; the work may be in what came with it: {listed}."
+            )
+    ledgers = read_ledgers(items)
+    taken.repairs += ledgers.told
+    taken.doubts += ledgers.doubts
+    if ledgers.files:
+        taken.kept[LEDGER] = ledgers.content
+    _list_files(taken, items, chosen.item if chosen else None, ledgers.files)
+    _check_time(taken, zone, released)
     return taken
 
 
@@ -111,114 +126,160 @@ def lost_ledgers(taken: Taken) -> list[str]:
     """Return, a sentence each, files that seem to be a ledger and could not be taken for one."""
     if LEDGER in taken.kept:
         return []
-    like = [file for file in taken.files if re.search(r"(?i)evidence[^/]*\.jsonl", file["name"])]
-    return [
-        f"{file['name']} may be the ledger, and was not read: {file['why'] or 'it is not one of one'}." for file in like
-    ]
-
-
-def _ledger_among(files: list[Found]) -> Found | None:
-    """Return the file that is the ledger: the one of that name, or the only one that is nearly called so."""
-    named = [each for each in files if each.name == LEDGER]
-    like = [each for each in files if re.search(r"(?i)(?:^|/)evidence[^/]*\.jsonl$", each.name) and not each.why_not]
-    return named[0] if named else like[0] if len(like) == 1 else None
+    like = [file for file in taken.files if LEDGER_NAME.search(file["name"]) and file["why"]]
+    return [f"{file['name']} may be the ledger, and was not read: {file['why']}." for file in like]
 
 
 # -- which file --------------------------------------------------------------------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """A notebook of a submission, made whole, with what decides which of several is graded."""
+
+    item: Item
+    repaired: Repaired
+    is_untouched: bool
+    answers: dict[str, str]  # written ones only
+    is_named: bool
+
+    @property
+    def rank(self) -> tuple:
+        """Return by what notebooks are compared: work in it, answers, cells of the assignment, the later upload."""
+        has_work = self.repaired.n_matched > 0 and not self.is_untouched
+        number = UPLOAD_NUMBER.search(self.item.base)
+        later = int(number[1]) if number else 0
+        depth = self.item.name.count("/")
+        return has_work, len(self.answers), self.repaired.n_matched, later, self.is_named, -depth, self.item.name
+
+
 def _choose(
-    submission: Submission, files: list[Found], reference: NotebookNode
-) -> tuple[str, Repaired | None, list[str]]:
-    """Return the name of the notebook's file, the notebook made whole, and what is doubtful about it."""
+    submission: Submission, notebooks: Sequence[Item], reference: NotebookNode
+) -> tuple[_Candidate | None, list[str], list[str]]:
+    """Return the notebook that is graded, what is said about the choice, and why a person must look at it."""
     tried, doubts = [], []
-    notebooks = [each for each in files if looks_like_a_notebook(each.name)]
-    saved = [each for each in notebooks if CHECKPOINTS not in each.name]
-    for file in saved or notebooks:  # what Jupyter keeps beside a notebook counts only where that one is gone
-        if file.why_not:
-            doubts.append(f"{shown(file.name)} was not read: {file.why_not}.")
+    for item in notebooks:
+        content = item.read()
+        if item.why_not:
+            doubts.append(f"{shown(item.name)} was not read: {item.why_not}.")
             continue
         try:
-            cells = read_cells(_bytes(file))
+            cells = read_cells(content)
         except Unreadable as why:
-            doubts.append(f"{shown(file.name)} could not be read: {why}.")
+            doubts.append(f"{shown(item.name)} could not be read: {why}.")
             continue
         repaired = repair(cells.cells, reference)
-        lost = [] if cells.is_whole else [f"{shown(file.name)} is damaged; text may be lost."]
-        repaired = dataclasses.replace(repaired, told=(*cells.told, *repaired.told), doubts=(*lost, *repaired.doubts))
-        tried.append((_rank(file, repaired, submission, reference), file.name, repaired))
+        lost = [] if cells.is_whole else [f"{shown(item.name)} is damaged; text may be lost. {_where(cells.told)}"]
+        repaired = dataclasses.replace(
+            repaired, told=(*cells.told, *repaired.told), doubts=(*map(str.strip, lost), *repaired.doubts)
+        )
+        is_untouched = cells.is_whole and is_as_given_out(repaired.notebook, reference)
+        answers, is_named = _written(repaired.notebook, reference), item.name == f"{submission.assignment}.ipynb"
+        tried.append(_Candidate(item, repaired, is_untouched, answers, is_named))
     if not tried:
-        return "", None, doubts or ["No notebook was handed in."]
-    (_, name, best), *others = sorted(tried, key=lambda each: each[0], reverse=True)
-    if name != f"{submission.assignment}.ipynb":
-        doubts.append(f"The notebook graded is {shown(name)}: there was none, or an empty one, of the expected name.")
-    if others and _differs(best, others[0][2]):
-        doubts.append(f"Of {len(tried)} notebooks {shown(name)} was graded; see also {shown(others[0][1])}.")
-    if best.n_matched == 0:
+        return None, [], doubts or ["No notebook was handed in."]
+    best, *others = sorted(tried, key=lambda each: each.rank, reverse=True)
+    told = [] if best.is_named else [f"The notebook was called {shown(best.item.name)}."]
+    if others:
+        told.append(_why_this_one(best, others))
+        different = [each for each in others if each.answers and each.answers != best.answers]
+        if different:
+            why = _why_this_one(best, different)
+            doubts.append(f"{1 + len(different)} notebooks hold different answers. {why} See which is meant.")
+    if best.item.is_clutter:
+        doubts.append(f"Only a copy that an editor had made was there: {shown(best.item.name)}.")
+    if best.repaired.n_matched == 0:
         doubts.append("It holds none of the assignment's cells: it may be another notebook.")
-    return name, best, doubts
+    return best, told, doubts
 
 
-def _rank(file: Found, repaired: Repaired, submission: Submission, reference: NotebookNode) -> tuple:
-    """Return by what notebooks are compared: work in it, cells of the assignment, the expected name, its place."""
-    is_named = file.name == f"{submission.assignment}.ipynb"
-    has_work = repaired.n_matched > 0 and not _is_untouched(repaired.notebook, reference)
-    return has_work, is_named, repaired.n_matched, -file.name.count("/"), file.name
+def _why_this_one(best: _Candidate, others: Sequence[_Candidate]) -> str:
+    listed = ", ".join(f"{shown(each.item.name)} with {len(each.answers)}" for each in others[:5])
+    return f"Graded was {shown(best.item.name)} with {len(best.answers)} answers; kept beside it: {listed}."
 
 
-def _differs(one: Repaired, other: Repaired) -> bool:
-    return [cell.source for cell in one.notebook.cells] != [cell.source for cell in other.notebook.cells]
+def _written(notebook: NotebookNode, reference: NotebookNode) -> dict[str, str]:
+    """Return the answers that are not as they were given out, by their names."""
+    given = {name_of(cell): plain_text(cell.source) for cell in reference.cells if is_answer(cell)}
+    found = {name_of(cell): plain_text(cell.source) for cell in notebook.cells if name_of(cell) in given}
+    return {name: text for name, text in found.items() if text and text != given[name]}
 
 
-def _is_untouched(notebook: NotebookNode, reference: NotebookNode) -> bool:
-    return [cell.source.strip() for cell in notebook.cells] == [cell.source.strip() for cell in reference.cells]
+def _where(told: Sequence[str]) -> str:
+    return " ".join(each for each in told if each.startswith("The file is damaged in"))[:300]
+
+
+def _other_files(chosen: Item, items: Sequence[Item]) -> list[str]:
+    """Return the names of files that may be work, besides the notebook that was chosen."""
+    return [item.base for item in items if item is not chosen and not item.is_clutter and not _is_expected(item)]
+
+
+def _is_expected(item: Item) -> bool:
+    return item.name in (*OURS, *GIVEN_OUT) or item.kind == LEDGER_FILE
+
+
+def _left_behind(submission: Submission) -> list[str]:
+    """Say which files that may be the work were not copied when the submission was collected."""
+    may_be_work = re.compile(r"(?i)ipynb|\.json|\.zip|\.gz|evidence|…")
+    left = [
+        (name, why) for name, _, why in submission.arrival.left if may_be_work.search(name) and not is_clutter(name)
+    ]
+    return [f"{shown(name)} was not read: {why}." for name, why in left]
+
+
+def _unread_archives(items: Sequence[Item]) -> list[str]:
+    return [
+        f"{shown(item.name)} was not read: {item.why_not}." for item in items if item.kind == ARCHIVE and item.why_not
+    ]
 
 
 # -- what else came ----------------------------------------------------------------------------------------------------
 
 
-def _why_left(file: Found, chosen: str) -> str:
+def _list_files(taken: Taken, items: Sequence[Item], chosen: Item | None, ledgers: Sequence[Item]) -> None:
+    """List every file, and keep beside the notebook what may lie there."""
+    for item in items:
+        why = item.why_not or _why_left(item, chosen, ledgers)
+        if not why and item is not chosen and item not in ledgers:
+            content = item.read()
+            why = item.why_not
+            if not why:
+                taken.kept.setdefault(item.base, content)
+        taken.files.append({"name": shown(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
+    for name, n_bytes, why in taken.submission.arrival.left:
+        taken.files.append({"name": shown(name), "bytes": n_bytes, "kept": False, "why": why})
+
+
+def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:
     """Return why a file is not kept beside the graded notebook; it stays in the submission in any case."""
-    if file.name == chosen:
+    if item is chosen or item in ledgers:
         return ""
-    if file.name.rpartition("/")[2] in (LEDGER, *NBGRADERS) and "/" not in file.name.removeprefix(_folder(chosen)):
-        return ""
-    if file.name in GIVEN_OUT:
+    if item.is_clutter:
+        return "a system or an editor made it: it is no part of the work"
+    folder = chosen.name[: chosen.name.rfind("/") + 1] if chosen and isinstance(chosen.source, Found) else ""
+    beside = "/" not in item.name or "/" not in item.name.removeprefix(folder)
+    if item.base in OURS:
+        return "" if beside and isinstance(item.source, Found) else "only the time that nbgrader wrote counts"
+    if item.name in GIVEN_OUT:
         return "it was given out with the assignment"
-    return "" if file.name.lower().endswith(KEPT_ENDS) and "/" not in file.name else "only its name is told to graders"
+    if item.kind == ARCHIVE:
+        return "it was unpacked: its files are listed by themselves"
+    is_plain = item.kind not in (NOTEBOOK, LEDGER_FILE) and item.name.lower().endswith(KEPT_ENDS)
+    return "" if is_plain and beside else "only its name is told to graders"
 
 
-def _folder(name: str) -> str:
-    return name[: name.rfind("/") + 1]
-
-
-def _kept_as(file: Found) -> str:
-    return file.name.rpartition("/")[2]
-
-
-def _check_time(taken: Taken) -> None:
-    """Keep a time of submission only if it is one; nbgrader would stop at any other."""
-    from nbgrader.utils import parse_utc
-
+def _check_time(taken: Taken, zone: str, released: datetime.datetime | None) -> None:
+    """Keep the time of submission in nbgrader's own form; a time that cannot be is for a person."""
     if (written := taken.kept.pop("timestamp.txt", None)) is None:
         return
     try:
-        time = parse_utc(written.decode("utf-8").strip())
-        if not isinstance(time, datetime.datetime) or abs(time.year - 2050) > 80:
-            raise ValueError
-        taken.kept["timestamp.txt"] = written
-    except (ValueError, OverflowError, TypeError, UnicodeDecodeError):
-        taken.doubts.append("The time of submission cannot be read, so whether it is late is for a person to say.")
+        taken.kept["timestamp.txt"] = utc_text(read_time(written, zone, released=released)).encode()
+    except NotATime as why:
+        told = f"The time of submission does not count: {why}."
+        taken.doubts.append(f"{told} Whether it is late is for a person to say; nothing is taken off.")
 
 
-def _bytes(file: Found) -> bytes:
-    try:
-        return read_plain(file.path)
-    except OSError:
-        return b""
-
-
-def stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) -> NotebookNode:
+def stand_in(reference: NotebookNode, doubts: list[str], files: Sequence[Found | Item]) -> NotebookNode:
     """Return the assignment as it was given out, with what is known of the submission at its head.
 
     Parameters
@@ -226,7 +287,7 @@ def stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) -> 
     reference : NotebookNode
     doubts : list of str
         Why it stands in the submission's place.
-    files : list of Found
+    files : sequence of Found or Item
     """
     listed = "\n".join(f"- `{shown(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
     told = "\n".join(f"- {doubt}" for doubt in doubts)
@@ -234,11 +295,18 @@ def stand_in(reference: NotebookNode, doubts: list[str], files: list[Found]) -> 
     head = f"{head}\n\n{told}\n\nIt holds:\n\n{listed}"
     cells = [new_markdown_cell(head, id="could-not-be-read")]
     for file in files:
-        if looks_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_bytes(file))):
+        if is_named_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_beginning(file))):
             cells.append(new_markdown_cell(f"The beginning of `{shown(file.name)}`:\n\n{text}"))
     made = NotebookNode(reference.copy())
     made.cells = cells[:4] + list(reference.cells)
     return made
+
+
+def _beginning(file: Found | Item) -> bytes:
+    try:
+        return file.beginning() if isinstance(file, Item) else read_plain(file.path, 4 * LONGEST_EXCERPT)
+    except OSError:
+        return b""
 
 
 def _excerpt(content: bytes) -> str:

@@ -1,21 +1,26 @@
-"""Whatever a student's file holds, read as cells: older formats, broken JSON and odd values lose no text."""
+"""Reading of submitted notebooks: any version, encoding or damage; no text is lost and nothing in it can act."""
 
 import dataclasses
-import itertools
+import html
 import json
 import re
+import zlib
 from collections.abc import Mapping
 
 import nbformat
 from nbformat import NotebookNode
 
+from course_utils.grading.json_salvage import Piece, parse_json, salvage
+
 MOST_CELLS, LONGEST_SOURCE = 2000, 1_000_000  # characters in a cell
-MOST_TRIES = 5000  # places in broken JSON at which a cell may begin
-HALF_AN_ESCAPE = re.compile(r"(?<!\\)\\(?:u[0-9a-fA-F]{0,3})?$")
+MAX_UNPACKED_BYTES = 100_000_000  # of a notebook that was handed in as gzip
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 KERNEL["language_info"] = {"name": "python"}
+GZIP, ZIP = b"\x1f\x8b", b"PK"
+# A merge with git leaves lines that begin so. No string of JSON holds a line break, so none of them lies in a string.
+MERGE_LINE = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)[^\n]*+", re.MULTILINE)
 
 
 class Unreadable(ValueError):
@@ -49,26 +54,39 @@ def read_cells(content: bytes) -> Cells:
     Unreadable
         There is not one cell in it.
     """
-    text, told = _decoded(content)
-    try:
-        values, is_whole = json.loads(text), True
-    except (ValueError, RecursionError) as problem:
-        values, is_whole = {"cells": _salvaged(text)}, False
-        told += [f"The file is no whole notebook ({_short(problem)}); {len(values['cells'])} cells could be read."]
-    try:
-        found = _cells_of(values)
-    except RecursionError:
-        raise Unreadable("its values are nested too deep") from None
+    text, told, is_whole = decode(content)
+    text, more = _without_a_page_around(text)
+    told += more
+    values, read = _values(text)
+    told += read.told
+    is_whole = is_whole and read.is_whole
+    found = _cells_of(values)
     if not found:
-        raise Unreadable(_what_else(values, content))
-    if not isinstance(values, dict) or values.get("nbformat") != 4:
-        told += ["It was in another format than notebooks have today, and was converted."] if is_whole else []
+        raise Unreadable(what_else(values, content))
+    if is_whole and (not isinstance(values, dict) or values.get("nbformat") != 4):
+        told += ["It was in another format than notebooks have today, and was converted."]
     if len(found) > MOST_CELLS:
         found, is_whole, told = found[:MOST_CELLS], False, [*told, f"Only its first {MOST_CELLS} cells were read."]
     cells = [clean(each) for each in found]
-    if any(isinstance(each, dict) and len(_text(each)) > LONGEST_SOURCE for each in found):
+    if any(len(_text(each)) > LONGEST_SOURCE for each in found):
         is_whole, told = False, [*told, f"A cell was cut at {LONGEST_SOURCE:,} characters."]
     return Cells(cells, tuple(told), is_whole)
+
+
+def looks_like_a_notebook(beginning: bytes) -> bool:
+    """Tell from the first bytes of a file whether it may be a notebook, whatever its name is.
+
+    Parameters
+    ----------
+    beginning : bytes
+        Some 64 KB. A file that begins with a large output may hold its first cell type further on: names help there.
+    """
+    try:
+        text = decode(beginning)[0].lstrip("\ufeff\x00 \t\r\n")
+    except Unreadable:
+        return False
+    is_json = text[:1] in ("{", "[") or "&quot;cell_type&quot;" in text or "<pre" in text[:2000].lower()
+    return is_json and any(f'"{key}"' in text or f"&quot;{key}&quot;" in text for key in ("cell_type", "nbformat"))
 
 
 def clean(cell: object) -> NotebookNode:
@@ -104,58 +122,102 @@ def notebook_of(cells: list[NotebookNode]) -> NotebookNode:
 # -- bytes to values ---------------------------------------------------------------------------------------------------
 
 
-def _decoded(content: bytes) -> tuple[str, list[str]]:
+def decode(content: bytes) -> tuple[str, list[str], bool]:
+    """Return bytes as text, what had to be done for it in sentences, and whether nothing was lost.
+
+    Raises
+    ------
+    Unreadable
+        It is a gzip file that cannot be unpacked.
+    """
+    told, is_whole = [], True
+    if content.startswith(GZIP):
+        content, is_whole = _unpacked(content)
+        told = ["It was packed with gzip, and was unpacked."]
     coding = "utf-8" if len(content) < 4 else json.detect_encoding(content)
     try:
-        return content.decode(coding), [] if coding == "utf-8" else [f"It was saved as {coding}."]
+        return content.decode(coding), told + _saved_as(coding), is_whole
     except UnicodeDecodeError as problem:
-        if coding != "utf-8" or problem.start > len(content) - 4:  # cut off in the middle of a letter
-            return content.decode(coding, "replace"), []
-        return content.decode("cp1252", "replace"), ["It was saved in another character set than UTF-8."]
+        if (
+            coding not in ("utf-8", "utf-8-sig") or problem.start > len(content) - 4
+        ):  # cut off in the middle of a letter
+            return content.decode(coding, "replace"), told + _saved_as(coding), is_whole
+        told += ["It was saved in another character set than UTF-8."]
+        return content.decode("cp1252", "replace"), told, is_whole
 
 
-def _salvaged(text: str) -> list[dict]:
-    """Return every object of broken JSON that is a cell, in order."""
-    decoder, found, place, tries = json.JSONDecoder(), [], 0, 0
-    for start in re.finditer(r'\{\s*"(?:cell_type|attachments|execution_count|id|metadata|collapsed|level)"', text):
-        if start.start() < place:
-            continue
-        if (tries := tries + 1) > MOST_TRIES:
-            break
-        try:
-            value, place = decoder.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict) and "cell_type" in value:
-            found.append(value)
-    tail = _cut_off(text[place:])
-    return found + ([tail] if tail else [])
+def _saved_as(coding: str) -> list[str]:
+    return [] if coding in ("utf-8", "utf-8-sig") else [f"It was saved as {coding}."]
 
 
-def _cut_off(rest: str) -> dict | None:
-    """Return the cell in whose middle a file ends, with the lines of its text that are there."""
-    start = rest.rfind('"cell_type"')
-    source = rest.find('"source"', start) if start >= 0 else -1
-    if source < 0:
-        return None
-    value = re.match(r"\s*:\s*(\[)?", rest[source + len('"source"') :])
-    after = rest[source + len('"source"') + (value.end() if value else 0) :][:LONGEST_SOURCE]
-    lines = re.findall(r'\s*,?\s*"((?:[^"\\]|\\.)*)(?:"|\\?$)|(\])', after, re.DOTALL) if value else []
-    lines = [line for line, end in itertools.takewhile(lambda found: not found[1], lines)]
-    lines = lines if value and value[1] else lines[:1]
-    kind = re.match(r'"cell_type"\s*:\s*"(\w+)"', rest[start:])
-    text = "".join(_unescaped(line) for line in lines)
-    return {"cell_type": kind[1] if kind else "markdown", "source": text, "metadata": {}} if text.strip() else None
-
-
-def _unescaped(line: str) -> str:
+def _unpacked(content: bytes) -> tuple[bytes, bool]:
+    """Return what a gzip file holds, up to a limit, and whether that is all of it."""
+    unpacker = zlib.decompressobj(wbits=31)
     try:
-        return json.loads(f'"{re.sub(HALF_AN_ESCAPE, "", line)}"')
-    except ValueError:
-        return line
+        found = unpacker.decompress(content, MAX_UNPACKED_BYTES)
+    except zlib.error as problem:
+        raise Unreadable(f"it is a damaged gzip file ({_short(problem)})") from None
+    if unpacker.unconsumed_tail:
+        raise Unreadable(f"it is a gzip file of more than {MAX_UNPACKED_BYTES // 1_000_000} MB")
+    return found, unpacker.eof
 
 
-def _cells_of(values: object) -> list:
+def _without_a_page_around(text: str) -> tuple[str, list[str]]:
+    """Return the notebook in a web page that a browser has saved around it; any other text as it is."""
+    begins = text[:200].lstrip("\ufeff \t\r\n")
+    if not begins.startswith("<") or begins.startswith("<<<<<<<"):
+        return text, []
+    first, last = text.find("{"), text.rfind("}")
+    inside = text[first : last + 1] if 0 <= first < last else ""
+    if '"cell_type"' not in inside and "&quot;cell_type&quot;" not in inside and "&#34;cell_type&#34;" not in inside:
+        return text, []
+    # A page that shows JSON holds it in one element; "&lt;" and the like stand for characters.
+    is_escaped = '"cell_type"' not in inside or "&lt;" in inside or "&amp;" in inside
+    return html.unescape(inside) if is_escaped else inside, ["It was saved as a web page; the notebook in it was read."]
+
+
+def _values(text: str) -> tuple[object, Cells]:
+    """Return what a text holds as JSON, and what had to be done for it, as `Cells` without cells."""
+    start = len(text) - len(text.lstrip("\ufeff\x00 \t\r\n"))
+    told: list[str] = []
+    try:
+        values, end, had_twins = parse_json(text, start)
+    except ValueError as problem:
+        return _salvaged(text, _short(problem))
+    rest = text[end:].strip("\ufeff\x00 \t\r\n")
+    if '"cell_type"' in rest:
+        return _salvaged(text, "something follows its end")
+    if rest:
+        told += [f"After its end stood {len(rest):,} characters that are no part of it."]
+    if had_twins:
+        told += ["Something in it was given twice; both are kept."]
+    return values, Cells([], tuple(told), not had_twins)
+
+
+def _salvaged(text: str, why: str) -> tuple[dict, Cells]:
+    """Return all cells of a damaged notebook."""
+    found = salvage(MERGE_LINE.sub("", text), _is_cell)
+    told = [f"The file is no whole notebook ({why}); {len(found)} cells could be read."]
+    told += [_half(each) for each in found if not each.is_whole]
+    return {"cells": [each.value for each in found]}, Cells([], tuple(told[:20]), False)
+
+
+def _is_cell(value: dict) -> bool:
+    """Tell whether an object is a cell with text; nbgrader's own mark on a cell also has a cell type."""
+    return ("cell_type" in value or _is_table(value.get("metadata"), "nbgrader")) and bool(
+        "grade_id" not in value and "cells" not in value and (value.get("source") or value.get("input"))
+    )
+
+
+def _half(piece: Piece) -> str:
+    metadata = piece.value.get("metadata")
+    name = metadata["nbgrader"].get("grade_id") if _is_table(metadata, "nbgrader") else None
+    name = metadata["course"].get("answer") if name is None and _is_table(metadata, "course") else name
+    which = f"the cell {_printable(str(name))[:60]}" if name else "a cell"
+    return f"The file is damaged in {which}: {len(_text(piece.value)):,} characters of it could be read."
+
+
+def _cells_of(values: object) -> list[dict]:
     """Return the list of cells, wherever a version of the format keeps it."""
     if isinstance(values, dict) and isinstance(values.get("worksheets"), list):
         sheets = [sheet.get("cells") for sheet in values["worksheets"] if isinstance(sheet, dict)]
@@ -166,17 +228,21 @@ def _cells_of(values: object) -> list:
     return [each for each in found if isinstance(each, dict) and "cell_type" in each] if isinstance(found, list) else []
 
 
-def _what_else(values: object, content: bytes) -> str:
+def what_else(values: object, content: bytes) -> str:
+    """Say what a file is that holds no notebook."""
+    begins = content[:4096].lstrip(b"\xef\xbb\xbf\x00 \t\r\n")
     if not content.strip():
         return "it is empty"
-    if content.startswith(b"PK"):
+    if begins.startswith(ZIP):
         return "it is a zip archive or an office document"
-    if content.startswith(b"\x1f\x8b"):
+    if begins.startswith(GZIP):
         return "it is a gzip archive"
-    if content.startswith(b"%PDF"):
+    if begins.startswith(b"%PDF"):
         return "it is a PDF"
-    if content.lstrip()[:1] == b"<":
-        return "it is a web page"
+    if begins[:1] == b"<":
+        lower = content[:200_000].lower()
+        asks = b'type="password"' in lower or b"type='password'" in lower or b"log in" in lower or b"sign in" in lower
+        return "it is a web page" + (" that asks for a password: the download had failed" if asks else "")
     return "it holds no cells" if isinstance(values, dict) else "it is no notebook"
 
 
@@ -188,7 +254,12 @@ def _text(cell: Mapping) -> str:
     value = cell.get("source", cell.get("input", ""))
     if isinstance(value, list):
         return "".join(each for each in value if isinstance(each, str))
-    return value if isinstance(value, str) else ("" if value is None else json.dumps(value, default=str))
+    if isinstance(value, str) or value is None:
+        return value or ""
+    try:
+        return json.dumps(value, default=str)
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _printable(text: str) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from course_utils.grading.contents import is_same_work
 from course_utils.grading.course import Course
 from course_utils.grading.exercises import Part, parts_of
-from course_utils.grading.intake import fingerprint
 from course_utils.grading.late import late_penalty
 from course_utils.grading.papers import UNFINISHED, read_report
 from course_utils.grading.submissions import find_submissions, safe_id
@@ -249,6 +249,6 @@ def _notebooks(gradebook: "Gradebook", assignment: str) -> dict[str, "SubmittedN
 
 def _newer(folder: Path | None, report: Mapping[str, object]) -> str:
     """Say that what lies there is not what was graded; "" where that is not so."""
-    if folder is None or not report.get("content") or fingerprint(folder) == report["content"]:
+    if folder is None or not report.get("content") or is_same_work(folder, str(report["content"])):
         return ""
     return "It was handed in again since it was graded; marks that stand there are of the version before."

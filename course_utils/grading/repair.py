@@ -1,9 +1,11 @@
 """A submitted notebook made whole again: every cell of the assignment once, with its marks' place, and no text lost."""
 
 import ast
+import collections
 import dataclasses
-import difflib
 import re
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 from nbformat import NotebookNode
@@ -13,6 +15,9 @@ from course_utils.grading.notebooks import notebook_of
 
 ALIKE = 80  # of 100: how alike two texts must be to be taken for the same cell
 SHORTEST_ALIKE = 20  # characters; shorter texts are alike by chance
+# A comparison takes time in proportion to the product of both lengths: in characters, and of all comparisons together.
+LONGEST_COMPARED, MAX_COMPARED = 20_000, 20_000_000_000
+LONGEST_PARSED = 100_000  # characters of code; longer code is taken as whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +65,7 @@ def repair(cells: Sequence[NotebookNode], reference: NotebookNode) -> Repaired:
     notes = _notes(given, expected, found)
     written = _written_into_others(expected, found)
     doubts += [
-        f"Something was written into the cell {name}, which is not for writing; it stands beside it now."
+        f"Something was written into the cell {spoken_name(name)}, which is not for writing; it stands beside it now."
         for name in written
     ]
     for wanted in expected:
@@ -79,11 +84,55 @@ def name_of(cell: NotebookNode) -> str:
     return str(grade_id or (f"answer:{answer}" if answer else ""))
 
 
+def spoken_name(name: str) -> str:
+    """Return the name of a cell as a person is told it.
+
+    Examples
+    --------
+    >>> spoken_name("answer:thesis"), spoken_name("interval")
+    ('thesis', 'interval')
+    """
+    return name.removeprefix("answer:")
+
+
 def is_answer(cell: NotebookNode) -> bool:
     """Tell whether a student writes in this cell of an assignment."""
     return bool(cell.metadata.get("course", {}).get("answer")) or bool(
         cell.metadata.get("nbgrader", {}).get("solution")
     )
+
+
+def is_as_given_out(notebook: NotebookNode, reference: NotebookNode) -> bool:
+    """Tell whether nothing was written into a notebook: each answer is empty or as given out, and no cell was added.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        A repaired one; see `repair`.
+    reference : NotebookNode
+        The notebook as it was given out.
+
+    Notes
+    -----
+    Blanks at the ends of lines, empty lines and the form in which accents are saved make no difference: editors change
+    them by themselves.
+    """
+    given = {name_of(cell): plain_text(cell.source) for cell in reference.cells if name_of(cell)}
+    others = collections.Counter(plain_text(cell.source) for cell in reference.cells if not name_of(cell))
+    for cell in notebook.cells:
+        text, name = plain_text(cell.source), name_of(cell)
+        if not text or (name and text == given.get(name)):
+            continue
+        if name or not others[text]:
+            return False
+        others[text] -= 1
+    return True
+
+
+def plain_text(text: str) -> str:
+    """Return a text in the form in which two are the same although editors saved them differently."""
+    lines = unicodedata.normalize("NFC", text).splitlines()
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 # -- which cell is which -----------------------------------------------------------------------------------------------
@@ -93,11 +142,12 @@ def _matched(given: list[NotebookNode], expected: list[NotebookNode]) -> tuple[d
     """Return for each name the cell that is it, and how it was recognised: the surest ways first."""
     found: dict[str, NotebookNode] = {}
     how: dict[str, str] = {}
+    likeness = _Likeness()
     ways: list[tuple[str, Callable]] = [
         ("name", lambda own, wanted: name_of(own) == name_of(wanted)),
         ("id", lambda own, wanted: own.id == wanted.id),
         ("text", lambda own, wanted: own.source.strip() == wanted.source.strip() and bool(own.source.strip())),
-        ("likeness", _alike),
+        ("likeness", likeness.alike),
     ]
     for way, fits in ways:
         for wanted in expected:
@@ -114,12 +164,23 @@ def _matched(given: list[NotebookNode], expected: list[NotebookNode]) -> tuple[d
     return found, how
 
 
-def _alike(own: NotebookNode, wanted: NotebookNode) -> bool:
-    from rapidfuzz import fuzz
+class _Likeness:
+    """Comparison of texts that are nearly the same, with a limit on the time of all comparisons together."""
 
-    if min(len(own.source), len(wanted.source)) < SHORTEST_ALIKE or (name_of(own) and not is_answer(wanted)):
-        return False
-    return fuzz.ratio(own.source[:20_000], wanted.source[:20_000], score_cutoff=ALIKE) > 0
+    def __init__(self) -> None:
+        self._left = MAX_COMPARED
+
+    def alike(self, own: NotebookNode, wanted: NotebookNode) -> bool:
+        """Tell whether a cell may be one of the assignment whose text was changed a little."""
+        from rapidfuzz import fuzz
+
+        one, other = own.source[:LONGEST_COMPARED], wanted.source[:LONGEST_COMPARED]
+        if min(len(one), len(other)) < SHORTEST_ALIKE or (name_of(own) and not is_answer(wanted)):
+            return False
+        if 200 * min(len(one), len(other)) < ALIKE * (len(one) + len(other)):
+            return False  # of texts so different in length too little can be common
+        self._left -= len(one) * len(other)
+        return self._left > 0 and fuzz.ratio(one, other, score_cutoff=ALIKE) > 0
 
 
 def _most_written(cells: list[NotebookNode], wanted: NotebookNode) -> NotebookNode:
@@ -239,11 +300,15 @@ def _notes(given: list[NotebookNode], expected: list[NotebookNode], found: dict[
             continue
         names = re.findall(r"^def (\w+)|^(\w+) *=", wanted.source, re.MULTILINE)
         names = [name for pair in names for name in pair if name]
-        elsewhere = any(re.search(rf"\b{name}\b", cell.source) for cell in others for name in names)
-        if own.source.strip() == wanted.source.strip() and elsewhere:
-            notes.append(f"The answer {name_of(wanted)} is as it was given out, and may stand in another cell.")
+        is_as_given = own.source.strip() == wanted.source.strip()
+        if is_as_given and any(re.search(rf"\b{name}\b", cell.source) for cell in others for name in names):
+            notes.append(
+                f"The answer {spoken_name(name_of(wanted))} is as it was given out, and may stand in another cell."
+            )
         elif others and not (_parses(own.source) and _parses(_next_of(own, given, claimed))):
-            notes.append(f"The answer {name_of(wanted)} is cut in the middle; its rest may stand in another cell.")
+            notes.append(
+                f"The answer {spoken_name(name_of(wanted))} is cut in the middle; its rest may stand in another cell."
+            )
     return notes
 
 
@@ -255,8 +320,12 @@ def _next_of(own: NotebookNode, given: list[NotebookNode], claimed: set[int]) ->
 
 
 def _parses(code: str) -> bool:
+    if len(code) > LONGEST_PARSED:
+        return True
     try:
-        ast.parse(code)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the student's code, such as "\\d" in a string
+            ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
@@ -272,25 +341,33 @@ def _told(
     words = {"id": "by its id", "text": "by its text", "likeness": "by its likeness", "place": "by its place"}
     words["guess"] = "by its place"
     for wanted in expected:
-        name = name_of(wanted)
+        name, shown = name_of(wanted), spoken_name(name_of(wanted))
         if name not in found:
-            told.append(f"{name} was missing and was put back as it was given out.")
-            doubts += [f"The answer {name} was missing: nothing is known of what was written there."] * is_answer(
-                wanted
-            )
+            told.append(f"{shown} was missing and was put back as it was given out.")
+            lost = f"The answer {shown} was missing: nothing is known of what was written there."
+            doubts += [lost] * is_answer(wanted)
         elif how[name] != "name":
-            told.append(f"{name} had lost its name and was recognised {words[how[name]]}.")
+            told.append(f"{shown} had lost its name and was recognised {words[how[name]]}.")
             guessed = is_answer(wanted) and how[name] == "guess"
-            doubts += [f"Which cell is the answer {name} had to be guessed {words[how[name]]}."] * guessed
-    for name in {name_of(cell) for cell in given} - {""}:
-        copies = [cell for cell in given if name_of(cell) == name]
+            doubts += [f"Which cell is the answer {shown} had to be guessed {words[how[name]]}."] * guessed
+    by_name = collections.defaultdict(list)
+    for cell in given:
+        by_name[name_of(cell)].append(cell)
+    for name, copies in by_name.items():
         if len(copies) > 1 and name in found:
-            told.append(f"{name} was there {len(copies)} times; the one with most in it is graded, the others stay.")
+            times = f"{spoken_name(name)} was there {len(copies)} times"
+            told.append(f"{times}; the one with most in it is graded, the others stay.")
             different = len({cell.source for cell in copies}) > 1 and is_answer(found[name])
-            doubts += [f"There are {len(copies)} different answers {name}: {_difference(copies)}"] * different
+            doubts += [
+                f"There are {len(copies)} different answers {spoken_name(name)}: {_difference(copies)}"
+            ] * different
     return told, doubts
 
 
 def _difference(copies: list[NotebookNode]) -> str:
-    same = difflib.SequenceMatcher(None, copies[0].source[:5000], copies[1].source[:5000]).ratio()
-    return f"the first two agree in {same:.0%}."
+    """Say how far two different texts agree: never "100%", which would say that they are the same."""
+    from rapidfuzz import fuzz
+
+    texts = sorted({cell.source for cell in copies})[:2]
+    same = fuzz.ratio(*(text[:LONGEST_COMPARED] for text in texts))
+    return f"two of them agree in {min(int(same), 99)}%."

@@ -3,13 +3,12 @@
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
 
-from course_utils.errors import NoSpace
+from course_utils.core.files import replace_file
 
 GUARD = "'"
 # What a spreadsheet may take for the beginning of a formula: also in its full-width form, and also where blanks,
@@ -83,21 +82,7 @@ def write_csv(file: str | Path, rows: Iterable[Sequence[Cell]], for_excel: bool)
         The folder may not be written, or the disk is full.
     """
     content = ((BOM if for_excel else "") + csv_text(rows)).encode("utf-8")
-    file = Path(file)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(new, file)
-    except OSError as problem:
-        new.unlink(missing_ok=True) if new.parent.is_dir() else None
-        raise NoSpace(
-            f"{file} cannot be written: {problem.strerror}.", "A folder that may be written.", "Name another file."
-        ) from problem
-    return file
+    return replace_file(Path(file), content, "Name another file.")
 
 
 def _cell(cell: Cell) -> Cell:

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from course_utils.core.files import replace_file
+from course_utils.grading.arrivals import Arrival, read_arrival
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 
 NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
 LONGEST_ID = 160  # bytes: a name may have 255, and nbgrader adds to it
 DEEPEST, MOST_FILES = 5, 300
+IS_A_LINK, IS_NOT_PLAIN = "it is a link to another place", "it is no plain file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Submission:
     assignment : str
     folder : Path
         Where it lies; nothing is ever changed there.
+    arrival : Arrival
+        What is known of how it arrived.
     """
 
     student: str
     assignment: str
     folder: Path
+    arrival: Arrival = Arrival()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +55,9 @@ def find_submissions(course: Course, assignment: str) -> list[Submission]:
     for folder in _folders(course.folder("submitted")):
         own = folder / assignment
         if own.is_dir() and not own.is_symlink():
-            found.append(Submission(safe_id(folder.name), assignment, own))
+            found.append(
+                Submission(safe_id(folder.name), assignment, own, read_arrival(course, folder.name, assignment))
+            )
     return sorted(found, key=lambda each: each.student)
 
 
@@ -72,6 +80,11 @@ def strays(course: Course, assignment: str) -> list[str]:
             told.append(f"submitted/{shown(entry.name)} holds what is no assignment's folder: {listed}.")
         elif not inside:
             told.append(f"submitted/{shown(entry.name)} is empty.")
+    unassigned = course.folder("unassigned", "", assignment)
+    for folder in sorted(unassigned.iterdir()) if unassigned.is_dir() else ():
+        told.append(
+            f"unassigned/{assignment}/{shown(folder.name)} is a submission that nobody has assigned to a student."
+        )
     return told
 
 
@@ -102,7 +115,7 @@ def files_of(folder: Path) -> list[Found]:
     n_kb, n_seen = 0.0, 0
     for path, entry in _walk(folder, 0):
         name, n_seen = path.relative_to(folder).as_posix(), n_seen + 1
-        if n_seen > MOST_FILES and not looks_like_a_notebook(name):
+        if n_seen > MOST_FILES and not is_named_like_a_notebook(name):
             continue
         if len(found) >= 2 * MOST_FILES:
             break
@@ -121,34 +134,45 @@ def files_of(folder: Path) -> list[Found]:
     return found
 
 
-def looks_like_a_notebook(name: str) -> bool:
+def is_named_like_a_notebook(name: str) -> bool:
     """Tell by its name whether a file may be one."""
     return ".ipynb" in name.lower() or name.lower().endswith(".json")
 
 
 def copy_plain(folder: Path, into: Path) -> list[Found]:
-    """Copy a folder's plain files, and return what was left out."""
+    """Copy a folder's plain files, and return what was left out.
+
+    Raises
+    ------
+    NoSpace
+        A copy cannot be written.
+    """
     left_out = []
     for file in files_of(folder):
         if file.why_not:
             left_out.append(file)
             continue
-        target = into / file.name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(read_plain(file.path))
+            content = read_plain(file.path)
         except OSError as problem:
             left_out.append(dataclasses.replace(file, why_not=f"it cannot be read: {problem.strerror}"))
+            continue
+        replace_file(into / file.name, content)
     return left_out
 
 
-def read_plain(path: Path) -> bytes:
-    """Return the bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
+def read_plain(path: Path, n_bytes: int = LARGEST_FILE_KB * 1000 + 1) -> bytes:
+    """Return the first bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no plain file")
-        return file.read(LARGEST_FILE_KB * 1000 + 1)
+        return file.read(n_bytes)
+
+
+def is_link_or_device(file: Found) -> bool:
+    """Tell whether a file was left out because it is none of its own."""
+    return file.why_not in (IS_A_LINK, IS_NOT_PLAIN)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
@@ -168,9 +192,9 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
 
 def _why_not(size: os.stat_result, n_kb: float) -> str:
     if stat.S_ISLNK(size.st_mode):
-        return "it is a link to another place"
+        return IS_A_LINK
     if not stat.S_ISREG(size.st_mode):
-        return "it is no plain file"
+        return IS_NOT_PLAIN
     if size.st_size > LARGEST_FILE_KB * 1000:
         return f"it is larger than {LARGEST_FILE_KB // 1000} MB"
     return f"the folder is larger than {LARGEST_FOLDER_KB // 1000} MB" if n_kb > LARGEST_FOLDER_KB else ""

@@ -119,7 +119,7 @@ def hand_in_everything(course) -> dict[str, tuple[str, float | None]]:
     (linked / "answers").symlink_to(course.root / "source")
     (linked / "pipe").unlink(missing_ok=True)
     os.mkfifo(linked / "pipe")
-    more = {"renamed": (NEEDS_A_PERSON, 4), "html too": (GRADED, 4), "linked": (GRADED, 4)}
+    more = {"renamed": (GRADED, 4), "html too": (GRADED, 4), "linked": (GRADED, 4)}
     return {name: (state, points) for name, (_, state, points) in cases.items() if state} | more
 
 
