@@ -13,6 +13,7 @@ from course_utils.errors import CourseError, DamagedFile
 from course_utils.grading.course import Course
 from course_utils.grading.marks import CELL, write_whole
 from course_utils.grading.rubric import NAME, Criterion, Rubric, load_rubric
+from course_utils.grading.verify import verify_checks
 
 SCHEME = "mark_scheme.yaml"
 BEGIN, END = "=== BEGIN MARK SCHEME ===", "=== END MARK SCHEME ==="
@@ -100,9 +101,10 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     Raises
     ------
     CourseError
-        See `generate`; or the exchange folder cannot be written.
+        See `generate` and `verify_checks`; or the exchange folder cannot be written.
     """
     folder = generate(course, assignment, say)
+    verify_checks(course, assignment, say)
     course.exchange.mkdir(parents=True, exist_ok=True)
     done = course.api(ExchangeReleaseAssignment={"force": True}).release_assignment(assignment)
     if not done["success"]:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
@@ -280,18 +281,17 @@ class SaveVerdicts(SaveAutoGrades):
         self.gradebook.db.commit()
 
 
-class OnlyByTheCourse(NbGraderPreprocessor):
+class OnlyByTheCourse(NotebookExporter):
     """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests.
 
-    nbgrader makes this object before it looks at any submission, so that nothing is removed before it refuses.
+    nbgrader makes its exporter before it looks at any submission, so this refuses before anything is removed.
     """
 
-    def __init__(self, **named: object) -> None:
-        super().__init__(**named)
-        raise NbGraderException(
-            "This course is graded by make grade and make feedback, or: python -m course_utils grade --help. "
-            "Nothing was changed."
-        )
+    def __init__(self, *, parent: object = None, **named: object) -> None:
+        super().__init__(parent=parent, **named)
+        why = "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
+        self.log.error("%s. Nothing was changed.", why)
+        raise NbGraderException(why)
 
 
 SANITIZE = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]  # as nbgrader does
@@ -301,6 +301,7 @@ class CourseAutograde(Autograde):
     """nbgrader's Autograde, with the steps of this course."""
 
     sanitize_preprocessors = SANITIZE
+    exporter_class = NotebookExporter  # the configuration names one that refuses
 
 
 def autograde(course: Course, student: str, assignment: str, run: bool, boxed: bool, private: Path) -> dict:
