@@ -61,9 +61,10 @@ test: $(DEV_READY) ## run every test
 	$(BIN)/python -m course_utils fetch smollm2-135m texts
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_OPTIONS)
 
-bench: $(DEV_READY) ## our stream against transformers' own, tokens a second and first token
+bench: $(DEV_READY) ## our stream against transformers' own, and how fast exercises are graded
 	$(BIN)/python -m course_utils fetch smollm2-135m
 	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench_grading.py
 
 load: $(DEV_READY) ## a class of thirty in the hall for five minutes, timed and weighed
 	$(BIN)/python tests/load.py $(LOAD_OPTIONS)

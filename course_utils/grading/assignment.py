@@ -14,6 +14,7 @@ from course_utils.grading.arrivals import note_release
 from course_utils.grading.course import Course
 from course_utils.grading.marks import CELL, write_whole
 from course_utils.grading.rubric import NAME, Criterion, Rubric, load_rubric
+from course_utils.grading.verify import verify_checks
 
 SCHEME = "mark_scheme.yaml"
 BEGIN, END = "=== BEGIN MARK SCHEME ===", "=== END MARK SCHEME ==="
@@ -101,9 +102,10 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     Raises
     ------
     CourseError
-        See `generate`; or the exchange folder cannot be written.
+        See `generate` and `verify_checks`; or the exchange folder cannot be written.
     """
     folder = generate(course, assignment, say)
+    verify_checks(course, assignment, say)
     course.exchange.mkdir(parents=True, exist_ok=True)
     is_first = not (course.own_exchange / "outbound" / assignment).exists()
     done = course.api(ExchangeReleaseAssignment={"force": True}).release_assignment(assignment)

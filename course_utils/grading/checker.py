@@ -91,6 +91,8 @@ class Checks(Setting):
     def __init__(self, job: Mapping[str, object]) -> None:
         self.job, self.clock = job, Clock(float(job["seconds"]))
         self.plan, self.uses = read_plan(job["source"])
+        locked = (cell.sets for cell in self.plan if not cell.is_check and not cell.is_student)
+        self.shared = frozenset().union(*locked)
         self.spaces: dict[str, dict[str, object]] = {}  # of the instructor's cells that have run
         self.verdicts: dict[str, Verdict] = {}
         self.outputs: dict[str, list] = {}
@@ -144,7 +146,7 @@ class Checks(Setting):
             if student is None or student.process.why_gone:
                 job = self.job
                 process = Process(job["line"], LIMITS, job["environment"], Path(job["folder"]), self.clock)
-                student, done = Student(process, float(job["call_seconds"])), 0
+                student, done = Student(process, float(job["call_seconds"]), self.shared), 0
             try:
                 for cells, _ in steps[done : place + 1]:
                     self._run_cells(student.process, cells)

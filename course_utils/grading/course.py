@@ -202,8 +202,8 @@ def configure(c: Config, root: Path) -> None:
     c.OverwriteCells.add_missing_cells = True
     c.Execute.timeout, c.Execute.iopub_timeout = 60, 10
     # nbgrader's own commands would run students' code outside the sandbox, and tell hidden tests in feedback.
-    c.Autograde.sanitize_preprocessors = ["course_utils.grading.execution.OnlyByTheCourse"]
-    c.GenerateFeedback.preprocessors = ["course_utils.grading.execution.OnlyByTheCourse"]
+    c.Autograde.exporter_class = "course_utils.grading.execution.OnlyByTheCourse"
+    c.GenerateFeedback.exporter_class = "course_utils.grading.execution.OnlyByTheCourse"
     c.ExportApp.plugin_class = "course_utils.grading.exports.RubricExport"
     c.AssignLatePenalties.plugin_class = "course_utils.grading.late.LateByTheDay"
     # A student's text may be anything: a script in it would run in the page of whoever marks it.

@@ -20,7 +20,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import (
@@ -33,7 +35,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
-from nbgrader.utils import determine_grade, is_grade, is_solution
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from course_utils.core.files import replace_file
 from course_utils.grading import runner, wire
@@ -269,6 +271,18 @@ class SaveVerdicts(SaveAutoGrades):
         super().__init__()
         self._marking = marking
 
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Look at all cells, and write the database once: a commit for each cell takes most of nbgrader's time."""
+        told = resources["nbgrader"]
+        self.notebook_id, self.assignment_id, self.student_id = (
+            told[name] for name in ("notebook", "assignment", "student")
+        )
+        with Gradebook(told["db_url"]) as self.gradebook:
+            for index, cell in enumerate(nb.cells):
+                self.preprocess_cell(cell, resources, index)
+            self.gradebook.db.commit()
+        return nb, resources
+
     def _add_score(self, cell: NotebookNode, resources: dict) -> None:
         name = cell.metadata.nbgrader.grade_id
         grade = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
@@ -277,21 +291,25 @@ class SaveVerdicts(SaveAutoGrades):
         else:  # an answer that a person marks: nbgrader gives 0 where nothing was written
             grade.auto_score, _ = determine_grade(cell, self.log)
         grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
-        self.gradebook.db.commit()
+
+    def _add_comment(self, cell: NotebookNode, resources: dict) -> None:
+        name = cell.metadata.nbgrader.grade_id
+        comment = self.gradebook.find_comment(name, self.notebook_id, self.assignment_id, self.student_id)
+        is_as_given_out = cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
+        comment.auto_comment = "No response." if is_as_given_out and not is_task(cell) else None
 
 
-class OnlyByTheCourse(NbGraderPreprocessor):
+class OnlyByTheCourse(NotebookExporter):
     """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests.
 
-    nbgrader makes this object before it looks at any submission, so that nothing is removed before it refuses.
+    nbgrader makes its exporter before it looks at any submission, so this refuses before anything is removed.
     """
 
-    def __init__(self, **named: object) -> None:
-        super().__init__(**named)
-        raise NbGraderException(
-            "This course is graded by make grade and make feedback, or: python -m course_utils grade --help. "
-            "Nothing was changed."
-        )
+    def __init__(self, *, parent: object = None, **named: object) -> None:
+        super().__init__(parent=parent, **named)
+        why = "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
+        self.log.error("%s. Nothing was changed.", why)
+        raise NbGraderException(why)
 
 
 SANITIZE = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]  # as nbgrader does
@@ -301,6 +319,7 @@ class CourseAutograde(Autograde):
     """nbgrader's Autograde, with the steps of this course."""
 
     sanitize_preprocessors = SANITIZE
+    exporter_class = NotebookExporter  # the configuration names one that refuses
 
 
 def autograde(course: Course, student: str, assignment: str, run: bool, boxed: bool, private: Path) -> dict:

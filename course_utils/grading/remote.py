@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 from course_utils.grading import wire
@@ -174,10 +174,13 @@ class Student:
     process : Process
     seconds : float
         The limit of one call.
+    shared : set of str
+        Names that locked cells of the instructor's set: a function of such a name can be handed to the student's code,
+        which gets the one that the same cell has made there.
     """
 
-    def __init__(self, process: Process, seconds: float) -> None:
-        self.process, self.seconds = process, seconds
+    def __init__(self, process: Process, seconds: float, shared: Set[str] = frozenset()) -> None:
+        self.process, self.seconds, self.shared = process, seconds, shared
         self.late: list[str] = []  # calls that did not end in time
 
     def fetch(self, names: Sequence[str]) -> dict[str, object]:
@@ -236,6 +239,10 @@ class Student:
         for module in NAMED:
             if type(name) is str and name and getattr(module, name, None) is value:
                 return ["n", f"{module.__name__}.{name}"]
+        if name in self.shared and getattr(value, "__module__", "") == "__main__":
+            there = self.fetch([name]).get(name)
+            if isinstance(there, Remote):
+                return ["h", there._number]
         raise UnsupportedCheck(
             f"A check gives a student's function {one_line(repr(value))}.",
             "Plain values, NumPy arrays, objects that the student's code has made, and functions of Python's own: "

@@ -124,6 +124,15 @@ def make_shell(stream: Stream) -> object:
         def enable_gui(self, gui: str | None = None) -> None:
             pass
 
+        def system(self, command: str) -> None:
+            stream.write("There is no shell where this is graded: the line was left out.\n")
+
+        system_piped = system_raw = system
+
+        def getoutput(self, command: str, split: bool = True, depth: int = 0) -> object:
+            self.system(command)
+            return [] if split else ""
+
         def init_sys_modules(self) -> None:
             sys.modules["__main__"] = self.user_module
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from made_checks import EXPECT, HIDDEN, code
 
 from course_utils.grading import checker, execution
 from course_utils.grading.execution import Marking, check
@@ -22,17 +23,10 @@ from course_utils.grading.sandbox import why_not
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 ROOT = Path(__file__).parents[2]
 SECRET = "hub-secret-123"
-EXPECT = "from course_utils.grading.expect import expect\n"
-HIDDEN = "### BEGIN HIDDEN TESTS\n{}\n### END HIDDEN TESTS"
 TRIPLE = "def triple(x):\n    return 3 * x"
 WRONG = "\ndef double(x):\n    return x"
 GOOD = "\ndef double(x):\n    return 2 * x"
 NONE, SHOWN, ALL = (0, 0), (1, 0), (1, 1)
-
-
-def code(name: str, source: str, **flags: object) -> dict:
-    marks = {"grade_id": name, "grade": False, "solution": False, "locked": False, **flags}
-    return {"cell_type": "code", "source": source, "metadata": {"nbgrader": marks}}
 
 
 def checks(name: str, shown: str, hidden: str) -> list[dict]:

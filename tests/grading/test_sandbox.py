@@ -4,13 +4,14 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from course_utils.grading import sandbox
-from course_utils.grading.sandbox import Limits, NoSandbox, command, require_sandbox, run, why_not
+from course_utils.grading.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
 
 ROOT = Path(__file__).parents[2]
 LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); s.accept()"
@@ -80,6 +81,77 @@ def test_the_environment_tells_nothing(box, monkeypatch):
     assert "SECRET_TOKEN" not in printed and str(Path.home()) not in printed.replace(sys.prefix, "").replace(
         sys.base_prefix, ""
     ).replace(str(ROOT), "")
+
+
+EVERYTHING = """
+import os, stat
+OF_GRADERS = ("gradebook.db", "size_comparison.ipynb", "mark_scheme.yaml", "marks.yaml", "nbgrader_config.py")
+for folder, inside, files in os.walk("/"):
+    inside[:] = [each for each in inside if not folder == "/" or each not in ("proc", "dev", "sys")]
+    for name in files:
+        try:
+            mode = os.lstat(os.path.join(folder, name)).st_mode
+        except OSError:
+            continue
+        kind = "setuid" if mode & (stat.S_ISUID | stat.S_ISGID) else "program" if mode & 0o111 else "file"
+        if kind != "file" or "grading/samples" in folder or name in OF_GRADERS:
+            print(kind, os.path.join(folder, name))
+for file in ("/proc/1/environ", "/proc/2/environ", "/proc/self/environ"):
+    try:
+        print("environ", file, open(file, "rb").read())
+    except OSError as problem:
+        print("environ", file, type(problem).__name__)
+"""
+SHELLS = ("sh", "bash", "dash", "busybox", "perl", "env", "su", "sudo", "mount", "bwrap", "ssh", "git", "curl", "ls")
+
+
+@needs_a_box
+@pytest.mark.parametrize("is_small", [True, False], ids=["small", "large"])
+def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environment(is_small, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "hub-secret-123")
+    line = sandbox.small_command(None) if is_small else command([sys.executable], tmp_path)
+    if is_small:
+        line = line[: line.index("--", line.index("--chdir")) + 2]  # the same sandbox with another program
+    with tempfile.TemporaryFile() as said:
+        with started(
+            [*line, "-I", "-S", "-c", EVERYTHING], Limits(), {}, tmp_path, stdout=said, stderr=said
+        ) as process:
+            assert process.wait(240) == 0
+        said.seek(0)
+        found = [each.split(" ", 2) for each in said.read().decode().splitlines()]
+    programs = {Path(each[1]).name for each in found if each[0] == "program"}
+    assert not programs & set(SHELLS)
+    assert not [each for each in found if each[0] in ("setuid", "file")]
+    assert "hub-secret-123" not in str(found)
+    environments = [each for each in found if each[0] == "environ"]
+    assert len(environments) == 3
+    if is_small:  # no /proc at all: its mounts would name folders of this machine
+        assert {each[2] for each in environments} == {"FileNotFoundError"}
+        assert not [each for each in found if str(tmp_path) in str(each) or str(ROOT) in str(each)]
+    else:
+        assert environments[0][2] in ("b''", "PermissionError")
+
+
+@needs_a_box
+def test_a_sandbox_ends_with_the_process_that_started_it_at_whatever_moment(tmp_path):
+    mark = f"mark{os.getpid()}"
+    code = (
+        "import sys; from pathlib import Path; from course_utils.grading.sandbox import Limits, command, run\n"
+        f"line = command([sys.executable, '-c', 'while True: pass  # {mark}'], Path({str(tmp_path)!r}))\n"
+        f"print('begun', flush=True); run(line, Path({str(tmp_path)!r}), Limits())"
+    )
+    for after in (0.0, 0.05, 0.15, 0.4):
+        grader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert grader.stdout.readline() == "begun\n"
+        time.sleep(after)  # the moment of the kill is what differs
+        grader.kill()
+        grader.communicate()
+        for _ in range(600):
+            if not subprocess.run(["pgrep", "-f", mark], capture_output=True, check=False).stdout:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("a sandbox is still there")
 
 
 @needs_a_box
