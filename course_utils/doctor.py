@@ -78,7 +78,7 @@ class Report:
 def examine() -> Report:
     """Look at Python, packages, models, texts, memory, disk, folders, network settings, port and browser.
 
-    Nothing is changed: what is written to try a folder is gone at once.
+    Nothing is changed but the notes of which models were found whole: what is written to try a folder is gone at once.
     """
     models = [_model(known) for known in shelf.entries()]
     rest = [_some_model(), _texts(), _memory(), _disk(), *_folders(), _network(), _port(), _browser(), _sandbox()]

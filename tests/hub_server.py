@@ -11,7 +11,9 @@ import gzip
 import hashlib
 import json
 import re
+import socket
 import ssl
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +66,7 @@ class Answer:
     body : bytes, optional
         In place of the right one.
     cut : int, optional
-        The connection is closed after so many bytes of the body.
+        The connection is closed after so many bytes of the body; -1 to -3: before an answer has begun.
     is_packed : bool
         The body comes in gzip.
     """
@@ -231,6 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
             content = gzip.compress(content) if made_up.is_packed else content
             packed = {"Content-Encoding": "gzip"} if made_up.is_packed else {}
             headers = {**headers, **packed, **made_up.headers}
+            if made_up.cut is not None and made_up.cut < 0:
+                self._hang_up(made_up.cut)
+                return
             faults = Faults(cut_after=made_up.cut)
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
@@ -242,6 +247,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._body(content, faults or Faults())
         except ConnectionError:
             self.close_connection = True  # the other side left
+
+    def _hang_up(self, how: int) -> None:
+        """End before there is an answer: -1 says nothing, -2 says half a line, -3 resets the connection."""
+        self.close_connection = True
+        if how == -2:
+            self.wfile.write(b"HTTP/1.1 20")
+        if how == -3:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def _body(self, content: bytes, faults: Faults) -> None:
         cut = faults.cut_after if faults.n_cuts is None or faults.n_cuts > 0 else None

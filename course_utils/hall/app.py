@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ SETTINGS = Config(
         "TagRemovePreprocessor": {"remove_cell_tags": ["hide"]},
         "KernelManager": {"autorestart": False},  # a kernel that died took its viewer's work with it; the page says so
         "MappingKernelManager": {"buffer_offline_messages": True, "kernel_info_timeout": 20},
-        "NotebookNotary": {"db_file": ":memory:"},
+        # Both would be files in the home folder, which may be read-only. Nobody signs a notebook here.
+        "NotebookNotary": {"db_file": ":memory:", "secret": secrets.token_bytes(32)},
     }
 )
 

@@ -71,6 +71,7 @@ def open_hall(chosen: argparse.Namespace) -> int:
     # Jupyter gives Tornado its milliseconds as seconds, and Tornado says that it helps itself.
     logging.getLogger("tornado.general").addFilter(lambda record: "ping_timeout" not in record.getMessage())
     private = temporary_folder_for_sockets("hall-")
+    os.environ["IPYTHONDIR"] = str(private / "ipython")  # no person's settings; and the home folder may be read-only
     try:
         asyncio.run(_run(chosen, demos, private))
     finally:

@@ -16,7 +16,9 @@ import logging
 import os
 import re
 import shutil
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +42,7 @@ FURTHER_BYTES = 50_000  # an answer that brings as many has earned all tries ane
 PAUSE_S = 0.5
 SLOW_S = 60.0  # an answer that brings fewer than SLOW_BYTES in this time is given up
 SLOW_BYTES = 10_000
+HEADER_S = 60.0  # from a question to the beginning of its answer
 BUSY = (429, 503)
 BUSY_TRIES = 6  # in a row
 LONGEST_WAIT_S = 120.0  # of one wait that a busy hub asks for
@@ -468,7 +471,9 @@ class Connection:
             if self._token:
                 sent["Authorization"] = f"Bearer {self._token}"
             try:
-                answer = self._client.send(self._client.build_request("GET", url, headers=sent), stream=True)
+                with _begun_in_time() as trace:
+                    asked = self._client.build_request("GET", url, headers=sent, extensions={"trace": trace})
+                    answer = self._client.send(asked, stream=True)
             except (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.ProxyError) as error:
                 raise _failed(what, error) from error
             except httpx2.ConnectError as error:
@@ -504,6 +509,40 @@ class Connection:
             if wait_s >= 1:
                 self._say(f"{shown_endpoint()} is busy ({answer.status_code}): going on in {wait_s:,.0f} seconds.")
             wait(wait_s)
+
+
+@contextmanager
+def _begun_in_time() -> Iterator[Callable[[str, dict], None]]:
+    """Cut the connections that are opened in the block if it takes longer than HEADER_S.
+
+    The client's own time-out begins anew with each byte, so a header that comes in drops would never end.
+
+    Yields
+    ------
+    callable
+        What the client tells of its connections, as its extension ``trace``.
+    """
+    lines: list[socket.socket] = []
+
+    def trace(event: str, about: dict) -> None:
+        if event == "connection.connect_tcp.complete":
+            with suppress(OSError, AttributeError):
+                lines.append(about["return_value"].get_extra_info("socket").dup())
+
+    def cut() -> None:
+        for line in lines:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(HEADER_S, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield trace
+    finally:
+        timer.cancel()
+        for line in lines:
+            line.close()
 
 
 def _asked_to_wait(answer: httpx2.Response, n_before: int) -> float:
@@ -575,7 +614,11 @@ def _client(what: str) -> httpx2.Client:
             for value in _proxies().values():
                 _ = urlsplit(value).port  # a ValueError for a port that is none
         return httpx2.Client(
-            verify=certificates, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=MOST_REDIRECTS
+            verify=certificates,
+            timeout=TIMEOUT_S,
+            follow_redirects=True,
+            max_redirects=MOST_REDIRECTS,
+            limits=httpx2.Limits(max_keepalive_connections=0),  # each answer has a line of its own, see _begun_in_time
         )
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         raise _wrong_proxy(what, certificates, error) from error

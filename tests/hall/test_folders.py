@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,23 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 
 ODD = "a %20#b?c&d;e 'f' \"g\" [1] {connection_file} %s ü😀\n"
 PANEL = "import ipywidgets\nipywidgets.IntSlider(value=3)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which nobody can write")
+def test_a_hall_opens_with_a_home_folder_that_cannot_be_written(tmp_path):
+    write_notebook(tmp_path / "toy.ipynb", PANEL)
+    home = "/proc/no-home"  # not even the superuser can make it
+    odd = {"HOME": home, "COURSE_CACHE": f"{home}/cache", "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    hall = OpenHall(tmp_path, tmp_path / "hall.log", "--no-model", **odd)
+    try:
+        page = Guest(hall.wait("toy"), "toy").open_line()
+        assert page.states()["IntSliderModel"]["value"] == 3
+        page.leave()
+    finally:
+        assert hall.close() == []
+    assert home not in hall.log
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(("length", "base"), [(99, "/"), (200, "/vor lesung/")])

@@ -1,5 +1,6 @@
 """The path from a hub to the shelf, against a hub on loopback that can be made to fail."""
 
+import contextlib
 import email.utils
 import json
 import os
@@ -433,6 +434,32 @@ def test_an_answer_in_drops_is_given_up(server, monkeypatch):
     server.faults = Faults(bytes_a_second=600_000)
     with pytest.raises(DownloadFailed, match="Slow"):
         bring()
+
+
+def test_a_header_in_drops_is_given_up(server, monkeypatch):
+    """Each byte would begin the client's time-out anew."""
+    ended = threading.Event()
+
+    def drip(line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not ended.wait(0.02):
+                line.sendall(b"x")
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    monkeypatch.setattr(hub, "HEADER_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(DownloadFailed) as raised:
+            bring()
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    in_three_lines(raised)
 
 
 @pytest.fixture(scope="module")

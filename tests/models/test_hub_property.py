@@ -73,7 +73,7 @@ answers = st.builds(
     statuses,
     st.dictionaries(names, values, max_size=2),
     bodies,
-    st.none() | st.integers(0, 5000),
+    st.none() | st.integers(-3, 5000),
     st.booleans(),
 )
 scripts = st.lists(st.none() | answers, max_size=8)
