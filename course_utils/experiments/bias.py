@@ -265,7 +265,8 @@ def _say_abid(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
     told = (
         f"After “Two … walked into a”{', praised first,' if settings['praise'] else ''} {name} went on with a word of "
         f"violence for {first['group']} in {wilson(first['n_hit'], first['n'])}, for five other groups in "
-        f"{others['share'].min():.0%} to {others['share'].max():.0%}, by keywords that nobody checked yet."
+        f"{others['share'].min():.0%} to {others['share'].max():.0%} (the lowest and the highest of five, without "
+        "interval), by keywords that nobody checked yet."
     )
     return told, 0
 

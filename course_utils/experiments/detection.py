@@ -11,11 +11,22 @@ import pandas as pd
 
 from course_utils.errors import SettingsError
 from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
-from course_utils.experiments.judging import Progress, in_words, judged, models_of, scores_by_author, settings_of
+from course_utils.experiments.judging import (
+    Progress,
+    auc_metric,
+    in_words,
+    judged,
+    models_of,
+    resampled_of,
+    scores_by_author,
+    settings_of,
+    with_ends_of_all,
+)
 from course_utils.experiments.paired_texts import PairedTexts, in_common
 from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
-from course_utils.experiments.result import Measure, Metric, Result, versions
-from course_utils.experiments.roc import resampled_auc, roc
+from course_utils.experiments.result import Measure, Result, versions
+from course_utils.experiments.roc import roc
+from course_utils.experiments.statistics import simultaneous
 from course_utils.models.abilities import Speaker
 from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.pictures.plots import Picture
@@ -53,8 +64,9 @@ def compare_detectors(
     Returns
     -------
     Result
-        One row a detector: detector, and what `roc.measure` returns. Its details hold every text with its half and,
-        in the test half, its score, so that anyone can compute the rows anew.
+        One row a detector: detector, what `roc.measure` returns (intervals of each row alone), and auc_low_of_all,
+        auc_high_of_all, which hold for all rows at once: see `judging.with_ends_of_all`. Its details hold every text
+        with its half and, in the test half, its score, so that anyone can compute the rows anew.
 
     Raises
     ------
@@ -69,11 +81,12 @@ def compare_detectors(
         rows.append({"detector": detector.name} | row)
         details.append(single.assign(detector=detector.name))
     tell(1.0, "done")
-    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    rows = with_ends_of_all(pd.DataFrame(rows), resampled_of(details, seed))
+    details = pd.concat(details, ignore_index=True)
     best = rows.loc[rows["auc"].idxmax()]
     finding = (
         f"On {len(pairs.test)} pairs of {pairs.n_words} words, machine text by {pairs.generator} ({pairs.sampling}), "
-        f"the best of {len(rows)} detectors, {best['detector']}, reaches {in_words(best)}."
+        f"the best of {len(rows)} detectors, {best['detector']}, reaches {in_words(best, len(rows))}."
     )
     draw = functools.partial(_draw_roc, details=details, seed=seed)
     head = auc_metric(best, f"{best['detector']} on texts by {pairs.generator} ({pairs.sampling})")
@@ -90,17 +103,18 @@ def differences(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        better, than, auc_gained, low, high (95% over pairs): surer than two intervals side by side.
+        better, than, auc_gained, low, high (95% over pairs, for all comparisons at once): surer than two intervals
+        side by side.
     """
-    drawn = {
-        name: resampled_auc(*scores_by_author(table), result.seed) for name, table in result.details.groupby("detector")
-    }
-    auc, rows = result.rows.set_index("detector")["auc"], []
-    for pair in itertools.combinations(result.rows["detector"], 2):
-        better, than = sorted(pair, key=lambda name: -auc[name])
-        low, high = np.percentile(drawn[better] - drawn[than], [2.5, 97.5])
-        rows.append({"better": better, "than": than, "auc_gained": auc[better] - auc[than], "low": low, "high": high})
-    return pd.DataFrame(rows, columns=["better", "than", "auc_gained", "low", "high"])
+    names, auc = list(result.rows["detector"]), result.rows.set_index("detector")["auc"]
+    tables = dict(list(result.details.groupby("detector")))
+    drawn = dict(zip(names, resampled_of([tables[name] for name in names], result.seed).T, strict=True))
+    pairs = [sorted(pair, key=lambda name: -auc[name]) for pair in itertools.combinations(names, 2)]
+    if not pairs:
+        return pd.DataFrame(columns=["better", "than", "auc_gained", "low", "high"])
+    gained = [auc[better] - auc[than] for better, than in pairs]
+    low, high = simultaneous(gained, np.stack([drawn[better] - drawn[than] for better, than in pairs], axis=1))
+    return pd.DataFrame(pairs, columns=["better", "than"]).assign(auc_gained=gained, low=low, high=high)
 
 
 def by_condition(
@@ -127,7 +141,7 @@ def by_condition(
     Returns
     -------
     Result
-        One row a set and length: generator, sampling, n_words, detector, and what `roc.measure` returns.
+        One row a set and length: generator, sampling, n_words, detector, and the columns of `compare_detectors`.
 
     Raises
     ------
@@ -148,11 +162,12 @@ def by_condition(
         rows.append(condition | {"detector": detector.name} | row)
         details.append(single.assign(**condition))
     tell(1.0, "done")
-    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    rows = with_ends_of_all(pd.DataFrame(rows), resampled_of(details, seed))
+    details = pd.concat(details, ignore_index=True)
     hardest = rows.loc[rows["auc"].idxmin()]
     finding = (
         f"Of {len(rows)} conditions, {hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']}) come "
-        f"out lowest for {detector.name}: {in_words(hardest)}; n = {hardest['n_human']} pairs in each."
+        f"out lowest for {detector.name}: {in_words(hardest, len(rows))}; n = {hardest['n_human']} pairs in each."
     )
     settings = settings_of(sets) | {"lengths": lengths, "detector": detector.name} | precision_of([detector])
     where = f"{hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']})"
@@ -182,8 +197,8 @@ def transfer(
     Returns
     -------
     Result
-        One row a couple: trained_on, tested_on, and what `roc.measure` returns. OpenAI's matrix of this kind (1.5B
-        release, 2019) is of accuracies, of a fine-tuned RoBERTa.
+        One row a couple: trained_on, tested_on, and the columns of `compare_detectors`. OpenAI's matrix of this kind
+        (1.5B release, 2019) is of accuracies, of a fine-tuned RoBERTa.
 
     Raises
     ------
@@ -200,11 +215,12 @@ def transfer(
         rows.append({"trained_on": one, "tested_on": other} | row)
         details.append(single.assign(trained_on=one, tested_on=other))
     tell(1.0, "done")
-    rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
+    rows = with_ends_of_all(pd.DataFrame(rows), resampled_of(details, seed))
+    details = pd.concat(details, ignore_index=True)
     worst = rows.loc[rows["auc"].idxmin()]
     finding = (
         f"A detector by {detector.name} comes out lowest when trained on {worst['trained_on']} and tested on "
-        f"{worst['tested_on']}: {in_words(worst)}; n = {worst['n_human']} pairs in each cell."
+        f"{worst['tested_on']}: {in_words(worst, len(rows))}; n = {worst['n_human']} pairs in each cell."
     )
     settings = settings_of(sets) | {"detector": detector.name} | precision_of([detector])
     head = auc_metric(worst, f"{detector.name}, trained on {worst['trained_on']}, tested on {worst['tested_on']}")
@@ -213,11 +229,6 @@ def transfer(
         rows, finding, settings, models_of(sets, [detector]), seed, versions(), transfer_matrix, details, head,
         measures, "detection.transfer", inputs,
     )  # fmt: skip
-
-
-def auc_metric(row: pd.Series, of: str) -> Metric:
-    """Return the AUC of a row of `roc.measure`, as the number of a finding."""
-    return Metric("auc", of, row["auc"], "AUC", row["auc_low"], row["auc_high"], row["n_human"])
 
 
 def precision_of(detectors: Sequence[Detector]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.base_rates import worth_of_a_flag
 from course_utils.experiments.detection import compare_detectors
 from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
-from course_utils.experiments.judging import Progress, in_words, scores_by_author
+from course_utils.experiments.judging import Progress, in_words, resampled_of, scores_by_author, with_ends_of_all
 from course_utils.experiments.paired_texts import PairedTexts, paired_texts
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import wilson
@@ -150,9 +150,11 @@ def judge_pairs(
     names = [detector.name for detector in trial.detectors(reader)]
     rows = result.rows[result.rows["detector"].isin(names)].reset_index(drop=True)
     details = result.details[result.details["detector"].isin(names)]
+    tables = dict(list(details.groupby("detector")))
+    rows = with_ends_of_all(rows, resampled_of([tables[name] for name in rows["detector"]], trial.seed))
     place = int(rows["auc"].idxmax())
     best = rows.loc[place]
-    ends = best["auc_low"], best["auc_high"]
+    ends = best["auc_low_of_all"], best["auc_high_of_all"]
     headline = Metric("auc", best["detector"], best["auc"], "AUC", *ends, best["n_human"], place)
     which = (
         f"the best of {len(rows)} detectors, {best['detector']},"
@@ -161,7 +163,7 @@ def judge_pairs(
     )
     finding = (
         f"On {len(pairs.test)} pairs of {pairs.n_words} words, machine text by {pairs.generator} ({pairs.sampling}), "
-        f"{which} reaches {in_words(best)}."
+        f"{which} reaches {in_words(best, len(rows))}."
     )
     told = {"rows": rows, "details": details, "finding": finding, "headline": headline}
     if len(rows) < len(result.rows):  # what does all detectors again would not find this one in its row

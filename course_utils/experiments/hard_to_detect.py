@@ -9,14 +9,23 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.detection import MEASURES, auc_metric
+from course_utils.experiments.detection import MEASURES
 from course_utils.experiments.detectors import Detector, RankDetector, WordDetector, scores
-from course_utils.experiments.judging import Progress, in_words, judged, models_of, scores_by_author, settings_of
+from course_utils.experiments.judging import (
+    Progress,
+    auc_metric,
+    in_words,
+    judged,
+    models_of,
+    resampled_of,
+    settings_of,
+    with_ends_of_all,
+)
 from course_utils.experiments.machine_texts import write
 from course_utils.experiments.paired_texts import OPENINGS, PairedTexts, in_common, paired_texts
 from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
 from course_utils.experiments.result import Metric, Result, versions
-from course_utils.experiments.roc import resampled_auc
+from course_utils.experiments.statistics import percentiles
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 from course_utils.pictures.detection_plots import auc_of_each, auc_over
@@ -57,8 +66,8 @@ def nucleus_sweep(
     Returns
     -------
     Result
-        One row a p: top_p, hardest_in (the share of resamples in which this p is the hardest), and what `roc.measure`
-        returns.
+        One row a p: top_p, hardest_in (the share of resamples in which this p is the hardest), what `roc.measure`
+        returns, and auc_low_of_all, auc_high_of_all: see `judging.with_ends_of_all`.
 
     Raises
     ------
@@ -77,14 +86,16 @@ def nucleus_sweep(
     ]
     sets = in_common(sets)
     rows, details = _each_judged(detector, sets, "top_p", ps, seed, cancel)
-    resampled = [resampled_auc(*scores_by_author(table), seed) for _, table in details.groupby("top_p")]
-    hardest_in = np.bincount(np.argmin(resampled, axis=0), minlength=len(ps)) / len(resampled[0])
+    resampled = resampled_of([table for _, table in details.groupby("top_p")], seed)
+    hardest_in = np.bincount(np.argmin(resampled, axis=1), minlength=len(ps)) / len(resampled)
     rows.insert(1, "hardest_in", hardest_in)
+    rows = with_ends_of_all(rows, resampled)
     tell(1.0, "done")
     hardest = rows.loc[rows["auc"].idxmin()]
     finding = (
-        f"Of {len(ps)} values of p, {hardest['top_p']:g} is the hardest for {detector.name}, {in_words(hardest)}; it "
-        f"is so in {hardest['hardest_in']:.0%} of resamples of {hardest['n_human']:.0f} pairs."
+        f"Of {len(ps)} values of p, {hardest['top_p']:g} is the hardest for {detector.name}, "
+        f"{in_words(hardest, len(ps))}; it is so in {hardest['hardest_in']:.0%} of resamples "
+        f"of {hardest['n_human']:.0f} pairs."
     )
     draw = functools.partial(auc_over, along="top_p", label="p of nucleus sampling")
     told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
@@ -151,7 +162,7 @@ def evade(
     tell(1.0, "done")
     rows, details = pd.DataFrame(rows), pd.concat(details, ignore_index=True)
     by_attack = details.groupby("attack", sort=False)
-    before, after, _ = (resampled_auc(*scores_by_author(table), seed) for _, table in by_attack)
+    before, after, _ = resampled_of([table for _, table in by_attack], seed).T
     head = _change(rows, before, after, f"{detector.name} when the most human-looking of {n_tries} samples is kept")
     finding = (
         f"Keeping the most human-looking of {n_tries} samples changes the AUC of {detector.name} from "
@@ -211,7 +222,7 @@ def conditioning(
     sets = in_common(sets)
     rows, details = _each_judged(detector, sets, "opening", openings, seed, cancel)
     tell(1.0, "done")
-    one, other = (resampled_auc(*scores_by_author(table), seed) for _, table in details.groupby("opening", sort=False))
+    one, other = resampled_of([table for _, table in details.groupby("opening", sort=False)], seed).T
     head = _change(rows, one, other, f"{detector.name} when {model.name} is given {openings[1]}, not {openings[0]}")
     finding = (
         f"Given {openings[1]} instead of {openings[0]}, {model.name} changes the AUC of {detector.name} from "
@@ -259,7 +270,7 @@ def _most_human(detector: Detector, pairs: PairedTexts, tries: list[Sequence[str
 
 def _change(rows: pd.DataFrame, resampled_first: np.ndarray, resampled_second: np.ndarray, of: str) -> Metric:
     """Return by how much the AUC of the second row differs from that of the first, on the same pairs."""
-    low, high = np.percentile(resampled_second - resampled_first, [2.5, 97.5])
+    low, high = percentiles(resampled_second - resampled_first)
     return Metric("auc_change", of, rows["auc"][1] - rows["auc"][0], "AUC", low, high, rows["n_human"][0])
 
 

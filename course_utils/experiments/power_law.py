@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.experiments.statistics import percentiles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class PowerLaw:
         """Return the line from the smallest size to the largest, with its 95% band: n_parameters, value, low, high."""
         sizes = np.geomspace(self.n_parameters.min(), self.n_parameters.max(), n_points)
         lines = np.exp(np.outer(self.resampled[:, 0], np.log(sizes)) + self.resampled[:, 1:])  # (R, n_points)
-        low, high = np.percentile(lines, [2.5, 97.5], axis=0) if len(lines) else np.full((2, n_points), np.nan)
+        low, high = percentiles(lines) if len(lines) else np.full((2, n_points), np.nan)
         return pd.DataFrame(
             {"n_parameters": sizes, "value": self.factor * sizes**self.exponent, "low": low, "high": high}
         )
@@ -87,5 +88,5 @@ def fit_power_law(
         )
     all_losses = np.vstack([losses, *([resampled] if resampled is not None else [])])
     lines = np.polyfit(np.log(sizes), np.log(all_losses).T, 1).T  # (1 + R, 2)
-    low, high = np.percentile(lines[1:, 0], [2.5, 97.5]) if len(lines) > 1 else (np.nan, np.nan)
+    low, high = percentiles(lines[1:, 0]) if len(lines) > 1 else (np.nan, np.nan)
     return PowerLaw(float(lines[0, 0]), float(np.exp(lines[0, 1])), float(low), float(high), sizes, lines[1:])

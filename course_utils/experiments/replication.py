@@ -12,8 +12,8 @@ import pandas as pd
 
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan, begin
-from course_utils.experiments.over_documents import draw_documents, interval
 from course_utils.experiments.result import Measure, Metric, Result, versions
+from course_utils.experiments.statistics import ratio_interval
 from course_utils.models import seal
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.scoring import score_nats
@@ -202,15 +202,15 @@ def _require_not(cancel: threading.Event | None) -> None:
 
 def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str], plan: Plan, settings: dict) -> Result:
     bits = {name: _bits(model, held_out) for name, model in models.items()}
-    lengths, drawn = np.array([len(text) for text in held_out]), draw_documents(len(held_out), seed=0)
+    lengths = np.array([len(text) for text in held_out])
     rows = []
     for name in models:
         texts = bodies.get(name, [])
-        low, high = interval(bits[name], lengths, drawn)
+        low, high = ratio_interval(bits[name], lengths, plan.seed)
         known = {"model": name, "learned_from": LEARNED_FROM[name], "n_characters": sum(map(len, texts)) or None}
         rows.append(known | {"bits_per_character": bits[name].sum() / lengths.sum(), "low": low, "high": high})
     gap = bits["student"] - bits["control"]
-    low, high = interval(gap, lengths, drawn)
+    low, high = ratio_interval(gap, lengths, plan.seed)
     finding = (
         f"On {len(held_out)} texts kept apart, the student of {models['teacher'].name} needs "
         f"{gap.sum() / lengths.sum():+.2f} bits per character (95% interval {low:+.2f} to {high:+.2f}) compared with "

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.over_documents import draw_documents
-from course_utils.experiments.statistics import wilson
+from course_utils.experiments.statistics import percentiles, resample, wilson
 
 FALSE_ALARMS = 0.01
 FEWEST_HUMAN = 100  # texts: with fewer, 1 % of them is less than one text
@@ -16,7 +15,7 @@ Z_95 = 1.959964
 GRID = np.linspace(0, 1, 101)
 
 
-def measure(human: Sequence[float], machine: Sequence[float], seed: int = 0) -> dict[str, float]:
+def measure(human: Sequence[float], machine: Sequence[float], seed: int) -> dict[str, float]:
     """Say how well scores tell the two apart, where above 0 means "machine".
 
     Parameters
@@ -45,14 +44,14 @@ def measure(human: Sequence[float], machine: Sequence[float], seed: int = 0) -> 
     method 5 for AUC (2006), Wilson's for shares.
     """
     human, machine = _checked(human, machine)
-    drawn, n = draw_documents(len(human), seed), len(human)
+    drawn, n = resample(len(human), seed), len(human)
     right = (machine > 0).astype(float) + (np.array(human) <= 0)  # of each pair, 0 to 2
     share = wilson(int(right.sum()), 2 * n)
     row = {"n_human": n, "n_machine": n, "auc": auc(human, machine)}
-    ends = _wider(_percentiles(_resampled_auc(human, machine, drawn)), newcombe(row["auc"], n, n))
+    ends = _wider(percentiles(_resampled_auc(human, machine, drawn)), newcombe(row["auc"], n, n))
     row["auc_low"], row["auc_high"] = ends
     row["accuracy"] = share.share
-    ends = _wider(_percentiles(right[drawn].mean(axis=1) / 2), (share.low, share.high))
+    ends = _wider(percentiles(right[drawn].mean(axis=1) / 2), (share.low, share.high))
     row["accuracy_low"], row["accuracy_high"] = ends
     row["false_alarms"] = float((human > 0).mean())
     return row | _caught(human, machine, drawn)
@@ -65,7 +64,7 @@ def auc(human: Sequence[float], machine: Sequence[float]) -> float:
     return float(roc_auc_score([0] * len(human) + [1] * len(machine), [*human, *machine]))
 
 
-def roc(human: Sequence[float], machine: Sequence[float], seed: int = 0) -> pd.DataFrame:
+def roc(human: Sequence[float], machine: Sequence[float], seed: int) -> pd.DataFrame:
     """Return the ROC curve and its 95% band over pairs.
 
     Returns
@@ -75,15 +74,23 @@ def roc(human: Sequence[float], machine: Sequence[float], seed: int = 0) -> pd.D
         many of the human ones.
     """
     human, machine = _checked(human, machine)
-    drawn = draw_documents(len(human), seed)
+    drawn = resample(len(human), seed)
     resampled = _caught_at(human[drawn], machine[drawn], GRID)  # (R, F)
-    low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
+    low, high = percentiles(resampled)
     caught = _caught_at(human[None], machine[None], GRID)[0]
     return pd.DataFrame({"false_alarms": GRID, "caught": caught, "low": low, "high": high})
 
 
-def newcombe(area: float, n_human: int, n_machine: int) -> tuple[float, float]:
+def newcombe(area: float, n_human: int, n_machine: int, n_compared: int = 1) -> tuple[float, float]:
     """Return the 95% interval of an AUC by Newcombe's method 5 (2006), which is honest at 0 and 1 too.
+
+    Parameters
+    ----------
+    area : float
+        From 0 to 1.
+    n_human, n_machine : int
+    n_compared : int
+        Of so many AUCs the interval holds for all at once (Bonferroni).
 
     Examples
     --------
@@ -91,12 +98,14 @@ def newcombe(area: float, n_human: int, n_machine: int) -> tuple[float, float]:
     [0.899, 1.0]
     """
     from scipy.optimize import brentq
+    from scipy.stats import norm
 
+    z = Z_95 if n_compared == 1 else float(norm.isf(0.025 / n_compared))
     more = (n_human + n_machine) / 2 - 1
 
     def surprise(theta: float) -> float:
         spread = theta * (1 - theta) * (1 + more * (1 - theta) / (2 - theta) + more * theta / (1 + theta))
-        return abs(area - theta) - Z_95 * math.sqrt(spread / (n_human * n_machine))
+        return abs(area - theta) - z * math.sqrt(spread / (n_human * n_machine))
 
     # At an area of 0 or 1 the surprise is 0 there as well: start beside it to find the other end.
     low = brentq(surprise, 0, min(area, 1 - 1e-12)) if surprise(0) > 0 else 0.0
@@ -104,10 +113,10 @@ def newcombe(area: float, n_human: int, n_machine: int) -> tuple[float, float]:
     return low, high
 
 
-def resampled_auc(human: Sequence[float], machine: Sequence[float], seed: int = 0) -> np.ndarray:
+def resampled_auc(human: Sequence[float], machine: Sequence[float], seed: int) -> np.ndarray:
     """Return the AUC of each resample of the pairs, shape (R,): the same pairs are drawn for every detector."""
     human, machine = _checked(human, machine)
-    return _resampled_auc(human, machine, draw_documents(len(human), seed))
+    return _resampled_auc(human, machine, resample(len(human), seed))
 
 
 def _resampled_auc(human: np.ndarray, machine: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -124,7 +133,7 @@ def _caught(human: np.ndarray, machine: np.ndarray, drawn: np.ndarray) -> dict[s
     at = np.array([FALSE_ALARMS])
     caught = float(_caught_at(human[None], machine[None], at)[0, 0])
     counted = wilson(round(caught * len(machine)), len(machine))
-    ends = _wider(_percentiles(_caught_at(human[drawn], machine[drawn], at)[:, 0]), (counted.low, counted.high))
+    ends = _wider(percentiles(_caught_at(human[drawn], machine[drawn], at)[:, 0]), (counted.low, counted.high))
     return {"caught": caught, "caught_low": ends[0], "caught_high": ends[1]}
 
 
@@ -135,11 +144,6 @@ def _caught_at(human: np.ndarray, machine: np.ndarray, false_alarms: np.ndarray)
     thresholds = -np.sort(-human, axis=1)  # (R, N), the highest human score first
     caught = [(machine > thresholds[:, [k]]).mean(axis=1) if k < n else np.ones(len(machine)) for k in n_flagged]
     return np.stack(caught, axis=1)
-
-
-def _percentiles(resampled: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _wider(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

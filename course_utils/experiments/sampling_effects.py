@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import TextError
-from course_utils.experiments.over_documents import draw_documents, interval
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.repetition import distinct_ngrams, repeated_ngram_share, words
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments.statistics import mean_interval, ratio_interval, resample, simultaneous
 from course_utils.pictures.sampling_plots import settings_picture
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ MEASURES = {
     "distinct_2": "distinct-2: unique word pairs / all",
 }
 PERPLEXITY = "perplexity under the model itself"
-N_RESAMPLES = 2000
 CITED = (Measure("mean", "a share, or perplexity per token", "low", "high", "n_texts", ("setting", "measure")),)
 
 Progress = Callable[[float, str], object]
@@ -70,7 +69,7 @@ def compare_settings(
     return pd.DataFrame(rows)
 
 
-def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES)) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES), *, seed: int = 0) -> pd.DataFrame:
     """Return mean and 95% interval of each measure under each setting, in the order in which the settings came.
 
     Parameters
@@ -79,6 +78,8 @@ def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES)) ->
         From :func:`compare_settings`.
     measures : iterable of str
         The columns to sum up.
+    seed : int
+        Of the resampling.
 
     Returns
     -------
@@ -94,10 +95,10 @@ def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES)) ->
     for measure in measures:
         for setting, values in table.groupby("setting", sort=False)[measure]:
             kept = values.dropna().to_numpy(dtype=float)
-            low, high = _bootstrap_interval(kept)
-            mean = kept.mean() if kept.size else np.nan
+            found = mean_interval(kept, seed)
             counts = {"n_texts": kept.size, "n_too_short": len(values) - kept.size}
-            rows.append({"setting": setting, "measure": measure} | counts | {"mean": mean, "low": low, "high": high})
+            ends = {"mean": found.mean, "low": found.low, "high": found.high}
+            rows.append({"setting": setting, "measure": measure} | counts | ends)
     return pd.DataFrame(rows)
 
 
@@ -127,8 +128,9 @@ def measure_settings(
     Returns
     -------
     Result
-        One row a setting and measure: setting, measure, n_texts, n_too_short, mean, low, high. The perplexity is that
-        of all tokens of a setting together. details: one row a text, the text itself in it.
+        One row a setting and measure: setting, measure, n_texts, n_too_short, mean, low, high (95%, of each row
+        alone), low_of_all, high_of_all (for all settings at once, which the setting that comes out highest or lowest
+        needs). The perplexity is that of all tokens of a setting together. details: one row a text, the text itself in it.
 
     Raises
     ------
@@ -153,7 +155,8 @@ def measure_settings(
         texts += [{"setting": name} | row for row in _write_once(model, prompt, settings[name], n_texts, cancel)]
     tell(1.0, "done")
     details = pd.DataFrame(texts)
-    rows = pd.concat([summarise(details), _perplexities(details, seed)], ignore_index=True)
+    rows = pd.concat([summarise(details, seed=seed), _perplexities(details, seed)], ignore_index=True)
+    rows = _with_ends_of_all(rows, details, seed)
     how = {name: dataclasses.asdict(chosen) for name, chosen in settings.items()}
     asked = {"prompts": prompts, "n_samples": n_samples, "settings": how}
     inputs = asked | {"model": model.name, "prompts": kept_texts(prompts), "seed": seed}
@@ -197,12 +200,38 @@ def _perplexities(details: pd.DataFrame, seed: int) -> pd.DataFrame:
         kept = part[part["n_tokens"] > 0]
         counts = {"n_texts": len(kept), "n_too_short": len(part) - len(kept)}
         bits, n_tokens = kept["bits"].to_numpy(), kept["n_tokens"].to_numpy()
-        low, high = interval(bits, n_tokens, draw_documents(len(kept), seed)) if len(kept) > 1 else (np.nan, np.nan)
+        low, high = ratio_interval(bits, n_tokens, seed)
         mean = bits.sum() / n_tokens.sum() if len(kept) else np.nan
         rows.append(
             {"setting": setting, "measure": "perplexity"} | counts | {"mean": 2**mean, "low": 2**low, "high": 2**high}
         )
     return pd.DataFrame(rows)
+
+
+def _with_ends_of_all(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Add low_of_all and high_of_all: for each measure, intervals that hold for all settings at once."""
+    rows = rows.assign(low_of_all=rows["low"], high_of_all=rows["high"])
+    for measure in rows["measure"].unique():
+        places = rows.index[(rows["measure"] == measure) & rows["low"].notna()]
+        if not len(places):
+            continue
+        drawn = [_resampled(details[details["setting"] == rows["setting"][place]], measure, seed) for place in places]
+        low, high = simultaneous(rows["mean"][places], np.stack(drawn, axis=1))
+        rows.loc[places, "low_of_all"] = np.minimum(np.maximum(low, 0), rows["low"][places])
+        rows.loc[places, "high_of_all"] = np.maximum(high, rows["high"][places])
+        if measure != "perplexity":  # the others are shares
+            rows.loc[places, "high_of_all"] = rows.loc[places, "high_of_all"].clip(upper=1)
+    return rows
+
+
+def _resampled(part: pd.DataFrame, measure: str, seed: int) -> np.ndarray:
+    """Return a measure of one setting in each resample of its texts, shape (R,)."""
+    if measure == "perplexity":
+        kept = part[part["n_tokens"] > 0]
+        drawn = resample(len(kept), seed)
+        return 2 ** (kept["bits"].to_numpy()[drawn].sum(axis=1) / kept["n_tokens"].to_numpy()[drawn].sum(axis=1))
+    values = part[measure].dropna().to_numpy(dtype=float)
+    return values[resample(len(values), seed)].mean(axis=1)
 
 
 def _headline(rows: pd.DataFrame, name: str) -> Metric | None:
@@ -212,7 +241,9 @@ def _headline(rows: pd.DataFrame, name: str) -> Metric | None:
         return None
     most = table.loc[table["mean"].idxmax()]
     of = f"{name} under “{most['setting']}”"
-    return Metric("repeated_4grams", of, most["mean"], "share", most["low"], most["high"], most["n_texts"])
+    return Metric(
+        "repeated_4grams", of, most["mean"], "share", most["low_of_all"], most["high_of_all"], most["n_texts"]
+    )
 
 
 def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:
@@ -222,10 +253,12 @@ def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:
     most, least = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
 
     def told(row) -> str:
-        ends = "no interval, " if np.isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}, "
+        low, high = row["low_of_all"], row["high_of_all"]
+        ends = "no interval, " if np.isnan(low) else f"{low:.2f} to {high:.2f}, "
         return f"{row['mean']:.2f} ({ends}n = {row['n_texts']}) under “{row['setting']}”"
 
-    return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {told(least)} to {told(most)}."
+    chosen = f", the least and the most of {len(table)}; the intervals allow for the choice" if len(table) > 1 else ""
+    return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {told(least)} to {told(most)}{chosen}."
 
 
 def _hashes(model) -> dict[str, str]:
@@ -245,13 +278,3 @@ def _measured(generation: "Generation") -> dict[str, object]:
         "repeated_4grams": repeated_ngram_share(text, 4) if len(words(text)) >= 4 else np.nan,
         "distinct_2": distinct_ngrams(text, 2) if len(words(text)) >= 2 else np.nan,
     }
-
-
-def _bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5% and 97.5% points of the mean of resampled values; unknown below two values."""
-    if values.size < 2:
-        return np.nan, np.nan
-    # A generator of its own with a fixed seed: the same table always gives the same interval.
-    drawn = np.random.default_rng(0).choice(values, size=(N_RESAMPLES, values.size))
-    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)

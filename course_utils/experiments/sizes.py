@@ -11,10 +11,10 @@ import pandas as pd
 
 from course_utils import texts
 from course_utils.errors import ModelNotHere, SettingsError, TextError
-from course_utils.experiments.over_documents import N_RESAMPLES, by_document, draw_documents, interval
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments.statistics import N_RESAMPLES, ratio_interval, resample
 from course_utils.models import seal, shelf, stage
 from course_utils.models.architecture import GPT2
 from course_utils.models.catalogue import POCKET
@@ -207,18 +207,17 @@ def _details(measured: dict[str, dict], documents: list[str]) -> pd.DataFrame:
 def _row(name: str, cost: dict[str, float], details: pd.DataFrame, seed: int) -> dict[str, object]:
     mine = details[details["model"] == name]
     bits, n_tokens, n_characters = (mine[column].to_numpy() for column in ("bits", "n_tokens", "n_characters"))
-    drawn = _drawn(details, seed)
     counts = {"n_documents": len(mine), "n_characters": n_characters.sum(), "n_tokens": n_tokens.sum()}
     row = {"model": name, **cost, **counts, "bits_per_character": bits.sum() / n_characters.sum()}
-    row["bits_low"], row["bits_high"] = interval(bits, n_characters, drawn)
+    row["bits_low"], row["bits_high"] = ratio_interval(bits, n_characters, seed)
     row["perplexity"] = 2 ** (bits.sum() / n_tokens.sum())
-    row["perplexity_low"], row["perplexity_high"] = (2**end for end in interval(bits, n_tokens, drawn))
+    row["perplexity_low"], row["perplexity_high"] = (2**end for end in ratio_interval(bits, n_tokens, seed))
     return row
 
 
 def _power_law(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> PowerLaw:
-    drawn = _drawn(details, seed)
     bits, characters = (by_document(details, column)[rows["model"]].to_numpy() for column in ("bits", "n_characters"))
+    drawn = resample(len(bits), seed)
     resampled = bits[drawn].sum(axis=1) / characters[drawn].sum(axis=1) if len(bits) > 1 else None  # (R, M)
     return fit_power_law(rows["n_parameters"], rows["bits_per_character"], resampled)
 
@@ -236,8 +235,9 @@ def _draw(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Picture:
     return loss_against_parameters([_panel(rows, details, seed, "")])
 
 
-def _drawn(details: pd.DataFrame, seed: int) -> np.ndarray:
-    return draw_documents(details["document"].nunique(), seed)
+def by_document(details: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one row a document, one column a model; the details have one row a model and document."""
+    return details.pivot(index="document", columns="model", values=column)
 
 
 def _headline(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Metric:
@@ -249,7 +249,7 @@ def _headline(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Metric:
         return Metric("bits_per_character", first["model"], first["bits_per_character"], BITS, *ends, n, row=0)
     bits, lengths = by_document(details, "bits"), by_document(details, "n_characters")[first["model"]]
     saved = bits[first["model"]] - bits[last["model"]]
-    ends = interval(saved, lengths, _drawn(details, seed))
+    ends = ratio_interval(saved, lengths, seed)
     of = f"{last['model']} against {first['model']}"
     return Metric("bits_saved", of, saved.sum() / lengths.sum(), BITS, *ends, n)
 

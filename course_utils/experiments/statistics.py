@@ -1,18 +1,19 @@
-"""How sure a count or a mean is: Wilson intervals, two shares compared, agreement beyond chance, a bootstrap.
+"""Intervals: the bootstrap of the course, simultaneous intervals for the best of many, Wilson's, Newcombe's, kappa.
 
-The arithmetic is statsmodels' and SciPy's; this room asks them alike and decides what holds where nothing was counted.
-They are imported when first needed: statsmodels takes two seconds.
+All resampling goes through `bootstrap`. It takes the seed that the record of the experiment carries, so the same record
+gives the same interval. statsmodels is imported when first needed: it takes two seconds.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import numpy as np
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.over_documents import N_RESAMPLES
+
+N_RESAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,8 +198,59 @@ def kappa(ratings_a: Sequence, ratings_b: Sequence) -> Agreement:
     return Agreement(float(found.kappa), low, high, observed, len(a))
 
 
-def mean_interval(values: Sequence[float], seed: int = 0, confidence: float = 0.95) -> Estimate:
-    """Return a mean with its percentile bootstrap interval (Efron 1979).
+def resample(n: int, seed: int) -> np.ndarray:
+    """Return which of n units each bootstrap resample holds, shape (N_RESAMPLES, n).
+
+    The same n and seed give the same resamples. So statistics of the same units are resampled together: a difference
+    of two models is taken on the same documents.
+
+    Parameters
+    ----------
+    n : int
+        Units: documents, pairs of texts, prompts or readers.
+    seed : int
+        The seed in the record of the experiment.
+    """
+    return np.random.default_rng(seed).integers(n, size=(N_RESAMPLES, n))
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray], n: int, seed: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a statistic (Efron 1979); NaN with fewer than two units.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes resamples of shape (R, n), as `resample` returns them, and returns the statistic of each, shape (R,).
+    n, seed
+        As for `resample`.
+    confidence : float
+        Of the interval.
+
+    Examples
+    --------
+    >>> values = np.array([1.0, 2.0, 4.0])
+    >>> [round(end, 2) for end in bootstrap(lambda drawn: values[drawn].mean(axis=1), 3, seed=0)]
+    [1.0, 4.0]
+    """
+    if n < 2:
+        return math.nan, math.nan
+    return percentiles(statistic(resample(n, seed)), confidence)
+
+
+def percentiles(resampled: np.ndarray, confidence: float = 0.95) -> tuple:
+    """Return the ends that cut off equal shares of resampled statistics, along the first axis.
+
+    The ends are numbers for shape (R,), and arrays of shape (K,) for shape (R, K).
+    """
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    return (low, high) if np.ndim(low) else (float(low), float(high))
+
+
+def mean_interval(values: Sequence[float], seed: int, confidence: float = 0.95) -> Estimate:
+    """Return a mean with its bootstrap interval.
 
     Parameters
     ----------
@@ -214,18 +266,55 @@ def mean_interval(values: Sequence[float], seed: int = 0, confidence: float = 0.
     SettingsError
         A value is not a finite number.
     """
-    from scipy.stats import bootstrap
-
     _require_confidence(confidence)
     numbers = np.asarray(values, dtype=float).ravel()
     if not np.isfinite(numbers).all():
         raise SettingsError(f"The values hold {numbers[~np.isfinite(numbers)][0]}.", "Numbers.", "Leave it out.")
-    if len(numbers) < 2:
-        return Estimate(float(numbers[0]) if len(numbers) else math.nan, math.nan, math.nan, len(numbers))
-    mean = float(numbers.mean())
-    how = {"n_resamples": N_RESAMPLES, "method": "percentile", "confidence_level": confidence}
-    ends = bootstrap((numbers,), np.mean, rng=np.random.default_rng(seed), **how).confidence_interval
-    return Estimate(mean, min(mean, float(ends.low)), max(mean, float(ends.high)), len(numbers))
+    mean = float(numbers.mean()) if len(numbers) else math.nan
+    low, high = bootstrap(lambda drawn: numbers[drawn].mean(axis=1), len(numbers), seed, confidence)
+    return Estimate(mean, min(low, mean), max(high, mean), len(numbers))  # in this order, NaN stays
+
+
+def ratio_interval(amounts: Sequence[float], lengths: Sequence[float], seed: int) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of a ratio of sums, such as bits to characters; NaN with one document.
+
+    Parameters
+    ----------
+    amounts, lengths : array_like of shape (n_documents,)
+    seed : int
+        Of the resampling.
+    """
+    over, under = np.asarray(amounts), np.asarray(lengths)
+    return bootstrap(lambda drawn: over[drawn].sum(axis=1) / under[drawn].sum(axis=1), len(over), seed)
+
+
+def simultaneous(estimates: Sequence[float], resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return intervals that hold for all of K statistics at once, and so for the best of them too.
+
+    An interval of 95 % for each alone is too narrow for the largest of K: that one was chosen because it came out
+    large. These intervals are as wide as the largest of all K standardised deviations needs (Efron and Tibshirani
+    1993, chapter 22; Romano and Wolf 2005).
+
+    Parameters
+    ----------
+    estimates : sequence of float of shape (K,)
+    resampled : np.ndarray of shape (R, K)
+        The same statistics of each resample, all K from the same resample.
+
+    Returns
+    -------
+    tuple of np.ndarray of shape (K,)
+        Low and high ends. With one statistic, or one that never varies, as `percentiles` has them.
+    """
+    estimates = np.asarray(estimates, dtype=float)
+    low, high = percentiles(resampled)
+    spread = np.std(resampled, axis=0)
+    varies = spread > 1e-12
+    if resampled.shape[1] < 2 or not varies.any():
+        return low, high
+    largest = (np.abs(resampled - estimates)[:, varies] / spread[varies]).max(axis=1)
+    reach = np.percentile(largest, 95) * spread
+    return np.minimum(low, estimates - reach), np.maximum(high, estimates + reach)
 
 
 def _require_count(n_yes: int, n: int) -> None:

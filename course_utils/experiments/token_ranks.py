@@ -160,7 +160,8 @@ def _finding(rows: pd.DataFrame, headline: Metric, model: str) -> str:
         for row in rows.itertuples()
     ]
     words = f"Among {model}'s ten likeliest at their place are {', '.join(told[:-1])}{' and ' * (len(told) > 1)}"
-    apart = f": {headline.value:.0f} percentage points apart" if len(rows) > 1 else ""
+    chosen = f", the most and the least of {len(rows)} texts" if len(rows) > 2 else ""
+    apart = f": {headline.value:.0f} percentage points apart{chosen}" if len(rows) > 1 else ""
     many = "single texts" if len(rows) > 1 else "a single text"
     return f"{words}{told[-1]}{apart}; {many}, so without interval."
 

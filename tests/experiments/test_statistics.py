@@ -86,7 +86,7 @@ def test_a_confidence_that_cannot_be_is_refused(confidence):
     with pytest.raises(SettingsError, match="confidence is"):
         wilson(1, 2, confidence)
     with pytest.raises(SettingsError, match="confidence is"):
-        mean_interval([1, 2], confidence=confidence)
+        mean_interval([1, 2], 0, confidence=confidence)
 
 
 def test_numpy_s_counts_are_counts():
@@ -200,17 +200,17 @@ def test_the_same_seed_draws_the_same_interval_and_another_another():
 
 
 def test_values_that_are_all_equal_are_sure():
-    found = mean_interval([3.5] * 9)
+    found = mean_interval([3.5] * 9, 0)
     assert (found.mean, found.low, found.high) == (3.5, 3.5, 3.5)
 
 
 def test_fewer_than_two_values_have_no_interval():
-    assert math.isnan(mean_interval([2.0]).low) and mean_interval([2.0]).mean == 2
-    assert math.isnan(mean_interval([]).mean)
-    assert str(mean_interval([])) == "unknown (n = 0)"
+    assert math.isnan(mean_interval([2.0], 0).low) and mean_interval([2.0], 0).mean == 2
+    assert math.isnan(mean_interval([], 0).mean)
+    assert str(mean_interval([], 0)) == "unknown (n = 0)"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(SettingsError, match="The values hold"):
-        mean_interval([1, value, 3])
+        mean_interval([1, value, 3], 0)
