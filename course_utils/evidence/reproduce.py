@@ -14,9 +14,10 @@ from course_utils.experiments.remember import anew
 from course_utils.experiments.result import Metric, Result
 
 REPRODUCED, WITHIN, NOT, CANNOT = "reproduced", "within tolerance", "not reproduced", "cannot be tried"
-SAME = 1e-4  # of the number: other processors add up in another order, which shows from the fifth digit on
-WITHOUT_INTERVAL = 0.01  # of the number, where the re-run has no interval to compare with
-SECONDS = {"seconds", "tokens a second"}  # a machine is never twice as fast
+EXACT = 1e-9  # of the number: a table keeps 15 digits of each
+ELSEWHERE = 1e-3  # of the number: other processors and versions add up in another order
+SECONDS = {"seconds", "tokens a second"}  # times differ at every run: compared only where cited; never twice as fast
+PROCEDURE = "procedure"  # the version of the course's own computations; older records do not name it
 
 Progress = Callable[[float, str], object]
 
@@ -33,7 +34,7 @@ class Reproduction:
     again : float or None
         The number now; None if it could not be tried.
     tolerance : float or None
-        How far apart the two may lie: what the re-run's own interval says, never the record's.
+        How far apart the two may lie; 0 where all that numbers depend on is the same.
     why : str
         In one sentence.
     """
@@ -73,9 +74,17 @@ def rerun(record: Record, progress: Progress | None = None, cancel: threading.Ev
 
     Notes
     -----
-    *Reproduced*: the same to four digits, interval and count too. *Within tolerance*: no further off than half the
-    re-run's own 95% interval is wide, as when another machine draws other texts. Settings, seed, weights and the other
-    numbers of the table must agree as well, and so must the finding where the number does to four digits.
+    *Reproduced*: equal, interval and count too. Where weights, precision, seed, versions, processor and device are
+    those of the record, everything else is *not reproduced*: the computation gives the same number each time.
+
+    *Within tolerance* exists only for another machine, other versions or an older procedure of the course. There sums
+    differ in their last digits; and a model that writes may take another token at a near tie, after which one text
+    goes on differently. So a number may differ by a thousandth, plus what one of its n texts can move: 1/n of a share
+    or AUC, else half the re-run's interval divided by the root of n. An interval of an older procedure is told and not
+    compared.
+
+    Settings, seed, weights and the other numbers of the table must agree as well, and so must the finding where the
+    procedure is the same.
     """
     try:
         keywords = _inputs(record)
@@ -107,13 +116,51 @@ def _inputs(record: Record) -> dict[str, object]:
 
 
 def _compared(record: Record, result: Result) -> Reproduction:
-    again = _again(record, result)
-    status, tolerance, why = _judged(Metric(*[getattr(record, name) for name in _CITED]), again)
+    again, where = _again(record, result), _where(record, result)
+    status, tolerance, why = _judged(Metric(*[getattr(record, name) for name in _CITED]), again, where)
     if status != NOT:
-        differing = _settings_otherwise(record, result) or _row_otherwise(record, result)
-        differing = differing or (status == REPRODUCED and _told_otherwise(record.finding, result.finding))
+        differing = _settings_otherwise(record, result, where) or _row_otherwise(record, result, where)
+        if not where.is_older and status == REPRODUCED:
+            differing = differing or _told_otherwise(record.finding, result.finding)
         status, why = (NOT, f"its number agrees, but {differing}") if differing else (status, why)
-    return Reproduction(status, record.value, again.value, tolerance, why + _other_versions(record, result, status))
+    return Reproduction(status, record.value, again.value, tolerance, f"{why}; {where.told()}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Where:
+    """What differs between where a record was made and here.
+
+    Parameters
+    ----------
+    changed : tuple of str
+        Each as "torch 2.8, here 2.9".
+    is_older : bool
+        By an older procedure of the course.
+    """
+
+    changed: tuple[str, ...]
+    is_older: bool
+
+    @property
+    def is_same(self) -> bool:
+        """Return whether every number must come out equal."""
+        return not self.changed and not self.is_older
+
+    def told(self) -> str:
+        """Return which of the two rules applies, and why."""
+        if self.is_same:
+            return "same versions, processor and device, so only equal numbers are reproduced"
+        older = ["an older procedure of the course, whose intervals and finding are not compared"] * self.is_older
+        return f"a tolerance applies, since the record is of {'; '.join([*older, *self.changed])}"
+
+
+def _where(record: Record, result: Result) -> _Where:
+    is_older = str(record.versions.get(PROCEDURE)) != str(result.versions.get(PROCEDURE))
+    # Older records name no machine. That it may be another one is part of being older.
+    names = [name for name in result.versions if name != PROCEDURE and (name in record.versions or not is_older)]
+    pairs = [(name, str(record.versions.get(name))[:60], str(result.versions[name])) for name in names]
+    changed = [f"{name} {was}, here {now}" for name, was, now in pairs if was != now]
+    return _Where(tuple(changed[:4]), is_older)
 
 
 _CITED = ("metric", "of", "value", "unit", "low", "high", "n", "row")  # in the order of Metric's fields
@@ -129,39 +176,46 @@ def _again(record: Record, result: Result) -> Metric:
     return again
 
 
-def _judged(recorded: Metric, again: Metric) -> tuple[str, float | None, str]:
+def _judged(recorded: Metric, again: Metric, where: _Where) -> tuple[str, float | None, str]:
     """Return status, tolerance and the reason for one number."""
     if recorded.value is None or again.value is None:
         told = f"{recorded.name} of {recorded.of} was {recorded.value} and is now {again.value}"
         return (REPRODUCED if recorded.value is again.value else NOT), None, told
-    tolerance = _tolerance(again)
+    tolerance = _tolerance(again, where)
     told = f"{recorded.name} of {recorded.of} was {recorded.value:.6g} and is now {again.value:.6g}"
     if recorded.n != again.n:
         return NOT, tolerance, f"{recorded.name} of {recorded.of} counted n = {recorded.n}, and now n = {again.n}"
-    pairs = [(getattr(recorded, end), getattr(again, end)) for end in ("value", "low", "high")]
-    if all(_same(one, other) for one, other in pairs):
+    value, *ends = ((getattr(recorded, name), getattr(again, name)) for name in ("value", "low", "high"))
+    if _same(*value) and all(_same(*each) for each in ends):
         return REPRODUCED, tolerance, told
-    far = [_distance(one, other) > tolerance for one, other in pairs]
-    if not any(far):
-        return WITHIN, tolerance, f"{told}, {_distance(*pairs[0]):.2g} apart where {tolerance:.2g} may be"
-    if far[0]:
-        return NOT, tolerance, f"{told}, {_distance(*pairs[0]):.2g} apart where only {tolerance:.2g} may be"
-    ends = [f"{low} to {high}" for low, high in ((each.low, each.high) for each in (recorded, again))]
-    return NOT, tolerance, f"{told}; but its interval was {ends[0]} and is now {ends[1]}"
+    if not _same(*value) and _distance(*value) > tolerance:
+        may = f"only {tolerance:.2g} may be" if tolerance else "they must be equal"
+        return NOT, tolerance, f"{told}, {_distance(*value):.2g} apart where {may}"
+    intervals = [f"{low} to {high}" for low, high in ((each.low, each.high) for each in (recorded, again))]
+    if where.is_older:
+        differ = "" if all(_same(*each) for each in ends) else f"; its interval was {intervals[0]}, now {intervals[1]}"
+        return WITHIN, tolerance, f"{told}{differ}"
+    if any(_distance(*each) > tolerance and not _same(*each) for each in ends):
+        return NOT, tolerance, f"{told}; but its interval was {intervals[0]} and is now {intervals[1]}"
+    return WITHIN, tolerance, f"{told}, {_distance(*value):.2g} apart where {tolerance:.2g} may be"
 
 
-def _tolerance(again: Metric) -> float:
+def _tolerance(again: Metric, where: _Where) -> float:
     if again.unit in SECONDS:
         return abs(again.value)
-    if again.low is None or again.high is None:
-        return WITHOUT_INTERVAL * abs(again.value)
-    return (again.high - again.low) / 2
+    if where.is_same:
+        return 0.0
+    one_text = 0.0
+    if again.n and again.low is not None and again.high is not None:
+        is_share = again.unit in ("share", "AUC")
+        one_text = 1 / again.n if is_share else (again.high - again.low) / 2 / math.sqrt(again.n)
+    return ELSEWHERE * abs(again.value) + one_text
 
 
 def _same(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
-    return math.isclose(one, other, rel_tol=SAME, abs_tol=1e-9)
+    return math.isclose(one, other, rel_tol=EXACT, abs_tol=1e-12)
 
 
 def _distance(one: float | None, other: float | None) -> float:
@@ -170,13 +224,22 @@ def _distance(one: float | None, other: float | None) -> float:
     return abs(one - other)
 
 
-def _settings_otherwise(record: Record, result: Result) -> str:
+def _settings_otherwise(record: Record, result: Result, where: _Where) -> str:
     """Return in what the record says that it measured under other conditions than it did."""
     for name, now in plain({"settings": result.settings, "models": result.models, "seed": result.seed}).items():
         was = getattr(record, name)
+        if name == "settings" and not where.is_same:
+            was, now = _without_texts(was), _without_texts(now)
         if was != now:
             return f"not its {name}: {_first_difference(was, now)}"
     return ""
+
+
+def _without_texts(settings: object) -> object:
+    """Return settings without the hash of texts that a model wrote: elsewhere one of them may go on differently."""
+    if isinstance(settings, dict):
+        return {name: _without_texts(each) for name, each in settings.items() if name != "texts_sha256"}
+    return [_without_texts(each) for each in settings] if isinstance(settings, list) else settings
 
 
 def _told_otherwise(was: str, now: str) -> str:
@@ -197,7 +260,7 @@ def _first_difference(one: object, other: object) -> str:
     return f"{str(one)[:60]} and now {str(other)[:60]}"
 
 
-def _row_otherwise(record: Record, result: Result) -> str:
+def _row_otherwise(record: Record, result: Result, where: _Where) -> str:
     """Return which other number of the table differs."""
     if len(record.rows) != len(result.rows):
         return f"its table had {len(record.rows)} rows and has {len(result.rows)}"
@@ -213,14 +276,7 @@ def _row_otherwise(record: Record, result: Result) -> str:
                 return f"row {place} of its table holds {str(found)[:60]} as {measure.column}"
             value, low, high = found
             recorded = Metric(measure.column, again.of, value, again.unit, low, high, n, place)
-            status, _, why = _judged(recorded, again)
+            status, _, why = _judged(recorded, again, where)
             if status == NOT:
                 return f"another number of its table does not: {why}"
     return ""
-
-
-def _other_versions(record: Record, result: Result, status: str) -> str:
-    """Return which packages are of another version, where that may be why."""
-    pairs = [(name, str(record.versions.get(name))[:20], now) for name, now in result.versions.items()]
-    changed = [f"{name} {now} (then {was})" for name, was, now in pairs if was != now]
-    return f"; measured now with {', '.join(changed)}" if changed and status != REPRODUCED else ""

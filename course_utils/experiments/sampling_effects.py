@@ -130,7 +130,8 @@ def measure_settings(
     Result
         One row a setting and measure: setting, measure, n_texts, n_too_short, mean, low, high (95%, of each row
         alone), low_of_all, high_of_all (for all settings at once, which the setting that comes out highest or lowest
-        needs). The perplexity is that of all tokens of a setting together. details: one row a text, the text itself in it.
+        needs). The perplexity is that of all tokens of a setting together. details: one row a text, the text itself
+        in it.
 
     Raises
     ------

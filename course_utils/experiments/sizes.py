@@ -141,12 +141,12 @@ def differences(result: Result) -> pd.DataFrame:
         smaller, larger, bits_saved (per character; negative where the larger is worse), low, high (95%),
         share_of_documents (on which the larger is better). No row for a model that stands alone.
     """
-    names, drawn = list(result.rows["model"]), _drawn(result.details, result.seed)
+    names = list(result.rows["model"])
     bits, characters = by_document(result.details, "bits"), by_document(result.details, "n_characters")
     rows = []
     for smaller, larger in zip(names, names[1:], strict=False):
         saved, length = bits[smaller] - bits[larger], characters[smaller]
-        low, high = interval(saved, length, drawn)
+        low, high = ratio_interval(saved, length, result.seed)
         pair = {"smaller": smaller, "larger": larger, "bits_saved": saved.sum() / length.sum()}
         rows.append(pair | {"low": low, "high": high, "share_of_documents": (saved > 0).mean()})
     return pd.DataFrame(rows, columns=["smaller", "larger", "bits_saved", "low", "high", "share_of_documents"])

@@ -4,8 +4,12 @@ import dataclasses
 import importlib
 import inspect
 import json
+import re
+import sys
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 from made_pairs import made_pairs, wordy_model
 
@@ -13,6 +17,7 @@ from course_utils.evidence.allowed import EXPERIMENTS
 from course_utils.evidence.kinds import MOST_WRITTEN
 from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import rerun
+from course_utils.experiments import sizes
 from course_utils.experiments.base_rates import base_rates
 from course_utils.experiments.best_of import best_of
 from course_utils.experiments.bias import abid, analogies, sheng
@@ -114,8 +119,18 @@ def test_every_experiment_on_the_list_is_done_again_here():
 
 
 @pytest.mark.parametrize("name", DONE)
-def test_what_was_measured_is_reproduced_from_its_record_alone(name, wordy, pairs):
-    result, told = DONE[name](wordy, pairs), []
+def test_what_was_measured_is_reproduced_from_its_record_alone(name, wordy, pairs, monkeypatch):
+    seeds, default_rng = [], np.random.default_rng
+
+    def noted(seed):
+        seeds.extend([seed] * (sys._getframe(1).f_code.co_name == "resample"))
+        return default_rng(seed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.random, "default_rng", noted)
+        result, told = DONE[name](wordy, pairs), []
+    assert set(seeds) <= {result.seed}, "an interval was resampled with another seed than the record's"
+    assert result.seed == (result.inputs.get("seed") if "seed" in EXPERIMENTS[name] else result.seed)
     assert result.experiment == name and result.headline and result.headline.value is not None
     measure = result.measures[0]
     row = int(result.rows[measure.column].first_valid_index())
@@ -123,6 +138,26 @@ def test_what_was_measured_is_reproduced_from_its_record_alone(name, wordy, pair
         again = rerun(record, progress=lambda share, what: told.append(share))
         assert again.status == "reproduced", again
     assert told[-1] == 1 and all(0 <= share <= 1 for share in told)
+
+
+def test_a_forged_auc_is_not_reproduced_where_all_else_is_the_same(wordy, pairs):
+    record = kept(compare_detectors(pairs))
+    for by in (0.09, 0.01, 1e-4):
+        rows = json.loads(json.dumps(record.rows))
+        told = {"value": record.value - by, "low": record.low - by, "high": record.high - by}
+        again = rerun(kept(compare_detectors(pairs), **told, rows=rows))
+        assert again.status == "not reproduced" and "must be equal" in again.why, again
+
+
+def test_only_one_function_resamples():
+    """Whoever draws in an experiment says so here: it takes the seed of the record, or of the pairs of texts."""
+    drawing = {"statistics.py", "sizes.py", "machine_texts.py", "blind_items.py", "best_of.py", "bias_audit.py"}
+    drawing |= {"schoolbook.py"}
+    for file in Path(sizes.__file__).parent.glob("*.py"):
+        code = file.read_text("utf-8")
+        assert ("default_rng" in code) <= (file.name in drawing), file
+        assert "np.percentile" not in code or file.name in {"statistics.py"}, file
+        assert not re.search(r"\bimport random\b|np\.random\.(?!default_rng)|scipy\.stats import bootstrap", code), file
 
 
 def test_every_input_on_the_list_is_one_that_the_experiment_takes():

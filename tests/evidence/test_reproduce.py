@@ -106,13 +106,61 @@ def _cache():
 # -- what is not true does not -----------------------------------------------------------------------------------------
 
 
-def test_a_number_is_judged_by_the_interval_of_the_re_run(record):
-    half = (record.high - record.low) / 2
-    moved = lambda by: {name: getattr(record, name) + by for name in ("value", "low", "high")}  # noqa: E731
-    assert rerun(forged(record, **moved(0.5 * half))).status == "within tolerance"
-    assert rerun(forged(record, **moved(1.5 * half))).status == "not reproduced"
+def elsewhere(record: Record, **changes) -> Record:
+    """The record as if it had been made with another version of PyTorch."""
+    return forged(record, versions=record.versions | {"torch": "2.0.0"}, **changes)
+
+
+def older(record: Record, **changes) -> Record:
+    """The record as the course wrote it before it named its procedure, processor and device."""
+    names = ("procedure", "processor", "device")
+    versions = {name: told for name, told in record.versions.items() if name not in names}
+    return forged(record, versions=versions, **changes)
+
+
+@pytest.mark.parametrize("by", [1e-6, 1e-3, 0.01, 0.1, -0.001, -0.5])
+def test_where_all_is_the_same_only_the_same_number_is_reproduced(record, by):
+    moved = {name: getattr(record, name) + by for name in ("value", "low", "high")}
+    again = rerun(forged(record, **moved))
+    assert again.status == "not reproduced" and again.tolerance == 0 and "must be equal" in again.why, again
+    assert "same versions, processor and device" in again.why
+    again = rerun(forged(record, low=record.low + by))
+    assert again.status == "not reproduced" and "its interval was" in again.why
+
+
+def test_elsewhere_there_is_a_narrow_tolerance_and_its_reason_is_told(record):
+    again = rerun(elsewhere(record, value=record.value * 1.0005))
+    assert again.status == "within tolerance" and "torch 2.0.0, here" in again.why
+    assert 0 < again.tolerance < (record.high - record.low) / 2
+    far = {name: getattr(record, name) + 2 * again.tolerance for name in ("value", "low", "high")}
+    assert rerun(elsewhere(record, **far)).status == "not reproduced"
     # A wide interval of its own does not make a record true.
-    assert rerun(forged(record, value=record.value + 3 * half, low=-9.0, high=9.0)).status == "not reproduced"
+    wide = elsewhere(record, value=record.value + 3 * again.tolerance, low=-9.0, high=9.0)
+    assert rerun(wide).status == "not reproduced"
+    assert rerun(elsewhere(record, value=record.value * 1.0005, low=-9.0)).status == "not reproduced"
+
+
+def test_the_interval_of_an_older_procedure_is_told_and_its_number_must_agree(record):
+    again = rerun(older(record, low=record.low - 0.01))
+    assert again.status == "within tolerance" and "older procedure" in again.why and "interval was" in again.why
+    assert rerun(older(record)).status == "reproduced"
+    assert rerun(older(record, value=record.value + 0.1)).status == "not reproduced"
+    assert rerun(older(record, seed=3)).status == "not reproduced"
+
+
+@pytest.mark.parametrize("name", ["processor", "device", "python", "torch", "transformers", "model-release-course"])
+def test_a_tolerance_needs_another_machine_or_version(record, name):
+    changed = forged(record, versions=record.versions | {name: "another"}, value=record.value * 1.0002)
+    again = rerun(changed)
+    assert again.status == "within tolerance" and f"{name} another, here" in again.why
+
+
+def test_a_speed_is_compared_only_where_it_is_cited(record, result, tmp_path):
+    rows = json.loads(json.dumps(record.rows))
+    rows[0]["tokens_per_s"] *= 3
+    assert rerun(forged(record, rows=rows)).status == "reproduced"
+    speed = keep(result, metric="tokens_per_s", row=0, ledger=tmp_path / "speeds.jsonl")
+    assert rerun(forged(speed, value=speed.value * 10)).status == "not reproduced"
 
 
 @pytest.mark.parametrize(
