@@ -2,6 +2,7 @@
 
 import bisect
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from course_utils.evidence.claim_numbers import Written, numbers
@@ -16,6 +17,10 @@ ROUGHLY = 0.05  # of the number, after "about" and the like
 SLACK = 1e-9  # of one unit of the last digit: binary fractions
 TOO_FINE = 200  # so many units of its last digit lie within the interval: the last digit says nothing
 
+_IS_END = re.compile(r"(?:^|_)(?:low|high)(?:_|$)")
+_IS_LOW = re.compile(r"(^|_)low(_|$)")
+P_VALUE = re.compile(r"\bp(?:-value)?\s?[=<>\u2264]\s?$", re.IGNORECASE)
+
 Ranges = list[tuple[float, float]]
 
 
@@ -28,8 +33,10 @@ class Held:
 
     Attributes
     ----------
-    own : list of float
-        Its value and the ends of its interval.
+    value : float
+        Its own number.
+    intervals : list of (float, float)
+        Its own interval first, then those of the rows of its table. Their ends are no results.
     counted : set of float
         Whole numbers of its table and settings, which nobody rounds.
     """
@@ -38,21 +45,38 @@ class Held:
         self.record = record
         self.is_share = record.unit == "share" or record.unit.startswith("a share")
         self.is_percent = "%" in record.unit or "percent" in record.unit
-        self.own = [float(each) for each in (record.value, record.low, record.high) if each is not None]
-        measured, self.counted = _apart(each for row in record.rows[:MOST_ROWS] for each in inside(row))
+        self.value = float(record.value)
+        rows = record.rows[:MOST_ROWS]
+        self.intervals = [(record.low, record.high)] if None not in (record.low, record.high) else []
+        self.intervals += itertools.islice((pair for row in rows for pair in _intervals_in(row)), MOST_ROWS)
+        ends = {end for end in (record.low, record.high) if end is not None}
+        ends |= {end for pair in self.intervals for end in pair}
+        self._ends = _Sorted(ends)
+        told = ({name: each for name, each in row.items() if not _IS_END.search(name)} for row in rows)
+        measured, self.counted = _apart(each for row in told for each in inside(row))
         set_to, counted = _apart(each for part in (record.settings, record.inputs) for each in inside(part))
         self.counted |= counted | {float(each) for each in (record.n, record.seed) if each is not None}
-        finding = {value / (100 if each.is_percent else 1) for each in numbers(record.finding) for value in each.values}
+        finding, self.p_values = set(), set()
+        for each in numbers(record.finding):
+            meant = {value / (100 if each.is_percent else 1) for value in each.values}
+            if P_VALUE.search(record.finding[max(0, each.start - 12) : each.start]):
+                self.p_values |= meant
+            elif not self._ends.has_any(intervals(each) if not each.is_percent else _hundredths(each), ""):
+                finding |= meant
+        measured -= ends - {self.value}
         self._others = _Sorted(measured | set_to | finding)
         # A temperature of 1 is no 100 %.
         self._shares = _Sorted(measured | finding | (set_to - {0.0, 1.0}))
 
     def is_value(self, written: Written) -> bool:
         """Tell whether a number is the record's own."""
-        return is_within(self._ranges(written, True), written.sign, self.own[0])
+        return is_within(self._ranges(written, True), written.sign, self.value)
 
     def is_any(self, written: Written) -> bool:
-        """Tell whether the record holds a number: its own, its interval's or count, one of its table or settings."""
+        """Tell whether the record holds a number: its own or its count, or one of its table or settings.
+
+        The ends of its interval are no results; see `is_end`.
+        """
         if not written.is_percent and any(value in self.counted for value in written.values):
             return True
         if written.is_count:
@@ -63,18 +87,48 @@ class Held:
                 return True
         # "More than 0.9" is borne out or not; it does not say that the value, or an end of the interval, is 0.9.
         is_exact = written.bound not in ("above", "below")
-        ends = any(is_within(self._ranges(written), written.sign, each) for each in self.own[1:])
-        if is_exact and (ends or self.is_value(written)):
+        if is_exact and self.is_value(written):
             return True
         return (self._shares if written.is_percent else self._others).has_any(self._ranges(written), written.sign)
 
+    def is_end(self, written: Written) -> bool:
+        """Tell whether a number is an end of its interval, or of one in its table."""
+        return self._ends.has_any(self._ranges(written), written.sign)
+
+    def ends(self, low: Written, high: Written) -> bool:
+        """Tell whether two numbers are the two ends of one interval."""
+        lows, highs = self._ranges(low), self._ranges(high)
+        return any(is_within(lows, "", one) and is_within(highs, "", other) for one, other in self.intervals)
+
+    def which_end(self, written: Written) -> str:
+        """Return what to call the end that a number is."""
+        for (low, high), whose in zip(self.intervals, itertools.chain(["the"], itertools.repeat("an")), strict=False):
+            for end, name in ((low, "lower"), (high, "upper")):
+                if is_within(self._ranges(written), "", end):
+                    return f"the {name} end of {whose} interval"
+        return "an end of an interval"
+
+    def row_of(self, written: Written) -> str:
+        """Return the words of the only other rows whose number it is; "" where it is anything else too."""
+        if self.is_value(written) or not written.values:
+            return ""
+        name, found = self.record.metric, []
+        for place, row in enumerate(self.record.rows[:MOST_ROWS]):
+            is_own = place == self.record.row or row.get(name) == self.record.value
+            for column, each in row.items():
+                if type(each) is float and is_within(self._ranges(written), written.sign, each):
+                    if is_own or column != name:
+                        return ""
+                    found.append(" · ".join(value for value in row.values() if isinstance(value, str)))
+        return found[0][:80] if found else ""
+
     def has_share(self, ranges: Ranges) -> bool:
         """Tell whether its own number, or one of its table, lies in one of these ranges."""
-        return any(is_within(ranges, "", each) for each in self.own) or self._shares.has_any(ranges, "")
+        return is_within(ranges, "", self.value) or self._shares.has_any(ranges, "")
 
     def bears_out(self, written: Written) -> bool:
         """Tell whether the record's own number is above or below, as the words before the number say."""
-        value = self.own[0]
+        value = self.value
         value *= 100 if written.is_percent and abs(value) <= 1 and not self.is_percent else 1
         pairs = zip(written.values, written.steps, strict=True)
         if written.bound == "above":
@@ -176,12 +230,14 @@ def is_derived(written: Written, values: Sequence[float]) -> bool:
 
 
 def is_rest(written: Written, held: Held) -> bool:
-    """Tell whether a number is what a share leaves to the whole, or how wide the interval is."""
-    one, ranges = held.record, intervals(written)
-    if written.is_percent:
-        ranges = [(low / 100, high / 100) for low, high in ranges]
-    if held.is_share and held.has_share([(1 - high, 1 - low) for low, high in ranges]):
-        return True
+    """Tell whether a number is what a share leaves to the whole."""
+    ranges = _hundredths(written) if written.is_percent else intervals(written)
+    return held.is_share and held.has_share([(1 - high, 1 - low) for low, high in ranges])
+
+
+def is_width(written: Written, held: Held) -> bool:
+    """Tell whether a number is how wide the interval is, or half of it."""
+    one, ranges = held.record, _hundredths(written) if written.is_percent else intervals(written)
     if one.low is None or one.high is None:
         return False
     return any(is_within(ranges, "", each) for each in (one.high - one.low, (one.high - one.low) / 2))
@@ -196,6 +252,19 @@ def digits(value: float, n: int = 4) -> str:
     ['0.8912', '27', '1,234,567', '1.234e-05', '-0.1']
     """
     return f"{value:,.0f}" if abs(value) >= 10**n else f"{value:.{n}g}"
+
+
+def _hundredths(written: Written) -> Ranges:
+    return [(low / 100, high / 100) for low, high in intervals(written)]
+
+
+def _intervals_in(row: dict) -> Iterator[tuple[float, float]]:
+    """Yield the intervals of a row of a table: columns such as auc_low and auc_high."""
+    for name, low in row.items():
+        if _IS_LOW.search(name):
+            high = row.get(_IS_LOW.sub(r"\1high\2", name))
+            if type(low) in (int, float) and type(high) in (int, float):
+                yield float(low), float(high)
 
 
 def _part_of(part: float, whole: float) -> tuple[float, float]:

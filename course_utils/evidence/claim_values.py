@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from course_utils.evidence.claim_numbers import Written, numbers
-from course_utils.evidence.claim_records import MOST_COMPARED, Held, is_derived, is_rest, too_exact
+from course_utils.evidence.claim_records import MOST_COMPARED, P_VALUE, Held, is_derived, is_rest, is_width, too_exact
 from course_utils.evidence.finding import FAULT, HINT, Finding, finding_at
 from course_utils.evidence.prose import Section, citations
 from course_utils.evidence.readings import readings
@@ -26,7 +26,27 @@ COMPARED = re.compile(
     re.I,
 )
 LEFT_OVER = re.compile(
-    r"\b(?:others?|rest|remain\w*|missed|miss(?:es)?|not|wrong\w*|fail\w*|against|instead|wide|width|away)\b", re.I
+    r"\b(?:others?|rest|remain\w*|missed|miss(?:es)?|not|wrong\w*|fail\w*|against|instead|away)\b", re.I
+)
+WIDTH = re.compile(r"\b(?:wide|width|margin|half|uncertain\w*)\b|\u00b1", re.I)
+# Words that tell an end of an interval as what it is, in the clause of the number.
+OF_AN_INTERVAL = re.compile(
+    r"\b(?:intervals?|bounds?|limits?|ends?|CI|confidence|credible|range[sd]?|margin|as\s(?:low|high|little|much|bad|good)\sas|"
+    r"(?:worst|best)\scase|could\sbe|may\sbe|might\sbe|can\sbe|possibly|conceivabl[ey]|at\sleast|at\smost|no\sless|no\smore|"
+    r"lowest|highest|pessimistic\w*|optimistic\w*|cannot\sbe\sruled\sout|between|reach(?:es|ing)?\sdown|extend\w*|"
+    r"stretch\w*|starts?|begins?|stops?)\b",
+    re.I,
+)
+CLAUSE = re.compile(r"[;:,(\u2014\u2013]\s|\b(?:but|while|whereas|although|though|yet|however)\b", re.I)
+TO_THE_OTHER_END = re.compile(
+    r"\s{0,2}(?:%|per\s?cent|percent|[A-Za-z]{1,12})?\s{0,2}(?:,|;|to|and|or|till|until|through|up\sto|[-\u2010-\u2015])\s{0,2}"
+)
+UP_TO = re.compile(r"\bup\sto(?:\s(?:a|an|the))?\s?$", re.I)
+# "an AUC of", "the share was": what stands before a result.
+A_RESULT = re.compile(
+    r"\b(?:AUC|accuracy|share|rate|perplexity|score|kappa|ratio|value|result|probability|lms|index|gain)"
+    r"(?:\s\w{1,20}){0,3}\s(?:of|is|was|were|=|reached|reaches|equals?)\s(?:a\s|an\s|the\s|only\s|about\s)?$",
+    re.I,
 )
 CHANCE = re.compile(
     r"\b(?:chance|coins?|guess\w*|random\w*|perfect\w*|half|halves|never|always|certain\w*|ideal|nothing|all|every)\b",
@@ -129,13 +149,74 @@ def _has_a_reading(keys: Sequence[str]) -> bool:
 
 def _compared(written: Written, context: _Context, at: At) -> Iterator[Finding]:
     holding = next((each for each in context.cited if each.is_any(written)), None)
+    ending = next((each for each in context.cited if each.is_end(written)), None)
     if holding is not None:
+        if not context.cites_a_reading:
+            yield from _mistaken(written, holding, context, at)
         if holding.is_value(written) and too_exact(holding, written):
             id, told = holding.record.id, holding.told()
             says = f"{written.words} has more digits than its interval can carry: {id} holds {told}."
             yield at("too exact", HINT, says, id)
-    elif not context.cites_a_reading and not _is_excused(written, context):
+    elif context.cites_a_reading:
+        return
+    elif ending is not None and (written.bound in ("", "about") or _is_up_to(written, context)):
+        if not _tells_an_interval(written, ending, context) and not _is_another_s(written, context):
+            yield _end_as_result(written, ending, context, at)
+    elif not _is_excused(written, context):
         yield _other_number(written, context, at)
+
+
+# -- a number of the record that is not its result ---------------------------------------------------------------------
+
+
+def _end_as_result(written: Written, held: Held, context: _Context, at: At) -> Finding:
+    id, end = held.record.id, held.which_end(written)
+    says = f"{written.words} is {end} and no result: {id} holds {held.told()}."
+    return at("interval bound", HINT if _is_up_to(written, context) else FAULT, says, id)
+
+
+def _is_up_to(written: Written, context: _Context) -> bool:
+    return bool(UP_TO.search(context.sentence.bare[max(0, written.start - 12) : written.start]))
+
+
+def _is_another_s(written: Written, context: _Context) -> bool:
+    """Tell whether a number is a difference, a ratio or the own number of another record of the sentence."""
+    if _is_own(written, context.mute):
+        return True
+    is_compared = _has(COMPARED, context.sentence.bare)
+    return is_compared and any(is_derived(written, values) for values in _comparable(written, context))
+
+
+def _tells_an_interval(written: Written, held: Held, context: _Context) -> bool:
+    """Tell whether words, or the other end beside it, say that a number is an end of an interval."""
+    bare, found = context.sentence.bare, list(context.numbers)
+    place = found.index(written)
+    for low, high in itertools.pairwise(found[max(0, place - 1) : place + 2]):
+        if TO_THE_OTHER_END.fullmatch(bare, low.end, high.start) and held.ends(low, high):
+            return True
+    before = bare[max(0, written.start - 120) : written.start]
+    clauses = [each for each in CLAUSE.split(before) if each is not None]
+    near = clauses[-1] if clauses[-1].strip() or len(clauses) < 2 else clauses[-2]  # "the lower end, 0.885, is …"
+    after = CLAUSE.split(bare[written.end : written.end + 40])[0]
+    return bool(OF_AN_INTERVAL.search(near) or OF_AN_INTERVAL.search(after))
+
+
+def _mistaken(written: Written, held: Held, context: _Context, at: At) -> Iterator[Finding]:
+    """Yield what is to be said about a number that the record holds, and not as its result."""
+    if held.is_value(written) or context.is_told or len(context.cited) > 1:
+        return
+    id, bare = held.record.id, context.sentence.bare
+    before = bare[max(0, written.start - 80) : written.start]
+    if written.is_whole and A_RESULT.search(before) and not (written.is_count or written.out_of or written.is_percent):
+        if all(value in held.counted for value in written.values) and not _counts(written, context):
+            says = f"{written.words} is a count or a setting of {id} and no result: it holds {held.told()}."
+            yield at("other number", FAULT, says, id)
+    elif row := held.row_of(written):
+        words = {word.lower() for word in re.findall(r"[^\W_]{3,40}", row)}
+        words -= {word.lower() for word in re.findall(r"[^\W_]{3,40}", held.record.of)}
+        if not words & {word.lower() for word in re.findall(r"[^\W_]{3,40}", context.sentence.text)}:
+            says = f"{written.words} is of \u201c{row}\u201d in the table of {id}, which itself holds {held.told()}."
+            yield at("other row", HINT, says, id)
 
 
 def _other_number(written: Written, context: _Context, at: At) -> Finding:
@@ -178,6 +259,11 @@ def _is_excused(written: Written, context: _Context) -> bool:
         return True
     if TIMES.match(context.sentence.text, context.sentence.start + written.end):
         return not any(each.record.unit == "times" for each in cited)
+    if _has(WIDTH, bare) and any(is_width(written, each) for each in cited):
+        return True
+    before = bare[max(0, written.start - 12) : written.start]
+    if P_VALUE.search(before) and any(set(written.values) & each.p_values for each in cited):
+        return True
     return bool(_has(LEFT_OVER, bare)) and any(is_rest(written, each) for each in cited)
 
 
@@ -185,7 +271,7 @@ def _comparable(written: Written, context: _Context) -> list[list[float]]:
     """Return what a number may be the difference or the ratio of: the records' own, and others of the sentence."""
     others = [each for each in context.numbers[: MOST_COMPARED + 1] if each is not written]
     told = [[each.values[0] for each in others if each.is_percent == is_percent] for is_percent in (False, True)]
-    return [[each.own[0] for each in (*context.cited, *context.others)], *told]
+    return [[each.value for each in (*context.cited, *context.others)], *told]
 
 
 def _is_plain(written: Written) -> bool:
@@ -217,7 +303,8 @@ def _lacks_source(written: Written, sentence: Sentence, held: Mapping[str, Held]
     if _is_reference(written) and (_has(CHANCE, sentence.bare) or written.values[0] == 100):
         return False
     keys = _cited_within(sentence.text, *sentence.paragraph)
-    return not _has_a_reading(keys) and not any(held[key].is_any(written) for key in keys if key in held)
+    cited = [held[key] for key in keys if key in held]
+    return not _has_a_reading(keys) and not any(each.is_any(written) or each.is_end(written) for each in cited)
 
 
 @functools.lru_cache(maxsize=64)
