@@ -43,6 +43,10 @@ class Own:
     def __init__(self, records: Sequence[Record]) -> None:
         self._records, self._words = records, None
 
+    def __repr__(self) -> str:
+        """Return of how many records."""
+        return f"Own words of {len(self._records)} records"
+
     def has(self, quoted: str) -> bool:
         """Tell whether words stand there in this order."""
         if self._words is None:

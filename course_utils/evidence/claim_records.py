@@ -12,6 +12,7 @@ MOST_ROWS, MOST_CELLS = 2000, 50_000
 LARGEST_COUNT = 1e15
 LONGEST_LIST = 12  # of whole numbers: longer ones are names of articles
 DEEPEST = 6
+LONGEST_FINDING = 20_000  # characters
 MOST_COMPARED = 12  # records of one sentence
 ROUGHLY = 0.05  # of the number, after "about" and the like
 SLACK = 1e-9  # of one unit of the last digit: binary fractions
@@ -57,7 +58,7 @@ class Held:
         set_to, counted = _apart(each for part in (record.settings, record.inputs) for each in inside(part))
         self.counted |= counted | {float(each) for each in (record.n, record.seed) if each is not None}
         finding, self.p_values = set(), set()
-        for each in numbers(record.finding):
+        for each in numbers(record.finding[:LONGEST_FINDING]):
             meant = {value / (100 if each.is_percent else 1) for value in each.values}
             if P_VALUE.search(record.finding[max(0, each.start - 12) : each.start]):
                 self.p_values |= meant
@@ -67,6 +68,10 @@ class Held:
         self._others = _Sorted(measured | set_to | finding)
         # A temperature of 1 is no 100 %.
         self._shares = _Sorted(measured | finding | (set_to - {0.0, 1.0}))
+
+    def __repr__(self) -> str:
+        """Return the record's id and number."""
+        return f"Held by {self.record.id}: {self.told()}"
 
     def is_value(self, written: Written) -> bool:
         """Tell whether a number is the record's own."""
@@ -156,6 +161,9 @@ class Held:
 
 class _Sorted:
     """Numbers in which a range is looked up at once."""
+
+    def __repr__(self) -> str:
+        return f"_Sorted({len(self._all)} numbers)"
 
     def __init__(self, found: Iterable[float]) -> None:
         numbers_ = list(found)

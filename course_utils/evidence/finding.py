@@ -38,6 +38,13 @@ class Finding:
     quote: str = ""
     evidence: str = ""
 
+    def __str__(self) -> str:
+        """Return what is said, about which words."""
+        where = f"{self.section}: \u201c{self.quote[:80]}\u201d: " if self.quote else ""
+        return f"{self.severity} ({self.kind}): {where}{self.says}"
+
+    __repr__ = __str__
+
 
 def finding_at(
     section: Section, start: int, end: int, kind: str, severity: str, says: str, evidence: str = ""

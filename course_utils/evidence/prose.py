@@ -1,6 +1,7 @@
 """An essay as it stands in a notebook: sections, words as a reader counts them, and what is cited."""
 
 import ast
+import contextlib
 import dataclasses
 import html
 import json
@@ -12,6 +13,7 @@ from course_utils.errors import TextError
 
 SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")
 READINGS = ("openai2019feb", "zhang2019", "openai2019aug", "zellers2019")
+LARGEST_MB = 100
 PLACEHOLDER = "*Write here.*"
 # What a heading begins with, for notebooks that lost the ids and the metadata of their cells.
 HEADINGS = {
@@ -54,6 +56,13 @@ class Essay:
 
     sections: tuple[Section, ...]
     strategy: str = ""
+
+    def __str__(self) -> str:
+        """Return its length, strategy and sections."""
+        parts = "; ".join(f"{each.key} {n_words(each.text)}" for each in self.sections)
+        return f"Essay of {self.n_words} words, strategy: {self.strategy or 'none'}. Words by section: {parts}."
+
+    __repr__ = __str__
 
     @property
     def n_words(self) -> int:
@@ -127,6 +136,7 @@ def read_essay(notebook: Mapping | str | Path) -> Essay:
         It is none.
     """
     if isinstance(notebook, str | Path):
+        _require_small(Path(notebook))
         try:
             notebook = json.loads(Path(notebook).read_text("utf-8-sig"))
         except (OSError, ValueError, RecursionError) as problem:
@@ -138,6 +148,13 @@ def read_essay(notebook: Mapping | str | Path) -> Essay:
         raise TextError("This is no notebook: it has no cells.", "A notebook of format 4.", "Name another file.")
     cells = [cell for cell in cells if isinstance(cell, Mapping)]
     return Essay(tuple(_sections(cells)), _strategy(cells))
+
+
+def _require_small(path: Path) -> None:
+    """Refuse a file that no essay is; one that cannot be looked at is told when it is read."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LARGEST_MB * 1e6:
+            raise TextError(f"{path} is larger than {LARGEST_MB} MB.", "An essay.", "Clear its outputs, then save it.")
 
 
 def _sections(cells: list[Mapping]) -> list[Section]:

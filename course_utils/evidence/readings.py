@@ -42,6 +42,8 @@ class Reading:
         """Return author and title."""
         return f"{self.author}, {self.title} ({self.date})"
 
+    __repr__ = __str__
+
 
 @functools.cache
 def readings() -> dict[str, Reading]:

@@ -49,6 +49,8 @@ class Reproduction:
         """Return the status and why."""
         return f"{self.status}: {self.why}"
 
+    __repr__ = __str__
+
 
 def can_rerun(record: Record) -> bool:
     """Tell whether a record names an experiment that can be done again."""

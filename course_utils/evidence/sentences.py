@@ -47,6 +47,8 @@ class Sentence:
         """Return its words, citations too."""
         return self.text[self.start : self.end]
 
+    __repr__ = __str__
+
     @functools.cached_property
     def bare(self) -> str:
         """Return it with every citation blanked out: places stay what they are."""
@@ -56,13 +58,14 @@ class Sentence:
     def groups(self) -> list[tuple[int, int, tuple[str, ...]]]:
         """Return its citations, those that follow each other at once as one: start, end (within it), keys."""
         words = str(self)
-        found: list[tuple[int, int, tuple[str, ...]]] = []
+        found: list[tuple[int, int, list[str]]] = []
         for start, end, key in citations(words):
             if found and words[found[-1][1] : start].strip(" ,;.)\n") in ("", "and", "&"):
-                found[-1] = (found[-1][0], end, (*found[-1][2], key))
+                found[-1][2].append(key)
+                found[-1] = (found[-1][0], end, found[-1][2])
             else:
-                found.append((start, end, (key,)))
-        return found
+                found.append((start, end, [key]))
+        return [(start, end, tuple(dict.fromkeys(keys))) for start, end, keys in found]
 
 
 def visible(text: str) -> str:

@@ -110,6 +110,10 @@ class Apprentice:
         There is no apprentice in that folder.
     """
 
+    def __repr__(self) -> str:
+        """Return its folder, and how far it is."""
+        return f"Apprentice in {self.folder}: {len(self.log)} of its steps were noted"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:

@@ -47,6 +47,10 @@ class Detector(abc.ABC):
     def score(self, texts: Sequence[str], cancel: threading.Event | None = None) -> np.ndarray:
         """Return a number for each text, shape (N,)."""
 
+    def __repr__(self) -> str:
+        """Return what kind it is, and its name."""
+        return f"{type(self).__name__}: {getattr(self, 'name', 'without a name')}"
+
     def inputs(self) -> list:
         """Return plain values on which its scores depend besides the texts."""
         return [type(self).__name__, self.name]

@@ -55,6 +55,16 @@ class PairedTexts:
     machine: tuple[str, ...]
     drawn: Mapping[str, int | str] | None = None
 
+    def __str__(self) -> str:
+        """Return how many pairs, by whom, and the beginning of the first."""
+        told = f"{len(self)} pairs of {self.n_words} words, the machine's by {self.generator} ({self.sampling})"
+        if not len(self):
+            return told
+        first = [f"  {who}: {texts[0][:80]}…" for who, texts in (("human", self.human), ("machine", self.machine))]
+        return "\n".join([f"{told}; {self.n_left_out} left out. The first:", *first])
+
+    __repr__ = __str__
+
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.articles)

@@ -33,6 +33,13 @@ class PowerLaw:
     n_parameters: np.ndarray
     resampled: np.ndarray
 
+    def __str__(self) -> str:
+        """Return the exponent with its interval."""
+        ends = "" if np.isnan(self.low) else f" (95% interval {self.low:.4f} to {self.high:.4f})"
+        return f"loss = {self.factor:.4g} · n_parameters^{self.exponent:.4f}{ends}, {len(self.n_parameters)} models"
+
+    __repr__ = __str__
+
     def at(self, n_parameters: float) -> float:
         """Return the loss that the line gives a model of this size; beyond the sizes seen it is a guess."""
         return float(self.factor * n_parameters**self.exponent)

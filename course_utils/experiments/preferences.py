@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_utils.core.files import append_to_file, read_errors
 from course_utils.errors import DamagedFile, TextError
+from course_utils.experiments.json_lines import append_object, read_lines
 from course_utils.experiments.statistics import wilson
 
 # A ranking is a dict as JSON has it: prompt, settings, seed, shown (names, in the order of the columns), ranking
@@ -119,14 +119,14 @@ def in_words(rankings: Iterable[dict]) -> str:
 
 
 def append(path: Path, ranking: dict) -> None:
-    """Add a ranking to a JSON Lines file, which is made if missing.
+    """Add a ranking to a JSON Lines file, which is made if missing: the whole line or nothing.
 
     Raises
     ------
     NoSpace
         If the file cannot be written.
     """
-    append_to_file(path, json.dumps(ranking, ensure_ascii=False) + "\n", "Make room, or name a file in another folder.")
+    append_object(path, ranking, "Make room, or name a file in another folder.")
 
 
 def read(path: str | Path) -> list[dict]:
@@ -142,12 +142,10 @@ def read(path: str | Path) -> list[dict]:
     path = Path(path)
     if os.path.isdir(path):
         raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
-    with read_errors(path):
-        lines = path.read_text(encoding="utf-8").split("\n") if os.path.exists(path) else []
-    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_parsed(path, number, line) for number, line in read_lines(path)]
 
 
-def _parsed(path: Path, number: int, line: str) -> dict:
+def _parsed(path: Path, number: int, line: bytes) -> dict:
     try:
         ranking = json.loads(line)
         if all(name in ranking["n_parameters"] for name in ranking["ranking"]):
@@ -155,7 +153,7 @@ def _parsed(path: Path, number: int, line: str) -> dict:
     except (ValueError, TypeError, KeyError):
         pass
     raise DamagedFile(
-        f"{path}, line {number}, is not a ranking: {line[:60]!r}.",
+        f"{path}, line {number}, is not a ranking: {line[:60].decode('utf-8', 'replace')!r}.",
         f"A JSON object with {' and '.join(NEEDED)}.",
         "Delete that line, or name another file.",
     )

@@ -46,6 +46,12 @@ class Recipe:
     n_left_out: int
     articles: Sequence[int]
 
+    def __str__(self) -> str:
+        """Return what would be written."""
+        return f"{self.n_pairs} pairs of {self.n_words} words to be written by {self.generator.name}, seed {self.seed}"
+
+    __repr__ = __str__
+
     def write(self, progress: Progress | None = None, cancel: threading.Event | None = None) -> "PairedTexts":
         """Write the texts, or read them where they are remembered; see `paired_texts`.
 

@@ -2,14 +2,14 @@
 
 import datetime
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
 
-from course_utils.core.files import append_to_file, expanded, read_errors, write_errors
+from course_utils.core.files import expanded
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments import releases
+from course_utils.experiments.json_lines import append_object, read_lines
 from course_utils.experiments.staged_release import OPENAI
 from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
@@ -100,13 +100,19 @@ class Decisions:
         """Return one row a decision: stage, next_size, decision, reason, time, openai, openai_reason, source."""
         return pd.DataFrame([_beside_openai(line) for line in self.made().values()], columns=COLUMNS)
 
+    def __repr__(self) -> str:
+        """Return one line a decision, and where they are kept."""
+        where = f"in {self._record}" if self._record else "in memory"
+        told = [f"{stage}: {line['decision']} ({line['reason']})" for stage, line in self.made().items()]
+        return "\n".join([f"{len(told)} decisions, {where}", *told])
+
     def _add(self, line: dict[str, str]) -> None:
         line = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **line}
         self._lines.append(line)
         if self._record:
             self._unsaved.append(line)
             while self._unsaved:  # also what a full disk refused before
-                _append(self._record, self._unsaved[0])
+                append_object(self._record, self._unsaved[0], HOW_TO_WRITE)
                 self._unsaved.pop(0)
 
 
@@ -131,10 +137,7 @@ def _beside_openai(line: dict[str, str]) -> dict[str, str]:
 def _read(record: Path) -> list[dict[str, str]]:
     if os.path.isdir(record):
         raise TextError(f"{record} is a folder.", "A file for the decisions.", f'Use "{record / "decisions.jsonl"}".')
-    with read_errors(record):
-        lines = record.read_bytes().split(b"\n") if os.path.exists(record) else []
-    whole = lines[:-1]  # what follows the last line's end was cut off while it was written: `_append` sets it aside
-    return [_parsed(record, number, line) for number, line in enumerate(whole, start=1) if line.strip()]
+    return [_parsed(record, number, line) for number, line in read_lines(record)]
 
 
 def _parsed(record: Path, number: int, line: bytes) -> dict[str, str]:
@@ -150,19 +153,3 @@ def _parsed(record: Path, number: int, line: bytes) -> dict[str, str]:
     raise DamagedFile(
         f"{record}, line {number}, is no decision.", "A record that this panel wrote.", "Name another file, or move it."
     )
-
-
-def _append(record: Path, line: dict[str, str]) -> None:
-    _set_torn_line_aside(record)
-    append_to_file(record, json.dumps(line, ensure_ascii=False) + "\n", HOW_TO_WRITE)
-
-
-def _set_torn_line_aside(record: Path) -> None:
-    """Move a last line that was cut off into a file beside the record."""
-    with read_errors(record):
-        content = record.read_bytes() if os.path.exists(record) else b""
-    n_whole = content.rfind(b"\n") + 1
-    if content[n_whole:]:
-        append_to_file(record.with_name(f"{record.name}.torn"), content[n_whole:] + b"\n", HOW_TO_WRITE)
-        with write_errors(record, HOW_TO_WRITE):
-            os.truncate(record, n_whole)

@@ -3,12 +3,18 @@
 import contextvars
 import hashlib
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from course_utils.core.files import try_replace_file
 from course_utils.places import cache_folder
+
+LARGEST_MB = 500
+KEPT = 0.9  # of it, once there was too much
+LONGEST_WRITE_S = 3600.0  # a hidden file of that age was left by a process that died
 
 _is_anew = contextvars.ContextVar("is_anew", default=False)
 
@@ -34,7 +40,8 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
     Notes
     -----
     A file that is damaged, cut off or of other inputs is not trusted: it is computed anew. A full disk costs the time
-    to compute it again, no more.
+    to compute it again, no more. All results together take `LARGEST_MB` at most: those that were used longest ago are
+    deleted first.
     """
     key = sha256_of_values(inputs)
     file = _file(kind, key)
@@ -42,7 +49,9 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
     if known is not None:
         return known
     value = json.loads(json.dumps(compute()))
-    try_replace_file(file, json.dumps({"inputs_sha256": key, "sha256": sha256_of_values([value]), "value": value}))
+    content = {"inputs_sha256": key, "sha256": sha256_of_values([value]), "value": value}
+    if try_replace_file(file, json.dumps(content)):
+        _make_room(file)
     return value
 
 
@@ -70,5 +79,33 @@ def _read(file: Path, key: str) -> dict | None:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         known = json.loads(file.read_text(encoding="utf-8"))
         if known["inputs_sha256"] == key and known["sha256"] == sha256_of_values([known["value"]]):
+            with suppress(OSError):  # a folder that may only be read
+                os.utime(file)  # the time of its last use, by which `_make_room` chooses
             return known["value"]
     return None
+
+
+def _make_room(newest: Path) -> None:
+    """Delete the results that were used longest ago, if all of them take too much room.
+
+    Several processes may do so at once: a file that another one has deleted is gone all the same, and one that is being
+    read stays readable. What was written last stays, however large it is.
+    """
+    found = []
+    for file in newest.parent.iterdir():
+        with suppress(OSError):
+            state = file.stat()
+            if file.name.startswith(".") and time.time() - state.st_mtime < LONGEST_WRITE_S:
+                continue  # another process is writing it
+            found.append((state.st_mtime_ns, state.st_size, file))
+    left = sum(size for _, size, _ in found) - LARGEST_MB * 1e6
+    if left <= 0:
+        return
+    left += (1 - KEPT) * LARGEST_MB * 1e6  # some more, so that not every result after this one makes room again
+    for _, size, file in sorted(found, key=lambda each: each[0]):
+        if left <= 0:
+            return
+        if file != newest:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+                left -= size

@@ -112,6 +112,14 @@ class Metric:
             object.__setattr__(self, name, _plain_number(getattr(self, name)))
         object.__setattr__(self, "n", None if _plain_number(self.n) is None else int(self.n))
 
+    def __str__(self) -> str:
+        """Return the number with all that a sentence owes its reader."""
+        value = "unknown" if self.value is None else f"{self.value:.4g}"
+        ends = "" if self.low is None or self.high is None else f" (95% interval {self.low:.4g} to {self.high:.4g})"
+        return f"{self.name} of {self.of}: {value}{ends}, {self.unit}" + (f", n = {self.n}" if self.n else "")
+
+    __repr__ = __str__
+
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
@@ -312,6 +320,10 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._begun, self._length = time.monotonic(), 0
+
+    def __repr__(self) -> str:
+        """Return what it is for."""
+        return "ProgressLine(): pass it as progress="
 
     def __call__(self, share: float, what: str) -> None:
         """Say the share that is done, from 0 to 1, and what is being done."""

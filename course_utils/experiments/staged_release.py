@@ -93,6 +93,8 @@ class Rule:
         """Return the rule as a sentence."""
         return f"release the next size if {self.condition}"
 
+    __repr__ = __str__
+
     def holds(self, value: float) -> bool:
         """Tell whether a value lies on the right side; one that was not measured does not."""
         return DIRECTIONS[self.direction](value, self.threshold)
@@ -134,6 +136,10 @@ class Plan:
                 lines = self._path.read_text(encoding="utf-8").splitlines()
             self._entries = [_parsed(line) for line in lines]
             self._check()
+
+    def __repr__(self) -> str:
+        """Return how many entries it has, and where it is kept."""
+        return f"Plan of {len(self._entries)} entries, kept in {self._path or 'memory'}"
 
     def fix(self, *rules: Rule, reason: str = "") -> str:
         """Fix rules, all of which must hold, and return the seal: the first letters of their hash.

@@ -32,6 +32,8 @@ class Share:
             return "unknown (n = 0)"
         return f"{100 * self.share:.0f} % ({100 * self.low:.0f} % to {100 * self.high:.0f} %, n = {self.n})"
 
+    __repr__ = __str__
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -51,6 +53,8 @@ class Difference:
         p = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
         return f"{100 * self.difference:+.0f} percentage points ({low} to {high}, {p})"
 
+    __repr__ = __str__
+
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
@@ -68,6 +72,8 @@ class Agreement:
             return f"kappa unknown (n = {self.n})"
         return f"kappa {self.kappa:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
 
+    __repr__ = __str__
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -83,6 +89,8 @@ class Estimate:
         if math.isnan(self.low):
             return f"{self.mean:.3f} (n = {self.n})" if self.n else "unknown (n = 0)"
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f}, n = {self.n})"
+
+    __repr__ = __str__
 
 
 def wilson(n_yes: int, n: int, confidence: float = 0.95) -> Share:

@@ -85,7 +85,7 @@ def _ledger(file: Path) -> tuple[Ledger, dict[str, object]]:
         ledger = read(file)
     except CourseError as error:
         return Ledger(file, ()), {"status": "too large", "n_records": 0, "why": error.what}
-    status, why = "sound", ""
+    status, why = "sound", " ".join(ledger.notes)  # what another program changed around sound records
     if ledger.faults:
         line, what = ledger.faults[0]
         status, why = "tampered", f"Line {line} {what}."

@@ -1,12 +1,15 @@
 """What was computed from the same inputs is read, never computed twice; what cannot be read is computed anew."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from course_utils.experiments import remember
 from course_utils.experiments.remember import anew, remembered, sha256_of_values
 from course_utils.models.decoding import Cancelled
 from course_utils.places import cache_folder
@@ -110,6 +113,71 @@ def test_where_nothing_can_be_kept_it_is_computed_each_time(monkeypatch, tmp_pat
         compute = Counted()
         assert remembered("kind", [1], compute) == remembered("kind", [1], compute) == VALUE
         assert compute.n == 2
+
+
+FULL = """
+import resource, signal
+from course_utils.experiments.remember import remembered
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+assert remembered("kind", [1], lambda: {"bits": [1.5] * 100}) == {"bits": [1.5] * 100}
+"""
+
+
+def test_a_full_disk_costs_the_memory_and_nothing_else():
+    assert subprocess.run([sys.executable, "-c", FULL], check=False).returncode == 0
+    assert kept() == []
+
+
+def test_what_was_used_longest_ago_is_forgotten_first(monkeypatch):
+    monkeypatch.setattr(remember, "LARGEST_MB", 0.05)  # 50 kB; each result takes about 8
+    for number in range(5):
+        remembered("kind", [number], lambda: {"text": "a" * 8000})
+        os.utime(_file_of(number), (1000 + number, 1000 + number))
+    remembered("kind", [0], Counted())  # read: from now on the newest
+    remembered("kind", [5], lambda: {"text": "a" * 8000})
+    remembered("kind", [6], lambda: {"text": "a" * 8000})
+    there = {number for number in range(7) if _file_of(number).exists()}
+    assert {0, 5, 6} <= there and 1 not in there
+    assert sum(file.stat().st_size for file in kept()) <= 50_000
+
+
+def test_a_result_larger_than_all_room_stays_until_the_next(monkeypatch):
+    monkeypatch.setattr(remember, "LARGEST_MB", 0.01)
+    remembered("kind", [1], lambda: {"text": "a" * 30_000})
+    assert len(kept()) == 1
+    remembered("kind", [2], lambda: {"text": "a" * 3000})
+    assert list(kept()) == [_file_of(2)]
+
+
+def test_a_file_that_another_process_is_writing_is_left_and_an_old_one_is_not(monkeypatch):
+    monkeypatch.setattr(remember, "LARGEST_MB", 0.001)
+    remembered("kind", [1], lambda: {"text": "a" * 2000})
+    writing, dead = (_file_of(1).with_name(f".kind.{name}") for name in ("writing", "dead"))
+    for file in (writing, dead):
+        file.write_text("a" * 5000)
+    os.utime(dead, (1000, 1000))
+    remembered("kind", [2], lambda: {"text": "a" * 2000})
+    assert writing.exists() and not dead.exists() and _file_of(2).exists()
+
+
+def _file_of(number: int) -> Path:
+    return cache_folder() / "results" / f"kind-{sha256_of_values([number])[:16]}.json"
+
+
+MAKE_ROOM = """
+from course_utils.experiments import remember
+remember.LARGEST_MB = 0.02
+for number in range(60):
+    value = {"n": [number] * 1000}
+    assert remember.remembered("kind", [number], lambda: value) == value
+"""
+
+
+def test_processes_that_make_room_at_once_disturb_nobody():
+    processes = [subprocess.Popen([sys.executable, "-c", MAKE_ROOM]) for _ in range(3)]
+    assert [each.wait() for each in processes] == [0, 0, 0]
+    assert sum(file.stat().st_size for file in kept()) < 60_000
 
 
 def test_threads_that_ask_at_once_all_get_the_whole():
