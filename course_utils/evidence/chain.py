@@ -131,6 +131,9 @@ def read_ledger_bytes(content: bytes, known: Sequence[str] = ()) -> Chain:
     return Chain(records, (), torn, tuple(notes + more), whole, hashes, content)
 
 
+look = read_ledger_bytes  # its shorter name
+
+
 def looks_like_ledger(content: bytes) -> bool:
     """Tell by its content whether a file is meant as a ledger, also one that is damaged, cut off or reformatted.
 

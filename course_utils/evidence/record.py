@@ -169,6 +169,8 @@ def from_values(values: object) -> Record:
         holds = record.hash in _hashes_of(record.values())
     except RecursionError:
         raise NotARecord("is nested too deeply") from None
+    if not holds and "procedure" not in record.versions and len(values["versions"]) > 1 and _is_sorted(values):
+        raise NotARecord("has its keys sorted by another program; the seal of so old a record depends on their order")
     if not holds:
         raise NotARecord("has been changed since it was written: its hash is that of another text")
     return record
@@ -217,6 +219,13 @@ def _digests(values: dict[str, object], without: tuple[str, ...]) -> tuple[str, 
     """
     forms = (_dumped(_canonical(values), without, sort=True), _dumped(values, without))
     return tuple(hashlib.sha256(form).hexdigest() for form in forms)
+
+
+def _is_sorted(value: object) -> bool:
+    """Tell whether the keys of all objects stand in the order of the alphabet, as some formatters write them."""
+    if isinstance(value, dict):
+        return list(value) == sorted(value) and all(map(_is_sorted, value.values()))
+    return all(map(_is_sorted, value)) if isinstance(value, list) else True
 
 
 def _canonical(value: object) -> object:

@@ -1,11 +1,12 @@
 """Records that an older version of the course wrote are still read, sound, and done again."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from course_utils.evidence.chain import looks_like_ledger
+from course_utils.evidence.chain import looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.reproduce import rerun
 from course_utils.experiments.base_rates import base_rates
@@ -48,6 +49,14 @@ def test_an_older_ledger_that_another_program_saved_is_sound(ledger, tmp_path, c
     path = tmp_path / "evidence.jsonl"
     path.write_bytes(change(ledger.read_bytes()))
     assert len(read(path).check().records) == len(read(ledger).records)
+
+
+def test_sorted_keys_of_an_older_record_are_told_as_that():
+    """Their seal depends on the order of the keys, which is lost; newer ones have a seal that does not."""
+    lines = [json.loads(line) for line in LEDGERS[0].read_bytes().splitlines()]
+    content = b"".join(json.dumps(each, sort_keys=True).encode() + b"\n" for each in lines)
+    assert all("keys sorted by another program" in what for _, what in read_ledger_bytes(content).faults)
+    assert looks_like_ledger(content)
 
 
 @pytest.mark.parametrize(("ledger", "id"), IDS, ids=lambda value: value if isinstance(value, str) else value.stem)
