@@ -21,7 +21,6 @@ from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 AN_HOUR_S = 3600
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # in small letters or large ones
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-no_space_means = write_errors  # the old name, until the last module has moved to core.files
 
 
 @dataclasses.dataclass(frozen=True)
