@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from course_utils.core.files import staged_file, write_errors
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 
 AN_HOUR_S = 3600
-no_space_means = write_errors  # the old name, until the last module has moved to core.files
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # in small letters or large ones
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,16 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def network_settings() -> list[str]:
+    """Return the variables of this machine that name a proxy or certificates: what to look at when nothing comes."""
+    return [name for name, value in os.environ.items() if value and (name.lower() in PROXIES or name in CERTIFICATES)]
+
+
+def without_password(words: str) -> str:
+    """Return words without the names and passwords that stand in addresses."""
+    return re.sub(r"(?<=//)[^/\s]*@", "", words)
 
 
 def require_space(folder: Path, needed_mb: float) -> None:
@@ -187,9 +199,11 @@ def _pip_failed(package: Package, words: str, folder: Path) -> DownloadFailed | 
     said = [line for line in lines if line.startswith("ERROR") and line != "ERROR: Exception:"]
     said = said if said and "Traceback" not in words else lines[-1:]
     return DownloadFailed(
-        f"pip could not download {package.name} {package.version}: {' '.join(said)[:200] or 'it said nothing'}",
+        f"pip could not download {package.name} {package.version}: "
+        f"{without_password(' '.join(said))[:200] or 'it said nothing'}",
         "A connection to the package index, or a mirror named in pip's configuration.",
-        "Check the network (PIP_INDEX_URL names a mirror), then do the same again.",
+        f"Check {' and '.join(['the network', *network_settings()])} (PIP_INDEX_URL names a mirror), then do the same "
+        "again.",
     )
 
 

@@ -97,6 +97,29 @@ def test_no_index_in_reach_is_told_with_pips_own_words(carrier, tmp_path, monkey
         fetch_file(carrier, tmp_path / "here" / "data.bin")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks://name:secret@127.0.0.1:9"), ("HTTPS_PROXY", "socks5://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://name:secret@["), ("REQUESTS_CA_BUNDLE", "/nonexistent"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_the_network_that_pip_cannot_use_is_named(carrier, tmp_path, monkeypatch, variable, value):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    for name in ("NO_PROXY", "no_proxy", "PIP_CERT", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv(
+        "PIP_INDEX_URL", "http://index.invalid/simple" if "HTTPS" not in variable else "https://i.invalid"
+    )
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DownloadFailed) as raised:
+        fetch_file(carrier, tmp_path / "here" / "data.bin")
+    told = str(raised.value)
+    assert variable in told and "secret" not in told and "Traceback" not in told and len(told.splitlines()) == 3
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_folder_of_another_is_told(carrier, tmp_path):
     tmp_path.chmod(0o555)

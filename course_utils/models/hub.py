@@ -31,7 +31,7 @@ import httpx2
 
 from course_utils.core.files import write_errors
 from course_utils.errors import DamagedFile, DownloadFailed
-from course_utils.packages import require_space, sha256_of
+from course_utils.packages import CERTIFICATES, PROXIES, require_space, sha256_of, without_password
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 NEEDED = ("config.json", "model.safetensors")
@@ -49,8 +49,6 @@ LONGEST_WAIT_S = 120.0  # of one wait that a busy hub asks for
 MOST_REDIRECTS = 10
 LARGEST_LIST_BYTES = 20_000_000
 LARGEST_FILE_BYTES = 1 << 50
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 Progress = Callable[[float, float], None]
 Say = Callable[[str], object]
@@ -632,7 +630,7 @@ def _wrong_proxy(what: str, certificates: ssl.SSLContext, error: Exception) -> D
             _ = urlsplit(value).port
         except (ValueError, ImportError, httpx2.InvalidURL):
             return DownloadFailed(
-                f"{name} is {_without_password(value)!r}, a proxy that cannot be used here.",
+                f"{name} is {without_password(value)[:100]!r}, a proxy that cannot be used here.",
                 "A proxy such as http://proxy.example:8080; SOCKS is not supported.",
                 f"Unset {name}, or set HTTPS_PROXY to an http:// address.",
             )
@@ -643,10 +641,6 @@ def _proxies() -> dict[str, str]:
     """Return the variables that name a proxy, with its address."""
     named = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
     return {name: value if "://" in value else f"http://{value}" for name, value in named.items()}
-
-
-def _without_password(address: str) -> str:
-    return re.sub(r"(?<=//)[^/]*@", "", address)[:100]
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -663,7 +657,7 @@ def _refuse_when_offline(repo: str) -> None:
 
 
 def _failed(what: str, why: Exception | str) -> DownloadFailed:
-    said = _without_password((str(why).strip().splitlines() or [""])[0])[:160]
+    said = without_password((str(why).strip().splitlines() or [""])[0])[:160]
     kind = f"{type(why).__name__}: " if isinstance(why, Exception) else ""
     message = f"{what} did not come from {shown_endpoint()} ({kind}{said})."
     if "CERTIFICATE_VERIFY_FAILED" in str(why):
