@@ -35,7 +35,7 @@ function buildSettings(v) {
     const id = `${v.id}-${name}`;
     const input = numberField({ id, title: `${meaning}; ${lowest} to ${highest}`, "aria-describedby": `${id}-problem` }, step);
     const problem = make("p", { id: `${id}-problem`, class: "cp-problem" });
-    input.addEventListener("change", () => set(v, "values", readFields(v)));
+    input.addEventListener("change", () => sayTyped(v, readFields(v), showValues));
     input.addEventListener("blur", () => showValues(v));
     v.fields[name] = { input, problem };
     return make("div", {}, make("label", { for: id }, label), input, problem);
@@ -158,7 +158,7 @@ function showQuestions(v) {
 
 function showValues(v) {
   const values = v.model.get("values");
-  for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
+  if (isRead(v)) for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
 }
 
 function showProblems(v) {

@@ -29,7 +29,7 @@ function duration(seconds) {
 
 function buildField(v, name, label, input) {
   input.id = `${v.id}-${name}`;
-  input.addEventListener("change", () => say(v, { kind: "compose", values: readFields(v) }));
+  input.addEventListener("change", () => sayTyped(v, readFields(v), showValues));
   v.fields[name] = input;
   return make("div", { class: `db-field db-${name}` }, make("label", { for: input.id }, label), input);
 }
@@ -151,7 +151,7 @@ function showModels(v) {
 function showValues(v) {
   const values = v.model.get("values");
   for (const name of ["generator", "reader"]) v.fields[name].value = values[name] ?? "";
-  for (const [name] of NUMBERS) showNumber(v.fields[name], values[name]);
+  if (isRead(v)) for (const [name] of NUMBERS) showNumber(v.fields[name], values[name]);
   v.kinds.forEach(({ box }) => (box.checked = (values.kinds ?? []).includes(box.value)));
   const isPreset = ([, numbers]) => Object.entries(numbers).every(([name, value]) => values[name] === value);
   v.preset.value = PRESETS.find(isPreset)?.[0] ?? OWN;

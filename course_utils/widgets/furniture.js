@@ -70,6 +70,19 @@ function stepNumber(input, step, event) {
   for (const name of ["input", "change"]) input.dispatchEvent(new Event(name));
 }
 
+/** Tell the kernel what stands in the fields. What it reads comes back by `again`, once the newest typing was read. */
+function sayTyped(v, fields, again) {
+  v.n_typed = (v.n_typed ?? 0) + 1;
+  if (!v.hearsRead) {
+    v.hearsRead = true;
+    v.model.on("msg:custom", ({ kind, n, view }) => kind === "read" && view === v.id && ((v.n_read = n), again(v)));
+  }
+  say(v, { kind: "typed", fields, n: v.n_typed, view: v.id });
+}
+
+/** Whether the kernel has read all that was typed: an answer to "0" must not replace "0,3". */
+const isRead = (v) => (v.n_read ?? 0) === (v.n_typed ?? 0);
+
 /** Show a number from the kernel; never over what somebody is typing. */
 function showNumber(input, number) {
   if (number != null && document.activeElement !== input && input.value !== String(number)) input.value = String(number);

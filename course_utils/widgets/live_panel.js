@@ -27,7 +27,7 @@ function buildField(v, [name, label, step]) {
   const id = `${v.id}-${name}`;
   const input = numberField({ id, title: `${meaning}; ${lowest} to ${highest}` }, step);
   input.setAttribute("aria-describedby", `${id}-meaning ${id}-problem`);
-  input.addEventListener("input", () => set(v, "values", readFields(v)));
+  input.addEventListener("input", () => sayTyped(v, readFields(v), showValues));
   input.addEventListener("blur", () => showValues(v));
   const problem = make("p", { id: `${id}-problem`, class: "cp-problem" });
   const hidden = make("span", { id: `${id}-meaning`, class: "cp-unseen" }, `${meaning}; ${lowest} to ${highest}`);
@@ -80,7 +80,7 @@ function stop(v) {
 
 function newSeed(v) {
   v.fields.seed.input.value = String(Math.floor(Math.random() * 1_000_000));
-  set(v, "values", readFields(v));
+  sayTyped(v, readFields(v), showValues);
 }
 
 function takeFromGallery(v) {
@@ -134,7 +134,7 @@ function showNumbers(v, timing = v.model.get("timing")) {
 
 function showValues(v) {
   const values = v.model.get("values");
-  for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
+  if (isRead(v)) for (const [name] of FIELDS) showNumber(v.fields[name].input, values[name]);
 }
 
 function showProblems(v) {

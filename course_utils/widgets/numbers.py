@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from typing import ClassVar
 
 import traitlets
 
@@ -118,7 +119,18 @@ class NumberFields(traitlets.HasTraits):
 
     problems = traitlets.Dict().tag(sync=True)
 
+    fields_trait: ClassVar[str] = "values"
     _before_blame: dict[str, object] | None = None
+
+    def _hear(self, widget: object, content: dict, buffers: list) -> None:
+        """Read what was typed, and say which typing was read: a page takes no older answer for the newest typing."""
+        match content:
+            case {"kind": "typed", "fields": dict(typed), "n": int(n), "view": str(view)}:
+                known = getattr(self, self.fields_trait)
+                self._show(**{self.fields_trait: {**known, **{name: typed[name] for name in typed if name in known}}})
+                self.send({"kind": "read", "n": n, "view": view})
+            case _:
+                super()._hear(widget, content, buffers)
 
     def _note_problems(self, values: Mapping[str, object], limits: Mapping[str, tuple]) -> None:
         """Find what is wrong in the fields; take back a message about fields once nothing is wrong any more."""

@@ -166,7 +166,7 @@ def _part_html(part: Part) -> str:
         name = f"<strong>{_escaped(part.name)}:</strong> " if part.name else ""
         return f'<p dir="auto">{name}{_escaped(part.value).replace(chr(10), "<br>")}</p>'
     if isinstance(part, Text):
-        style = "white-space: pre-wrap; unicode-bidi: plaintext"
+        style = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; unicode-bidi: plaintext"
         return f'<p>{_escaped(part.label)}:</p>\n<pre dir="auto" style="{style}">{_escaped(part.text, MAX_TEXT)}</pre>'
     caption = f"<p>{_escaped(part.caption)}:</p>\n" if part.caption else ""
     head = "".join(f"<th>{_escaped(_cell(cell))}</th>" for cell in part.heads)

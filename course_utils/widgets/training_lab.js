@@ -26,7 +26,7 @@ const short = (n) => (n >= 1e6 ? `${n / 1e6} M` : n >= 1e3 ? `${n / 1e3} k` : St
 
 function buildField(v, name, label, input, ...more) {
   input.id = `${v.id}-${name}`;
-  input.addEventListener("change", () => set(v, "plan", readPlan(v)));
+  input.addEventListener("change", () => sayTyped(v, readPlan(v), showPlan));
   v.fields[name] = input;
   return make("div", { class: `tl-field tl-${name}` }, make("label", { for: input.id }, label), input, ...more);
 }
@@ -109,6 +109,7 @@ function showState(v) {
 
 function showPlan(v) {
   const plan = v.model.get("plan");
+  if (!isRead(v)) return;
   for (const [name, input] of Object.entries(v.fields)) {
     if (input === v.fields.seed) showNumber(input, plan[name]);
     else if (plan[name] != null) input.value = String(plan[name]);

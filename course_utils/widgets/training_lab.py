@@ -71,6 +71,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
 
     _esm, _css = browser_half("training_lab")
     panel_title = "Training lab"
+    fields_trait = "plan"
 
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     sources = traitlets.List().tag(sync=True)

@@ -84,6 +84,17 @@ def test_a_comma_in_a_panel_s_field_is_a_decimal_comma(tiny, tmp_path):
         each.close()
 
 
+def test_the_page_is_told_which_typing_was_read(tiny):
+    """An answer to the typing before must not replace what stands in the field by now."""
+    panel, sent = Playground(tiny), []
+    panel.send = lambda content, buffers=None: sent.append(content)
+    for n, typed in enumerate(("0", "0,", "0,3"), start=1):
+        panel._hear(panel, {"kind": "typed", "fields": {"temperature": typed, "unknown": 1}, "n": n, "view": "v"}, [])
+    assert panel.values["temperature"] == 0.3 and "unknown" not in panel.values
+    assert sent == [{"kind": "read", "n": n, "view": "v"} for n in (1, 2, 3)]
+    panel.close()
+
+
 def test_points_are_read_by_the_same_rule():
     assert [points_in(typed) for typed in ("2,5", "٢٫٥", " ", "many", "1.234,5")] == [2.5, 2.5, None, "many", "1.234,5"]
 
