@@ -199,6 +199,7 @@ def read_ledgers(items: list[Item]) -> Ledgers:
     if len(by_content) == 1:
         ((content, item),) = by_content.items()
         told = [] if item.base == "evidence.jsonl" else [f"The ledger was called {item.base[:100]}."]
+        told += [f"The ledger: {note}" for note in read_ledger_bytes(content).notes]
         return Ledgers(content, ledgers, told, [])
     chains = [(item, read_ledger_bytes(content)) for content, item in sorted(by_content.items(), key=_by_name)]
     joined = b"".join(record.line() for _, chain in chains for record in chain.records)

@@ -215,6 +215,8 @@ def test_a_ledger_of_any_name_and_form_is_taken(folder, two_ledgers, name, chang
     put(folder, **{"a.ipynb": as_bytes(answered()), name: change(two_ledgers[0])})
     found = taken(folder)
     assert found.kept[LEDGER] == change(two_ledgers[0]) and lost_ledgers(found) == [] and found.doubts == []
+    is_changed = change(two_ledgers[0]) != two_ledgers[0]
+    assert any(told.startswith("The ledger: ") for told in found.repairs) == is_changed, "what was changed is said"
 
 
 def test_of_several_ledgers_all_records_are_taken(folder, two_ledgers):
