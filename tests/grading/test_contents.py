@@ -243,6 +243,14 @@ def test_a_ledger_that_was_left_behind_is_no_missing_ledger(folder):
     assert any(file["name"].endswith("evidence.jsonl") and not file["kept"] for file in found.files)
 
 
+def test_a_second_ledger_that_cannot_be_read_is_told(folder, two_ledgers):
+    put(folder, **{"a.ipynb": as_bytes(answered()), "evidence.jsonl": two_ledgers[0]})
+    with (folder / "evidence-2.jsonl").open("wb") as file:
+        file.truncate(101_000_000)
+    found = taken(folder)
+    assert LEDGER in found.kept and any("evidence-2.jsonl" in doubt and "100 MB" in doubt for doubt in found.doubts)
+
+
 def test_why_a_person_must_look_comes_with_the_submission(folder):
     put(folder, **{"a.ipynb": as_bytes(answered())})
     assert taken(folder, Arrival(why=("It belongs to somebody else.",))).doubts == ["It belongs to somebody else."]
