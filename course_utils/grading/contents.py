@@ -199,13 +199,22 @@ def read_ledgers(items: list[Item]) -> Ledgers:
     if len(by_content) == 1:
         ((content, item),) = by_content.items()
         told = [] if item.base == "evidence.jsonl" else [f"The ledger was called {item.base[:100]}."]
-        return Ledgers(content, ledgers, told, [])
+        told += [f"The ledger: {note}" for note in read_ledger_bytes(content).notes]
+        return Ledgers(content, ledgers, told, _unread(items))
     chains = [(item, read_ledger_bytes(content)) for content, item in sorted(by_content.items(), key=_by_name)]
     joined = b"".join(record.line() for _, chain in chains for record in chain.records)
     names = ", ".join(item.base[:60] for item, _ in chains[:5])
     n_records = len(read_ledger_bytes(joined).records)
     told = [f"Of {len(chains)} ledgers ({names}) all records that hold together were taken: {n_records}."]
-    return Ledgers(joined, ledgers, told, [_fault(item, chain) for item, chain in chains if chain.faults])
+    return Ledgers(
+        joined, ledgers, told, [*(_fault(item, chain) for item, chain in chains if chain.faults), *_unread(items)]
+    )
+
+
+def _unread(items: list[Item]) -> list[str]:
+    """Say which files may hold more records, beside a ledger that was read."""
+    unread = [item for item in items if item.why_not and LEDGER_NAME.search(item.base) and not item.is_clutter]
+    return [f"{item.base[:100]} may hold more records, and was not read: {item.why_not}." for item in unread]
 
 
 def _by_name(entry: tuple[bytes, Item]) -> tuple[bool, str]:

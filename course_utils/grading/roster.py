@@ -336,8 +336,9 @@ def find_participant(hints: Hints, people: Iterable[Participant]) -> tuple[Parti
     ways: list[tuple[str, Callable[[Participant], bool]]] = [
         ("id", lambda person: person.id in hints.logins),
         ("id", lambda person: _plain(person.id) in {_plain(login) for login in hints.logins}),
-        ("e-mail address", lambda person: bool(person.email) and _is_email(person.email, hints.logins)),
+        ("e-mail address", lambda person: any(_is_email(each, hints.logins) for each in (person.email, person.id))),
         ("number", lambda person: bool(person.lms_id) and person.lms_id in hints.lms_ids),
+        ("number", lambda person: not person.lms_id and person.id in hints.lms_ids),
     ]
     named = [person for person in people if _spellings(person) & {_squeezed(name) for name in hints.names}]
     for what, fits in ways:
@@ -359,8 +360,11 @@ def _listed(people: Sequence[Participant]) -> str:
     return " and ".join(shown(person.id)[:40] for person in people[:4])
 
 
-def _is_email(email: str, logins: Sequence[str]) -> bool:
-    address = _plain(email)
+def _is_email(text: str, logins: Sequence[str]) -> bool:
+    """Tell whether a text is an address that somebody logs in with, with or without what stands behind the @."""
+    if "@" not in text:
+        return False
+    address = _plain(text)
     return any(_plain(login) in (address, address.partition("@")[0]) for login in logins if login)
 
 

@@ -215,6 +215,8 @@ def test_a_ledger_of_any_name_and_form_is_taken(folder, two_ledgers, name, chang
     put(folder, **{"a.ipynb": as_bytes(answered()), name: change(two_ledgers[0])})
     found = taken(folder)
     assert found.kept[LEDGER] == change(two_ledgers[0]) and lost_ledgers(found) == [] and found.doubts == []
+    is_changed = change(two_ledgers[0]) != two_ledgers[0]
+    assert any(told.startswith("The ledger: ") for told in found.repairs) == is_changed, "what was changed is said"
 
 
 def test_of_several_ledgers_all_records_are_taken(folder, two_ledgers):
@@ -239,6 +241,14 @@ def test_a_ledger_that_was_left_behind_is_no_missing_ledger(folder):
     assert any("larger than 100 MB" in why for why in lost_ledgers(found))
     assert any("evidence" in doubt for doubt in found.doubts)
     assert any(file["name"].endswith("evidence.jsonl") and not file["kept"] for file in found.files)
+
+
+def test_a_second_ledger_that_cannot_be_read_is_told(folder, two_ledgers):
+    put(folder, **{"a.ipynb": as_bytes(answered()), "evidence.jsonl": two_ledgers[0]})
+    with (folder / "evidence-2.jsonl").open("wb") as file:
+        file.truncate(101_000_000)
+    found = taken(folder)
+    assert LEDGER in found.kept and any("evidence-2.jsonl" in doubt and "100 MB" in doubt for doubt in found.doubts)
 
 
 def test_why_a_person_must_look_comes_with_the_submission(folder):

@@ -118,6 +118,8 @@ CLASS = [
     Participant("jdoe2", "Jane", "Doe", "jane2@example.org", "2"),
     Participant("obrien", "Séan", "O'Brien", "s@example.org", "3"),
     Participant("Anna", "Anna", "de la Cruz"),
+    Participant("4711", "Zoe", "Zeh"),
+    Participant("kim@example.org", "Kim", "Ng"),
 ]
 
 
@@ -136,6 +138,9 @@ CLASS = [
         (Hints(lms_ids=("99",)), None),
         (Hints(logins=("jdoe", "obrien")), None),
         (Hints(), None),
+        (Hints(lms_ids=("4711",), names=("zehzoe",)), "4711"),
+        (Hints(lms_ids=("4711",), names=("Jane Doe",)), None),
+        (Hints(logins=("kim",)), "kim@example.org"),
     ],
 )
 def test_who_is_meant(hints, id):
