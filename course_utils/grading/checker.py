@@ -28,7 +28,7 @@ from course_utils.errors import CourseError
 from course_utils.grading import expect, wire
 from course_utils.grading.answers import Stopped, UnsupportedCheck, one_line
 from course_utils.grading.expect import AnswerError, Setting
-from course_utils.grading.plan import Cell, read_plan
+from course_utils.grading.plan import Cell, names_set_by, read_plan
 from course_utils.grading.remote import Clock, Gone, Process, Student
 from course_utils.grading.sandbox import Limits
 
@@ -258,20 +258,22 @@ class Checks(Setting):
         return self._solution[name]
 
     def source(self, function: object) -> str:
-        """Return the student's text of the cell with this id, or of the last one that defines this function."""
+        """Return the student's text of the cell with this id, or of the last one that sets this name.
+
+        Raises
+        ------
+        AnswerError
+            There is none.
+        """
         texts = {each["id"]: each["source"][:LONGEST_SOURCE] for each in self.job["submission"] if "source" in each}
-        if type(function) is str:
-            return texts.get(function, "")
-        name = getattr(function, "__name__", "")
-        return next((text for text in reversed(texts.values()) if name in _defined(text)), "")
-
-
-def _defined(text: str) -> set[str]:
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    return {each.name for each in body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+        name = function if type(function) is str else getattr(function, "__name__", "")
+        if type(function) is str and name in texts:
+            return texts[name]
+        for text in reversed(texts.values()):
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                if name in names_set_by(text):
+                    return text
+        raise AnswerError(f"No cell sets {one_line(str(name))}.", "A function of this name, made with def.")
 
 
 def _is_call_of(node: ast.expr, names: frozenset[str]) -> bool:

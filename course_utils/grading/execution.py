@@ -47,7 +47,7 @@ MOST_SECONDS = 240.0  # for a whole submission
 CALL_SECONDS = 10.0  # for one call of a student's function
 CELL_SECONDS = 60.0  # for one of a student's cells
 SPARE_SECONDS = 60.0  # for what the instructor's own code takes
-BASE64 = re.compile(r"[A-Za-z0-9+/\s]*=*\s*")
+BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 NOT_FOR_STUDENTS = ("*.ipynb", ".*", "submission_secret.txt")
 
 
@@ -387,13 +387,19 @@ def _told(verdict: Mapping[str, object]) -> list[NotebookNode]:
 def _output(told: Sequence) -> NotebookNode | None:
     """Return an output of a student's cell as a notebook holds it: text and pictures, nothing that can act."""
     if told[0] == "stream":
-        return nbformat.v4.new_output("stream", name="stdout", text=_clean(told[1]))
+        return nbformat.v4.new_output("stream", name="stdout", text=_clean(told[1])[: runner.LONGEST_STREAM])
     if told[0] == "error" and len(told) == 4:
-        lines = [_clean(line) for line in told[3] if type(line) is str]
-        return nbformat.v4.new_output("error", ename=_clean(told[1]), evalue=_clean(told[2]), traceback=lines)
-    if told[0] == "data":
-        data = {kind: _clean(told[1][kind]) for kind in runner.KEPT if type(told[1].get(kind)) is str}
-        data = {kind: text for kind, text in data.items() if kind == "text/plain" or BASE64.fullmatch(text)}
+        name, said, *lines = (
+            _clean(each)[: runner.LONGEST_SAID] for each in (*told[1:3], *told[3]) if type(each) is str
+        )
+        return nbformat.v4.new_output("error", ename=name, evalue=said, traceback=lines[: runner.MOST_LINES])
+    if told[0] == "data" and type(told[1]) is dict:
+        data = {}
+        for kind in runner.KEPT:
+            if type(text := told[1].get(kind)) is str and kind == "text/plain":
+                data[kind] = _clean(text)[: runner.LONGEST_STREAM]
+            elif type(text) is str and BASE64.fullmatch(picture := "".join(text.split())):
+                data[kind] = picture
         return nbformat.v4.new_output("display_data", data=data) if data else None
     return None
 

@@ -1,7 +1,4 @@
-"""Which names a check uses, and where each comes from: the instructor's cells, or the student's process.
-
-Only the instructor's notebook is read here, and only its text.
-"""
+"""Which names a check uses, and where each comes from: the instructor's cells, or the student's process."""
 
 import ast
 import builtins
@@ -158,3 +155,33 @@ def _names_of_statement(statement: ast.stmt) -> tuple[set[str], set[str]]:
         module = importlib.import_module(statement.module)
         sets |= set(getattr(module, "__all__", None) or [name for name in vars(module) if name[0] != "_"])
     return sets, uses
+
+
+def names_set_by(text: str) -> set[str]:
+    r"""Return the names that a student's cell sets at its top level, from its text alone: nothing is imported for it.
+
+    Raises
+    ------
+    SyntaxError, ValueError, RecursionError, MemoryError
+        It is no Python that can be read.
+
+    Examples
+    --------
+    >>> sorted(names_set_by("import a.b, c as d\nif a:\n    e, (f, g) = 1, (2, 3)\ndef h():\n    i = 1"))
+    ['a', 'd', 'e', 'f', 'g', 'h']
+    """
+    found: set[str] = set()
+    left: list[ast.AST] = [ast.parse(text)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {each.asname or each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        left += ast.iter_child_nodes(node)
+    return found

@@ -187,7 +187,7 @@ class Student:
         """Return what of these names the student has defined: plain values, and `Remote` objects."""
         found = self._ask("names", op="get", names=sorted(names)).get("ok")
         values = {name: self._value(told) for name, told in found.items()} if type(found) is dict else {}
-        return {name: self._named(value, name) for name, value in values.items() if name in names}
+        return {name: _named(value, name) for name, value in values.items() if name in names}
 
     def call(self, what: list, args: Sequence[object], named: Mapping[str, object], words: str) -> object:
         """Call something in the student's process; what it changes in its arguments is changed here too."""
@@ -202,7 +202,7 @@ class Student:
 
     def attribute(self, number: int, name: str, words: str) -> object:
         """Return an attribute of an object in the student's process."""
-        return self._named(self._value(self._ask(words, op="attribute", what=["h", number], name=name).get("ok")), name)
+        return _named(self._value(self._ask(words, op="attribute", what=["h", number], name=name).get("ok")), name)
 
     def listed(self, number: int, words: str) -> list:
         """Return the values of something that can be iterated over in the student's process."""
@@ -257,18 +257,11 @@ class Student:
             raise Stopped("no answer", "what it gave back cannot be read") from None
 
     def _object(self, told: list) -> "Remote":
-        if len(told) != 6 or told[0] != "o":
+        if [type(part) for part in told] != [str, str, int, str, bool] or told[0] != "o":
             raise wire.IllFormed("no object")
-        _, kind, number, note, name, is_callable = told
-        if not (type(kind) is type(note) is type(name) is str and type(number) is int and type(is_callable) is bool):
-            raise wire.IllFormed("no object")
-        kind, note, name = (one_line(each)[:LONGEST_NAME] for each in (kind, note, name))
-        return (RemoteCallable if is_callable else Remote)(self, number, kind, note, name)
-
-    def _named(self, value: object, name: str) -> object:
-        if isinstance(value, Remote) and not value.__name__:
-            value.__name__ = name
-        return value
+        _, kind, number, note, is_callable = told
+        kind, note = (one_line(each)[:LONGEST_NAME] for each in (kind, note))
+        return (RemoteCallable if is_callable else Remote)(self, number, kind, note)
 
 
 class Remote(Elsewhere):
@@ -279,8 +272,9 @@ class Remote(Elsewhere):
     student's class may say that it equals everything.
     """
 
-    def __init__(self, student: Student, number: int, kind: str, note: str, name: str) -> None:
-        self._student, self._number, self.kind, self.note, self.__name__ = student, number, kind, note, name
+    def __init__(self, student: Student, number: int, kind: str, note: str) -> None:
+        self._student, self._number, self.kind, self.note = student, number, kind, note
+        self.__name__ = ""  # by which the grader knows it; what a student's code calls it could be another one's name
 
     def __getattr__(self, name: str) -> object:
         """Read an attribute, in the student's process."""
@@ -361,6 +355,13 @@ class RemoteCallable(Remote):
         given = [shown(each) for each in args] + [f"{key}={shown(each)}" for key, each in named.items()]
         words = one_line(f"{self.__name__ or self.kind}({', '.join(given)})")
         return self._student.call(["h", self._number], args, named, words)
+
+
+def _named(value: object, name: str) -> object:
+    """Give an object the name by which it was asked for."""
+    if isinstance(value, Remote):
+        value.__name__ = name
+    return value
 
 
 def _replace(own: list | dict | set, new: object) -> None:

@@ -215,8 +215,7 @@ class Runner:
 
     def _described(self, value: object, note: str = "") -> list:
         self.objects.append(value)
-        name = value.__name__ if type(value) in (type(plain), type) else ""
-        return ["o", _kind(value), len(self.objects) - 1, note, name if type(name) is str else "", callable(value)]
+        return ["o", _kind(value), len(self.objects) - 1, note, callable(value)]
 
     def _meant(self, data: object) -> object:
         return self.wire.unpack(data, self._object)

@@ -335,6 +335,21 @@ def test_what_a_cell_shows_is_text_and_pictures_and_cut(marked):
         assert "script" not in str(made) and "onerror" not in str(made) and len(str(made)) < 3_100_000
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["data", {"image/png": " " * 3_000_000 + "!"}], ["data", {"image/png": "=" * 3_000_000}], ["stream", "\ud800"],
+        ["data", {"text/plain": 5}], ["data", {"image/png": ["a"], "text/html": "<b>"}], ["error", "a", "b", [5, None]],
+        ["stream", "\x1b[1m" * 1_000_000], ["error", "a", "b", ["x" * 100_000] * 1000], ["other", "x"],
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_an_output_of_any_form_becomes_a_small_one_that_a_notebook_holds_or_none(told):
+    made = execution._output(told)
+    assert made is None or len(json.dumps(made)) < 400_000
+    json.dumps(made).encode("utf-8")
+
+
 def test_functions_of_one_name_are_judged_where_they_stand(marked):
     later = "def double(x):\n    return 0\n\ndef triple(x):\n    return 3 * x"
     cells = submission(GOOD)

@@ -1,6 +1,7 @@
 """What instructors may write in checks, how an assignment is verified, and that nbgrader's own commands do no harm."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_cells_are_run_with_the_shell_that_a_notebook_has(tmp_path):
     assert points == {"a": 1}, found
 
 
+@needs_a_box
+def test_a_function_is_known_by_the_instructors_name_whatever_it_calls_itself(tmp_path):
+    answer = "def f(x):\n    return 3 * x\nf.__name__ = f.__qualname__ = 'easy'\ndef easy(x):\n    return 3 * x"
+    own = [graded("a", MORE + "expect_same(f, [1, 2])\nassert 'pass' in source_of(f)"), graded("b", "assert f(1) == 3")]
+    source = [code("answer", "def easy(x):\n    return 3 * x\ndef f(x):\n    return 2 * x", solution=True), *own]
+    found = check(source, submission_of([code("answer", answer, solution=True), *own]), tmp_path, None)
+    assert {name: verdict["points"] for name, verdict in found.verdicts.items()} == {"a": 0, "b": 1}
+    assert found.verdicts["a"]["error"][1].startswith("f(1) gave 3.")
+
+
 def test_the_same_submission_draws_the_same_inputs_and_another_one_others():
     assert cases(lambda draw: draw.random(), 3) == cases(lambda draw: draw.random(), 3)
     expect_same(len, ["", "abc"])  # in a notebook a function is compared with itself
@@ -222,6 +233,33 @@ def test_every_check_of_the_courses_exercises_asks_the_student():
         if cell.is_check:
             assert uses[cell.name].of_student, cell.name
             assert not any(owner.is_check for owner in uses[cell.name].of_cells.values()), cell.name
+
+
+MEAN = (
+    "def mean(row):\n    if not row:\n        raise ValueError('empty')\n    total = 0\n    for x in row:\n"
+    "        total += x\n    return total / len(row)"
+)
+
+
+@needs_a_box
+def test_the_examples_of_the_page_for_instructors_do_what_it_says(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text("utf-8")
+    blocks = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    own = [graded(f"c{number}", block.strip()) for number, block in enumerate(blocks)]
+    assert len(own) == 3
+    source = [code("answer", MEAN, solution=True), *own]
+    for answer, points in {
+        MEAN: (1, 1, 1),
+        "from statistics import mean": (0, 1, 0),  # right values, another message, and no loop
+        MEAN.replace("len(row)", "max(1, len(row) - 1)"): (0, 0, 0),
+        "def total(row):\n    return sum(row)\n"
+        + MEAN[: MEAN.index("    total")]
+        + "    return total(row) / len(row)": (1, 1, 0),
+        f"exec({MEAN!r})": (1, 1, 0),  # no cell sets the name
+        MEAN.replace("total / len(row)", "{3: 3.0, 5: 5.0}.get(total, 0.1)"): (0, 0, 0),
+    }.items():
+        found = check(source, submission_of([code("answer", answer, solution=True), *own]), tmp_path, None)
+        assert tuple(found.verdicts[f"c{n}"]["points"] for n in range(3)) == points, (answer, found)
 
 
 # -- nbgrader's own commands -------------------------------------------------------------------------------------------
