@@ -79,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--model", nargs="+", default=[], metavar="NAME", help="loaded at once, the first for all")
     serve.add_argument("--token", help="what everybody has to send (COURSE_MODEL_KEY)")
     serve.add_argument("--rows", type=int, default=16, help="texts that are written at once (16)")
-    serve.add_argument("--precision", choices=("int8", "fp32"), help="int8 gives the same text under any load")
+    serve.add_argument(
+        "--precision",
+        choices=("int8", "fp32"),
+        help="the fastest by a self-test if left out; int8: the same text under any load",
+    )
     serve.add_argument("--stage", help='a release stage, such as "May 2019": what is not yet out is refused')
     serve.set_defaults(run=_serve)
 

@@ -11,7 +11,7 @@ import torch
 
 from course_utils.core import limits
 from course_utils.core.files import try_replace_file
-from course_utils.models.quantize import Int8Linear, Int8Output, to_whole_numbers
+from course_utils.models.quantize import Int8Linear, Int8Output, to_whole_numbers, whole_product
 from course_utils.places import cache_folder
 
 PRECISIONS = {
@@ -138,13 +138,11 @@ def _is_linear_right(weight: torch.Tensor, n_rows: int) -> bool:
 
 
 def _is_output_right(weight: torch.Tensor, n_rows: int) -> bool:
-    """Compare `Int8Output` with the exact product of the whole numbers that it multiplies."""
-    x = torch.randint(-127, 128, (n_rows, weight.shape[1])).float()
-    x[:, 0] = 127.0
-    whole, scale = to_whole_numbers(weight)
-    exact = (x.to(torch.int64)[:, None] * whole.to(torch.int64)).sum(dim=2).float() * scale
-    found = Int8Output(weight)(x)
-    return bool(((found - exact).abs() <= exact.abs() * 1e-5 + 1e-2).all())
+    """Compare the product of whole numbers in `Int8Output`, two rows for each row of its input, with the exact one."""
+    rows = torch.randint(-127, 128, (2 * n_rows, weight.shape[1]), dtype=torch.int8)
+    whole, _ = to_whole_numbers(weight)
+    exact = (rows.to(torch.int64)[:, None] * whole.to(torch.int64)).sum(dim=2)
+    return torch.equal(whole_product(rows, whole).to(torch.int64), exact)
 
 
 def _best_ms(layers: list[torch.nn.Module], x: torch.Tensor, n_runs: int = 8) -> float:

@@ -7,7 +7,7 @@ import torch
 from served_models import Reader, running, save_random_llama
 
 from course_utils.models.batching import Batch, Row, Scoring
-from course_utils.models.engine import MOST_UNREAD
+from course_utils.models.engine import MOST_UNREAD, Engine
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Step
@@ -358,6 +358,80 @@ def test_a_problem_in_one_model_leaves_the_others_writing(pairs, monkeypatch, ca
         assert Reader(engine, broken, Wish(prompt="Hm"), "b").read().ended == ["length"]
         assert writer.read().n_tokens == 60
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_long_scored_text_is_no_slow_reader(llama):
+    text = " and" * (MOST_UNREAD + 200)
+    with running() as engine:
+        reader = Reader(engine, llama, Wish(prompt=text, scores=True, steps=True)).read()
+    assert reader.job.error is None and reader.n_tokens == MOST_UNREAD + 200
+
+
+def test_a_model_at_work_is_not_forgotten(pairs):
+    busy, idle = pairs["llama", "int8"][1], pairs["gpt2", "int8"][1]
+    with running(rows=1) as engine:
+        writing, waiting = (
+            Reader(engine, busy, Wish(prompt="Once", settings=Settings(max_new_tokens=60)), f"v{i}") for i in range(2)
+        )
+        Reader(engine, idle, Wish(prompt="Once", settings=Settings(max_new_tokens=2)), "other").read()
+        writing.read(lambda reader: reader.n_tokens > 2)
+        assert engine.forget([busy, idle]) == [idle]
+        assert writing.read().n_tokens == 60 == waiting.read().n_tokens
+
+
+def test_a_model_that_only_waits_for_its_turn_is_not_forgotten(pairs):
+    model = pairs["gpt2", "int8"][1]
+    engine = Engine(Limits())
+    waiting = Reader(engine, model, Wish(prompt="Once", settings=Settings(max_new_tokens=3)))
+    assert engine.forget([model]) == []
+    engine.start()
+    assert waiting.read().n_tokens == 3 and engine.forget([model]) == [model]
+    assert engine.close(10)
+
+
+def test_a_retired_model_ends_its_texts_and_is_let_go(pairs):
+    model = pairs["gpt2", "int8"][1]
+    with running() as engine:
+        reader = Reader(engine, model, Wish(prompt="Once", settings=Settings(max_new_tokens=40)))
+        reader.read(lambda reader: reader.n_tokens > 1)
+        engine.retire(model)
+        assert reader.read().n_tokens == 40
+        late = Reader(engine, model, Wish(prompt="Once", settings=Settings(max_new_tokens=2))).read()
+        assert late.n_tokens == 2
+    assert model not in engine._batches
+
+
+def test_forgetting_at_any_moment_keeps_nobody_waiting(pairs):
+    models = [pairs[kind, "int8"][1] for kind in ("gpt2", "llama")]
+    is_over = threading.Event()
+    with running(rows=3) as engine:
+        forgetting = threading.Thread(target=lambda: [engine.forget(models) for _ in iter(is_over.is_set, True)])
+        forgetting.start()
+        try:
+            for i in range(12):
+                reader = Reader(engine, models[i % 2], Wish(prompt="Hm", settings=Settings(max_new_tokens=3)), f"v{i}")
+                assert reader.read().n_tokens == 3
+        finally:
+            is_over.set()
+            forgetting.join()
+
+
+def test_tokens_that_were_written_are_fed_one_by_one(pairs):
+    """In 8 bits, reading them at once would give other numbers, and in the end another text."""
+    lonely, social = pairs["gpt2", "int8"]
+    settings = Settings(max_new_tokens=20, seed=4, top_k=0)
+    whole = lonely.generate("Why is it so?", settings)[0]
+    for n in (1, 7, 19):
+        batch = Batch(social)
+        wish = Wish(settings=settings.replace(max_new_tokens=20 - n), first_step=n, steps=True)
+        rest = Listener(batch, wish)
+        rest.row.ids[:], rest.row.written = [*lonely.encode("Why is it so?"), *whole.token_ids[:n]], n
+        other = Listener(batch, Wish(prompt="Meanwhile", settings=Settings(max_new_tokens=9)))
+        while batch.n_rows:
+            batch.turn()
+        told = [(step.token_id, step.model_probability, step.entropy_bits) for step in rest.steps]
+        assert told == [(step.token_id, step.model_probability, step.entropy_bits) for step in whole.steps[n:]]
+        assert len(other.steps) == 9
 
 
 def test_those_who_wait_are_told_that_the_server_closes(llama):

@@ -124,6 +124,20 @@ def test_scores_next_tokens_and_what_experiments_read_are_those_of_the_weights(r
     assert ranks[0] == pytest.approx(ranks[1])
 
 
+@pytest.mark.parametrize(
+    "text", ["春天" * 500, "🙂" * 900, "word " * 900, "a" * 1600, 'don\'t, "so"' * 200, "你好，世界。" * 4000]
+)
+def test_the_tokens_of_any_text_are_those_of_the_weights(remote, tiny, text):
+    assert remote.encode(text) == tiny.encode(text) and remote.count_tokens(text) == len(tiny.encode(text))
+
+
+def test_a_text_in_letters_of_many_bytes_goes_on_where_it_could_be_written(remote, tiny):
+    begun = remote.generate("春天" * 500, Settings(5, seed=1))
+    ours, theirs = remote.resume(begun), tiny.resume(begun)
+    list(ours), list(theirs)
+    assert ours.generations()[0].token_ids == theirs.generations()[0].token_ids
+
+
 def test_it_names_the_weights_and_finds_the_file_that_lies_here(remote, tiny):
     assert remote.weights_sha256 == tiny.weights_sha256 and remote.folder == tiny.folder
     assert (remote.context, remote.n_parameters, remote.precision) == (tiny.context, tiny.n_parameters, "fp32")

@@ -45,7 +45,9 @@ def server(shelf_folder, tmp_path_factory):
         patch.setenv("COURSE_MODELS", str(shelf_folder))
         patch.setenv("COURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
         limits = Limits(rows=6, at_once=2, waiting_a_viewer=1, waiting_in_all=8)
-        with ModelServer(port=0, models=("random-llama",), token=TOKEN, limits=limits).in_thread() as running:
+        with ModelServer(
+            port=0, models=("random-llama",), token=TOKEN, limits=limits, precision="int8"
+        ).in_thread() as running:
             yield running
 
 
@@ -109,6 +111,18 @@ def test_steps_are_those_of_the_model(server, llama):
     alone = llama.generate("Once", Settings(max_new_tokens=9, seed=2))[0].steps
     told = [(s.token_id, s.text, s.rank, s.probability, s.model_probability, s.alternatives) for s in steps]
     assert told == [(s.token_id, s.text, s.rank, s.probability, s.model_probability, s.alternatives) for s in alone]
+
+
+@pytest.mark.parametrize("field", ["input", "content", "prompt"])
+def test_the_token_ids_of_a_text_are_told(server, llama, field):
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    for text in ("Once upon a time", "", "春天" * 500):
+        told = httpx.post(f"{server.url}/tokenize", json={field: text}, headers=headers, timeout=30).json()
+        assert (told["tokens"], told["count"]) == (llama.encode(text), len(llama.encode(text)))
+    assert httpx.post(f"{server.url}/tokenize", json={field: text}, timeout=30).status_code == 401
+    for body in ({field: 5}, {field: "x" * 20_001}, {"text": "x"}, [], {"model": "gpt-9", field: "x"}):
+        refused = httpx.post(f"{server.url}/tokenize", json=body, headers=headers, timeout=30)
+        assert refused.status_code in (400, 404) and refused.json()["error"]["message"]
 
 
 def test_usage_comes_last_where_it_is_wanted(client):
