@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 MAX_VALUES = 20_000_000  # commas, of a file that is parsed in one step: some 2 GB of Python objects
 MAX_BRACKETS = 3_000_000  # objects and lists
 MAX_TOKENS = 3_000_000  # strings and brackets that are looked at in a damaged file
-MAX_OBJECTS = 100_000  # objects of a damaged file that may be a cell
-MAX_INSIDE = 50  # damaged objects within a damaged cell
+MAX_OBJECTS = 50_000  # objects of a damaged file that may be a cell
+MAX_PIECES = 2500  # more than notebooks.MOST_CELLS, which are read
+MAX_INSIDE = 20  # damaged objects within a damaged cell
 MAX_DEPTH = 1000  # brackets that are open at once
 PARSE_BUDGET = 10  # how many times the length of a damaged file may be parsed altogether
 MAX_INTEGER_DIGITS = 18  # longer ones are kept as text: converting them takes quadratic time
@@ -130,7 +131,7 @@ def salvage(text: str, is_wanted: Callable[[dict], bool]) -> list[Piece]:
     for start, end in closed:
         if start < cursor:
             continue
-        if (budget := budget - (end - start)) < 0:
+        if (budget := budget - (end - start)) < 0 or len(found) >= MAX_PIECES:
             break
         value = _parsed(text[start:end])
         if value is None:
@@ -148,7 +149,7 @@ def salvage(text: str, is_wanted: Callable[[dict], bool]) -> list[Piece]:
             end = min(end, candidates[index + MAX_INSIDE][0])
         end = min(end, whole.next_after(start, len(text)))
         value, used, spent = _unfinished(text, start, end, is_wanted, budget)
-        if (budget := budget - spent) < 0:
+        if (budget := budget - spent) < 0 or len(found) >= 2 * MAX_PIECES:
             break
         if value is not None:
             found.append(Piece(start, start + used, value, is_whole=False))
