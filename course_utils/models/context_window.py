@@ -28,6 +28,25 @@ def window(n_prompt: int, n_written: int, context: int, n_new: int) -> tuple[int
     return begin, read_to
 
 
+def notice_of(begin: int, read_to: int, n_left: int, n_new: int) -> str:
+    """Say what a reader should know of the window: that the model did not see all, or has little room left.
+
+    Parameters
+    ----------
+    begin, read_to : int
+        As `window` returns them.
+    n_left : int
+        Tokens that come before the context is full, at most ``n_new``.
+    n_new : int
+        Tokens that were asked for.
+    """
+    if begin:
+        return saw_only(read_to, read_to - begin)
+    if n_left < n_new:
+        return f"The model's context is full after {n_left:,} more tokens; continue once more to go on from there."
+    return ""
+
+
 def saw_only(n_tokens: int, n_seen: int) -> str:
     """Say that a model saw the end of a text only, as every model says it."""
     return f"The text before has {n_tokens:,} tokens; the model saw only the last {n_seen:,}."

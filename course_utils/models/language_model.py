@@ -23,7 +23,7 @@ from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoug
 from course_utils.models import compatibility, formats, seal, shelf, stage
 from course_utils.models import precision as precisions
 from course_utils.models.abilities import Abilities, Speaker
-from course_utils.models.context_window import saw_only, window
+from course_utils.models.context_window import notice_of, window
 from course_utils.models.decoding import Start, Stream, alternatives, read
 from course_utils.models.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantize import quantize
@@ -354,7 +354,7 @@ class LanguageModel(Speaker):
         begin, read_to = window(len(ids), len(written), self.context, settings.max_new_tokens)
         ids = [*ids, *written]
         n_new = min(settings.max_new_tokens, self.context - (len(ids) - begin))
-        notice = saw_only(read_to, read_to - begin) if begin else ""
+        notice = notice_of(begin, read_to, n_new, settings.max_new_tokens)
         return Start(ids[begin:read_to], ids[read_to:], n_new), notice
 
     def tensor(self, ids: list[int]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from course_utils.errors import CourseError
 from course_utils.models.abilities import Cancelled
-from course_utils.models.context_window import saw_only, window
+from course_utils.models.context_window import notice_of, window
 from course_utils.models.remote_chunks import steps_of
 from course_utils.models.server_line import Lost, NotServed, Stop
 from course_utils.models.steps import Generation, Step
@@ -135,8 +135,7 @@ class RemoteStream:
                 begin, read_to = window(n_prompt, n_before, self._model.context, n_new)
                 room = self._model.context - (n_prompt + n_before - begin)
                 self._length[sample] = n_before + min(n_new, room)
-                if begin:
-                    self._note({"notice": saw_only(read_to, read_to - begin)})
+                self._note({"notice": notice_of(begin, read_to, min(n_new, room), n_new)})
 
     def _ids_of(self, prompt: str) -> list[int]:
         if prompt not in self._prompt_ids:
