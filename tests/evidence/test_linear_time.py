@@ -30,16 +30,16 @@ def notebook(text: str) -> dict:
 
 
 READERS: dict[str, tuple[int, Callable[[str], object]]] = {
-    "n_words": (30_000, n_words),
-    "citations": (30_000, lambda text: list(citations(text))),
-    "sentences": (10_000, lambda text: [(each.bare, each.groups) for each in sentences(text)]),
-    "numbers": (4_000, numbers),
-    "blocks": (4_000, blocks),
-    "words_of": (30_000, words_of),
-    "read_essay": (30_000, lambda text: read_essay(notebook(text)).cited_evidence),
-    "check": (LONGEST // 10, lambda text: check(Essay((Section("thesis", "thesis", text),)), [])),
-    "read_ledger_bytes": (30_000, lambda text: read_ledger_bytes(text.encode())),
-    "looks_like_ledger": (30_000, lambda text: looks_like_ledger(f'{{"id": "E-{text}'.encode())),
+    "n_words": (12_000, n_words),
+    "citations": (12_000, lambda text: list(citations(text))),
+    "sentences": (5_000, lambda text: [(each.bare, each.groups) for each in sentences(text)]),
+    "numbers": (1_200, numbers),
+    "blocks": (2_000, blocks),
+    "words_of": (12_000, words_of),
+    "read_essay": (12_000, lambda text: read_essay(notebook(text)).cited_evidence),
+    "check": (LONGEST // 30, lambda text: check(Essay((Section("thesis", "thesis", text),)), [])),
+    "read_ledger_bytes": (6_000, lambda text: read_ledger_bytes(text.encode())),
+    "looks_like_ledger": (6_000, lambda text: looks_like_ledger(f'{{"id": "E-{text}'.encode())),
 }
 
 
