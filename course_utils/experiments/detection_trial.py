@@ -152,10 +152,9 @@ def judge_pairs(
     details = result.details[result.details["detector"].isin(names)]
     tables = dict(list(details.groupby("detector")))
     rows = with_ends_of_all(rows, resampled_of([tables[name] for name in rows["detector"]], trial.seed))
-    place = int(rows["auc"].idxmax())
-    best = rows.loc[place]
+    best = rows.loc[rows["auc"].idxmax()]
     ends = best["auc_low_of_all"], best["auc_high_of_all"]
-    headline = Metric("auc", best["detector"], best["auc"], "AUC", *ends, best["n_human"], place)
+    headline = Metric("auc", best["detector"], best["auc"], "AUC", *ends, best["n_human"])
     which = (
         f"the best of {len(rows)} detectors, {best['detector']},"
         if len(rows) > 1
