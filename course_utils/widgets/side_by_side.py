@@ -168,6 +168,7 @@ class SideBySide(ClassShare, Form, LivePanel):
     def _fail(self, error: BaseException, run: int | None = None) -> None:
         if isinstance(error, NoSpace) and self.state not in BUSY:  # the ranking counts; only its file is missing
             self._tell_not_saved(error)
+            self._show(state="failed")
         else:
             super()._fail(error, run)
 

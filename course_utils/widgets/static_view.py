@@ -116,7 +116,7 @@ def to_text(title: str, parts: Iterable[Part]) -> str:
     a
     1
     """
-    return "\n".join([title, *(_part_text(part) for part in parts)])
+    return "\n".join([_clean(title), *(_part_text(part) for part in parts)])
 
 
 def to_line(title: str, parts: Iterable[Part]) -> str:
@@ -151,14 +151,14 @@ def to_html(title: str, parts: Iterable[Part]) -> str:
 
 def _part_text(part: Part) -> str:
     if isinstance(part, Fact):
-        return f"{part.name}: {_clean(part.value)}" if part.name else _clean(part.value)
+        return f"{_clean(part.name)}: {_clean(part.value)}" if part.name else _clean(part.value)
     if isinstance(part, Text):
         lines = _clean(part.text, MAX_TEXT).split("\n")
-        return "\n".join([f"{part.label}:", *(f"    {line}".rstrip() for line in lines)])
+        return "\n".join([f"{_clean(part.label)}:", *(f"    {line}".rstrip() for line in lines)])
     rows = [[_cell(cell) for cell in row] for row in [part.heads, *part.rows[:MAX_ROWS]]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*([f"{part.caption}:"] if part.caption else []), *lines, *_left_out(part)])
+    return "\n".join([*([f"{_clean(part.caption)}:"] if part.caption else []), *lines, *_left_out(part)])
 
 
 def _part_html(part: Part) -> str:
