@@ -1,22 +1,19 @@
 """What an experiment returns: its numbers, the finding in a sentence, and all that is needed to do it again."""
 
-import contextlib
 import dataclasses
-import functools
 import html
 import importlib.metadata
 import json
 import math
 import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 
 import pandas as pd
 
+from course_utils.core.limits import processor
 from course_utils.errors import SettingsError
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.pictures.plots import Picture
@@ -30,7 +27,6 @@ PACKAGES = (
 # How the course itself computes. 1, which records do not name: some intervals were resampled from seed 0, and those of
 # the best of many did not allow for the choice. 2: all resampling takes the record's seed, and they do.
 PROCEDURE = "2"
-VECTOR_SETS = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve")  # as Linux names them
 
 
 def versions() -> dict[str, str]:
@@ -39,8 +35,8 @@ def versions() -> dict[str, str]:
     Returns
     -------
     dict
-        Versions of Python and of packages; ``procedure``, the course's own; ``processor``, its name and vector
-        instructions; ``device``, where PyTorch computes: cpu, cuda or mps.
+        Versions of Python and of packages; ``procedure``, the course's own; ``processor``, its name and a hash
+        of its instructions; ``device``, where PyTorch computes: cpu, cuda or mps.
 
     Notes
     -----
@@ -48,22 +44,8 @@ def versions() -> dict[str, str]:
     and 8 threads, in fp32 and int8.
     """
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    machine = {"processor": _processor(), "device": _device()}
+    machine = {"processor": processor(), "device": _device()}
     return {"python": platform.python_version(), **packages, "procedure": PROCEDURE, **machine}
-
-
-@functools.cache
-def _processor() -> str:
-    """Return the processor's name and its widest vector instructions; ``platform`` does not know it on Linux."""
-    name, flags = platform.processor() or platform.machine(), ""
-    with contextlib.suppress(OSError):
-        told = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-        found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
-        known = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", told, re.MULTILINE)
-        name = found[1] if found else name
-        sets = known[1].split() if known else []
-        flags = " ".join(each for each in VECTOR_SETS if each in sets)
-    return f"{name} {flags}".strip()[:120]
 
 
 def _device() -> str:
