@@ -151,6 +151,11 @@ class Stream:
         self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
         self._iterator = self._run()
 
+    def __repr__(self) -> str:
+        """Say how many texts are being written, and how far they are."""
+        counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
+        return f"{type(self).__name__} ({counts})"
+
     def __iter__(self) -> "Stream":
         """Return itself."""
         return self

@@ -73,6 +73,11 @@ class RemoteStream:
         self._differ: set[int] = set()
         self._iterator, self._told = self._run(), ""
 
+    def __repr__(self) -> str:
+        """Say how many texts are being written, and how far they are."""
+        counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
+        return f"{type(self).__name__} ({counts})"
+
     def __iter__(self) -> "RemoteStream":
         """Return itself."""
         return self

@@ -79,6 +79,11 @@ class Together:
         self._first_s = [0.0] * len(streams)  # reading the prompt is not writing
         self._seconds = [0.0] * len(streams)
 
+    def __repr__(self) -> str:
+        """Say how many texts are being written, and how far they are."""
+        counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
+        return f"{type(self).__name__} ({counts})"
+
     def __iter__(self) -> "Together":
         """Return itself."""
         return self
