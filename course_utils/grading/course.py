@@ -28,6 +28,7 @@ CONFIG = "nbgrader_config.py"
 COURSE_ID = "model-release"
 ESSAY, EXERCISES = "release_strategy", "size_comparison"
 ASSIGNMENTS = (ESSAY, EXERCISES)
+BOUNDED_PAGE = "course_utils.grading.bounded_page.BoundedPage"
 LARGEST_FILE_KB, LARGEST_FOLDER_KB = 100_000, 200_000
 KEPT_AT_HOME = [
     "mark_scheme.yaml",
@@ -183,7 +184,7 @@ def configure(c: Config, root: Path) -> None:
     """
     from course_utils.grading.formgrader import take_over
     from course_utils.grading.guard import guard_marks
-    from course_utils.grading.safe_html import safe_markdown
+    from course_utils.grading.safe_html import safe_code, safe_markdown, unchanged
 
     guard_marks()
     take_over()
@@ -208,7 +209,10 @@ def configure(c: Config, root: Path) -> None:
     c.AssignLatePenalties.plugin_class = "course_utils.grading.late.LateByTheDay"
     # A student's text may be anything: a script in it would run in the page of whoever marks it.
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+    c.HTMLExporter.filters = {
+        "markdown2html": safe_markdown, "highlight_code": safe_code, "strip_files_prefix": unchanged,
+    }  # fmt: skip
+    c.HTMLExporter.preprocessors = [BOUNDED_PAGE]  # a large text would keep the server busy for minutes
     c.FormgradeExtension.debug = False  # the page would print all settings
 
 
