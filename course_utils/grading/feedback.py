@@ -116,7 +116,10 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
         elif place and others:
             why = f"Its secret is also that of {', '.join(map(shown, others))}: one would get the other's page."
         else:
-            why = each.why or "It was not submitted through nbgrader, so there is no secret to fetch it by."
+            why = each.why or (
+                "It was not submitted through nbgrader, so there is no secret by which the student could fetch it. "
+                f"Give the page to the student another way: {each.file}"
+            )
         if why and place:
             (outbound / f"{place}.html").unlink(missing_ok=True)
         found.append(dataclasses.replace(each, status=NOT_RELEASED if why else RELEASED, why=why))

@@ -55,6 +55,7 @@ def _refused(converter: type) -> Callable:
     @functools.wraps(nbgraders)
     def init_notebooks(self: object) -> None:
         if type(self) is converter and (Path(self.coursedir.root) / CONFIG).is_file():
+            self.log.error(REFUSED)  # the command ends without a word of its own
             raise NbGraderException(REFUSED)
         nbgraders(self)
 

@@ -350,8 +350,13 @@ def _is_outside(problem: Exception) -> bool:
 
 
 def _in_words(problem: Exception) -> str:
-    told = problem.what if isinstance(problem, CourseError) else f"{type(problem).__name__}: {problem}"
-    return " ".join(told.split())[:300]
+    """Return an error as a sentence; a KeyError alone would name a field and nothing else."""
+    if isinstance(problem, CourseError):
+        return " ".join(problem.what.split())[:300]
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."[:300]
+    told = " ".join(f"{type(problem).__name__}: {problem}".split())[:250]
+    return f"Something in it is not as the grading expects it ({told})."
 
 
 def _content(submission: Submission) -> str:
