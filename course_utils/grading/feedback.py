@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.errors import CourseError
 from course_utils.grading.course import ESSAY, Course, nbgraders_warnings
 from course_utils.grading.feedback_essay import essay_page
 from course_utils.grading.feedback_exercises import exercises_page
-from course_utils.grading.marks import write_whole
 from course_utils.grading.overview import MARKED, Standing, standings
 from course_utils.grading.submissions import find_submissions, read_plain, shown
 
@@ -199,7 +199,7 @@ def _write_if_new(file: Path, content: str) -> bool:
     data = content.encode("utf-8", "replace")
     if file.is_file() and file.read_bytes() == data:
         return False
-    write_whole(file, content)
+    replace_file(file, content)
     return True
 
 

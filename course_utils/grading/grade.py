@@ -12,7 +12,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -33,7 +32,7 @@ from course_utils.grading.collect import TIME
 from course_utils.grading.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.course import Course
 from course_utils.grading.database import forget_time, settle, waiting
-from course_utils.grading.examination import examined
+from course_utils.grading.examination import examined, require_room
 from course_utils.grading.execution import autograde, outcome_of
 from course_utils.grading.gradebook_access import (
     GradebookError,
@@ -56,7 +55,6 @@ N_AGAIN = 2  # records of each essay that are done again
 SECONDS = 900.0  # for one submission, with everything that belongs to it
 HAND_OVER_SECONDS = 120.0  # to lay down a submission for a person, without reading it
 N_ROUNDS = 2  # what the machine prevented is tried once more at the end
-LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
 UNTOUCHED = "Nothing was written into it. Its points count once a person has confirmed them: grade confirm"
 # Errors of the system that the next run may not meet. Others, such as a name that is too long, come with a submission.
 OF_THE_MACHINE = {
@@ -484,8 +482,7 @@ def _require_no_outside_fault(course: Course, done: dict) -> None:
         if found and int(found[1]) in OF_THE_MACHINE:
             raise no_space(course.root, OSError(int(found[1]), found[2]), "Make room, then: make grade")
     for folder in (course.root, Path(tempfile.gettempdir())):
-        if shutil.disk_usage(folder).free < LEAST_FREE_MB * 1e6:
-            raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room, then: make grade")
+        require_room(folder)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
