@@ -113,6 +113,7 @@ class Course:
         _find_own_commands()
         guard_marks()
         wait_for_locks()
+        take_existing_folders_literally()
         require_known_schema(self.db_url)
         with gradebook_errors(self.db_url), Gradebook(self.db_url, self.id) as gradebook:
             gradebook.db.rollback()  # ends the transaction in which nbgrader looked for the course
@@ -123,6 +124,7 @@ class Course:
         from nbgrader.apps.api import NbGraderAPI
 
         _find_own_commands()
+        take_existing_folders_literally()
         return NbGraderAPI(config=self.changed(**changes))
 
     def changed(self, **changes: dict[str, object]) -> Config:

@@ -14,7 +14,6 @@ from course_utils.grading.late import refresh_penalty
 from course_utils.grading.rubric import Rubric
 
 LONGEST_COMMENT = 10_000  # characters
-write_whole = replace_file  # by the name under which `collect` asks for it
 CELL = "criterion-"  # before a criterion's id, the name of its cell in nbgrader's database
 
 

@@ -20,7 +20,7 @@ from course_utils.grading.database import confirm
 from course_utils.grading.feedback import write_feedback
 from course_utils.grading.grade import GRADED, NEEDS_A_PERSON, UNTOUCHED, grade
 from course_utils.grading.gradebook_access import WAIT_VARIABLE
-from course_utils.grading.overview import MARKED, NOT_GRADED, PERSON, overview, standings
+from course_utils.grading.overview import MARKED, NOT_GRADED, PERSON, TO_MARK, overview, standings
 from course_utils.grading.papers import UNFINISHED, read_report
 from course_utils.grading.sandbox import why_not
 
@@ -186,6 +186,18 @@ rm {small}/filler
     assert second.count("marked") == 2
 
 
+def test_a_whole_cycle_in_a_folder_whose_name_means_something_everywhere(_released, tmp_path, capsys):
+    root = tmp_path / "a%20b?c#d;e'f\"g {x}[y]* é 李"
+    shutil.copytree(_released.root, root)
+    course = find_course(root)
+    hand_in(course, "ann", NAME, with_answer(released(course, NAME), answer_double=GOOD))
+    for words in (("run", NAME), ("status",), ("feedback", NAME), ("export", NAME, "--to", str(root / "marks.csv"))):
+        assert main(["grade", *words, "--course", str(root)]) == 0, capsys.readouterr().err
+    assert scores(course) == {"ann": 4}
+    assert (course.folder("feedback", "ann", NAME) / f"{NAME}.html").is_file() and (root / "marks.csv").is_file()
+    assert sorted(path.name for path in root.parent.iterdir()) == [root.name]
+
+
 # -- sheets into which nothing was written -----------------------------------------------------------------------------
 
 
@@ -212,6 +224,15 @@ def test_nobody_is_confirmed_who_has_not_been_graded(course):
     for student in ("ann", "nemo", "../ann"):
         with pytest.raises(CourseError, match="no graded submission"):
             confirm(course, NAME, student)
+
+
+def test_what_somebody_has_to_read_is_not_confirmed_as_zero(course):
+    essay = with_answer(released(course, ESSAY_NAME), text_thesis="A thesis of my own.")
+    hand_in(course, "ann", ESSAY_NAME, essay)
+    grade(course, ESSAY_NAME, say=quietly, n_again=0)
+    (line,) = confirm(course, ESSAY_NAME, "ann")
+    assert "has to be read" in line
+    assert states(course, ESSAY_NAME)["ann"] == TO_MARK
 
 
 def test_confirming_twice_changes_nothing(course):
