@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import filelock
@@ -156,10 +156,12 @@ def grade(
         left = [each for each in found if each not in graded]
         for number in range(N_ROUNDS):
             is_last = number == N_ROUNDS - 1
-            for new in _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds):
-                graded[new.submission] = new
-                if is_last or not new.left:
-                    tell(new)
+            new_ones = _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds)
+            with closing(new_ones):  # also an interrupt ends all workers at once
+                for new in new_ones:
+                    graded[new.submission] = new
+                    if is_last or not new.left:
+                        tell(new)
             left = [each for each in left if graded[each].left]
             if not left:
                 break
@@ -187,19 +189,21 @@ def _graded_now(
     """Let workers grade submissions; yield each as soon as it is done."""
     tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
     killed: list[tuple[Submission, str]] = []
-    for number, answer in answers(course, tasks, n_jobs, seconds):
-        if answer.killed:
-            killed.append((submissions[number], answer.killed))
-        else:
-            yield _read_answer(course, submissions[number], answer)
+    with closing(answers(course, tasks, n_jobs, seconds)) as found:
+        for number, answer in found:
+            if answer.killed:
+                killed.append((submissions[number], answer.killed))
+            else:
+                yield _read_answer(course, submissions[number], answer)
     remove_old(Path(_short_place() or tempfile.gettempdir()))
     tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
-    for number, answer in answers(course, tasks, n_jobs, HAND_OVER_SECONDS):
-        submission, why = killed[number]
-        if answer.killed:
-            yield _left(course, submission, f"{why}, and then {answer.killed}")
-        else:
-            yield _read_answer(course, submission, answer)
+    with closing(answers(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
+        for number, answer in found:
+            submission, why = killed[number]
+            if answer.killed:
+                yield _left(course, submission, f"{why}, and then {answer.killed}")
+            else:
+                yield _read_answer(course, submission, answer)
 
 
 def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:

@@ -1,12 +1,15 @@
 """Worker processes: every task has one answer, limits end what exceeds them, and nothing is left behind."""
 
+import errno
 import os
+import subprocess
 import sys
 
 import psutil
 import pytest
 from made_course import make_course
 
+from course_utils.errors import CourseError
 from course_utils.grading.workers import Answer, Task, answers, default_jobs, usable_cores
 
 WORK = """
@@ -112,6 +115,21 @@ def test_whoever_stops_listening_leaves_no_worker_behind(course):
         assert number == 0
         break
     assert below() <= before
+
+
+def test_fewer_processes_than_asked_for_do_all_tasks_and_none_is_told(course, monkeypatch):
+    real, n_left = subprocess.Popen, [1]
+
+    def few(*arguments, **named):  # the system's refusal cannot be had without harm to other programs
+        if n_left[0] == 0:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        n_left[0] -= 1
+        return real(*arguments, **named)
+
+    monkeypatch.setattr("course_utils.grading.workers.subprocess.Popen", few)
+    assert len(done(course, [("double", number) for number in range(4)], n_jobs=3)) == 4
+    with pytest.raises(CourseError, match="No process"):
+        done(course, [("double", 1)])
 
 
 def test_settings_that_cannot_be_pickled_are_read_again_from_their_file(course):
