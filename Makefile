@@ -42,8 +42,8 @@ collect: $(READY) ## fetch the newest submission of every student
 	$(BIN)/python -m course_utils grade collect $(ASSIGNMENTS)
 
 grade: $(READY) ## grade by machine what is new, then say where each submission stands
-	$(BIN)/python -m course_utils grade run $(GRADE_OPTIONS) $(ASSIGNMENTS)
-	$(BIN)/python -m course_utils grade status $(ASSIGNMENTS)
+	@$(BIN)/python -m course_utils grade run $(GRADE_OPTIONS) $(ASSIGNMENTS); code=$$?; \
+	$(BIN)/python -m course_utils grade status $(ASSIGNMENTS); exit $$code
 
 marking: $(READY) ## open the page on which essays are marked, in JupyterLab
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir=. source/mark_essays.ipynb $(ROOT_OPTION) $(LAB_OPTIONS)

@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from course_utils.evidence.prose import CITATION, EVIDENCE, cited_in
 
-LONGEST = 200_000  # characters; what is longer is shown as one plain text
+LONGEST = 30_000  # characters, five times an essay's longest section; what is longer is shown as one plain text
 STYLES = {"em": "em", "strong": "strong", "link": "link"}
 TAGS = {"heading": "h4", "paragraph": "p", "quote": "blockquote", "item": "li", "code": "pre", "table-row": "p"}
 

@@ -9,10 +9,14 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from course_utils.core.files import replace_file, write_errors
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.grading.arrivals import note_release
 from course_utils.grading.course import Course
-from course_utils.grading.marks import CELL, write_whole
+from course_utils.grading.formgrader import nbgraders_own
+from course_utils.grading.gradebook_access import gradebook_trouble, is_gradebook_trouble
+from course_utils.grading.marks import CELL
+from course_utils.grading.notebook_files import read_notebook
 from course_utils.grading.rubric import NAME, Criterion, Rubric, load_rubric
 from course_utils.grading.verify import verify_checks
 
@@ -54,11 +58,11 @@ def refresh_source(course: Course, assignment: str) -> bool:
     folder = course.source(assignment).parent
     if not (folder / NAME).is_file():
         return False
-    notebook = nbformat.read(course.source(assignment), as_version=4)
+    notebook = read_notebook(course.source(assignment))
     wanted = with_task_cells(notebook, load_rubric(folder / NAME), read_scheme(folder / SCHEME))
     if wanted == notebook:
         return False
-    write_whole(course.source(assignment), nbformat.writes(wanted) + "\n")
+    replace_file(course.source(assignment), nbformat.writes(wanted) + "\n")
     return True
 
 
@@ -80,17 +84,23 @@ def generate(course: Course, assignment: str, say: Say = print) -> Path:
     CourseError
         nbgrader refuses the source, or something in the result is not for students.
     """
+    read_notebook(course.source(assignment))  # a broken one is told here, with its path
+    with course.gradebook():
+        pass  # so is a gradebook that cannot be used
     if refresh_source(course, assignment):
         say(f"The cells of the rubric in {course.source(assignment).name} were brought up to date.")
-    done = course.api().generate_assignment(assignment, force=True, create=True)
+    done = nbgraders_own("generate_assignment")(course.api(), assignment, force=True, create=True)
     if not done["success"]:
+        log = f"{done.get('error') or ''}\n{done.get('log') or ''}"
+        if is_gradebook_trouble(log):
+            raise gradebook_trouble(course.db_url, log)
         raise CourseError(
             f"nbgrader could not make {assignment}: {_last_line(done)}", "A sound source notebook.", "See above."
         )
     folder = course.folder("assignments", "", assignment)
     source = course.source(assignment).parent
     if (source / NAME).is_file():
-        write_whole(folder / "rubric.html", rubric_page(load_rubric(source / NAME)))
+        replace_file(folder / "rubric.html", rubric_page(load_rubric(source / NAME)))
     if leaks := leaks_of(folder):
         raise CourseError(f"{assignment} would tell students: {leaks[0]}", "Nothing of the kind.", "Mend its source.")
     return folder
@@ -106,9 +116,10 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     """
     folder = generate(course, assignment, say)
     verify_checks(course, assignment, say)
-    course.exchange.mkdir(parents=True, exist_ok=True)
+    with write_errors(course.exchange, "Set NBGRADER_EXCHANGE to another folder."):
+        course.exchange.mkdir(parents=True, exist_ok=True)
     is_first = not (course.own_exchange / "outbound" / assignment).exists()
-    done = course.api(ExchangeReleaseAssignment={"force": True}).release_assignment(assignment)
+    done = nbgraders_own("release_assignment")(course.api(ExchangeReleaseAssignment={"force": True}), assignment)
     if not done["success"]:
         raise CourseError(
             f"{assignment} could not be released to {course.exchange}: {_last_line(done)}",

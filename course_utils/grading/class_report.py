@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from course_utils.core.files import replace_file
 from course_utils.evidence.allowed import EXPERIMENTS
 from course_utils.experiments.release_arguments import strategies
 from course_utils.grading.course import ESSAY, Course, find_course
-from course_utils.grading.marks import write_whole
 from course_utils.grading.overview import MARKED, Standing, standings
 from course_utils.grading.page import drawn, element, page, paragraph, section, table, text
 from course_utils.grading.papers import read_report
@@ -119,7 +119,7 @@ def class_report(course: Course | None = None, assignment: str = ESSAY) -> Class
 
 def write_class_report(course: Course, file: str | Path, assignment: str = ESSAY) -> Path:
     """Write the report as a page that is one file, and return where."""
-    write_whole(Path(file), class_report(course, assignment).html())
+    replace_file(Path(file), class_report(course, assignment).html())
     return Path(file)
 
 

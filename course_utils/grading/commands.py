@@ -23,7 +23,7 @@ VERBS = {
     "roster": "take a list of participants into the gradebook, from any spreadsheet's CSV",
     "import": "take in the zip archive that Canvas, Moodle, Brightspace or Blackboard gives of all submissions",
     "run": "grade by machine what is new: repair, run in a sandbox, compare claims, do evidence again",
-    "confirm": "let the points of a submission that needs a person stand, 0 where there are none",
+    "confirm": "let the points of a submission that needs a person stand; an empty sheet gets 0",
     "status": "one line a submission: where it stands, and why",
     "feedback": "write a page for each student whose marks are complete, and release it",
     "export": "write marks as CSV: for the course, for Canvas or for Moodle",

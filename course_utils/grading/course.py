@@ -28,6 +28,7 @@ CONFIG = "nbgrader_config.py"
 COURSE_ID = "model-release"
 ESSAY, EXERCISES = "release_strategy", "size_comparison"
 ASSIGNMENTS = (ESSAY, EXERCISES)
+BOUNDED_PAGE = "course_utils.grading.bounded_page.BoundedPage"
 LARGEST_FILE_KB, LARGEST_FOLDER_KB = 100_000, 200_000
 KEPT_AT_HOME = [
     "mark_scheme.yaml",
@@ -112,6 +113,7 @@ class Course:
         _find_own_commands()
         guard_marks()
         wait_for_locks()
+        take_existing_folders_literally()
         require_known_schema(self.db_url)
         with gradebook_errors(self.db_url), Gradebook(self.db_url, self.id) as gradebook:
             gradebook.db.rollback()  # ends the transaction in which nbgrader looked for the course
@@ -122,6 +124,7 @@ class Course:
         from nbgrader.apps.api import NbGraderAPI
 
         _find_own_commands()
+        take_existing_folders_literally()
         return NbGraderAPI(config=self.changed(**changes))
 
     def changed(self, **changes: dict[str, object]) -> Config:
@@ -183,7 +186,7 @@ def configure(c: Config, root: Path) -> None:
     """
     from course_utils.grading.formgrader import take_over
     from course_utils.grading.guard import guard_marks
-    from course_utils.grading.safe_html import safe_markdown
+    from course_utils.grading.safe_html import safe_code, safe_markdown, unchanged
 
     guard_marks()
     take_over()
@@ -208,7 +211,10 @@ def configure(c: Config, root: Path) -> None:
     c.AssignLatePenalties.plugin_class = "course_utils.grading.late.LateByTheDay"
     # A student's text may be anything: a script in it would run in the page of whoever marks it.
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+    c.HTMLExporter.filters = {
+        "markdown2html": safe_markdown, "highlight_code": safe_code, "strip_files_prefix": unchanged,
+    }  # fmt: skip
+    c.HTMLExporter.preprocessors = [BOUNDED_PAGE]  # a large text would keep the server busy for minutes
     c.FormgradeExtension.debug = False  # the page would print all settings
 
 

@@ -82,8 +82,9 @@ def settle(
 def confirm(course: Course, assignment: str, student: str) -> list[str]:
     """Let the points of a submission that needs a person stand, as a person's decision.
 
-    Every part without a mark that counts gets the points that the machine found, or 0 where it found none. This is how
-    the 0 of a sheet into which nothing was written becomes a mark.
+    Every part without a mark that counts gets the points that the machine found. In a sheet into which nothing was
+    written, or that could not be read, a part for which the machine found none gets 0. In any other sheet such a part
+    is left as it is: somebody has to read it.
 
     Parameters
     ----------
@@ -107,19 +108,26 @@ def confirm(course: Course, assignment: str, student: str) -> list[str]:
             f"{student[:100]} has no graded submission of {assignment}.",
             "A student whose submission has been graded by machine to its end.", "make grade",
         )  # fmt: skip
-    told = []
+    told, unread = [], []
+    is_empty = bool(report.get("untouched")) or not (report.get("intake") or {}).get("notebook")
     with course.gradebook() as gradebook:
         notebook = _submitted(gradebook, student, assignment)
         is_confirmed = any(each.manual_score is not None and not each.needs_manual_grade for each in notebook.grades)
         for grade in notebook.grades:
             if not grade.needs_manual_grade and (grade.manual_score is not None or is_confirmed or not report["why"]):
                 continue
-            given = grade.manual_score if grade.manual_score is not None else grade.auto_score or 0.0
+            given = grade.manual_score if grade.manual_score is not None else grade.auto_score
+            if given is None and not is_empty:
+                unread.append(grade.name)
+                continue
+            given = given or 0.0
             grade.manual_score, grade.needs_manual_grade = given, False
             told.append(f"{student}: {grade.name}: {given:g} of {grade.cell.max_score:g}")
         gradebook.db.flush()
         refresh_penalty(notebook)
         gradebook.db.commit()
+    if unread:
+        told.append(f"{student}: has to be read and marked: {', '.join(unread)}. These have no points yet.")
     return told or [f"{student}: all parts have marks already; nothing was changed."]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from course_utils.core.files import append_to_file
 from course_utils.errors import NoSpace, SettingsError
 from course_utils.grading.course import ESSAY, Course, find_course
 from course_utils.grading.marks import Mark, Marks, marks_of, total
@@ -164,14 +165,13 @@ class Desk:
         line = {"time": time, "grader": self.grader, "rubric": self.rubric.version, "paper": paper}
         line |= {"criterion": criterion, "was": dataclasses.asdict(was), "now": dataclasses.asdict(now)}
         try:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            with self._journal.open("a", encoding="utf-8", errors="replace") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        except OSError as problem:
-            told = f"The mark was written, but {self._journal} was not: {problem.strerror or problem}."
+            append_to_file(self._journal, json.dumps(line, ensure_ascii=False) + "\n")
+        except (NoSpace, OSError) as problem:
+            told = problem.what if isinstance(problem, NoSpace) else f"{self._journal} was not written: {problem}"
             raise NoSpace(
-                told, "A journal that can be written.", "Make room, or let yourself write there."
-            ) from problem
+                f"The mark was written, but not the journal: {told}", "A journal that can be written.",
+                "Make room, or let yourself write there.",
+            ) from problem  # fmt: skip
 
 
 def open_desk(course: Course | None = None, grader: str = "", second_reader: bool = False) -> Desk:

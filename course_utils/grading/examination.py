@@ -1,5 +1,6 @@
 """The grader's half of an essay's examination: a process of its own, in a box that sees the models and no more."""
 
+import errno
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from course_utils.core.files import no_space, replace_file
 from course_utils.evidence.prose import n_words, read_essay
 from course_utils.grading import examine
 from course_utils.grading.course import Course
@@ -19,6 +21,7 @@ from course_utils.grading.rubric import NAME, load_rubric
 from course_utils.grading.sandbox import Limits, command, run, why_not
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
+LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
 MANY_WORDS = 60  # fewer are a note, a heading or a line of thanks
 LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
@@ -45,13 +48,12 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     """
     submission = taken.submission
     work = place / "essay"
-    work.mkdir()
-    nbformat.write(taken.notebook, work / examine.NOTEBOOK)
+    replace_file(work / examine.NOTEBOOK, nbformat.writes(taken.notebook))
     if LEDGER in taken.kept:
-        (work / examine.LEDGER).write_bytes(taken.kept[LEDGER])
+        replace_file(work / examine.LEDGER, taken.kept[LEDGER])
     rubric = load_rubric(course.source(submission.assignment).parent / NAME)
     asked = {"n_again": n_again, "words": rubric.words, "seed": secrets.randbits(32)}
-    (work / examine.ASKED).write_text(json.dumps(asked), "utf-8")
+    replace_file(work / examine.ASKED, json.dumps(asked))
     line = [sys.executable, "-m", "course_utils.grading.examine", str(work)]
     read, variables = model_folders()
     boxed = not why_not()
@@ -61,6 +63,7 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     )  # fmt: skip
     found = _found(work)
     if outcome.why or outcome.code or not found:
+        require_room(work)
         reason = outcome.why or (outcome.printed.strip().splitlines() or ["it ended without a word"])[-1][:300]
         why.append(f"Its examination was not finished: {reason}.")
     elif found["ledger"]["status"] == "tampered":
@@ -71,6 +74,17 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     why.extend(_words_elsewhere(taken, found))
     _keep_pictures(found, work, course.folder("reports", submission.student, submission.assignment))
     return found
+
+
+def require_room(folder: Path) -> None:
+    """Refuse to blame a submission where the disk of a folder is full.
+
+    Raises
+    ------
+    NoSpace
+    """
+    if shutil.disk_usage(folder).free < LEAST_FREE_MB * 1e6:
+        raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room there, then: make grade")
 
 
 def _words_elsewhere(taken: Taken, found: dict[str, object]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.errors import CourseError
 from course_utils.evidence.ledger import Ledger, read
 from course_utils.evidence.prose import Essay, read_essay
@@ -126,7 +127,7 @@ def _draw(folder: Path, told: dict[str, object], record: Record | None) -> None:
     if record is None or not isinstance(picture := redraw(record), Picture):
         return
     told["picture"], told["alt"] = f"{record.id}.png", picture.alt[:2000]
-    (folder / told["picture"]).write_bytes(picture.png())
+    replace_file(folder / told["picture"], picture.png())
 
 
 def _do_again(told: dict[str, object], record: Record) -> None:
@@ -141,9 +142,7 @@ def _do_again(told: dict[str, object], record: Record) -> None:
 
 
 def _write(folder: Path, found: dict[str, object]) -> None:
-    new = folder / f".{FOUND}"
-    new.write_text(json.dumps(found), "utf-8")
-    new.replace(folder / FOUND)
+    replace_file(folder / FOUND, json.dumps(found))
 
 
 if __name__ == "__main__":

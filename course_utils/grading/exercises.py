@@ -1,12 +1,12 @@
 """Which parts of an assignment earn points: the rubric's criteria, or exercises with visible and hidden checks."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping, Sequence
 
 from course_utils.grading.course import ESSAY, Course
 from course_utils.grading.marks import CELL
+from course_utils.grading.notebook_files import read_notebook
 from course_utils.grading.plan import HIDDEN, text_of
 from course_utils.grading.rubric import Rubric, load_rubric
 
@@ -58,7 +58,7 @@ def parts_of(course: Course, assignment: str) -> list[Part]:
     source = course.source(assignment)
     if assignment == ESSAY:
         return criteria(load_rubric(source.with_name("rubric.yaml")))
-    return exercises(json.loads(source.read_text("utf-8"))["cells"])
+    return exercises(read_notebook(source, "Put a sound copy in its place, then: make release").cells)
 
 
 def criteria(rubric: Rubric) -> list[Part]:

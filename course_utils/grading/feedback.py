@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from course_utils.core.files import replace_file
 from course_utils.errors import CourseError
 from course_utils.grading.course import ESSAY, Course, nbgraders_warnings
 from course_utils.grading.feedback_essay import essay_page
 from course_utils.grading.feedback_exercises import exercises_page
-from course_utils.grading.marks import write_whole
 from course_utils.grading.overview import MARKED, Standing, standings
 from course_utils.grading.submissions import find_submissions, read_plain, shown
 
@@ -116,7 +116,10 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
         elif place and others:
             why = f"Its secret is also that of {', '.join(map(shown, others))}: one would get the other's page."
         else:
-            why = each.why or "It was not submitted through nbgrader, so there is no secret to fetch it by."
+            why = each.why or (
+                "It was not submitted through nbgrader, so there is no secret by which the student could fetch it. "
+                f"Give the page to the student another way: {each.file}"
+            )
         if why and place:
             (outbound / f"{place}.html").unlink(missing_ok=True)
         found.append(dataclasses.replace(each, status=NOT_RELEASED if why else RELEASED, why=why))
@@ -196,7 +199,7 @@ def _write_if_new(file: Path, content: str) -> bool:
     data = content.encode("utf-8", "replace")
     if file.is_file() and file.read_bytes() == data:
         return False
-    write_whole(file, content)
+    replace_file(file, content)
     return True
 
 

@@ -12,9 +12,22 @@ from course_utils.grading.course import Course
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
 from course_utils.grading.marks import CELL
 from course_utils.grading.overview import Standing
-from course_utils.grading.page import TURNING, UNSHOWN, element, items, page, paragraph, picture, section, text, theirs
+from course_utils.grading.page import (
+    TURNING,
+    UNSHOWN,
+    element,
+    items,
+    page,
+    paragraph,
+    picture,
+    section,
+    text,
+    theirs,
+    typed,
+)
 from course_utils.grading.papers import read_report
 from course_utils.grading.rubric import Criterion, Rubric, load_rubric
+from course_utils.grading.safe_html import RICH
 from course_utils.grading.submissions import read_plain
 
 LARGEST_PICTURE = 2_000_000  # bytes
@@ -179,7 +192,14 @@ def _written(essay: Essay, rubric: Rubric) -> str:
 
 
 def prose(markdown: str) -> str:
-    """Return somebody's Markdown as HTML in which nothing acts, its lists as lists."""
+    """Return somebody's Markdown as HTML in which nothing acts, its lists as lists.
+
+    Up to `RICH` characters are formatted. What comes after them is shown as it was typed, up to a limit.
+    """
+    if len(markdown) > RICH:
+        end = markdown.rfind("\n", RICH // 2, RICH) + 1 or RICH
+        told = "The text is too long to be formatted. From here on it is shown as it was typed."
+        return prose(markdown[:end]) + paragraph(told, class_="soft") + typed(markdown[end:])
     parts = []
     for is_item, these in itertools.groupby(blocks(TURNING.sub("", markdown)), lambda each: each["kind"] == "item"):
         inside = to_html(list(these))

@@ -8,9 +8,10 @@ from course_utils.grading.course import Course
 from course_utils.grading.exercises import HEADING, HIDDEN, Check, Part, text_of
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
 from course_utils.grading.overview import Standing
-from course_utils.grading.page import element, items, page, paragraph, section, text, theirs
+from course_utils.grading.page import element, items, page, paragraph, section, theirs, typed
 
 LONGEST_MESSAGE = 1500  # characters
+LONGEST_ANSWER = 200_000  # characters in which words of hidden checks are looked for; later ones count as secrets
 COLOURED = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # how a terminal is told to write in colour
 SECRET = re.compile(r"\d[\d_.]*\d|[^\W\d_]{3,}")  # numbers of two digits and more, words of three letters and more
 OF_CHECKS = ("AssertionError", "AnswerError")  # say all in their message
@@ -32,7 +33,7 @@ def exercises_page(course: Course, assignment: str, standing: Standing) -> str:
     handed_in = _cells_of(json.loads(file.read_text("utf-8")))
     cells = {_name(cell): cell for cell in handed_in if _name(cell)}
     answers = {name for part in standing.parts for name in part.answers}
-    secrets = secrets_of(source, [text_of(cell) for cell in handed_in if _name(cell) in answers])
+    secrets = secrets_of(source, [text_of(cell)[:LONGEST_ANSWER] for cell in handed_in if _name(cell) in answers])
     levels = {part.id: _passed_in_words(part, standing) for part in standing.parts}
     cards = [_card(place, part, standing, cells, secrets) for place, part in enumerate(standing.parts, 1)]
     title = _title(source) or assignment
@@ -62,7 +63,8 @@ def message_of(cell: Mapping[str, object], secrets: set[str]) -> str:
     """
     for output in cell.get("outputs", ()):
         if output.get("output_type") == "error":
-            name, said = (COLOURED.sub("", str(output.get(key, ""))).strip() for key in ("ename", "evalue"))
+            named = (str(output.get(key, ""))[:LONGEST_ANSWER] for key in ("ename", "evalue"))
+            name, said = (COLOURED.sub("", each).strip() for each in named)
             said = said if said and name in OF_CHECKS else f"{name}: {said}".strip(": ")
             return WITHHELD if secrets & _words(said) else said[:LONGEST_MESSAGE]
         if output.get("output_type") == "stream" and output.get("name") == "stderr":
@@ -85,7 +87,7 @@ def _card(place: int, part: Part, standing: Standing, cells: Cells, secrets: set
     inside = []
     for name in part.answers:
         code = text_of(cells[name]) if name in cells else ""
-        shown = element("pre", element("code", text(code)), tabindex="0", aria_label="Your answer")
+        shown = typed(code, aria_label="Your answer")
         inside += [label("Your answer"), shown if code.strip() else paragraph("Nothing was written here.")]
     inside += [label("How it was tried"), items(_check(check, standing, cells, secrets) for check in part.checks)]
     given = standing.points[part.id]

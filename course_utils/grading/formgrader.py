@@ -7,12 +7,13 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.grading.course import CONFIG, Course, find_course
 
+REFUSED = "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
 Say = Callable[[str], object]
 
 
 @functools.cache
 def take_over() -> None:
-    """Let formgrader's buttons for collecting, autograding and feedback run this course's own steps.
+    """Let formgrader's buttons for assignments, collecting, autograding and feedback run this course's own steps.
 
     Notes
     -----
@@ -20,12 +21,45 @@ def take_over() -> None:
     into feedback.
     """
     from nbgrader.apps.api import NbGraderAPI
+    from nbgrader.converters import Autograde, GenerateFeedback
 
     for name, ours in {
-        "autograde": _autograde, "collect": _collect,
+        "generate_assignment": _generate, "release_assignment": _release, "autograde": _autograde, "collect": _collect,
         "generate_feedback": _generate_feedback, "release_feedback": _release_feedback,
     }.items():  # fmt: skip
         setattr(NbGraderAPI, name, _in_this_course(getattr(NbGraderAPI, name), ours))
+    for converter in (Autograde, GenerateFeedback):
+        converter.init_notebooks = _refused(converter)
+
+
+def nbgraders_own(name: str) -> Callable:
+    """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
+
+    Parameters
+    ----------
+    name : str
+        A method of NbGraderAPI. It is called with the interface first.
+    """
+    from nbgrader.apps.api import NbGraderAPI
+
+    step = getattr(NbGraderAPI, name)
+    return getattr(step, "__wrapped__", step)
+
+
+def _refused(converter: type) -> Callable:
+    """Return a first step of nbgrader's own converter that refuses, before ``--force`` deletes what is there."""
+    from nbgrader.converters.base import NbGraderException
+
+    nbgraders = converter.init_notebooks
+
+    @functools.wraps(nbgraders)
+    def init_notebooks(self: object) -> None:
+        if type(self) is converter and (Path(self.coursedir.root) / CONFIG).is_file():
+            self.log.error(REFUSED)  # the command ends without a word of its own
+            raise NbGraderException(REFUSED)
+        nbgraders(self)
+
+    return init_notebooks
 
 
 def _in_this_course(nbgraders: Callable, ours: Callable) -> Callable:
@@ -40,10 +74,24 @@ def _in_this_course(nbgraders: Callable, ours: Callable) -> Callable:
     return step
 
 
+def _generate(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
+    from course_utils.grading.assignment import generate
+
+    generate(course, assignment, say)
+
+
+def _release(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
+    from course_utils.grading.assignment import release
+
+    release(course, assignment, say)
+
+
 def _autograde(course: Course, assignment: str, say: Say, student_id: str, force: bool = True, **_: object) -> None:
     from course_utils.grading.grade import grade
 
-    grade(course, assignment, [student_id], force=force, say=say)
+    left = [each for each in grade(course, assignment, [student_id], force=force, say=say, n_jobs=1) if each.left]
+    if left:
+        raise CourseError(f"{student_id} could not be graded now: {left[0].left}", "", "Try again.")
 
 
 def _collect(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:

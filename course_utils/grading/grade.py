@@ -12,13 +12,12 @@ import dataclasses
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import filelock
@@ -33,7 +32,7 @@ from course_utils.grading.collect import TIME
 from course_utils.grading.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.course import Course
 from course_utils.grading.database import forget_time, settle, waiting
-from course_utils.grading.examination import examined
+from course_utils.grading.examination import examined, require_room
 from course_utils.grading.execution import autograde, outcome_of
 from course_utils.grading.gradebook_access import (
     GradebookError,
@@ -56,7 +55,6 @@ N_AGAIN = 2  # records of each essay that are done again
 SECONDS = 900.0  # for one submission, with everything that belongs to it
 HAND_OVER_SECONDS = 120.0  # to lay down a submission for a person, without reading it
 N_ROUNDS = 2  # what the machine prevented is tried once more at the end
-LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
 UNTOUCHED = "Nothing was written into it. Its points count once a person has confirmed them: grade confirm"
 # Errors of the system that the next run may not meet. Others, such as a name that is too long, come with a submission.
 OF_THE_MACHINE = {
@@ -158,10 +156,12 @@ def grade(
         left = [each for each in found if each not in graded]
         for number in range(N_ROUNDS):
             is_last = number == N_ROUNDS - 1
-            for new in _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds):
-                graded[new.submission] = new
-                if is_last or not new.left:
-                    tell(new)
+            new_ones = _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds)
+            with closing(new_ones):  # also an interrupt ends all workers at once
+                for new in new_ones:
+                    graded[new.submission] = new
+                    if is_last or not new.left:
+                        tell(new)
             left = [each for each in left if graded[each].left]
             if not left:
                 break
@@ -189,19 +189,21 @@ def _graded_now(
     """Let workers grade submissions; yield each as soon as it is done."""
     tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
     killed: list[tuple[Submission, str]] = []
-    for number, answer in answers(course, tasks, n_jobs, seconds):
-        if answer.killed:
-            killed.append((submissions[number], answer.killed))
-        else:
-            yield _read_answer(course, submissions[number], answer)
+    with closing(answers(course, tasks, n_jobs, seconds)) as found:
+        for number, answer in found:
+            if answer.killed:
+                killed.append((submissions[number], answer.killed))
+            else:
+                yield _read_answer(course, submissions[number], answer)
     remove_old(Path(_short_place() or tempfile.gettempdir()))
     tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
-    for number, answer in answers(course, tasks, n_jobs, HAND_OVER_SECONDS):
-        submission, why = killed[number]
-        if answer.killed:
-            yield _left(course, submission, f"{why}, and then {answer.killed}")
-        else:
-            yield _read_answer(course, submission, answer)
+    with closing(answers(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
+        for number, answer in found:
+            submission, why = killed[number]
+            if answer.killed:
+                yield _left(course, submission, f"{why}, and then {answer.killed}")
+            else:
+                yield _read_answer(course, submission, answer)
 
 
 def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:
@@ -350,8 +352,13 @@ def _is_outside(problem: Exception) -> bool:
 
 
 def _in_words(problem: Exception) -> str:
-    told = problem.what if isinstance(problem, CourseError) else f"{type(problem).__name__}: {problem}"
-    return " ".join(told.split())[:300]
+    """Return an error as a sentence; a KeyError alone would name a field and nothing else."""
+    if isinstance(problem, CourseError):
+        return " ".join(problem.what.split())[:300]
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."[:300]
+    told = " ".join(f"{type(problem).__name__}: {problem}".split())[:250]
+    return f"Something in it is not as the grading expects it ({told})."
 
 
 def _content(submission: Submission) -> str:
@@ -479,8 +486,7 @@ def _require_no_outside_fault(course: Course, done: dict) -> None:
         if found and int(found[1]) in OF_THE_MACHINE:
             raise no_space(course.root, OSError(int(found[1]), found[2]), "Make room, then: make grade")
     for folder in (course.root, Path(tempfile.gettempdir())):
-        if shutil.disk_usage(folder).free < LEAST_FREE_MB * 1e6:
-            raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room, then: make grade")
+        require_room(folder)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from course_utils.core.files import replace_file
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.grading.course import ESSAY, Course
 from course_utils.grading.guard import require_mark
@@ -108,7 +108,7 @@ class FileMarks:
         everything.setdefault(paper, {})[criterion] = checked(self.rubric, criterion, mark)
         told = {key: {id: dataclasses.asdict(each) for id, each in marks.items()} for key, marks in everything.items()}
         content = json.dumps({"rubric": self.rubric.version, "marks": told}, ensure_ascii=False, indent=1)
-        write_whole(self.file, content)
+        replace_file(self.file, content)
 
     def all(self) -> dict[str, dict[str, Mark]]:
         """Return every paper's marks.
@@ -149,17 +149,6 @@ def total(marks: Mapping[str, Mark]) -> float | None:
     """Return the sum, or None while a criterion has no points."""
     points = [mark.points for mark in marks.values()]
     return None if None in points else sum(points)
-
-
-def write_whole(file: Path, content: str) -> None:
-    """Write a text file so that at any moment it is the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    with new.open("w", encoding="utf-8", errors="replace") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    os.replace(new, file)
 
 
 def marks_of(course: Course, rubric: Rubric, second_reader: str = "") -> Marks:

@@ -77,6 +77,13 @@ def theirs(words: object, **attributes: str) -> str:
     return element("div", text(words), **{"class_": "theirs", "dir": "auto"} | attributes)
 
 
+def typed(words: str, longest: int = 200_000, **attributes: str) -> str:
+    """Return a long text as it was typed, up to a number of characters; what is not shown is said."""
+    shown = element("pre", element("code", text(words[:longest])), **({"tabindex": "0"} | attributes))
+    n_left = len(words) - longest
+    return shown + (paragraph(f"{n_left:,} more characters are in the file that you handed in.") if n_left > 0 else "")
+
+
 def items(each: Iterable[str], **attributes: str) -> str:
     """Return parts that are HTML already as a list; nothing where there are none."""
     inside = [element("li", one) for one in each]

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from course_utils.errors import CourseError
 from course_utils.grading.course import Course, find_course
 
 LOOK_EVERY_S = 0.5
@@ -75,6 +76,11 @@ def answers(
     memory_mb : float
         The memory limit of a worker process, in megabytes.
 
+    Raises
+    ------
+    CourseError
+        The system lets no process start.
+
     Notes
     -----
     All workers are dead when the iterator ends, however it ends. A worker also dies with its parent.
@@ -86,7 +92,12 @@ def answers(
         while waiting or any(worker.task is not None for worker in workers):
             n_idle = sum(worker.task is None for worker in workers)
             for _ in range(min(len(waiting) - n_idle, n_jobs - len(workers))):
-                workers.append(_Worker(course, n_threads))
+                try:
+                    workers.append(_Worker(course, n_threads))
+                except OSError as problem:
+                    if not workers:
+                        raise _no_process(problem) from problem
+                    n_jobs = len(workers)  # the system gives no more: these do all the tasks
             for worker in workers:
                 if worker.task is None and waiting:
                     number = waiting.popleft()
@@ -107,6 +118,14 @@ def answers(
             worker.kill()
 
 
+def _no_process(problem: OSError) -> CourseError:
+    return CourseError(
+        f"No process for the grading can be started: {problem.strerror or problem}.",
+        "Free memory, a free process and room in the folder for temporary files.",
+        "End other programs, then: make grade",
+    )
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -123,12 +142,18 @@ class _Worker:
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         threads = os.environ.get("OMP_NUM_THREADS") or str(n_threads)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "course_utils.grading.workers", str(theirs.fileno()), str(os.getpid())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said,
-            start_new_session=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads},
-        )  # fmt: skip
-        theirs.close()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "course_utils.grading.workers", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said,
+                start_new_session=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads},
+            )  # fmt: skip
+        except OSError:
+            self.connection.close()
+            self.said.close()
+            raise
+        finally:
+            theirs.close()
         self._send(_packed(course))
 
     def give(self, number: int, task: Task, seconds: float) -> None:
