@@ -7,6 +7,7 @@ each with one result. The parent process kills a worker that exceeds a limit, an
 import contextlib
 import ctypes
 import dataclasses
+import importlib
 import multiprocessing.connection
 import os
 import pickle
@@ -138,7 +139,7 @@ class _Worker:
         self.connection, theirs = multiprocessing.connection.Pipe()
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes it)
         self.task: int | None = None
-        self.end, self.seconds = 0.0, 0.0
+        self.is_ready, self.end, self.seconds = False, 0.0, 0.0
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         threads = os.environ.get("OMP_NUM_THREADS") or str(n_threads)
@@ -157,15 +158,21 @@ class _Worker:
         self._send(_packed(course))
 
     def give(self, number: int, task: Task, seconds: float) -> None:
-        """Send a task."""
+        """Send a task; its time begins when the worker has imported its modules."""
         self.task, self.seconds = number, seconds
-        self.end = time.monotonic() + seconds + (START_S if not self.end else 0)
+        self.end = time.monotonic() + (seconds if self.is_ready else START_S)
         self._send(pickle.dumps(task))
 
     def answer(self) -> Answer | None:
         """Return what has come; None while nothing has."""
         try:
-            return Answer(self.connection.recv()) if self.connection.poll() else None
+            if not self.connection.poll():
+                return None
+            value = self.connection.recv()
+            if not self.is_ready:
+                self.is_ready, self.end = True, time.monotonic() + self.seconds
+                return None
+            return Answer(value)
         except (EOFError, OSError):
             return Answer(killed=f"its grading process ended without an answer ({self._last_words()})")
         except Exception as problem:  # what it sent cannot be unpickled
@@ -174,6 +181,8 @@ class _Worker:
     def over_limit(self, memory_mb: float) -> Answer | None:
         """Return which limit is exceeded; None where none is."""
         if time.monotonic() > self.end:
+            if not self.is_ready:
+                return Answer(killed=f"its grading process did not start within {START_S:g} seconds")
             return Answer(killed=f"its grading took more than {self.seconds:g} seconds")
         with contextlib.suppress(psutil.Error):
             if psutil.Process(self.process.pid).memory_info().rss / 1e6 > memory_mb:
@@ -233,6 +242,8 @@ def main(arguments: Sequence[str]) -> int:
     write_one_after_another()
     unpacked = pickle.loads(connection.recv_bytes())
     course = unpacked if isinstance(unpacked, Course) else find_course(unpacked)
+    importlib.import_module("course_utils.grading.grade")  # takes a second or two, which is nobody's time limit
+    connection.send("ready")
     while True:
         try:
             task: Task = pickle.loads(connection.recv_bytes())
@@ -242,8 +253,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _function(name: str) -> Callable:
-    import importlib
-
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
 

@@ -106,19 +106,16 @@ def story(tmp_path_factory):
             student.submit(ESSAY, write_essay(essay, sample))
             sheet = student.fetch(EXERCISES)
             student.submit(EXERCISES, solve(sheet, course) if student.name == "ann" else sheet)
-        with course.gradebook() as gradebook:  # bob will be found to be two days late
-            gradebook.find_assignment(ESSAY).duedate = datetime.datetime.now(datetime.UTC).replace(
-                tzinfo=None
-            ) + datetime.timedelta(hours=1)
-            gradebook.db.commit()
         for name in (ESSAY, EXERCISES):
             collect(course, name, quietly)
-        time = course.folder("submitted", "bob", ESSAY) / "timestamp.txt"
-        time.write_text(
-            f"{datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=26):%Y-%m-%d %H:%M:%S.%f} UTC"
-        )
+        with course.gradebook() as gradebook:  # both are two begun days late
+            ago = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(hours=26)
+            gradebook.find_assignment(ESSAY).duedate = ago
+            gradebook.db.commit()
         for name in (ESSAY, EXERCISES):
             grade(course, name, n_again=1, say=quietly)
+        with course.gradebook() as gradebook:
+            gradebook.grant_extension(ESSAY, "ann", days=3)
         confirm(course, EXERCISES, "bob")  # his sheet is as it was given out: a person lets the 0 stand
         mark_all(course, samples)
         for name in (ESSAY, EXERCISES):
