@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from course_utils.core.limits import cpu_limit, memory_available_mb
 from course_utils.errors import CourseError
 from course_utils.grading.course import Course, find_course
 
@@ -57,8 +58,8 @@ class Answer:
 
 def default_jobs() -> int:
     """Return how many workers this machine carries: one a usable core, and no more than fit into memory."""
-    by_memory = int(psutil.virtual_memory().available / 1e6 // MEMORY_MB_A_JOB)
-    return max(1, min(usable_cores(), by_memory))
+    by_memory = int(memory_available_mb() // MEMORY_MB_A_JOB)
+    return max(1, min(cpu_limit(), by_memory))
 
 
 def answers(
@@ -88,7 +89,7 @@ def answers(
     """
     waiting = deque(range(len(tasks)))
     workers: list[_Worker] = []
-    n_threads = max(1, usable_cores() // max(1, min(n_jobs, len(tasks) or 1)))
+    n_threads = max(1, cpu_limit() // max(1, min(n_jobs, len(tasks) or 1)))
     try:
         while waiting or any(worker.task is not None for worker in workers):
             n_idle = sum(worker.task is None for worker in workers)
@@ -125,11 +126,6 @@ def _no_process(problem: OSError) -> CourseError:
         "Free memory, a free process and room in the folder for temporary files.",
         "End other programs, then: make grade",
     )
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker:

@@ -3,14 +3,14 @@
 import errno
 import os
 import subprocess
-import sys
 
 import psutil
 import pytest
 from made_course import make_course
 
+from course_utils.core.limits import cpu_limit
 from course_utils.errors import CourseError
-from course_utils.grading.workers import Answer, Task, answers, default_jobs, usable_cores
+from course_utils.grading.workers import Answer, Task, answers, default_jobs
 
 WORK = """
 import ctypes, os, signal, subprocess, sys, time
@@ -136,7 +136,10 @@ def test_settings_that_cannot_be_pickled_are_read_again_from_their_file(course):
     assert done(course, [("root",)])[0].value == (str(course.root), course.id)
 
 
-def test_the_number_of_jobs_fits_the_machine():
-    assert 1 <= default_jobs() <= usable_cores() <= (os.cpu_count() or 1)
-    if sys.platform == "linux":
-        assert usable_cores() == len(os.sched_getaffinity(0))
+def test_the_number_of_jobs_fits_the_limits_of_the_process(monkeypatch):
+    monkeypatch.setenv("CPU_LIMIT", "1")
+    assert default_jobs() == 1
+    monkeypatch.delenv("CPU_LIMIT")
+    assert 1 <= default_jobs() <= cpu_limit()
+    monkeypatch.setenv("MEM_LIMIT", "3G")
+    assert default_jobs() == 1
