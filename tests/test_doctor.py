@@ -91,7 +91,7 @@ def test_looking_leaves_nothing_behind(monkeypatch, tmp_path):
     assert finding("cache folder").state == finding("ledger").state == "ok"
     assert not (tmp_path / "here").exists()
     notes = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.parent.name for path in notes} == {"verified"}  # which models were found whole
+    assert {path.parent.name for path in notes} <= {"verified"}  # which models were found whole
 
 
 def test_a_full_disk_is_a_note_for_a_model_that_is_here_still_speaks(monkeypatch):

@@ -134,7 +134,9 @@ def test_a_folder_of_another_is_told(carrier, tmp_path):
 def test_an_interrupt_leaves_nothing_behind(carrier, tmp_path):
     here = tmp_path / "here"
     code = (
-        "import sys; from pathlib import Path; from course_utils.packages import *\n"
+        "import signal, sys; from pathlib import Path; from course_utils.packages import *\n"
+        # Where the tests run in the background of a script, children inherit that SIGINT is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"fetch_file(Package('slow', '1', '', '', ''), Path({str(here / 'data.bin')!r}))"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call and never answers

@@ -252,7 +252,7 @@ def tree_of(function: object) -> ast.Module:
 
     Examples
     --------
-    >>> any(isinstance(node, ast.For) for node in ast.walk(tree_of(cases)))
+    >>> any(isinstance(node, ast.ListComp) for node in ast.walk(tree_of(cases)))
     True
     """
     try:
