@@ -97,6 +97,7 @@ class Checks(Setting):
         self.verdicts: dict[str, Verdict] = {}
         self.outputs: dict[str, list] = {}
         self.stopped: dict[str, str] = {}  # cells that ended their Python, and why
+        self.tried: set[str] = set()  # cells and checks whose process was lost once: they get a fresh one, once
         self.is_late: list[str] = []  # cells and calls that did not end in time
         self.order: list[str] = []
         self.seed = str(job["seed"])
@@ -123,11 +124,14 @@ class Checks(Setting):
         """Run the student's cells in a process of its own, and the checks between them."""
         student: Student | None = None
         done = 0
+        self.tried = set()
         try:
             for place, (_, checks) in enumerate(steps):
                 for cell in checks:
                     student, done = self._brought_to(place, steps, student, done)
-                    self._judge(cell, student)
+                    if self._was_lost(cell, student):
+                        student, done = self._brought_to(place, steps, student, done)
+                        self._judge(cell, student)
             if not steps[-1][1]:  # cells after the last check are run once, for what they show
                 student, done = self._brought_to(len(steps) - 1, steps, student, done)
         except Gone as gone:  # no process could be brought so far that it answers
@@ -168,6 +172,10 @@ class Checks(Setting):
                 self.stopped[cell["id"]] = f"it is too long: {limit}"
                 continue
             except Gone as gone:
+                if not gone.is_late and cell["id"] not in self.tried:
+                    # A function that an earlier check called may have left processes that answer in its place.
+                    self.tried.add(cell["id"])
+                    raise
                 if self.clock.left() > 0:
                     self.stopped[cell["id"]] = gone.why
                     self.outputs[cell["id"]] = [["error", "CellStopped", one_line(gone.why), []]]
@@ -209,6 +217,21 @@ class Checks(Setting):
         self.is_late += student.late[n_late:]
         self.verdicts[cell.name] = verdict
         self.order.append(cell.name)
+
+    def _was_lost(self, cell: Cell, student: Student) -> bool:
+        """Run a check; tell whether it must be run again, in a fresh process.
+
+        A check that lost its process may have lost it to the function of another check: one that forks leaves copies of
+        the process, and these read the questions and write answers.
+        """
+        self._judge(cell, student)
+        is_lost = bool(student.process.why_gone) and not student.late and self.clock.left() > 0
+        if not is_lost or cell.name in self.tried:
+            return False
+        self.tried.add(cell.name)
+        self.verdicts.pop(cell.name)
+        self.order.remove(cell.name)
+        return True
 
     def _execute(self, cell: Cell, student: Student) -> object:
         """Run one of the instructor's cells; return the value of its last line, if that is an expression."""

@@ -234,7 +234,10 @@ def test_a_ranking_is_in_its_file_at_once_and_a_new_panel_goes_on_with_it(family
 
 def test_a_broken_line_in_the_record_is_named(family, tmp_path):
     file = tmp_path / "rankings.jsonl"
-    file.write_text('{"ranking": ["a"], "n_parameters": {"a": 1}}\n{"ranking": ["a"')
+    whole = '{"ranking": ["a"], "n_parameters": {"a": 1}}\n'
+    file.write_text(whole + '{"ranking": ["a"')  # cut off while it was written: left out, and set aside by the next one
+    assert len(SideBySide(family, record=file).rankings) == 1
+    file.write_text(whole + '{"ranking": ["a"\n' + whole)
     with pytest.raises(DamagedFile, match="line 2"):
         SideBySide(family, record=file)
 
