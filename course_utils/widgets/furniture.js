@@ -55,7 +55,7 @@ const button = (label, press, more = {}) => make("button", { type: "button", onc
 
 /** A field for a number. The kernel reads what was typed: a browser understands a decimal comma in some languages only. */
 function numberField(attributes, step = 1) {
-  const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: false, class: "cp-number", ...attributes });
+  const input = make("input", { type: "text", size: "5", inputmode: "decimal", autocomplete: "off", spellcheck: false, class: "cp-number", ...attributes });
   input.addEventListener("keydown", (event) => stepNumber(input, Number(step), event));
   return input;
 }

@@ -133,13 +133,13 @@ def test_a_text_that_is_script_stays_text(lab, folder, photograph, axe):
 
 def test_a_check_says_that_nothing_was_saved_since(lab):
     press(lab, "Check again")
-    lab.get_by_text("and not since the check before").wait_for(timeout=SOON_MS)
+    lab.locator(".ec").get_by_text("and not since the check before").wait_for(timeout=SOON_MS)
 
 
 def test_when_nothing_is_wrong_it_does_not_call_the_essay_good(lab, folder, photograph, axe):
     write_essay(folder / "release_strategy.ipynb", "four")
     press(lab, "Check again")
-    lab.get_by_text("That does not make it a good essay").wait_for(timeout=SOON_MS)
+    lab.locator(".ec").get_by_text("That does not make it a good essay").wait_for(timeout=SOON_MS)
     assert lab.locator(".ec [data-severity=fault], .ec .ec-out, .ec .ec-sign[data-good=false]").count() == 0
     lab.locator(".ec summary").click()
     press(lab, "Large type")
