@@ -12,7 +12,8 @@ from course_utils.core.files import read_errors, replace_file
 from course_utils.errors import SettingsError
 from course_utils.grading.course import ASSIGNMENTS, ESSAY, Course, find_course
 from course_utils.grading.exercises import parts_of
-from course_utils.grading.overview import MARKED, Person, Standing, standings
+from course_utils.grading.overview import MARKED, Standing, standings
+from course_utils.grading.roster import Person
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.safe_csv import UNWRITABLE, Cell, guard, write_csv
 from course_utils.grading.worksheet import Mark, fill_worksheet

@@ -55,7 +55,7 @@ N_AGAIN = 2  # records of each essay that are done again
 SECONDS = 900.0  # for one submission, with everything that belongs to it
 HAND_OVER_SECONDS = 120.0  # to lay down a submission for a person, without reading it
 N_ROUNDS = 2  # what the machine prevented is tried once more at the end
-UNTOUCHED = "Nothing was written into it. Its points count once a person has confirmed them: grade confirm"
+UNTOUCHED = "Nothing was written into it. Its points count when a person has confirmed them with `grade confirm`."
 # Errors of the system that the next run may not meet. Others, such as a name that is too long, come with a submission.
 OF_THE_MACHINE = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,

@@ -24,7 +24,7 @@ from course_utils.grading.contents import ZIP_START, fingerprint
 from course_utils.grading.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 from course_utils.grading.lms_names import OTHER, LmsName, read_lms_name, read_receipt
 from course_utils.grading.moments import NotATime, course_zone, read_time, utc_text
-from course_utils.grading.roster import Hints, Participant, find_participant, participants
+from course_utils.grading.roster import Hints, Person, find_participant, participants
 from course_utils.grading.submissions import read_plain, safe_id, shown
 
 UNASSIGNED = "unassigned"
@@ -185,7 +185,7 @@ def _files_below(folder: Path) -> Iterator[File]:
 
 
 def _attempts(
-    files: Sequence[File], assignment: str, course: Course, people: Sequence[Participant], say: Say
+    files: Sequence[File], assignment: str, course: Course, people: Sequence[Person], say: Say
 ) -> list[Attempt]:
     """Return the files by person and time."""
     others = {file.parent.name for file in course.root.glob("source/*/*.ipynb")} - {assignment}
@@ -218,7 +218,7 @@ def _surer(told: str, before: str, course: Course) -> str:
     return told
 
 
-def _named_otherwise(path: str, assignment: str, people: Sequence[Participant]) -> LmsName:
+def _named_otherwise(path: str, assignment: str, people: Sequence[Person]) -> LmsName:
     """Return who is meant by a path of no platform: a folder or a part of the name that is somebody's."""
     *folders, file = path.split("/")
     for index, folder in enumerate(folders):
@@ -248,7 +248,7 @@ def _hints(name: str, assignment: str) -> Hints:
 
 
 def _assigned(
-    attempts: Sequence[Attempt], people: Sequence[Participant], who: Mapping[str, str]
+    attempts: Sequence[Attempt], people: Sequence[Person], who: Mapping[str, str]
 ) -> tuple[dict[str, list[Attempt]], list[tuple[Attempt, str]]]:
     """Return the attempts by student, the newest last, and those that nobody can be found for, with why."""
     by_person: dict[str, list[Attempt]] = collections.defaultdict(list)

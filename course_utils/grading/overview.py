@@ -12,27 +12,17 @@ from course_utils.grading.course import Course
 from course_utils.grading.exercises import Part, parts_of
 from course_utils.grading.late import late_penalty
 from course_utils.grading.papers import UNFINISHED, read_report
+from course_utils.grading.roster import Person, person_of
 from course_utils.grading.submissions import find_submissions, safe_id
 
 if TYPE_CHECKING:
-    from nbgrader.api import Grade, Gradebook, Student, SubmittedNotebook
+    from nbgrader.api import Grade, Gradebook, SubmittedNotebook
 
 NOTHING, NOT_GRADED, PERSON, TO_MARK, MARKED = (
     "not handed in", "not graded yet", "needs a person", "to mark", "marked",
 )  # fmt: skip
 STATES = (NOTHING, NOT_GRADED, PERSON, TO_MARK, MARKED)
 DIGITS = 4  # of a sum of points: what floating point adds behind them is nobody's mark
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """Who a student is, as the gradebook knows it: for lists that leave the course."""
-
-    id: str
-    first_name: str = ""
-    last_name: str = ""
-    email: str = ""
-    lms_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,13 +217,8 @@ def _people(gradebook: "Gradebook", folders: set[str]) -> dict[str, Person]:
     for id, student in registered.items():
         folder = safe_id(id)
         is_both = folder != id and (folder in folders or folder in registered)
-        (twice if is_both else found)[folder if is_both else id] = _person(student)
+        (twice if is_both else found)[folder if is_both else id] = person_of(student)
     return found | twice  # the list knows their name, nbgrader's own row does not
-
-
-def _person(student: "Student") -> Person:
-    told = (student.first_name, student.last_name, student.email, student.lms_user_id)
-    return Person(student.id, *(str(each or "") for each in told))
 
 
 def _notebooks(gradebook: "Gradebook", assignment: str) -> dict[str, "SubmittedNotebook"]:

@@ -14,12 +14,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_utils.core.files import read_errors
 from course_utils.errors import SettingsError, TextError
 from course_utils.grading.course import Course, nbgraders_warnings
 from course_utils.grading.safe_csv import unguard
 from course_utils.grading.submissions import shown
+
+if TYPE_CHECKING:
+    from nbgrader.api import Student
 
 MAX_BYTES, MAX_ROWS, MAX_CELL = 20_000_000, 50_000, 128  # nbgrader keeps 128 characters of a name
 DELIMITERS = ",;\t|"
@@ -287,8 +291,8 @@ def _without_hint(text: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Participant:
-    """Who may hand in: a student of the gradebook."""
+class Person:
+    """A student, as the gradebook knows the person."""
 
     id: str
     first_name: str = ""
@@ -316,24 +320,26 @@ class Hints:
     names: tuple[str, ...] = ()
 
 
-def participants(course: Course) -> list[Participant]:
+def participants(course: Course) -> list[Person]:
     """Return the students of the gradebook."""
     with course.gradebook() as gradebook:
-        return [
-            Participant(each.id, *(str(value or "") for value in
-                                   (each.first_name, each.last_name, each.email, each.lms_user_id)))
-            for each in gradebook.students
-        ]  # fmt: skip
+        return [person_of(student) for student in gradebook.students]
 
 
-def find_participant(hints: Hints, people: Iterable[Participant]) -> tuple[Participant | None, str]:
+def person_of(student: "Student") -> Person:
+    """Return a row of the gradebook as plain values."""
+    told = (student.first_name, student.last_name, student.email, student.lms_user_id)
+    return Person(student.id, *(str(each or "") for each in told))
+
+
+def find_participant(hints: Hints, people: Iterable[Person]) -> tuple[Person | None, str]:
     """Return who is meant, and why nobody is where that is not certain.
 
     Ids come first, then e-mail addresses, numbers of the platform, and names: the surest way that finds anybody
     decides. Where it finds several, nobody is taken; nor where number and name contradict each other.
     """
     people = list(people)
-    ways: list[tuple[str, Callable[[Participant], bool]]] = [
+    ways: list[tuple[str, Callable[[Person], bool]]] = [
         ("id", lambda person: person.id in hints.logins),
         ("id", lambda person: _plain(person.id) in {_plain(login) for login in hints.logins}),
         ("e-mail address", lambda person: any(_is_email(each, hints.logins) for each in (person.email, person.id))),
@@ -356,7 +362,7 @@ def find_participant(hints: Hints, people: Iterable[Participant]) -> tuple[Parti
     return None, "nobody of the gradebook has this name or number"
 
 
-def _listed(people: Sequence[Participant]) -> str:
+def _listed(people: Sequence[Person]) -> str:
     return " and ".join(shown(person.id)[:40] for person in people[:4])
 
 
@@ -384,7 +390,7 @@ def _squeezed(name: str) -> str:
     return "".join(c for c in plain if c.isalnum())
 
 
-def _spellings(person: Participant) -> set[str]:
+def _spellings(person: Person) -> set[str]:
     """Return in which ways a file's name may spell a person's."""
     first, last = person.first_name, person.last_name
     if not (first or last):

@@ -9,7 +9,7 @@ from made_course import make_course
 
 from course_utils.__main__ import main
 from course_utils.errors import SettingsError, TextError
-from course_utils.grading.roster import Hints, Participant, find_participant, import_roster, participants, read_roster
+from course_utils.grading.roster import Hints, Person, find_participant, import_roster, participants, read_roster
 
 ROWS = [("ann", "Ann, Marie", "O'Brien", "ann@example.org", "101"), ("007", "小龙", "李", "li@example.org", "102")]
 HEADS = ["id", "first_name", "last_name", "email", "lms_user_id"]
@@ -96,7 +96,7 @@ def test_the_gradebook_holds_the_list_afterwards(course, tmp_path, capsys):
     (tmp_path / "list.csv").write_text(table(HEADS, ROWS, ";"), "utf-8-sig")
     assert main(["grade", "roster", str(tmp_path / "list.csv"), "--course", str(course.root)]) == 0
     assert "2 people, 2 of them new" in capsys.readouterr().out
-    assert participants(course) == sorted((Participant(*row) for row in ROWS), key=lambda each: each.last_name)
+    assert participants(course) == sorted((Person(*row) for row in ROWS), key=lambda each: each.last_name)
     (tmp_path / "less.csv").write_text("id,email\nann,\n007,new@example.org\n")
     said = []
     import_roster(course, tmp_path / "less.csv", say=said.append)
@@ -114,12 +114,12 @@ def test_one_id_of_two_people_changes_nothing(course, tmp_path):
 
 
 CLASS = [
-    Participant("jdoe", "Jane", "Doe", "jane.doe@example.org", "1"),
-    Participant("jdoe2", "Jane", "Doe", "jane2@example.org", "2"),
-    Participant("obrien", "Séan", "O'Brien", "s@example.org", "3"),
-    Participant("Anna", "Anna", "de la Cruz"),
-    Participant("4711", "Zoe", "Zeh"),
-    Participant("kim@example.org", "Kim", "Ng"),
+    Person("jdoe", "Jane", "Doe", "jane.doe@example.org", "1"),
+    Person("jdoe2", "Jane", "Doe", "jane2@example.org", "2"),
+    Person("obrien", "Séan", "O'Brien", "s@example.org", "3"),
+    Person("Anna", "Anna", "de la Cruz"),
+    Person("4711", "Zoe", "Zeh"),
+    Person("kim@example.org", "Kim", "Ng"),
 ]
 
 
