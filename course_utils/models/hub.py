@@ -54,7 +54,11 @@ Progress = Callable[[float, float], None]
 Say = Callable[[str], object]
 
 logger = logging.getLogger(__name__)
-wait = time.sleep  # tests take the time out
+
+
+def wait(seconds: float) -> None:
+    """Wait before another try. Tests replace this function, so that they need not wait."""
+    time.sleep(seconds)
 
 
 @dataclasses.dataclass(frozen=True)
