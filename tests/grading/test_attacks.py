@@ -61,9 +61,24 @@ def submission(answer: str, *more: str) -> list[dict]:
     return cells
 
 
+BEFORE: set[psutil.Process] = set()  # other tests' servers and browsers, which live until the session ends
+
+
+def _below() -> set[psutil.Process]:
+    """Processes that a test has started, and all below them."""
+    found = set()
+    for child in set(psutil.Process().children()) - BEFORE:
+        try:
+            family = [child, *child.children(recursive=True)]
+            found |= {each for each in family if each.status() != psutil.STATUS_ZOMBIE}
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
 def left_behind(mark: str = "") -> list[str]:
-    """Processes below this one, those that hold a mark in their command line, and folders of gradings in /tmp."""
-    below = [each.pid for each in psutil.Process().children(recursive=True) if each.status() != "zombie"]
+    """Processes that a test has started, those with a mark in their command line, and folders of gradings in /tmp."""
+    below = [each.pid for each in _below()]
     marked = []
     if mark:
         found = subprocess.run(["pgrep", "-f", mark], capture_output=True, text=True, check=False).stdout
@@ -78,6 +93,8 @@ def _own_temporary_folder_and_a_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
+    BEFORE.clear()
+    BEFORE.update(psutil.Process().children())
 
 
 @pytest.fixture
