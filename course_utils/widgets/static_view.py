@@ -11,7 +11,6 @@ import html
 import logging
 import os
 import re
-import threading
 import time
 import uuid
 import weakref
@@ -210,7 +209,6 @@ class StaticOutput:
     def __init__(self, panel: "FurnishedPanel") -> None:
         self._panel, self._display_id = weakref.ref(panel), uuid.uuid4().hex
         self._shown, self._shown_at = "", 0.0
-        self._lock = threading.Lock()
 
     def display(self) -> None:
         """Display the live widget and, below it, the static view."""
@@ -231,7 +229,9 @@ class StaticOutput:
         self._publish(panel, is_update=True)
 
     def _publish(self, panel: "FurnishedPanel", is_update: bool) -> None:
-        with self._lock:
+        # The panel's own lock, and no second one: a thread that holds the panel's lock comes here too, and two locks
+        # that two threads take in different orders would stop both for ever.
+        with panel._lock:
             data = {"text/html": panel.as_html(), "text/plain": panel.as_text()}
             if is_update and data["text/html"] == self._shown:
                 return

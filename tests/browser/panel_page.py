@@ -1,5 +1,7 @@
 """The playground as a person meets it: found by its labels, used by mouse or keyboard."""
 
+import time
+from collections.abc import Callable
 from urllib.parse import urlparse
 
 from playwright.sync_api import Locator, Page
@@ -46,24 +48,21 @@ class PanelPage:
 
     def wait_for(self, *states: str) -> None:
         chosen = ", ".join(f'.cp[data-state="{state}"]' for state in states)
-        self.page.wait_for_function(
-            "([root, chosen]) => root.matches(chosen)", arg=[self.root.element_handle(), chosen], timeout=2 * SOON_MS
-        )
+        self.root.and_(self.page.locator(chosen)).first.wait_for(timeout=2 * SOON_MS)
 
     def wait_until_longer(self, n_characters: int) -> None:
         """Wait until the model has written more than that."""
-        self.page.wait_for_function(
-            "([root, n]) => (root.querySelector('.cp-card .cp-text')?.textContent.length ?? 0) > n",
-            arg=[self.root.element_handle(), n_characters],
-            timeout=SOON_MS,
-        )
+        self._until(lambda: len(self.text) > n_characters)
 
     def wait_until_loaded(self) -> None:
-        self.page.wait_for_function(
-            "root => [...root.querySelectorAll('.cp-state')].some(word => word.textContent === 'Ready')",
-            arg=self.root.element_handle(),
-            timeout=2 * SOON_MS,
-        )
+        self._until(lambda: "Ready" in self.root.locator(".cp-state").all_text_contents())
+
+    def _until(self, holds: Callable[[], bool]) -> None:
+        """Look again and again: JupyterLab may put a new element in the place of the one that is watched."""
+        end = time.monotonic() + 2 * SOON_MS / 1000
+        while not holds():
+            assert time.monotonic() < end, "it never came to that"
+            self.page.wait_for_timeout(20)
 
 
 def watch(page: Page) -> tuple[list[str], list[str]]:

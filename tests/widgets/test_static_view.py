@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import threading
 from pathlib import Path
 
 import anywidget
@@ -27,6 +28,7 @@ from course_utils.models import stage
 from course_utils.models.settings import Settings
 from course_utils.pictures.plots import Picture
 from course_utils.places import cache_folder
+from course_utils.widgets import static_view
 from course_utils.widgets.furniture import LOG, FurnishedPanel, in_words
 from course_utils.widgets.lectern import lectern
 from course_utils.widgets.static_view import VIEW, Fact, Table, Text, to_html, to_text
@@ -341,3 +343,31 @@ def test_an_error_while_the_static_view_is_made_does_not_reach_the_panel():
     ill.update_static_view()
     ill._show(message="still here")
     assert ill.message == "still here"
+
+
+def test_two_threads_that_change_and_show_a_panel_do_not_wait_for_each_other(tiny, monkeypatch):
+    """One holds the panel's lock when it updates the static view, as the worker does; the other only updates it."""
+    monkeypatch.setattr(static_view, "_publisher", lambda: lambda **message: None)  # there is no notebook to publish in
+    panel = course_utils.Playground(tiny)
+    panel._static_output = static_view.StaticOutput(panel)
+    panel._static_output._publish(panel, is_update=False)
+    may_end = threading.Event()
+
+    def change() -> None:
+        for number in range(300):
+            with panel._lock:
+                panel._show(message=f"message {number}")
+
+    def look() -> None:
+        while not may_end.is_set():
+            panel.update_static_view()
+
+    looking = threading.Thread(target=look, daemon=True)
+    changing = threading.Thread(target=change, daemon=True)
+    looking.start()
+    changing.start()
+    changing.join(120)
+    is_stuck = changing.is_alive()
+    may_end.set()
+    looking.join(120)
+    assert not is_stuck and not looking.is_alive()
