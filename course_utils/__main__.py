@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1
-    except BrokenPipeError:  # as with "| head": whoever read has enough
+    except BrokenPipeError:  # as with "| head": the reader has closed the pipe
         return _silenced(1)
     except OSError as error:  # no module has named it: the system's own words, and the file that it tells of
         where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""

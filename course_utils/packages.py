@@ -225,5 +225,5 @@ def _require_sha256(path: Path, expected: str, what: str) -> None:
         raise DamagedFile(
             f"{what} has the sha256 {found[:16]}….",
             f"{expected[:16]}…, the hash pinned by the course.",
-            "Do the same again; if it stays so, the mirror serves another file: tell whoever runs it.",
+            "Do the same again; if it stays so, the mirror serves another file: tell its administrator.",
         )

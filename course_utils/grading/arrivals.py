@@ -75,7 +75,7 @@ def read_note(course: Course, student: str, assignment: str) -> dict[str, object
 
 
 def read_arrival(course: Course, student: str, assignment: str) -> Arrival:
-    """Return how a submission arrived, as far as it matters for whoever grades it."""
+    """Return how a submission arrived, as far as it matters for the grader."""
     note = read_note(course, student, assignment)
     why, left = note.get("why"), note.get("left")
     sentences = tuple(each for each in why if isinstance(each, str)) if isinstance(why, list) else ()

@@ -233,7 +233,7 @@ def _foreign(course: Course, handed: Sequence[Handed], inbound: Path) -> dict[Pa
     """Return which submissions belong to another system user than their student, and what is to be said of each."""
     if sys.platform == "win32" or not course.config.ExchangeCollect.get("check_owner", True):
         return {}
-    trusted = {0, os.geteuid(), inbound.stat().st_uid}  # whoever collects may write there in any case
+    trusted = {0, os.geteuid(), inbound.stat().st_uid}  # the collecting user may write there in any case
     before = {}
     for each in handed:
         uid = read_note(course, each.student, each.assignment).get("uid")

@@ -32,7 +32,7 @@ def main(told: dict) -> int:
             _become(told)
         finally:
             os._exit(127)
-    for descriptor in (0, 1):  # whoever reads there must see the end of the sandbox
+    for descriptor in (0, 1):  # the reader of these pipes must see the end of the sandbox
         os.close(descriptor)
     while True:
         ready, _, _ = select.select([told["lifeline"], ended], [], [], LOOK_EVERY_S)

@@ -83,7 +83,7 @@ class Process:
         self._stack = contextlib.ExitStack()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = self._stack.enter_context(started(line, limits, environment, work, **pipes))
-        # Bounded: whoever writes without being asked fills the pipe and waits.
+        # Bounded: a process that writes without being asked fills the pipe and waits.
         self._answers: queue.Queue = queue.Queue(maxsize=2)
         self._questions: queue.Queue = queue.Queue()
         for task in (self._read, self._write, self._watch):
@@ -154,7 +154,7 @@ class Process:
             try:
                 pipe.write(data)
                 pipe.flush()
-            except (OSError, ValueError):  # it has ended; whoever waits for an answer is told by the other pipe
+            except (OSError, ValueError):  # it has ended; `_read` reports this
                 return
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Lists of participants: read from any spreadsheet's CSV into the gradebook, and searched for whoever handed in.
+"""Lists of participants: read from any spreadsheet's CSV into the gradebook, and searched for a student.
 
 nbgrader's own import takes UTF-8 with commas and its own column names only. `import_roster` takes what Excel, Canvas,
 Moodle, Brightspace and Blackboard write: a byte order mark, UTF-16, semicolons or tabs, and their column names.

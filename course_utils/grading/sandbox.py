@@ -228,7 +228,7 @@ def started(
     **streams
         stdin, stdout, stderr, as for `subprocess.Popen`.
     """
-    if not sys.platform.startswith("linux"):  # there is no sandbox; whoever comes here has said --unsafe
+    if not sys.platform.startswith("linux"):  # no sandbox: the user has chosen --unsafe
         process = subprocess.Popen(line, cwd=work, env=dict(environment), start_new_session=True, **streams)
         try:
             yield process

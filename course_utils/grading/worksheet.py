@@ -1,6 +1,6 @@
 """Moodle's own grading worksheet, filled in: grades and comments change, every other byte stays as Moodle wrote it.
 
-Moodle compares the headings with the language of whoever uploads the file, and skips everybody whose grade is newer
+Moodle compares the headings with the language of the uploader, and skips everybody whose grade is newer
 than the date in the worksheet. A worksheet that Moodle itself has just written has the right ones.
 """
 
@@ -37,7 +37,7 @@ class Filled:
     written : set of str
         Whose rows were filled, by id.
     told : list of str
-        What whoever uploads it should know.
+        What the uploader should know.
     """
 
     content: bytes

@@ -254,7 +254,7 @@ def _require_pin(files: list[RemoteFile], weights_sha256: str, repo: str) -> Non
         raise DamagedFile(
             f"{shown_endpoint()} offers other weights for {repo}: sha256 {promised[:16]}….",
             f"{weights_sha256[:16]}…, the hash pinned by the course.",
-            "Use another mirror (HF_ENDPOINT), and tell whoever runs this one.",
+            "Use another mirror (HF_ENDPOINT), and tell the administrator of this one.",
         )
 
 
@@ -674,7 +674,7 @@ def _failed(what: str, why: Exception | str) -> DownloadFailed:
         return DownloadFailed(
             message,
             "A proxy that lets this machine out.",
-            "Set HTTPS_PROXY to http://NAME:PASSWORD@PROXY:PORT, as whoever runs the network tells you.",
+            "Set HTTPS_PROXY to http://NAME:PASSWORD@PROXY:PORT, as your network's administrator tells you.",
         )
     proxies = ", ".join(_proxies()) if isinstance(why, httpx2.ConnectError | httpx2.ConnectTimeout) else ""
     return DownloadFailed(

@@ -159,7 +159,7 @@ class FurnishedPanel(anywidget.AnyWidget):
             return f"{type(self).__name__} (not ready)"
 
     def _repr_mimebundle_(self, **_kwargs) -> dict[str, object]:
-        """Return view, text and HTML in one, for whoever asks for a single output."""
+        """Return view, text and HTML in one, for callers that take a single output."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {"text/plain": repr(self), "text/html": self.as_html(), VIEW: view}
 
