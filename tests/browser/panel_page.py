@@ -50,6 +50,11 @@ class PanelPage:
         chosen = ", ".join(f'.cp[data-state="{state}"]' for state in states)
         self.root.and_(self.page.locator(chosen)).first.wait_for(timeout=2 * SOON_MS)
 
+    def wait_for_answer(self, shown: str, selector: str = ".cp-asked") -> None:
+        """Wait until the answer to a question is complete: the state alone may still be that of the one before."""
+        self.root.locator(selector).filter(has_text=shown).first.wait_for(timeout=2 * SOON_MS)
+        self.wait_for("done")
+
     def wait_until_longer(self, n_characters: int) -> None:
         """Wait until the model has written more than that."""
         self._until(lambda: len(self.text) > n_characters)

@@ -4,7 +4,8 @@ import json
 
 import nbformat
 import pytest
-from panel_page import SOON_MS, PanelPage, watch
+from lab_page import open_notebook, run_cell
+from panel_page import SOON_MS, PanelPage
 
 ARABIC = "كان يا ما كان في قديم الزمان"
 HEBREW = "היה היה פעם"
@@ -22,16 +23,11 @@ def visit(browser, open_lab, tmp_path_factory):
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     nbformat.write(book, folder / "kept.ipynb")
-    with open_lab(folder) as (url, token):
-        page = browser.new_page(viewport={"width": 1366, "height": 900})
-        page.errors, page.outside = watch(page)
-        page.address = f"{url}/lab/tree/kept.ipynb?token={token}"
+    with open_lab(folder) as (url, _):
+        page = open_notebook(browser, url, "kept.ipynb")
         page.folder = folder
-        page.goto(page.address)
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=2 * SOON_MS)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        PanelPage(page, page.locator(".jp-Cell").first).wait_until_loaded()
+        first, *_ = [run_cell(page, start) for start in ("from course_utils", "cards =", "print(")]
+        PanelPage(page, first).wait_until_loaded()
         yield page
         page.close()
 
@@ -58,9 +54,7 @@ def test_what_is_typed_into_a_number_field_is_what_is_used(panel, typed, used):
     field.press("Control+a")
     panel.page.keyboard.type(typed)
     panel.button("Generate").click()
-    panel.wait_for("generating", "done")
-    panel.wait_for("done")
-    assert f"temperature {used} " in panel.root.locator(".cp-line").inner_text()
+    panel.wait_for_answer(f"temperature {used} ", ".cp-line")
     assert field.input_value() == used, "the field shows how it was read"
 
 
@@ -84,8 +78,7 @@ def test_a_text_goes_in_the_direction_of_its_script(panel, text):
     panel.field("Prompt").fill(text)
     panel.field("Max tokens").fill("3")
     panel.button("Generate").click()
-    panel.wait_for("generating", "done")
-    panel.wait_for("done")
+    panel.wait_for_answer(text)
     place = """node => { const range = document.createRange(); const walk = document.createTreeWalker(node, 4);
         range.setStart(walk.nextNode(), 0); range.setEnd(walk.currentNode, 1);
         const [box, at] = [node.getBoundingClientRect(), range.getBoundingClientRect()];
@@ -101,8 +94,7 @@ def test_the_static_view_is_hidden_beside_the_live_panel_and_follows_it(visit, p
     panel.field("Prompt").fill("A prompt that is kept")
     panel.field("Prompt").focus()
     panel.page.keyboard.press("Control+Enter")
-    panel.wait_for("generating", "done")
-    panel.wait_for("done")
+    panel.wait_for_answer("A prompt that is kept")
     assert panel.field("Prompt").evaluate("node => node === document.activeElement"), "the keyboard's place stays"
     written = panel.text.strip()
     visit.wait_for_function(
@@ -126,8 +118,7 @@ def test_without_its_kernel_the_notebook_still_shows_what_was_written(visit, pan
     """The notebook is opened anew and its kernel is not started: the static view takes the panel's place."""
     panel.field("Prompt").fill("Seen without a kernel")
     panel.button("Generate").click()
-    panel.wait_for("generating", "done")
-    panel.wait_for("done")
+    panel.wait_for_answer("Seen without a kernel")
     visit.wait_for_function(
         "() => document.querySelector('.course-static-view')?.textContent.includes('Seen without a kernel')",
         timeout=SOON_MS,
