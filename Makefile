@@ -69,15 +69,16 @@ bench: $(DEV_READY) ## our stream against transformers' own, and how fast exerci
 load: $(DEV_READY) ## a class of thirty in the hall for five minutes, timed and weighed
 	$(BIN)/python tests/load.py $(LOAD_OPTIONS)
 
-lint: $(DEV_READY) ## check style and form
+lint: $(DEV_READY) ## check style, form and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(DEV_READY) ## build the documentation site in build/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs
 
 clean: ## remove .venv and what tools left here; fetched models stay in your cache folder
-	rm -rf $(VENV) .pytest_cache .ruff_cache build docs/_generated *.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build docs/_generated *.egg-info
 	find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
