@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "course_utils"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 

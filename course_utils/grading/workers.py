@@ -18,13 +18,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import psutil
 
 from course_utils.core.limits import cpu_limit, memory_available_mb
 from course_utils.errors import CourseError
 from course_utils.grading.course import Course, find_course
+from course_utils.places import python_path
 
 LOOK_EVERY_S = 0.5
 MEMORY_MB = 2000  # of the worker itself; what it starts in a sandbox has limits of its own
@@ -136,14 +136,12 @@ class _Worker:
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes it)
         self.task: int | None = None
         self.is_ready, self.end, self.seconds = False, 0.0, 0.0
-        package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         threads = os.environ.get("OMP_NUM_THREADS") or str(n_threads)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "course_utils.grading.workers", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said,
-                start_new_session=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads},
+                start_new_session=True, env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": threads},
             )  # fmt: skip
         except OSError:
             self.connection.close()
