@@ -26,7 +26,7 @@ RUBRIC = {
     ],
 }
 SOLUTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
-SEEN = "from course_utils.grading.expect import expect\n\nexpect(double, 2, gives=4)"
+SEEN = "from course_utils.expect import expect\n\nexpect(double, 2, gives=4)"
 GOOD, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"
 STUB = "def double(x):\n    raise NotImplementedError\n"
 

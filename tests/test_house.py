@@ -25,7 +25,7 @@ LAYERS = [
     {"grading"},
     {"evidence"},
     {"experiments"},
-    {"pictures"},
+    {"pictures", "plots"},
     {"models"},
     {"core", "errors", "packages", "places", "texts"},
 ]

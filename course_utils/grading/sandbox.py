@@ -25,6 +25,8 @@ from pathlib import Path
 import psutil
 
 from course_utils import errors
+from course_utils import expect as public_expect
+from course_utils.core import former_paths, lazy
 from course_utils.errors import CourseError
 from course_utils.grading import answers, ceiling, expect, launcher, runner, wire
 from course_utils.places import PACKAGE, source_file
@@ -37,7 +39,9 @@ FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "
 PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
 PYTHON, PACKAGES, SANDBOX, GIVEN, WORK = "/python", "/packages", "/sandbox", "/given", "/work"  # in the small set
 IMPORTED = ("ipython", "ipywidgets", "numpy", "pandas", "matplotlib")  # what students may import, where it is here
-FOR_STUDENTS = (errors.__name__, expect.__name__, answers.__name__)  # modules of this package, with the packages above
+FOR_STUDENTS = tuple(
+    module.__name__ for module in (public_expect, expect, answers, errors, lazy, former_paths)
+)  # modules of this package, with the packages above
 RUN_INSIDE = {runner: "runner.py", wire: "wire.py"}  # programs of the sandbox, which know each other by these names
 NOT_OF_PYTHON = ("site-packages", "dist-packages", "ensurepip", "test")  # folders of the standard library's
 N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces

@@ -24,7 +24,7 @@ from course_utils.grading.verify import submission_of, verify_checks
 
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 NAME = "size_comparison"
-MORE = EXPECT + "from course_utils.grading.expect import cases, expect_error, expect_same, source_of, tree_of\n"
+MORE = EXPECT + "from course_utils.expect import cases, expect_error, expect_same, source_of, tree_of\n"
 
 
 def graded(name: str, source: str, points: float = 1, hidden: bool = False) -> dict:
