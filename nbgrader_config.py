@@ -1,7 +1,7 @@
-"""nbgrader's configuration for this course; `course_utils.grading.course` fills in the rest."""
+"""nbgrader's configuration for this course; `configure` fills in the rest."""
 
 from pathlib import Path
 
-from course_utils.grading.course import configure
+from course_utils.grading import configure
 
 configure(get_config(), Path(__file__).parent)  # noqa: F821 (nbgrader puts get_config here)

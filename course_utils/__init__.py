@@ -1,12 +1,44 @@
-"""The front desk: the names a notebook imports, each fetched from its room when first asked for.
+"""Public names of the course that notebooks import, each fetched from its module when it is first used.
 
 ``import course_utils`` loads neither torch nor transformers, so that help, doctor and the shelf answer at once.
 """
 
-import importlib
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
+
+from course_utils.core import former_paths
+from course_utils.core.lazy import lazy_exports, origin_of
+
+if TYPE_CHECKING:
+    from course_utils import doctor, texts
+    from course_utils.errors import CourseError
+    from course_utils.evidence.hand_in import hand_in
+    from course_utils.evidence.ledger import keep
+    from course_utils.experiments.result import Result
+    from course_utils.experiments.sampling_effects import distinct_ngrams, repeated_ngram_share
+    from course_utils.models import shelf, stage
+    from course_utils.models.loading import load
+    from course_utils.models.settings import Settings
+    from course_utils.widgets.access_regimes import AccessRegimes
+    from course_utils.widgets.bias_probe import BiasProbe
+    from course_utils.widgets.blind_test import BlindTest
+    from course_utils.widgets.calibration import Calibration
+    from course_utils.widgets.card_sort import CardSort
+    from course_utils.widgets.class_results import ClassResults
+    from course_utils.widgets.detector_bench import DetectorBench
+    from course_utils.widgets.essay_check import EssayCheck
+    from course_utils.widgets.evidence_board import EvidenceBoard
+    from course_utils.widgets.grader_page import GraderPage
+    from course_utils.widgets.lectern import lectern
+    from course_utils.widgets.playground import Playground
+    from course_utils.widgets.self_assessment import SelfAssessment
+    from course_utils.widgets.self_check import SelfCheck
+    from course_utils.widgets.side_by_side import SideBySide
+    from course_utils.widgets.timeline import ReleaseTimeline
+    from course_utils.widgets.token_map import TokenMap
+    from course_utils.widgets.training_lab import TrainingLab
 
 # Set before anything imports transformers or torch, and only where the person has not decided otherwise.
 _QUIET = {
@@ -23,54 +55,47 @@ for _name, _value in _QUIET.items():
 # With a home folder that cannot be written, matplotlib takes a temporary folder and says so on stderr.
 logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
 
-# name: (the room it lives in, its name there); no second name means the room itself.
-_ROOMS = {
-    "doctor": ("course_utils.doctor", None),
-    "shelf": ("course_utils.models.shelf", None),
-    "stage": ("course_utils.models.stage", None),
-    "texts": ("course_utils.texts", None),
-    "load": ("course_utils.models.loading", "load"),
-    "Settings": ("course_utils.models.settings", "Settings"),
-    "Playground": ("course_utils.widgets.playground", "Playground"),
-    "SideBySide": ("course_utils.widgets.side_by_side", "SideBySide"),
-    "TrainingLab": ("course_utils.widgets.training_lab", "TrainingLab"),
-    "CardSort": ("course_utils.widgets.card_sort", "CardSort"),
-    "TokenMap": ("course_utils.widgets.token_map", "TokenMap"),
-    "DetectorBench": ("course_utils.widgets.detector_bench", "DetectorBench"),
-    "BlindTest": ("course_utils.widgets.blind_test", "BlindTest"),
-    "BiasProbe": ("course_utils.widgets.bias_probe", "BiasProbe"),
-    "ReleaseTimeline": ("course_utils.widgets.timeline", "ReleaseTimeline"),
-    "ClassResults": ("course_utils.widgets.class_results", "ClassResults"),
-    "AccessRegimes": ("course_utils.widgets.access_regimes", "AccessRegimes"),
-    "lectern": ("course_utils.widgets.lectern", "lectern"),
-    "SelfCheck": ("course_utils.widgets.self_check", "SelfCheck"),
-    "EvidenceBoard": ("course_utils.widgets.evidence_board", "EvidenceBoard"),
-    "EssayCheck": ("course_utils.widgets.essay_check", "EssayCheck"),
-    "SelfAssessment": ("course_utils.widgets.self_assessment", "SelfAssessment"),
-    "Calibration": ("course_utils.widgets.calibration", "Calibration"),
-    "GraderPage": ("course_utils.widgets.grader_page", "GraderPage"),
-    "hand_in": ("course_utils.evidence.hand_in", "hand_in"),
-    "keep": ("course_utils.evidence.ledger", "keep"),
-    "repeated_ngram_share": ("course_utils.experiments.sampling_effects", "repeated_ngram_share"),
-    "distinct_ngrams": ("course_utils.experiments.sampling_effects", "distinct_ngrams"),
-    "CourseError": ("course_utils.errors", "CourseError"),
-}
-
-__all__ = sorted(_ROOMS)
-
-
-def __getattr__(name: str) -> object:
-    """Fetch a name of the front desk from its room (Python asks for this; PEP 562)."""
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'course_utils' has no attribute {name!r}; it has {', '.join(sorted(_ROOMS))}")
-    room, inside = _ROOMS[name]
-    module = importlib.import_module(room)
-    return module if inside is None else getattr(module, inside)
+__all__ = [
+    "AccessRegimes",
+    "BiasProbe",
+    "BlindTest",
+    "Calibration",
+    "CardSort",
+    "ClassResults",
+    "CourseError",
+    "DetectorBench",
+    "EssayCheck",
+    "EvidenceBoard",
+    "GraderPage",
+    "Playground",
+    "ReleaseTimeline",
+    "Result",
+    "SelfAssessment",
+    "SelfCheck",
+    "Settings",
+    "SideBySide",
+    "TokenMap",
+    "TrainingLab",
+    "distinct_ngrams",
+    "doctor",
+    "hand_in",
+    "keep",
+    "lectern",
+    "load",
+    "repeated_ngram_share",
+    "shelf",
+    "stage",
+    "texts",
+]
+__getattr__, __dir__ = lazy_exports(__name__)
+former_paths.install()
 
 
 def _show(result: object) -> None:
     """Show a Result as a notebook should, with the button that keeps it as evidence."""
-    importlib.import_module("course_utils.widgets.keep_button").show_result(result)
+    from course_utils.widgets.keep_button import show_result
+
+    show_result(result)
 
 
 def _hang_the_button() -> None:
@@ -78,12 +103,7 @@ def _hang_the_button() -> None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and hasattr(shell, "kernel"):
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("course_utils.experiments.result", "Result", _show)
+        formatter.for_type_by_name(*origin_of(__name__, "Result"), _show)
 
 
 _hang_the_button()
-
-
-def __dir__() -> list[str]:
-    """Return the names for tab completion, without loading what is behind them."""
-    return sorted(_ROOMS)

@@ -18,13 +18,13 @@ from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger import ledger_path
 from course_utils.grading.sandbox import why_not
 from course_utils.models import shelf
-from course_utils.places import cache_folder, own_models_folder
+from course_utils.places import REPOSITORY, cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
 JUPYTER_PORT = 8888
 ROOM_TO_WORK_MB = 200
 HOW_TO_MOVE_JUPYTER = "Set JUPYTER_DATA_DIR, JUPYTER_CONFIG_DIR and IPYTHONDIR to folders that you may write to."
-REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
+REQUIREMENTS = REPOSITORY / "requirements.txt"
 
 
 @dataclasses.dataclass(frozen=True)

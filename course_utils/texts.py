@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from course_utils.core.code_hash import code_hash
 from course_utils.core.files import read_errors, try_replace_file
 from course_utils.errors import DamagedFile, TextError
 from course_utils.packages import Package, fetch_file, sha256_of
@@ -196,7 +197,7 @@ def _read() -> tuple[tuple[Article, ...], Counter]:
 @functools.lru_cache(maxsize=1)
 def _clean(file: Path, mtime_ns: int) -> tuple[tuple[Article, ...], Counter]:
     """Clean all articles, or read what an earlier process cleaned by the same rules, which are this room."""
-    cleaned = cache_folder() / "texts" / f"cleaned-{sha256_of(Path(__file__))[:12]}.json"
+    cleaned = cache_folder() / "texts" / f"cleaned-{code_hash(__name__)[:12]}.json"
     try:
         rows, left_out = json.loads(cleaned.read_text(encoding="utf-8"))
         return tuple(Article(*row) for row in rows), Counter(left_out)

@@ -32,8 +32,9 @@ from transformers import PreTrainedTokenizerFast
 from course_utils.core.files import replace_file
 from course_utils.models import checkpoint, packing
 from course_utils.models.recipe import Recipe
+from course_utils.places import REPOSITORY
 
-HERE = Path(__file__).parent
+MODELS = REPOSITORY / "models"
 # The real four stand as 1 : 2.9 : 6.2 : 12.5, these as 1 : 2.8 : 6.1 : 11.5. All see the same tokens in the same order.
 SHARED = Recipe(context=256, vocabulary=4096, batch=16, epochs=0.75, learning_rate=1.2e-2, optimizer="muon")
 FAMILY = {
@@ -202,8 +203,8 @@ def main() -> None:
             import cards  # beside this file
 
             for name in FAMILY:
-                cards.publish(chosen.work, name, HERE / name)
-            print(cards.page(chosen.work, HERE))
+                cards.publish(chosen.work, name, MODELS / name)
+            print(cards.page(chosen.work, MODELS))
 
 
 if __name__ == "__main__":

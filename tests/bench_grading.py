@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+from repository import ROOT
 
 from course_utils.grading import execution, grade, remote, sandbox
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import EXERCISES, Course, find_course
 from course_utils.grading.workers import default_jobs
 
-ROOT = Path(__file__).parents[1]
 MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 took: dict[str, list[float]] = defaultdict(list)
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 # Before transformers is imported: a progress bar or notice on stderr would count as an error in a graded cell.
-import course_utils  # isort: skip
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from course_utils.models import shelf
+from course_utils.places import PACKAGE
 
 SMOLLM2 = "smollm2-135m"
 
@@ -85,7 +85,7 @@ def no_family(monkeypatch):
 @pytest.fixture
 def bare_package(tmp_path, monkeypatch):
     """Run a command of the package as it is without its repository, so without the pocket models: on a bare shelf."""
-    shutil.copytree(Path(course_utils.__file__).parent, tmp_path / "course_utils")
+    shutil.copytree(PACKAGE, tmp_path / "course_utils")
     monkeypatch.setenv("COURSE_MODELS", "")
 
     def run(*arguments: str) -> subprocess.CompletedProcess:

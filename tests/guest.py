@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+from repository import ROOT
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).parent.parent
 KERNEL = re.compile(r'"kernelId": ?"([0-9a-f-]{36})"')
 SOON_S = 120.0
 

@@ -22,9 +22,9 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+from repository import ROOT
 from viewer import Viewer
 
-ROOT = Path(__file__).parent.parent
 PROMPT = "Once upon a time there was a miller who had"
 OPENINGS = (
     "The old house by the river",

@@ -1,6 +1,6 @@
 """Cells of small sheets for the tests of checks."""
 
-EXPECT = "from course_utils.grading.expect import expect\n"
+EXPECT = "from course_utils.expect import expect\n"
 HIDDEN = "### BEGIN HIDDEN TESTS\n{}\n### END HIDDEN TESTS"
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from repository import ROOT
 
 from course_utils.grading.course import Course, find_course
 
-ROOT = Path(__file__).parent.parent
 ESSAY_NAME = "release_strategy"
 SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")
 RUBRIC = {
@@ -26,7 +26,7 @@ RUBRIC = {
     ],
 }
 SOLUTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
-SEEN = "from course_utils.grading.expect import expect\n\nexpect(double, 2, gives=4)"
+SEEN = "from course_utils.expect import expect\n\nexpect(double, 2, gives=4)"
 GOOD, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"
 STUB = "def double(x):\n    raise NotImplementedError\n"
 

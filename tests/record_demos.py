@@ -35,13 +35,14 @@ from course_utils.evidence import class_store
 from course_utils.evidence.class_ballot import READERS, SIZES, ranking_votes, score_vote
 from course_utils.experiments import old_stories
 from course_utils.experiments.blind_items import HUMAN, Item
+from course_utils.hall import assets
 from course_utils.models import shelf
 from course_utils.models.settings import Settings
 from course_utils.widgets import demos
 from course_utils.widgets.lectern import fill
 from course_utils.widgets.recording import record
 
-PICTURES = Path(demos.__file__).parent.parent / "hall" / "pictures"
+PICTURES = assets.PICTURES
 PICTURE_WIDTH = 640
 WRITER = "smollm2-135m"
 FAMILY = "pocket-xl"

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_generated" not in page.parts)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

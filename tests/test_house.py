@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "course_utils"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
@@ -25,7 +25,7 @@ LAYERS = [
     {"grading"},
     {"evidence"},
     {"experiments"},
-    {"pictures"},
+    {"pictures", "plots"},
     {"models"},
     {"core", "errors", "packages", "places", "texts"},
 ]

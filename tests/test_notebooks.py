@@ -12,10 +12,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from panel_uses import USES
+from repository import ROOT
 
 from course_utils.places import cache_folder
 
-ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]
 SECONDS_A_CELL = 600

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from course_utils.places import cache_folder, own_models_folder
 
@@ -41,7 +42,7 @@ def test_a_person_without_a_home_folder_has_no_cache_and_makes_no_folder_here(tm
     )
     unset = ("HOME", "XDG_CACHE_HOME", "COURSE_CACHE")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
-    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "COURSE_CACHE" in done.stdout

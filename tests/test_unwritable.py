@@ -3,11 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 CAN_MOUNT = (
     sys.platform == "linux"
     and subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0

@@ -1,1 +1,16 @@
 """A student's own measurements, kept so that an essay can cite them and anybody can do them again."""
+
+from typing import TYPE_CHECKING
+
+from course_utils.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from course_utils.evidence.argument import Reason, argument_map
+    from course_utils.evidence.argument import gaps as argument_gaps
+
+__all__ = [
+    "Reason",
+    "argument_gaps",
+    "argument_map",
+]
+__getattr__, __dir__ = lazy_exports(__name__)

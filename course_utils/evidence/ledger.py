@@ -23,6 +23,7 @@ from course_utils.evidence import known
 from course_utils.evidence.chain import LARGEST_MB, Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.record import FIRST, Record, plain, seal
 from course_utils.experiments.result import Result
+from course_utils.places import REPOSITORY
 
 NAME = "evidence.jsonl"
 LANDMARK = Path("notebooks") / "0_start_here.ipynb"  # lies in every copy of the course's folder
@@ -261,7 +262,7 @@ def ledger_path(path: str | Path | None = None) -> Path:
     if chosen:
         return expanded(chosen)
     here = Path.cwd()
-    places = [here, *here.parents, Path(__file__).parents[2]]
+    places = [here, *here.parents, REPOSITORY]
     return next((place for place in places if (place / LANDMARK).is_file()), here) / NAME
 
 

@@ -4,9 +4,9 @@ import dataclasses
 import functools
 import json
 import re
-from pathlib import Path
 
 from course_utils.evidence.argument import READINGS
+from course_utils.places import data_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def readings() -> dict[str, Reading]:
     >>> list(readings())
     ['openai2019feb', 'zhang2019', 'openai2019aug', 'zellers2019']
     """
-    stored = json.loads(Path(__file__).with_name("readings.json").read_text("utf-8"))
+    stored = json.loads(data_file(__name__, "readings.json").read_text("utf-8"))
     return {
         key: Reading(
             key, each["title"], each["author"], each["date"], each["url"],

@@ -7,13 +7,13 @@ copied there: prompts are those that the papers print, the sentences are this co
 import functools
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.places import data_file
 
-PROBES = Path(__file__).with_name("bias_probes.json")
+PROBES = data_file(__name__, "bias_probes.json")
 WARNING = (
     "These probes let a model write about religions, origins, sexes and orientations. Some of what it writes will be "
     "insulting or violent. Rates are shown by default; the texts stand in result.details, for those who want to see "

@@ -1,13 +1,12 @@
 """Detectors with one manner, fit and score: word counts, likelihood under a reader, ranks under a reader."""
 
 import abc
-import hashlib
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments import reading
 from course_utils.experiments.machine_texts import weights_sha256
@@ -170,7 +169,7 @@ def scores(
     detector: Detector, training: PairedTexts, test: Sequence[str], cancel: threading.Event | None = None
 ) -> np.ndarray:
     """Let a detector learn from pairs and score other texts, or read what it said before; shape (N,)."""
-    code = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in (__file__, reading.__file__)]
+    code = code_hash(__name__, reading.__name__)
     inputs = [detector.inputs(), training.human, training.machine, list(test), versions(), code]
 
     def compute() -> dict:

@@ -1,14 +1,13 @@
 """What machines write on from openings: in batches, each text with its own seed, none written twice."""
 
 import dataclasses
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from course_utils import texts
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
@@ -71,7 +70,7 @@ def write(
         raise TextError(f"prompts is {prompts[:40]!r}.", "A list of at least one text.", "Put it in brackets: [text].")
     tell, n_done, written = progress or (lambda share, what: None), 0, {}
     known = [*model.identity, dataclasses.asdict(settings)]
-    known += [versions(), hashlib.sha256(Path(__file__).read_bytes()).hexdigest()]
+    known += [versions(), code_hash(__name__)]
     for places in _batches(model, prompts):
         if cancel is not None and cancel.is_set():
             raise Cancelled

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from course_utils.core import limits
+from course_utils.core.code_hash import code_hash
 from course_utils.experiments.remember import remembered, sha256_of_values
 from course_utils.experiments.result import versions
 from course_utils.models import formats, seal, shelf
@@ -47,7 +48,7 @@ def measure_once(
         cost: n_parameters, file_mb, load_s, memory_mb, tokens_per_s. bits and n_tokens: a list each, by document.
     """
     machine = [limits.processor(), limits.thread_limit(), _graphics_card()]
-    rules = [Path(__file__).read_text("utf-8"), stride, versions()]
+    rules = [code_hash(__name__), stride, versions()]
     inputs = [formats.name_of(folder), sha256, sha256_of_values(documents), machine, rules]
     return remembered("sizes", inputs, lambda: _measure(folder, sha256, documents, stride, progress, cancel))
 

@@ -7,11 +7,11 @@ none is offensive: the picked are better than the model. ``tests/record_demos.py
 """
 
 import json
-from pathlib import Path
 
 from course_utils.experiments.blind_items import Item
+from course_utils.places import data_file
 
-FILE = Path(__file__).with_name("old_stories.json")
+FILE = data_file(__name__, "old_stories.json")
 
 
 def items() -> list[Item]:

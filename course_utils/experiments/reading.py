@@ -1,14 +1,13 @@
 """What a language model makes of texts that somebody wrote: each token's surprisal and rank, many texts at once."""
 
 import dataclasses
-import hashlib
 import math
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
@@ -56,7 +55,7 @@ def read_texts(
     (Gehrmann, Strobelt and Rush 2019).
     """
     known = [*model.identity, versions()]
-    known.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    known.append(code_hash(__name__))
     readings = []
     for start in range(0, len(texts), BLOCK):
         block = list(texts[start : start + BLOCK])

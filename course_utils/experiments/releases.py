@@ -8,7 +8,6 @@ import dataclasses
 import datetime
 import functools
 import json
-from pathlib import Path
 
 import pandas as pd
 
@@ -18,8 +17,9 @@ from course_utils.models.architecture import FIRST_NAMES, GPT2, LATER_NAMES
 from course_utils.models.catalogue import POCKET
 from course_utils.pictures.plots import Picture
 from course_utils.pictures.timeline_plots import timeline_picture
+from course_utils.places import data_file
 
-ROWS = Path(__file__).with_name("releases.json")
+ROWS = data_file(__name__, "releases.json")
 TAGS = {
     "V": "seen in the source itself",
     "V2": "second-hand: seen where others report it",

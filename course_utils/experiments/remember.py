@@ -28,7 +28,7 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
         What it is, for the file's name: letters, digits, hyphens.
     inputs : list
         Plain values: all on which the outcome depends. Weights by their sha256, texts whole or by
-        `sha256_of_values`, settings, seed, and the code (the source of the calling room, ``versions()``).
+        `sha256_of_values`, settings, seed, and the code (`code_hash` of the calling module, ``versions()``).
     compute : callable
         Returns a dict of plain values. What it raises, such as Cancelled, passes through, and nothing is kept.
 

@@ -21,8 +21,9 @@ from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 from course_utils.packages import sha256_of
 from course_utils.pictures.cost_plots import bits_picture
+from course_utils.places import data_file
 
-COSTS = Path(__file__).with_name("replication_costs.json")
+COSTS = data_file(__name__, "replication_costs.json")
 TAGS = {
     "V": "seen in the source itself",
     "V2": "second-hand: seen where others report it",

@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.repetition import distinct_ngrams, repeated_ngram_share, words
@@ -183,9 +183,8 @@ def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: th
 
     if cancel is not None and cancel.is_set():
         raise Cancelled
-    code = Path(__file__).read_text("utf-8")
     known = [_hashes(model), model.precision, model.device.type, prompt, dataclasses.asdict(chosen), n_texts]
-    return remembered("sampling", [*known, code, versions()], write)["rows"]
+    return remembered("sampling", [*known, code_hash(__name__), versions()], write)["rows"]
 
 
 def _own_bits(generation: "Generation") -> dict[str, float]:

@@ -3,11 +3,11 @@
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
@@ -103,7 +103,7 @@ def sentence_bits(
 
 def once(kind: str, model: "LanguageModel", asked: object, compute: Callable[[], dict]) -> dict:
     """Return what was computed before from the same weights, code and plain values, or compute it; see `remembered`."""
-    code = Path(__file__).read_text("utf-8")
+    code = code_hash(__name__)
     return remembered(kind, [hashes(model), model.precision, model.device.type, asked, code, versions()], compute)
 
 

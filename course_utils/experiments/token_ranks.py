@@ -1,13 +1,12 @@
 """Texts under a reader, token by token: rank, surprisal, what was likelier, and GLTR's four shares of each text."""
 
 import functools
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pandas as pd
 
+from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.detectors import RANKS, rank_shares
 from course_utils.experiments.machine_texts import weights_sha256
@@ -70,7 +69,7 @@ def read_ranks(
     """
     texts, tell = _checked(texts), progress or (lambda share, what: None)
     known = [*model.identity, versions()]
-    known.append(hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    known.append(code_hash(__name__))
     tables = []
     for place, text in enumerate(texts):
         step = _part(tell, place, len(texts), f"{model.name} reads {_name(place)}")

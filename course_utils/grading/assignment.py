@@ -12,8 +12,7 @@ from nbformat import NotebookNode
 from course_utils.core.files import replace_file, write_errors
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.grading.arrivals import note_release
-from course_utils.grading.course import Course
-from course_utils.grading.formgrader import nbgraders_own
+from course_utils.grading.course import Course, nbgraders_own
 from course_utils.grading.gradebook_access import gradebook_trouble, is_gradebook_trouble
 from course_utils.grading.marks import CELL
 from course_utils.grading.notebook_files import read_notebook

@@ -1,10 +1,11 @@
 """Where a course's assignments, submissions and marks lie, and how nbgrader is set up for it."""
 
 import dataclasses
+import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,17 +29,7 @@ CONFIG = "nbgrader_config.py"
 COURSE_ID = "model-release"
 ESSAY, EXERCISES = "release_strategy", "size_comparison"
 ASSIGNMENTS = (ESSAY, EXERCISES)
-BOUNDED_PAGE = "course_utils.grading.bounded_page.BoundedPage"
 LARGEST_FILE_KB, LARGEST_FOLDER_KB = 100_000, 200_000
-KEPT_AT_HOME = [
-    "mark_scheme.yaml",
-    "*.jsonl.cut-off-*",
-    ".*.lock",
-    "checkpoints",
-    ".ipynb_checkpoints",
-    "__pycache__",
-    "*.pyc",
-]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,50 +165,6 @@ def _read_config(folder: Path) -> Config:
         ) from problem
 
 
-def configure(c: Config, root: Path) -> None:
-    """Set up nbgrader: what ``nbgrader_config.py`` calls, and so JupyterLab's formgrader too.
-
-    Parameters
-    ----------
-    c : Config
-        From ``get_config()``.
-    root : Path
-        The course's folder.
-    """
-    from course_utils.grading.formgrader import take_over
-    from course_utils.grading.guard import guard_marks
-    from course_utils.grading.safe_html import safe_code, safe_markdown, unchanged
-
-    guard_marks()
-    take_over()
-    wait_for_locks()
-    take_existing_folders_literally()
-    # What the file has set before it calls this function stays.
-    c.CourseDirectory.course_id = c.CourseDirectory.get("course_id") or COURSE_ID
-    c.CourseDirectory.root = str(root.resolve())
-    # nbgrader's own address breaks at a percent sign or a question mark in the path.
-    c.CourseDirectory.db_url = c.CourseDirectory.get("db_url") or gradebook_url(root.resolve() / "gradebook.db")
-    c.CourseDirectory.release_directory = "assignments"
-    c.CourseDirectory.ignore = KEPT_AT_HOME
-    c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = LARGEST_FILE_KB, LARGEST_FOLDER_KB
-    c.Exchange.root = os.environ.get("NBGRADER_EXCHANGE", str(root.resolve() / "exchange"))
-    c.ExchangeSubmit.strict = True  # a renamed notebook is told to the student, not found out by the grader
-    c.OverwriteCells.add_missing_cells = True
-    c.Execute.timeout, c.Execute.iopub_timeout = 60, 10
-    # nbgrader's own commands would run students' code outside the sandbox, and tell hidden tests in feedback.
-    c.Autograde.exporter_class = "course_utils.grading.execution.OnlyByTheCourse"
-    c.GenerateFeedback.exporter_class = "course_utils.grading.execution.OnlyByTheCourse"
-    c.ExportApp.plugin_class = "course_utils.grading.exports.RubricExport"
-    c.AssignLatePenalties.plugin_class = "course_utils.grading.late.LateByTheDay"
-    # A student's text may be anything: a script in it would run in the page of whoever marks it.
-    c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.filters = {
-        "markdown2html": safe_markdown, "highlight_code": safe_code, "strip_files_prefix": unchanged,
-    }  # fmt: skip
-    c.HTMLExporter.preprocessors = [BOUNDED_PAGE]  # a large text would keep the server busy for minutes
-    c.FormgradeExtension.debug = False  # the page would print all settings
-
-
 @contextmanager
 def nbgraders_warnings() -> Iterator[None]:
     """Leave out what SQLAlchemy and traitlets say about nbgrader's own code: nobody here can mend it."""
@@ -233,3 +180,26 @@ def _find_own_commands() -> None:
     beside = str(Path(sys.executable).parent)
     if beside not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", "")])
+
+
+def nbgraders_own(name: str) -> Callable:
+    """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
+
+    Parameters
+    ----------
+    name : str
+        A method of NbGraderAPI. It is called with the interface first.
+    """
+    from nbgrader.apps.api import NbGraderAPI
+
+    step = getattr(NbGraderAPI, name)
+    return getattr(step, "__wrapped__", step)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Give `configure` to the ``nbgrader_config.py`` of courses that were set up when it was in this module."""
+        if name == "configure":
+            return importlib.import_module(".nbgrader_config", __package__).configure
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from course_utils.core.files import no_space, replace_file
 from course_utils.evidence.prose import n_words, read_essay
-from course_utils.grading import examine
+from course_utils.grading import examine, samples
 from course_utils.grading.course import Course
 from course_utils.grading.intake import LEDGER, Taken, lost_ledgers
 from course_utils.grading.repair import name_of
@@ -54,11 +54,11 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     rubric = load_rubric(course.source(submission.assignment).parent / NAME)
     asked = {"n_again": n_again, "words": rubric.words, "seed": secrets.randbits(32)}
     replace_file(work / examine.ASKED, json.dumps(asked))
-    line = [sys.executable, "-m", "course_utils.grading.examine", str(work)]
+    line = [sys.executable, "-m", examine.__name__, str(work)]
     read, variables = model_folders()
     boxed = not why_not()
     outcome = run(
-        command(line, work, read, variables=variables) if boxed else line, work, LIMITS,
+        command(line, work, read, variables=variables, hidden=[samples.FOLDER]) if boxed else line, work, LIMITS,
         variables=None if boxed else {"COURSE_LEDGER": ""},
     )  # fmt: skip
     found = _found(work)

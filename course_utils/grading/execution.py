@@ -38,9 +38,10 @@ from nbgrader.preprocessors import (
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from course_utils.core.files import replace_file
-from course_utils.grading import runner, wire
+from course_utils.grading import checker, runner, wire
 from course_utils.grading.course import Course, nbgraders_warnings
 from course_utils.grading.sandbox import prefix, small_command
+from course_utils.places import python_path, source_file
 
 OUTCOME = "execution.json"
 MOST_SECONDS = 240.0  # for a whole submission
@@ -161,11 +162,10 @@ def allowed_packages(source: Sequence[Mapping[str, object]]) -> list[str]:
 
 def _asked(job: bytes) -> dict[str, object] | str:
     """Return a checker's answer, or why there is none."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "course_utils.grading.checker"], env={**os.environ, "PYTHONPATH": paths},
+            [sys.executable, "-P", "-m", checker.__name__],
+            env={**os.environ, "PYTHONPATH": python_path()},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
         )  # fmt: skip
         alarm = threading.Timer(MOST_SECONDS + SPARE_SECONDS, process.kill)
@@ -193,7 +193,7 @@ def _asked(job: bytes) -> dict[str, object] | str:
 def _bare_command(given: Path | None, folder: Path) -> list[str]:
     work = folder / "work"
     work.mkdir()
-    return [sys.executable, "-I", runner.__file__, "", str(given) if given else "", str(work)]
+    return [sys.executable, "-I", str(source_file(runner.__name__)), "", str(given) if given else "", str(work)]
 
 
 def _bare_environment(folder: str) -> dict[str, str]:

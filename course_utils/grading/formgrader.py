@@ -32,20 +32,6 @@ def take_over() -> None:
         converter.init_notebooks = _refused(converter)
 
 
-def nbgraders_own(name: str) -> Callable:
-    """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
-
-    Parameters
-    ----------
-    name : str
-        A method of NbGraderAPI. It is called with the interface first.
-    """
-    from nbgrader.apps.api import NbGraderAPI
-
-    step = getattr(NbGraderAPI, name)
-    return getattr(step, "__wrapped__", step)
-
-
 def _refused(converter: type) -> Callable:
     """Return a first step of nbgrader's own converter that refuses, before ``--force`` deletes what is there."""
     from nbgrader.converters.base import NbGraderException

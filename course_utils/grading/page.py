@@ -5,9 +5,9 @@ import hashlib
 import html
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from course_utils.pictures.plots import Picture
+from course_utils.places import data_file
 
 # Signs that turn the direction of all that follows, and what no page can hold.
 TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
@@ -30,7 +30,7 @@ def page(title: str, body: Iterable[str]) -> str:
     >>> "<title>&lt;b&gt;</title>" in made, "<script" in made, "http" in made.replace("http-equiv", "")
     (True, False, False)
     """
-    style = Path(__file__).with_suffix(".css").read_text("utf-8")
+    style = data_file(__name__, "page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # Even what slipped through could do nothing: no script, no request, only this one style.
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

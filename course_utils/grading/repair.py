@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from course_utils.core.former_paths import with_present_paths
 from course_utils.grading.notebooks import notebook_of
 
 ALIKE = 80  # of 100: how alike two texts must be to be taken for the same cell
@@ -282,7 +283,8 @@ def _written_into_others(expected: list[NotebookNode], found: dict[str, Notebook
         if own is None or is_answer(wanted):
             continue
         known = {line.strip() for line in wanted.source.splitlines()}
-        lines = [line for line in own.source.splitlines() if line.strip() and line.strip() not in known]
+        given = with_present_paths(own.source).splitlines()  # a notebook of an earlier release is not a changed one
+        lines = [line for line in given if line.strip() and line.strip() not in known]
         if lines:
             make = new_code_cell if wanted.cell_type == own.cell_type == "code" else new_markdown_cell
             written[name_of(wanted)] = make("\n".join(lines))

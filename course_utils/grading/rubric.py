@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from course_utils.errors import DamagedFile, SettingsError
+from course_utils.places import REPOSITORY
 
 NAME = "rubric.yaml"
 ASSIGNMENT = "release_strategy"
@@ -159,7 +160,7 @@ def _criterion(values: Mapping[str, object], n_levels: int) -> Criterion:
 def _nearest() -> Path:
     """Return the rubric that a notebook here means."""
     here = Path.cwd()
-    above = [here, *here.parents, Path(__file__).parents[2]]
+    above = [here, *here.parents, REPOSITORY]
     inside = [Path(), Path("source") / ASSIGNMENT, Path("assignments") / ASSIGNMENT]
     found = [folder / place / NAME for folder in above for place in inside]
     return next((file for file in found if file.is_file()), found[0])

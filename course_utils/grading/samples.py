@@ -8,8 +8,9 @@ import yaml
 
 from course_utils.errors import DamagedFile
 from course_utils.evidence.prose import Essay, Section
+from course_utils.places import data_file
 
-FOLDER = Path(__file__).with_name("samples")
+FOLDER = data_file(__name__, "samples")
 NAMES = ("one", "two", "three", "four")
 MARKS, LEDGER = "marks.yaml", "evidence.jsonl"
 TITLES = {

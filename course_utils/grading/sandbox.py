@@ -24,8 +24,12 @@ from pathlib import Path
 
 import psutil
 
+from course_utils import errors
+from course_utils import expect as public_expect
+from course_utils.core import former_paths, lazy
 from course_utils.errors import CourseError
-from course_utils.grading import ceiling, launcher
+from course_utils.grading import answers, ceiling, expect, launcher, runner, wire
+from course_utils.places import PACKAGE, source_file
 
 LOOK_EVERY_S = 0.1
 MOST_FILES = 20_000  # that are looked at to see how much was written
@@ -33,10 +37,12 @@ NOBODY = "65534"
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
 FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
 PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
-HERE = Path(__file__).resolve().parent
 PYTHON, PACKAGES, SANDBOX, GIVEN, WORK = "/python", "/packages", "/sandbox", "/given", "/work"  # in the small set
 IMPORTED = ("ipython", "ipywidgets", "numpy", "pandas", "matplotlib")  # what students may import, where it is here
-FOR_STUDENTS = ("__init__.py", "errors.py", "grading/__init__.py", "grading/expect.py", "grading/answers.py")
+FOR_STUDENTS = tuple(
+    module.__name__ for module in (public_expect, expect, answers, errors, lazy, former_paths)
+)  # modules of this package, with the packages above
+RUN_INSIDE = {runner: "runner.py", wire: "wire.py"}  # programs of the sandbox, which know each other by these names
 NOT_OF_PYTHON = ("site-packages", "dist-packages", "ensurepip", "test")  # folders of the standard library's
 N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
 
@@ -109,6 +115,7 @@ def command(
     read: Sequence[Path | tuple[Path, Path]] = (),
     write: Sequence[Path] = (),
     variables: Mapping[str, str] | None = None,
+    hidden: Sequence[Path] = (),
 ) -> list[str]:
     """Return a command line that runs another one in a box.
 
@@ -122,6 +129,8 @@ def command(
         learn that they exist.
     variables : mapping, optional
         Of its environment, besides a few that name folders in the box.
+    hidden : sequence of Path
+        Folders of this package that are empty in the box.
 
     Notes
     -----
@@ -139,7 +148,8 @@ def command(
     for place in [*_python(), *read]:
         outside, inside = place if isinstance(place, tuple) else (place, place)
         line += ["--ro-bind", str(outside), str(inside)]
-    line += ["--tmpfs", str(HERE / "samples"), "--remount-ro", str(HERE / "samples")]
+    for folder in hidden:
+        line += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     for place in [work, *write]:
         line += ["--bind", str(place), str(place)]
     line += _set({**_variables(), **(variables or {})})
@@ -178,7 +188,7 @@ def small_command(given: Path | None, packages: Sequence[str] = (), disk_mb: int
         }
     )  # fmt: skip
     line += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", WORK, "--"]
-    line += [f"{PYTHON}/bin/python3", "-I", "-S", f"{SANDBOX}/runner.py", PACKAGES]
+    line += [f"{PYTHON}/bin/python3", "-I", "-S", f"{SANDBOX}/{RUN_INSIDE[runner]}", PACKAGES]
     return [*line, GIVEN if given is not None else "", WORK]
 
 
@@ -244,7 +254,8 @@ def started(
                 "group": group,
             }  # fmt: skip
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", launcher.__file__, json.dumps(told)], cwd=work, pass_fds=[lifeline],
+                [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(told)],
+                cwd=work, pass_fds=[lifeline],
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 start_new_session=True, **streams,
             )  # fmt: skip
@@ -405,13 +416,19 @@ def _small_files(packages: tuple[str, ...]) -> list[tuple[str, str]]:
         files += [(dynamic, f"{PYTHON}/lib/{standard.name}/lib-dynload")]
     tops = _tops_of([*IMPORTED, *packages])
     files += [(str(each), f"{PACKAGES}/{each.name}") for each in tops]
-    files += [(str(HERE.parent / name), f"{PACKAGES}/course_utils/{name}") for name in FOR_STUDENTS]
-    files += [(str(HERE / name), f"{SANDBOX}/{name}") for name in ("runner.py", "wire.py")]
+    files += [(str(each), f"{PACKAGES}/{each.relative_to(PACKAGE.parent)}") for each in _with_packages(FOR_STUDENTS)]
+    files += [(str(source_file(each.__name__)), f"{SANDBOX}/{name}") for each, name in RUN_INSIDE.items()]
     loaders, libraries = _libraries_of([Path(executable), standard / "lib-dynload", *tops])
     files += [(each, each) for each in loaders]
     files += [(each, f"{PYTHON}/lib/{Path(each).name}") for each in libraries]
     zones = Path("/usr/share/zoneinfo")
     return [*files, *([(str(zones), str(zones))] if zones.is_dir() else [])]
+
+
+def _with_packages(modules: Sequence[str]) -> list[Path]:
+    """Return the files of modules, and of the packages in which they lie: Python needs both to import them."""
+    names = {".".join(parts[:n]) for parts in (name.split(".") for name in modules) for n in range(1, len(parts) + 1)}
+    return [source_file(name) for name in sorted(names)]
 
 
 def _covered() -> list[str]:
@@ -472,7 +489,7 @@ def _python() -> list[Path | tuple[Path, Path]]:
     """Return this Python: its program, its library, what is installed for it, and this package."""
     program = Path(os.path.realpath(sys.executable))
     folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {Path(each) for each in site.getsitepackages()} | {HERE.parent, program}
+    folders |= {Path(each) for each in site.getsitepackages()} | {PACKAGE, program}
     folders |= set(Path(sys.base_prefix, "lib").glob("libpython*"))
     if sys.prefix != sys.base_prefix:
         folders.add(Path(sys.prefix))
@@ -493,6 +510,6 @@ def _outermost(places: set[Path]) -> list[Path]:
 def _variables() -> dict[str, str]:
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
     folders = {"HOME": "/tmp", "TMPDIR": "/tmp", "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"}
-    folders |= {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    folders |= {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(PACKAGE.parent)}
     settings = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     return {**passed, **folders, **settings}

@@ -18,13 +18,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import psutil
 
 from course_utils.core.limits import cpu_limit, memory_available_mb
 from course_utils.errors import CourseError
 from course_utils.grading.course import Course, find_course
+from course_utils.places import python_path
 
 LOOK_EVERY_S = 0.5
 MEMORY_MB = 2000  # of the worker itself; what it starts in a sandbox has limits of its own
@@ -95,7 +95,7 @@ def answers(
             n_idle = sum(worker.task is None for worker in workers)
             for _ in range(min(len(waiting) - n_idle, n_jobs - len(workers))):
                 try:
-                    workers.append(_Worker(course, n_threads))
+                    workers.append(_Worker(course, tasks[waiting[0]].function.partition(":")[0], n_threads))
                 except OSError as problem:
                     if not workers:
                         raise _no_process(problem) from problem
@@ -131,19 +131,17 @@ def _no_process(problem: OSError) -> CourseError:
 class _Worker:
     """A worker process, seen from its parent."""
 
-    def __init__(self, course: Course, n_threads: int) -> None:
+    def __init__(self, course: Course, module: str, n_threads: int) -> None:
         self.connection, theirs = multiprocessing.connection.Pipe()
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes it)
         self.task: int | None = None
         self.is_ready, self.end, self.seconds = False, 0.0, 0.0
-        package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         threads = os.environ.get("OMP_NUM_THREADS") or str(n_threads)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "course_utils.grading.workers", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid()), module],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said,
-                start_new_session=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads},
+                start_new_session=True, env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": threads},
             )  # fmt: skip
         except OSError:
             self.connection.close()
@@ -229,7 +227,7 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        The file descriptor of the connection, and the process id of the parent.
+        The file descriptor of the connection, the process id of the parent, and a module that the tasks need.
     """
     _die_with(int(arguments[1]))
     from course_utils.grading.gradebook_access import write_one_after_another
@@ -238,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
     write_one_after_another()
     unpacked = pickle.loads(connection.recv_bytes())
     course = unpacked if isinstance(unpacked, Course) else find_course(unpacked)
-    importlib.import_module("course_utils.grading.grade")  # takes a second or two, which is nobody's time limit
+    importlib.import_module(arguments[2])  # takes a second or two, which is nobody's time limit
     connection.send("ready")
     while True:
         try:

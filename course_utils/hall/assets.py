@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from course_utils.places import data_file
+
 ENDINGS = {".js", ".css", ".woff", ".woff2", ".ttf", ".eot", ".svg", ".png", ".jpg"}
 SQUEEZABLE = {".js", ".css", ".svg"}
-HERE = Path(__file__).parent
+HALL, PICTURES = data_file(__name__, "."), data_file(__name__, "pictures")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def collect(app: Any) -> dict[str, Asset]:
     for address, folders in (
         ("voila/static", app.static_paths),
         (f"voila/templates/{template}/static", app.static_paths),
-        ("hall", [HERE]),
-        ("hall/pictures", [HERE / "pictures"]),
+        ("hall", [HALL]),
+        ("hall/pictures", [PICTURES]),
     ):
         for folder in map(Path, folders):
             deep = not address.startswith("hall")

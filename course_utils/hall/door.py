@@ -9,14 +9,14 @@ import jinja2
 from jupyter_server.auth.identity import IdentityProvider, User
 from tornado import web
 
-from course_utils.hall.assets import HERE
+from course_utils.hall.assets import HALL
 
 COOKIE = "course-hall"
 LECTURER_COOKIE = "course-hall-lecturer"
 SAFE_HOST = re.compile(r"[\w.:\[\]-]{1,255}")
 WRONG_WORD_S = 0.5
 
-templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True)
+templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HALL), autoescape=True)
 
 
 def policy(host: str) -> str:

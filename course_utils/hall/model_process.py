@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
+from course_utils.hall import child
+
 AGAIN_S = (0.2, 1, 3, 10)  # how long to wait before the next start, the more often it died
 READY_S = 120.0
 GOOD_RUN_S = 30  # after this long, a death counts as the first again
@@ -91,7 +93,7 @@ class ModelProcess:
         return True
 
     async def _launch(self) -> None:
-        start = ["course_utils.hall.child", str(os.getpid())] if sys.platform == "linux" else ["course_utils"]
+        start = [child.__name__, str(os.getpid())] if sys.platform == "linux" else ["course_utils"]
         command = [sys.executable, "-m", *start, "serve", "--port", str(self._port)]
         if self._models:
             command += ["--model", *self._models]

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.hall import zygote
 from course_utils.hall.demos import Shown
+from course_utils.places import python_path
 
 SPARE_MEMORY = {
     "MALLOC_ARENA_MAX": "2",  # every thread of every viewer would get an arena of its own
@@ -111,9 +113,9 @@ class Nursery:
             door = self._folder / "n"
             door.unlink(missing_ok=True)
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "course_utils.hall.zygote", str(door), *self._notebooks),
+                *(sys.executable, "-m", zygote.__name__, str(door), *self._notebooks),
                 stdin=asyncio.subprocess.PIPE,
-                env={**os.environ, **SPARE_MEMORY, **self._environment, "PYTHONPATH": _python_path()},
+                env={**os.environ, **SPARE_MEMORY, **self._environment, "PYTHONPATH": python_path()},
                 start_new_session=True,  # Ctrl+C in the terminal is the hall's to answer
             )
             while not door.exists() and self._process.returncode is None:
@@ -144,9 +146,3 @@ async def until_gone(life_line: asyncio.StreamWriter) -> None:
     """Wait until the process at the other end of a life line has ended."""
     with contextlib.suppress(OSError):
         await life_line.life.read()
-
-
-def _python_path() -> str:
-    """Return where the course's package lies, before what was there already: the nursery may start anywhere."""
-    here = str(Path(__file__).parent.parent.parent)
-    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from course_utils.core.files import replace_file
 from course_utils.errors import DamagedFile
+from course_utils.places import python_path
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -31,13 +32,11 @@ def gguf_to_folder(gguf: Path, folder: Path) -> Path:
         If the file cannot be read as a language model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    where = str(Path(__file__).parents[2])  # this package, installed or not
-    paths = os.pathsep.join(filter(None, [where, os.environ.get("PYTHONPATH")]))
-    command = "import sys; from course_utils.models.convert import unpack; unpack(sys.argv[1], sys.argv[2])"
+    command = f"import sys; from {__name__} import unpack; unpack(sys.argv[1], sys.argv[2])"
     child = subprocess.run(
         [sys.executable, "-c", command, str(gguf), str(folder)],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "PYTHONPATH": python_path(), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     if child.returncode:
         last = (child.stderr.strip().splitlines() or [f"the process ended with {child.returncode}"])[-1]

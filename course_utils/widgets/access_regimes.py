@@ -17,9 +17,10 @@ from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDe
 from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
 from course_utils.models.server_line import NoServer
 from course_utils.models.settings import RANGES, Settings
+from course_utils.places import data_file
 from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
-from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
 from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Fact, Part, Table, Text, facts
@@ -83,7 +84,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     questions = traitlets.List().tag(sync=True)
 
     def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
-        self._told = json.loads((HERE / "access_regimes.json").read_text("utf-8"))
+        self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
         self._chooser, self._name, self._job, self._run = Chooser(model), "", None, 0
         self._tried, self._texts, self._cancel = collections.Counter(), {}, threading.Event()
         lazy = Lazy(self._load)

@@ -9,7 +9,8 @@ import traitlets
 
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import DamagedFile, NoSpace, TextError
-from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+from course_utils.places import data_file
+from course_utils.widgets.furniture import FurnishedPanel, browser_half
 from course_utils.widgets.static_view import Fact, Part, Table
 
 BOXES = {
@@ -61,7 +62,7 @@ class CardSort(FurnishedPanel):
     longest = traitlets.Int(LONGEST_REASON).tag(sync=True)
 
     def __init__(self, record: Path | None = None, projector: bool = False) -> None:
-        self._known = json.loads((HERE / "card_sort.json").read_text("utf-8"))
+        self._known = json.loads(data_file(__name__, "card_sort.json").read_text("utf-8"))
         self._record = expanded(record) if record else None
         cards = [{"name": card["name"], "about": card["about"]} for card in self._known]
         super().__init__(projector, cards=cards, **self._remembered())

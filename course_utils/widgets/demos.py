@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 import json
-from pathlib import Path
 
 from course_utils.errors import SettingsError
+from course_utils.places import data_file
 from course_utils.widgets.recording import Recording
 
-HERE = Path(__file__).parent
-RECORDINGS = HERE / "recordings"
+RECORDINGS = data_file(__name__, "recordings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +92,7 @@ def demos() -> tuple[Demo, ...]:
     >>> [demo.key for demo in demos()][:3]
     ['playground', 'sizes', 'token_map']
     """
-    return tuple(_demo(**told) for told in json.loads((HERE / "demos.json").read_text("utf-8")))
+    return tuple(_demo(**told) for told in json.loads(data_file(__name__, "demos.json").read_text("utf-8")))
 
 
 def demo(key: str) -> Demo:

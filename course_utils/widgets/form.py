@@ -2,19 +2,19 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import traitlets
 
 from course_utils.errors import SettingsError
 from course_utils.models.settings import RANGES, Settings
+from course_utils.places import data_file
 from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
 
 MAX_SAMPLES = 8
 ABOUT_SAMPLES = "how many texts to write at once, each with a seed of its own"
 LIMITS = {**RANGES, "n_samples": (1, MAX_SAMPLES, True, ABOUT_SAMPLES)}
 WHOLE = {name: limit[2] for name, limit in LIMITS.items()}
-GALLERY = Path(__file__).with_name("gallery.json")
+GALLERY = data_file(__name__, "gallery.json")
 
 
 class Form(NumberFields):

@@ -13,7 +13,7 @@ import traitlets
 
 from course_utils.core.files import append_to_file
 from course_utils.errors import CourseError, NoSpace
-from course_utils.places import cache_folder
+from course_utils.places import cache_folder, data_file
 from course_utils.widgets.static_view import (
     VIEW,
     Fact,
@@ -28,7 +28,7 @@ from course_utils.widgets.static_view import (
 
 logger = logging.getLogger(__name__)
 
-HERE = Path(__file__).parent
+HERE = data_file(__name__, ".")
 
 
 def browser_half(*names: str) -> tuple[str, str]:

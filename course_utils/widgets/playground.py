@@ -7,7 +7,7 @@ import traitlets
 from course_utils.errors import TextError
 from course_utils.models.settings import Settings
 from course_utils.widgets.form import LIMITS, Form, n_samples_of, settings_of
-from course_utils.widgets.furniture import HERE, browser_half  # noqa: F401  HERE: where the browser half lies
+from course_utils.widgets.furniture import browser_half
 from course_utils.widgets.live_panel import LivePanel, sample_in_words
 from course_utils.widgets.static_view import Fact, Part, Text
 

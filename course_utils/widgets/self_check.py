@@ -6,7 +6,8 @@ import math
 import traitlets
 
 from course_utils.errors import TextError
-from course_utils.widgets.furniture import HERE, FurnishedPanel, browser_half
+from course_utils.places import data_file
+from course_utils.widgets.furniture import FurnishedPanel, browser_half
 from course_utils.widgets.numbers import number_in
 from course_utils.widgets.static_view import Fact, Part
 
@@ -51,7 +52,7 @@ class SelfCheck(FurnishedPanel):
     summary = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, name: str, projector: bool = False) -> None:
-        sets = json.loads((HERE / "self_check.json").read_text("utf-8"))
+        sets = json.loads(data_file(__name__, "self_check.json").read_text("utf-8"))
         if name not in sets:
             raise TextError(
                 f"There are no questions called {name!r}.", f"One of {', '.join(sets)}.", f'SelfCheck("{min(sets)}")'

@@ -15,10 +15,8 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from course_utils.widgets.furniture import FurnishedPanel
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -198,15 +196,37 @@ def _escaped(value: object, longest: int = MAX_TEXT) -> str:
 # -- the output of a notebook that holds the view ----------------------------------------------------------------------
 
 
+class Shown(Protocol):
+    """What a panel offers to its static output; `FurnishedPanel` does."""
+
+    _lock: AbstractContextManager
+
+    @property
+    def model_id(self) -> str | None:
+        """The widget's id, by which the page finds it."""
+
+    def as_text(self) -> str:
+        """Return what it shows as plain text."""
+
+    def as_line(self) -> str:
+        """Return the beginning of the same in one line."""
+
+    def as_html(self) -> str:
+        """Return the same as HTML without script."""
+
+    def update_static_view(self) -> None:
+        """Show what has changed in the static view."""
+
+
 class StaticOutput:
     """The output below a panel that holds its static view, updated in place.
 
     Parameters
     ----------
-    panel : FurnishedPanel
+    panel : Shown
     """
 
-    def __init__(self, panel: "FurnishedPanel") -> None:
+    def __init__(self, panel: Shown) -> None:
         self._panel, self._display_id = weakref.ref(panel), uuid.uuid4().hex
         self._shown, self._shown_at = "", 0.0
 
@@ -228,7 +248,7 @@ class StaticOutput:
             return
         self._publish(panel, is_update=True)
 
-    def _publish(self, panel: "FurnishedPanel", is_update: bool) -> None:
+    def _publish(self, panel: Shown, is_update: bool) -> None:
         # The panel's own lock, and no second one: a thread that holds the panel's lock comes here too, and two locks
         # that two threads take in different orders would stop both for ever.
         with panel._lock:
@@ -240,7 +260,7 @@ class StaticOutput:
             _publisher()(data=data, metadata={}, transient=transient, update=is_update)
 
 
-_followed: "weakref.WeakSet[FurnishedPanel]" = weakref.WeakSet()
+_followed: weakref.WeakSet[Shown] = weakref.WeakSet()
 _shells: "weakref.WeakSet[object]" = weakref.WeakSet()
 
 
@@ -267,7 +287,7 @@ def _publisher():
     return _shell().display_pub.publish
 
 
-def _follow_cells(panel: "FurnishedPanel") -> None:
+def _follow_cells(panel: Shown) -> None:
     """Update the static views of displayed panels after every cell: a cell may have changed any of them."""
     shell = _shell()
     _followed.add(panel)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-ROOT = Path(__file__).parent.parent.parent
 TOKEN = "only-on-loopback"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from panel_page import SOON_MS
+from repository import ROOT
 from test_lab import open_notebook, run_cell
 from test_replication import press, put_on, serious, sticking_out
 
 from course_utils.grading.samples import load_samples, sample_ledger
 
-ASSIGNMENT = Path(__file__).parent.parent.parent / "assignments" / "release_strategy"
+ASSIGNMENT = ROOT / "assignments" / "release_strategy"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 ATTACK = (
     f"Of these 99.1 % [@E-2f97] {HOSTILE} <script>window.__xss = 1</script> [here](javascript:window.__xss=1) \u202e."

@@ -1,13 +1,13 @@
 """The marking page as a tired teacher meets it: in JupyterLab, by keyboard, with an essay that would like to act."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from made_course import make_course
 from made_marks import essay_of, give, graded, record, write_report
 from nbgrader.api import Gradebook
 from panel_page import SOON_MS, watch
+from repository import ROOT
 from test_lab import run_cell
 from test_replication import serious, sticking_out
 
@@ -15,7 +15,6 @@ from course_utils.experiments.base_rates import base_rates
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import ESSAY
 
-ROOT = Path(__file__).parent.parent.parent
 HUGE = "Donaudampfschiff" * 60
 PLAIN = """I would release it **in stages**: [@E-07f3] says so. It is larger. Zhang objects [@zhang2019, opening].
 

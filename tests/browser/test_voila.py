@@ -3,7 +3,7 @@
 import pytest
 from panel_page import SOON_MS, PanelPage, watch
 
-from course_utils.widgets.playground import HERE
+from course_utils.widgets.furniture import HERE
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 from scipy.stats import t as student
 
 from course_utils.errors import CourseError, DamagedFile, NoSpace, SettingsError, TextError
@@ -26,7 +27,6 @@ from course_utils.experiments.release_decisions import CHOICES, next_size
 from course_utils.grading.small_groups import FEWEST
 from course_utils.models.stage import NAMES
 
-ROOT = Path(__file__).parent.parent.parent
 SESSION, DEMO, QUESTION = "lecture-1", "timeline", "Feb 2019"
 VOTER = """
 import sys, time

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from repository import ROOT, TESTS
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.evidence import chain as chains
@@ -178,7 +179,7 @@ def test_all_notebooks_of_a_copy_of_the_course_share_a_ledger(tmp_path, monkeypa
 def test_elsewhere_it_lies_in_the_folder_of_the_package(tmp_path, monkeypatch):
     monkeypatch.delenv("COURSE_LEDGER", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert ledger_path() == Path(__file__).parents[2] / "evidence.jsonl"
+    assert ledger_path() == ROOT / "evidence.jsonl"
 
 
 def test_where_there_is_none_or_an_empty_one_there_are_no_records(path):
@@ -578,7 +579,7 @@ OURS = (
 @contextlib.contextmanager
 def running(code: str, *arguments: object):
     """A process of its own that runs the code with all names of this file."""
-    command = [sys.executable, "-c", OURS.format(str(Path(__file__).parent)) + code, *map(str, arguments)]
+    command = [sys.executable, "-c", OURS.format(str(TESTS / "evidence")) + code, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
 

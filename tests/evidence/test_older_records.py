@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
+from repository import TESTS
 
 from course_utils.evidence.chain import looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger import keep, read
@@ -14,7 +14,7 @@ from course_utils.models import shelf
 from course_utils.places import cache_folder
 
 # Written by the course before its records named a procedure, with the pocket models in fp32.
-LEDGERS = sorted(Path(__file__).with_name("ledgers").glob("*.jsonl"))
+LEDGERS = sorted((TESTS / "evidence" / "ledgers").glob("*.jsonl"))
 IDS = [(ledger, record.id) for ledger in LEDGERS for record in read(ledger).records]
 
 

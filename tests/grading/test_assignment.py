@@ -9,6 +9,7 @@ import nbformat
 import pytest
 import yaml
 from made_course import ESSAY_NAME, RUBRIC, make_course, released
+from repository import ROOT
 
 from course_utils.errors import CourseError, DamagedFile, SettingsError, TextError
 from course_utils.grading.assignment import SECRETS, generate, leaks_of, refresh_source, rubric_page
@@ -16,8 +17,6 @@ from course_utils.grading.bundle import bundle
 from course_utils.grading.course import ASSIGNMENTS, find_course
 from course_utils.grading.marks import CELL
 from course_utils.grading.rubric import load_rubric, rubric_of
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

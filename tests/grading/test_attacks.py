@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 from made_checks import EXPECT, HIDDEN, code
+from repository import ROOT
 
 from course_utils.grading import checker, execution
 from course_utils.grading.execution import Marking, check
 from course_utils.grading.sandbox import why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
-ROOT = Path(__file__).parents[2]
 SECRET = "hub-secret-123"
 TRIPLE = "def triple(x):\n    return 3 * x"
 WRONG = "\ndef double(x):\n    return x"

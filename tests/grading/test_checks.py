@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from made_checks import EXPECT, HIDDEN, code
 from made_course import GOOD, exercises, hand_in, make_course, released, with_answer
+from repository import ROOT
 
 from course_utils.errors import CourseError
 from course_utils.grading import wire
@@ -23,7 +24,7 @@ from course_utils.grading.verify import submission_of, verify_checks
 
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 NAME = "size_comparison"
-MORE = EXPECT + "from course_utils.grading.expect import cases, expect_error, expect_same, source_of, tree_of\n"
+MORE = EXPECT + "from course_utils.expect import cases, expect_error, expect_same, source_of, tree_of\n"
 
 
 def graded(name: str, source: str, points: float = 1, hidden: bool = False) -> dict:
@@ -218,7 +219,7 @@ def test_an_assignment_whose_checks_are_unsound_is_not_released(name, tmp_path):
 
 def test_the_courses_own_exercises_are_sound(tmp_path):
     course = make_course(tmp_path / "course")
-    own = Path(__file__).parents[2] / "source" / NAME / f"{NAME}.ipynb"
+    own = ROOT / "source" / NAME / f"{NAME}.ipynb"
     course.source(NAME).write_bytes(own.read_bytes())
     generate(course, NAME, lambda line: None)
     said = []
@@ -227,7 +228,7 @@ def test_the_courses_own_exercises_are_sound(tmp_path):
 
 
 def test_every_check_of_the_courses_exercises_asks_the_student():
-    own = Path(__file__).parents[2] / "source" / NAME / f"{NAME}.ipynb"
+    own = ROOT / "source" / NAME / f"{NAME}.ipynb"
     plan, uses = read_plan(json.loads(own.read_text("utf-8"))["cells"])
     for cell in plan:
         if cell.is_check:
@@ -243,7 +244,7 @@ MEAN = (
 
 @needs_a_box
 def test_the_examples_of_the_page_for_instructors_do_what_it_says(tmp_path):
-    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text("utf-8")
+    page = (ROOT / "docs" / "checks.md").read_text("utf-8")
     blocks = re.findall("```python\n(.*?)```", page, re.DOTALL)
     own = [graded(f"c{number}", block.strip()) for number, block in enumerate(blocks)]
     assert len(own) == 3

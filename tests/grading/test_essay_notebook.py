@@ -2,12 +2,12 @@
 
 import ast
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
+from repository import ROOT
 
 import course_utils
 from course_utils.evidence.ledger import read
@@ -16,7 +16,7 @@ from course_utils.experiments.release_arguments import strategies
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.samples import TITLES, sample_ledger
 
-FOLDER = Path(__file__).parents[2] / "source" / "release_strategy"
+FOLDER = ROOT / "source" / "release_strategy"
 FILE = FOLDER / "release_strategy.ipynb"
 RUBRIC = load_rubric(FOLDER / "rubric.yaml")
 SCHEME = yaml.safe_load((FOLDER / "mark_scheme.yaml").read_text("utf-8"))

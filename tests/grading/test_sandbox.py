@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-from course_utils.grading import sandbox
+from course_utils.grading import samples, sandbox
 from course_utils.grading.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
+from course_utils.places import PACKAGE
 
-ROOT = Path(__file__).parents[2]
 LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); s.accept()"
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 
@@ -23,7 +24,7 @@ def box(tmp_path):
     """Run code in a box; returns how it ended."""
 
     def boxed(code: str, **limits: float):
-        return run(command([sys.executable, "-c", code], tmp_path), tmp_path, Limits(**limits))
+        return run(command([sys.executable, "-c", code], tmp_path, hidden=[samples.FOLDER]), tmp_path, Limits(**limits))
 
     return boxed
 
@@ -96,7 +97,7 @@ for folder, inside, files in os.walk("/"):
         path = os.path.join(folder, name)
         more_rights = mode & (stat.S_ISUID | stat.S_ISGID) and not os.statvfs(path).f_flag & os.ST_NOSUID
         kind = "setuid" if more_rights else "program" if mode & 0o111 else "file"
-        if kind != "file" or "grading/samples" in folder or (name in OF_GRADERS and "/nbgrader/" not in path):
+        if kind != "file" or folder.endswith(SAMPLES) or (name in OF_GRADERS and "/nbgrader/" not in path):
             print(kind, os.path.join(folder, name))
 for file in ("/proc/1/environ", "/proc/2/environ", "/proc/self/environ"):
     try:
@@ -111,13 +112,13 @@ SHELLS = ("sh", "bash", "dash", "busybox", "perl", "env", "su", "sudo", "mount",
 @pytest.mark.parametrize("is_small", [True, False], ids=["small", "large"])
 def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environment(is_small, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "hub-secret-123")
-    line = sandbox.small_command(None) if is_small else command([sys.executable], tmp_path)
+    hidden = f"/{samples.FOLDER.relative_to(PACKAGE.parent)}"
+    line = sandbox.small_command(None) if is_small else command([sys.executable], tmp_path, hidden=[samples.FOLDER])
     if is_small:
         line = line[: line.index("--", line.index("--chdir")) + 2]  # the same sandbox with another program
     with tempfile.TemporaryFile() as said:
-        with started(
-            [*line, "-I", "-S", "-c", EVERYTHING], Limits(), {}, tmp_path, stdout=said, stderr=said
-        ) as process:
+        code = f"SAMPLES = {hidden!r}\n{EVERYTHING}"
+        with started([*line, "-I", "-S", "-c", code], Limits(), {}, tmp_path, stdout=said, stderr=said) as process:
             assert process.wait(240) == 0
         said.seek(0)
         found = [each.split(" ", 2) for each in said.read().decode().splitlines()]

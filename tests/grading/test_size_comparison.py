@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from repository import ROOT
 from traitlets.config import Config
 
 from course_utils.experiments.base_rates import share_of_flags_that_are_right
@@ -22,7 +23,6 @@ from course_utils.experiments.statistics import wilson
 from course_utils.grading.expect import AnswerError
 from course_utils.models.architecture import GPT2, Architecture, naming_puzzle
 
-ROOT = Path(__file__).parent.parent.parent
 NAME = "size_comparison"
 SOURCE = ROOT / "source" / NAME / f"{NAME}.ipynb"
 EXERCISES = (

@@ -13,6 +13,7 @@ from made_course import released
 from nbgrader.auth import Authenticator
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default import ExchangeFetchAssignment, ExchangeFetchFeedback, ExchangeSubmit
+from repository import ROOT
 
 from course_utils.grading.agreement import two_graders
 from course_utils.grading.assignment import release
@@ -29,7 +30,6 @@ from course_utils.grading.samples import load_samples, sample_ledger
 from course_utils.grading.sandbox import why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
-ROOT = Path(__file__).parents[2]
 SOLVED = "### BEGIN SOLUTION"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import ROOT
 
-import course_utils
 from course_utils.experiments.sizes import held_out_news
 from course_utils.models import architecture, checkpoint, seal, shelf
 from course_utils.models.catalogue import CATALOGUE, POCKET
@@ -17,7 +17,7 @@ from course_utils.models.language_model import load
 from course_utils.models.recipe import Recipe
 from course_utils.models.scoring import score_nats
 
-FOLDERS = [Path(course_utils.__file__).parents[1] / "models" / name for name in POCKET]
+FOLDERS = [ROOT / "models" / name for name in POCKET]
 SHAPE = {"n_layers", "width", "n_heads"}
 REAL = [known.n_parameters for name, known in CATALOGUE.items() if name.startswith("gpt2")]
 
@@ -91,9 +91,8 @@ def test_on_news_that_none_has_read_every_size_beats_the_one_before(real_cache, 
 
 
 def test_a_damaged_pocket_model_is_named_with_the_command_that_restores_it(tmp_path):
-    root = Path(course_utils.__file__).parents[1]
-    shutil.copytree(root / "course_utils", tmp_path / "course_utils")
-    shutil.copytree(root / "models", tmp_path / "models")
+    shutil.copytree(ROOT / "course_utils", tmp_path / "course_utils")
+    shutil.copytree(ROOT / "models", tmp_path / "models")
     weights = tmp_path / "models" / POCKET[0] / seal.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     command = [sys.executable, "-m", "course_utils", "say", "Once", "--model", POCKET[0]]

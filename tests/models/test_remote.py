@@ -8,10 +8,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from cut_line import cut_line
+from repository import ROOT
 
 from course_utils.errors import AccessRefused, CourseError, SettingsError, TextError, UnknownModel
 from course_utils.experiments.reading import read_texts
@@ -28,7 +28,6 @@ from course_utils.models.settings import Settings
 from course_utils.models.steps import Step
 from course_utils.models.turns import Limits
 
-ROOT = Path(__file__).parent.parent.parent
 KEY = "a key for tests"
 PROMPTS = ["The senate met", "", "naïve 你好 🙂👩‍👩‍👧 e\u0301", "word " * 200]
 SETTINGS = [

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import openai
 import pytest
+from repository import ROOT
 from served_models import save_random_llama
 
 from course_utils.errors import SettingsError
@@ -23,7 +23,6 @@ from course_utils.models.settings import Settings
 from course_utils.models.turns import Limits
 from course_utils.models.wire import step_of
 
-ROOT = Path(__file__).parent.parent.parent
 TOKEN = "open-sesame"
 
 

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from repository import ROOT
 
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.models import block_attention, checkpoint
@@ -23,7 +23,6 @@ from course_utils.models.packing import END, Batches, pack, read_documents, trai
 from course_utils.models.recipe import OPTIMIZERS, Recipe
 from course_utils.models.training import Training
 
-ROOT = Path(__file__).parent.parent.parent
 TINY = Recipe(n_layers=2, width=32, n_heads=2, context=32, vocabulary=300, batch=4, epochs=3)
 AVERAGED = dataclasses.replace(TINY, epochs=1, schedule="wsd", warm_up_steps=5, average_steps=6, optimizer="muon")
 WORDS = "the a cat dog king small old saw told found and of to in Anna Bern river stone bread was is slowly".split()  # noqa: SIM905

@@ -8,17 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import ROOT
 from transformers import PreTrainedTokenizerFast
 
 from course_utils.models import checkpoint
 from course_utils.models.packing import pack, train_tokenizer
 from course_utils.models.recipe import Recipe
 
-ROOT = Path(__file__).parent.parent.parent
 SHARED = Recipe(
     context=16, vocabulary=270, batch=2, epochs=0.5, optimizer="muon", learning_rate=1e-2, schedule="wsd",
     warm_up_steps=3, average_steps=4,

@@ -2,9 +2,9 @@
 
 import inspect
 import json
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from course_utils.errors import SettingsError
 from course_utils.experiments import old_stories
@@ -23,7 +23,6 @@ from course_utils.widgets.timeline import ReleaseTimeline
 from course_utils.widgets.token_map import TokenMap
 
 SOON = 120
-ROOT = Path(__file__).parent.parent.parent
 ONE_LINE = 90  # characters that a projector shows in one line
 PANELS = {
     "playground": lambda tiny: Playground(tiny, "Mine", Settings(max_new_tokens=4)),

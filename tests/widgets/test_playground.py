@@ -11,9 +11,9 @@ from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import RANGES, Settings
 from course_utils.places import cache_folder
 from course_utils.widgets.form import LIMITS
-from course_utils.widgets.furniture import LOG
+from course_utils.widgets.furniture import HERE, LOG
 from course_utils.widgets.numbers import LABELS
-from course_utils.widgets.playground import HERE, Playground
+from course_utils.widgets.playground import Playground
 from course_utils.widgets.worker import the_worker
 
 SOON = 120

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from cut_line import cut_line
+from repository import ROOT
 
 from course_utils.models import loading, server_line, stage
 from course_utils.models.doors import ACTIONS
@@ -26,7 +26,6 @@ from course_utils.widgets.server_watch import NOT_THERE
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.token_map import TokenMap
 
-ROOT = Path(__file__).parent.parent.parent
 PANELS = [
     "playground",
     "side_by_side",

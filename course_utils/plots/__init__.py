@@ -1,0 +1,19 @@
+"""Plots and tables: a table of numbers in, something to look at out."""
+
+from typing import TYPE_CHECKING
+
+from course_utils.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from course_utils.pictures.cost_plots import costs_picture
+    from course_utils.pictures.plots import measures_by_setting
+    from course_utils.pictures.size_plots import loss_against_parameters
+    from course_utils.pictures.tables import to_read
+
+__all__ = [
+    "costs_picture",
+    "loss_against_parameters",
+    "measures_by_setting",
+    "to_read",
+]
+__getattr__, __dir__ = lazy_exports(__name__)
