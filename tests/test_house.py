@@ -22,7 +22,7 @@ LAYERS = [
     {"__init__", "__main__", "trainer", "doctor"},
     {"hall"},
     {"widgets"},
-    {"grading"},
+    {"grading", "expect"},
     {"evidence"},
     {"experiments"},
     {"pictures", "plots"},
