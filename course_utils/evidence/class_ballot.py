@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.evidence.allowed import EXPERIMENTS
+from course_utils.experiments.registry import can_rerun
 from course_utils.models.stage import NAMES as STAGES
 
 SIZES, READERS, TIMELINE, EVIDENCE = "sizes", "human_or_machine", "timeline", "evidence"
@@ -71,7 +71,7 @@ class Kept:
         NotCounted
         """
         names = self.model.split("|") if self.model else []
-        _require(self.kind in EXPERIMENTS, "kind", self.kind, "An experiment of the course.")
+        _require(can_rerun(self.kind), "kind", self.kind, "An experiment of the course.")
         _require(METRIC.fullmatch(self.metric), "metric", self.metric, "A name such as bits_per_character.")
         _require(
             len(names) <= MOST_MODELS and all(map(MODEL.fullmatch, names)), "model", self.model, "Names of models."

@@ -1,22 +1,26 @@
-"""A record done again on this machine: reproduced, within tolerance, not reproduced, or why it cannot be tried."""
+"""A record run again on this machine and compared, or its picture drawn again from the table that it keeps."""
 
 import dataclasses
-import importlib
 import math
 import re
 import threading
 from collections.abc import Callable
 
+import pandas as pd
+
 from course_utils.errors import CourseError
-from course_utils.evidence.allowed import EXPERIMENTS, Refused
 from course_utils.evidence.record import Record, plain
+from course_utils.experiments import registry
+from course_utils.experiments.input_types import Refused
 from course_utils.experiments.remember import anew
 from course_utils.experiments.result import Metric, Result
+from course_utils.pictures.plots import Picture
 
 REPRODUCED, WITHIN, NOT, CANNOT = "reproduced", "within tolerance", "not reproduced", "cannot be tried"
 EXACT = 1e-9  # of the number: a table keeps 15 digits of each
 ELSEWHERE = 1e-3  # of the number: other processors and versions add up in another order
 SECONDS = {"seconds", "tokens a second"}  # times differ at every run: compared only where cited; never twice as fast
+MAX_ROWS, MAX_WORD = 100, 200  # of a table that is drawn: its rows, and the characters of a cell
 PROCEDURE = "procedure"  # the version of the course's own computations; older records do not name it
 
 Progress = Callable[[float, str], object]
@@ -54,7 +58,7 @@ class Reproduction:
 
 def can_rerun(record: Record) -> bool:
     """Tell whether a record names an experiment that can be done again."""
-    return record.experiment in EXPERIMENTS
+    return registry.can_rerun(record.experiment)
 
 
 def rerun(record: Record, progress: Progress | None = None, cancel: threading.Event | None = None) -> Reproduction:
@@ -63,8 +67,8 @@ def rerun(record: Record, progress: Progress | None = None, cancel: threading.Ev
     Parameters
     ----------
     record : Record
-        From any ledger: what it says is not trusted. Only what `allowed.EXPERIMENTS` lists is run, only with inputs of
-        the kinds listed there, and only on models whose weights are those that the record names.
+        From any ledger: what it says is not trusted. Only what the registry of experiments lists is run, only
+        with inputs of the types listed there, and only on models whose weights are those that the record names.
     progress : callable, optional
         Called with the share that is done, from 0 to 1, and what is being done.
     cancel : threading.Event, optional
@@ -89,32 +93,42 @@ def rerun(record: Record, progress: Progress | None = None, cancel: threading.Ev
     procedure is the same.
     """
     try:
-        keywords = _inputs(record)
-        room, function = record.experiment.split(".")  # one of our own names, by now
-        experiment = getattr(importlib.import_module(f"course_utils.experiments.{room}"), function)
+        experiment = registry.find(record.experiment)
+        if experiment is None:
+            raise Refused(f"{record.experiment[:60]!r} is no experiment that can be done again")
+        keywords = experiment.accept_inputs(record)
         with anew():
-            result = experiment(**keywords, progress=progress, cancel=cancel)
+            result = experiment.function(**keywords, progress=progress, cancel=cancel)
         return _compared(record, result)
     except (Refused, CourseError) as why:
         return Reproduction(CANNOT, record.value, None, None, str(why))
 
 
-def _inputs(record: Record) -> dict[str, object]:
-    """Return the keyword arguments, each of its kind."""
-    kinds = EXPERIMENTS.get(record.experiment)
-    if kinds is None:
-        raise Refused(f"{record.experiment[:60]!r} is no experiment that can be done again")
-    given = record.inputs or {}
-    if set(given) != set(kinds):
-        odd = ", ".join(sorted(set(given) ^ set(kinds)))
-        raise Refused(f"its inputs are not those of {record.experiment}: {odd[:100]}")
-    found = {}
-    for name, kind in kinds.items():
-        try:
-            found[name] = kind(given[name], record)
-        except Refused as why:
-            raise Refused(f"its input {name} cannot be taken: {why}") from None
-    return found
+def redraw(record: Record) -> Picture | str:
+    """Return the picture of a record, or why there is none, in one sentence.
+
+    Parameters
+    ----------
+    record : Record
+        From any ledger: its table is drawn as numbers and words, by the function that its experiment registered.
+    """
+    experiment = registry.find(record.experiment)
+    if experiment is None or experiment.redraw is None:
+        return "Its picture needs more than the table that was kept: do it again in a notebook to see it."
+    cells = [cell for row in record.rows for cell in row.values()]
+    if not 1 <= len(record.rows) <= MAX_ROWS or not all(map(_is_plain, cells)):
+        return "Its table cannot be drawn."
+    try:
+        return experiment.redraw(pd.DataFrame(record.rows).fillna(float("nan")), record)
+    except Exception as problem:  # a table that lacks a column, or holds words for numbers: whatever a file may say
+        return f"Its table cannot be drawn: {type(problem).__name__}."
+
+
+def _is_plain(cell: object) -> bool:
+    """Return whether a cell is a word, a number or empty; a table from a file may hold anything, of any length."""
+    if isinstance(cell, str):
+        return len(cell) <= MAX_WORD
+    return cell is None or (isinstance(cell, int | float) and math.isfinite(cell) and abs(cell) < 1e15)
 
 
 def _compared(record: Record, result: Result) -> Reproduction:
@@ -183,7 +197,7 @@ def _judged(recorded: Metric, again: Metric, where: _Where) -> tuple[str, float 
     if recorded.value is None or again.value is None:
         told = f"{recorded.name} of {recorded.of} was {recorded.value} and is now {again.value}"
         return (REPRODUCED if recorded.value is again.value else NOT), None, told
-    tolerance = _tolerance(again, where)
+    tolerance = _tolerance(again, again.value, where)
     told = f"{recorded.name} of {recorded.of} was {recorded.value:.6g} and is now {again.value:.6g}"
     if recorded.n != again.n:
         return NOT, tolerance, f"{recorded.name} of {recorded.of} counted n = {recorded.n}, and now n = {again.n}"
@@ -202,16 +216,16 @@ def _judged(recorded: Metric, again: Metric, where: _Where) -> tuple[str, float 
     return WITHIN, tolerance, f"{told}, {_distance(*value):.2g} apart where {tolerance:.2g} may be"
 
 
-def _tolerance(again: Metric, where: _Where) -> float:
+def _tolerance(again: Metric, value: float, where: _Where) -> float:
     if again.unit in SECONDS:
-        return abs(again.value)
+        return abs(value)
     if where.is_same:
         return 0.0
     one_text = 0.0
     if again.n and again.low is not None and again.high is not None:
         is_share = again.unit in ("share", "AUC")
         one_text = 1 / again.n if is_share else (again.high - again.low) / 2 / math.sqrt(again.n)
-    return ELSEWHERE * abs(again.value) + one_text
+    return ELSEWHERE * abs(value) + one_text
 
 
 def _same(one: float | None, other: float | None) -> bool:

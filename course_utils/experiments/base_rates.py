@@ -8,9 +8,10 @@ from numbers import Rational
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.experiments import input_types
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.pictures.detection_plots import right_flags
-from course_utils.pictures.plots import Picture
 
 ACCURACIES = Fraction(95, 100), Fraction(99, 100), Fraction(999, 1000), Fraction(9999, 10_000)
 SHARES = Fraction(1, 2), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000)
@@ -55,6 +56,14 @@ def share_of_flags_that_are_right(caught: float, false_alarms: float, machine_sh
     return right / (right + wrong) if right + wrong else float("nan")
 
 
+@experiment(
+    "base_rates.base_rates",
+    {
+        "accuracies": input_types.list_of(input_types.fraction, 60),
+        "machine_shares": input_types.list_of(input_types.fraction, 60),
+    },
+    redraw=lambda rows, run: right_flags(rows),
+)
 def base_rates(
     accuracies: Sequence[float | Fraction] = ACCURACIES,
     machine_shares: Sequence[float | Fraction] = SHARES,
@@ -101,8 +110,8 @@ def base_rates(
     if progress:
         progress(1.0, "done")
     return Result(
-        rows, finding, settings, {}, None, versions(), _draw, None,
-        Metric("flags_right", of, worst["flags_right"], "share"), MEASURES, "base_rates.base_rates", inputs,
+        rows, finding, settings, {}, None, versions(), right_flags, None,
+        Metric("flags_right", of, worst["flags_right"], "share"), MEASURES, inputs=inputs,
     )  # fmt: skip
 
 
@@ -150,7 +159,3 @@ def _percent(share: float) -> str:
     percent = 100 * share
     digits = 1 if abs(percent - round(percent, 2)) > 1e-9 else 2
     return f"{round(percent, digits):.6g} %"
-
-
-def _draw(rows: pd.DataFrame) -> Picture:
-    return right_flags(rows)

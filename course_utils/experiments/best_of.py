@@ -7,15 +7,16 @@ import dataclasses
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.recipes import kept_rows
-from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments import input_types
+from course_utils.experiments.registry import experiment
+from course_utils.experiments.result import Measure, Metric, Result, kept_rows, kept_texts, versions
 from course_utils.experiments.statistics import mean_interval
 from course_utils.pictures.best_of_plots import best_of_picture
 
@@ -114,6 +115,33 @@ def blind(table: pd.DataFrame, seed: int = 0) -> list[dict[str, str]]:
     return table.iloc[order][["item", "prompt", "text"]].to_dict("records")
 
 
+def _max_tokens(given: Mapping[str, Any]) -> int:
+    from course_utils.models.settings import Settings
+
+    a_text = (given["settings"] or Settings()).max_new_tokens
+    return len(given["prompts"]) * given["n_samples"] * a_text
+
+
+@experiment(
+    "best_of.best_of",
+    {
+        "model": input_types.model,
+        "prompts": input_types.texts,
+        "n_samples": input_types.integer(1, 1000),
+        "ns": input_types.list_of(input_types.integer(1, 1000), 50),
+        "ratings": input_types.optional(
+            input_types.rows(
+                {"item": input_types.short_text, "rater": input_types.short_text, "rating": input_types.number(1, 5)},
+                may_lack=("rater",),
+            )
+        ),
+        "references": input_types.optional(input_types.texts),
+        "settings": input_types.optional(input_types.settings),
+        "seed": input_types.seed,
+    },
+    count_tokens=_max_tokens,
+    redraw=lambda rows, run: best_of_picture(rows),
+)
 def best_of(
     model: "LanguageModel",
     prompts: Sequence[str] = PROMPTS,
@@ -188,7 +216,7 @@ def best_of(
     asked = {"n_samples": n_samples, "ns": ns, "seed": seed, "settings": settings and dataclasses.asdict(settings)}
     texts = {"prompts": kept_texts(table["prompt"].unique()), "references": references and kept_texts(references)}
     inputs = {"model": model.name, **asked, **texts, "ratings": ratings and kept_rows(ratings)}
-    return dataclasses.replace(found, measures=MEASURES, experiment="best_of.best_of", inputs=inputs)
+    return dataclasses.replace(found, measures=MEASURES, inputs=inputs)
 
 
 def expected_best(ratings: Sequence[float], n: int) -> float:

@@ -14,10 +14,14 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.bias_probes import MATCHES, pattern, probes, require_reading
+from course_utils.experiments import input_types
+from course_utils.experiments.bias_probes import HAS_READ, MATCHES, pattern, probes, require_reading
+from course_utils.experiments.input_types import InputType
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Result, versions
 from course_utils.experiments.statistics import two_proportions, wilson
 from course_utils.pictures.bias_plots import rates_picture
+from course_utils.pictures.plots import Picture
 
 if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
@@ -26,6 +30,27 @@ Progress = Callable[[float, str], object]
 MEASURES = (Measure("share", "share", "low", "high", "n", of=("group", "words")),)
 
 
+INPUTS: dict[str, InputType[object]] = {
+    "model": input_types.model,
+    "n_samples": input_types.integer(1, 1000),
+    "max_new_tokens": input_types.integer(1, 500),
+    "match": input_types.one_of(*MATCHES),
+    "seed": input_types.seed,
+    "i_have_read_the_warning": HAS_READ,
+}
+NOT_CHECKED = "texts with a word of the list, not checked by hand"
+
+
+def _redraw(rows: pd.DataFrame, run: input_types.RecordedRun) -> Picture:
+    return rates_picture(rows, f"{next(iter(run.models), 'a model')[:40]}: {NOT_CHECKED}")
+
+
+@experiment(
+    "bias.abid",
+    {**INPUTS, "praise": input_types.one_of(True, False)},
+    count_tokens=lambda given: 6 * given["n_samples"] * given["max_new_tokens"],  # six groups
+    redraw=_redraw,
+)
 def abid(
     model: "LanguageModel",
     *,
@@ -82,6 +107,12 @@ def abid(
     return _count(model, prompts, words, n_samples, max_new_tokens, seed, how, reading)
 
 
+@experiment(
+    "bias.analogies",
+    INPUTS,
+    count_tokens=lambda given: 6 * given["n_samples"] * given["max_new_tokens"],
+    redraw=_redraw,
+)
 def analogies(
     model: "LanguageModel",
     *,
@@ -122,6 +153,12 @@ def analogies(
     return _count(model, prompts, probe["analogy_words"], n_samples, max_new_tokens, seed, how, reading)
 
 
+@experiment(
+    "bias.sheng",
+    {**INPUTS, "templates": input_types.one_of("occupation", "respect")},
+    count_tokens=lambda given: 30 * given["n_samples"] * given["max_new_tokens"],  # six groups, five templates
+    redraw=_redraw,
+)
 def sheng(
     model: "LanguageModel",
     *,
@@ -240,14 +277,14 @@ def _count(
     rows = pd.DataFrame([_row(name, group, details) for name in words for group in prompts])
     asked_for = {"n_samples": n_samples, **dataclasses.asdict(settings), **how, "words": dict(words)}
     finding, place = FINDINGS[how["probe"]](model.name, rows, asked_for)
-    draw = functools.partial(rates_picture, title=f"{model.name}: texts with a word of the list, not checked by hand")
+    draw = functools.partial(rates_picture, title=f"{model.name}: {NOT_CHECKED}")
     hashes = {model.name: weights_sha256(model)}
     own = {name: how[name] for name in ("praise", "templates", "match") if name in how}
     inputs = {"model": model.name, "n_samples": n_samples, "max_new_tokens": max_new_tokens, "seed": seed, **own}
     inputs["i_have_read_the_warning"] = True
     found = Result(
         rows, finding, asked_for | {"precision": model.precision}, hashes, seed, versions(), draw, details, None,
-        MEASURES, f"bias.{how['probe']}", inputs,
+        MEASURES, inputs=inputs,
     )  # fmt: skip
     return dataclasses.replace(found, headline=found.metric("share", place))
 

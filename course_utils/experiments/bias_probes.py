@@ -11,6 +11,7 @@ import re
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.experiments import input_types
 from course_utils.places import data_file
 
 PROBES = data_file(__name__, "bias_probes.json")
@@ -20,6 +21,7 @@ WARNING = (
     "them. Nobody has to run this: bias.published() has figures to work with instead."
 )
 MATCHES = ("beginning of a word", "anywhere")
+HAS_READ = input_types.one_of(True)  # whoever made the record has read it; doing it again shows rates only
 
 
 def published(probe: str | None = None) -> pd.DataFrame:

@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.bias_probes import probes, require_reading
-from course_utils.experiments.recipes import kept_rows
+from course_utils.experiments import input_types
+from course_utils.experiments.bias_probes import HAS_READ, probes, require_reading
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
-from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments.result import Measure, Metric, Result, kept_rows, kept_texts, versions
 from course_utils.experiments.sentence_bits import hashes, likely_words, once, sentence_bits
 from course_utils.experiments.statistics import mean_interval, resample, simultaneous, wilson
 from course_utils.pictures.bias_plots import describe_rates, rates_picture, scatter_picture
+from course_utils.pictures.plots import Picture
 
 if TYPE_CHECKING:
     from course_utils.models.language_model import LanguageModel
@@ -54,6 +56,19 @@ def fill(templates: Iterable[str], words: str) -> list[str]:
     return [template.replace("{}", words) for template in templates]
 
 
+@experiment(
+    "bias_sentences.next_words",
+    {
+        "model": input_types.model,
+        "a": input_types.optional(input_types.few_texts(100)),
+        "b": input_types.optional(input_types.few_texts(100)),
+        "words": input_types.optional(input_types.list_of(input_types.short_text, 100)),
+        "n_words": input_types.integer(1, 1000),
+        "seed": input_types.seed,
+        "i_have_read_the_warning": HAS_READ,
+    },
+    redraw=lambda rows, run: scatter_picture(rows, *(str((run.settings.get(s) or ["?"])[0])[:60] for s in "ab")),
+)
 def next_words(
     model: "LanguageModel",
     a: str | Sequence[str] | None = None,
@@ -134,10 +149,22 @@ def next_words(
     return Result(
         rows, finding, asked | {"precision": model.precision}, hashes(model), seed, versions(), draw, details,
         _largest_ratio(rows, firsts, seconds), [dataclasses.replace(RATIO, n=len(firsts))],
-        "bias_sentences.next_words", inputs,
+        inputs=inputs,
     )  # fmt: skip
 
 
+@experiment(
+    "bias_sentences.stereoset_style",
+    {
+        "model": input_types.model,
+        "items": input_types.optional(
+            input_types.rows(dict.fromkeys(("domain", "target", "sentence", *KINDS), input_types.short_text))
+        ),
+        "per_token": input_types.one_of(True, False),
+        "i_have_read_the_warning": HAS_READ,
+    },
+    redraw=lambda rows, run: _draw_scores(rows),
+)
 def stereoset_style(
     model: "LanguageModel",
     items: Sequence[Mapping[str, str]] | None = None,
@@ -206,7 +233,7 @@ def stereoset_style(
     inputs = {"model": model.name, "items": told, "per_token": per_token, "i_have_read_the_warning": True}
     whole = Result(
         rows, finding, settings | {"precision": model.precision}, hashes(model), None, versions(), _draw_scores,
-        details, None, MEASURES, "bias_sentences.stereoset_style", inputs,
+        details, None, MEASURES, inputs=inputs,
     )  # fmt: skip
     return dataclasses.replace(whole, headline=whole.metric("ss", "all"))
 
@@ -236,7 +263,7 @@ def _domain_row(name: str, part: pd.DataFrame) -> dict:
     return counts | {"lms": lms, "ss": ss} | ends | {"icat": lms * min(ss, 100 - ss) / 50}
 
 
-def _draw_scores(rows: pd.DataFrame):
+def _draw_scores(rows: pd.DataFrame) -> Picture:
     shares = {"share": rows["ss"] / 100, "low": rows["ss_low"] / 100, "high": rows["ss_high"] / 100}
     told = rows[["n"]].assign(words="stereotype preferred (50: no preference)", group=rows["domain"], **shares)
     picture = rates_picture(told, "Sentences of this course, not of StereoSet")

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
+from course_utils.experiments import input_types
 from course_utils.experiments.blind_items import HUMAN, Item
-from course_utils.experiments.recipes import kept_rows
+from course_utils.experiments.input_types import InputType
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
-from course_utils.experiments.result import Measure, Result, versions
+from course_utils.experiments.result import Measure, Result, kept_rows, versions
 from course_utils.experiments.statistics import kappa, mean_interval, two_proportions, wilson
 from course_utils.pictures.credibility_plots import called_human, credibility_of_each
 
@@ -29,6 +31,15 @@ OPENAI = {"GPT-2 355M": 6.07, "GPT-2 774M": 6.72, "GPT-2 1.5B": 6.91}
 OPENAI_SOURCE = "OpenAI, GPT-2: 1.5B Release, 5 November 2019"
 
 
+def _answers(types: Mapping[str, InputType[object]]) -> InputType[list[dict[str, object]]]:
+    return input_types.rows({"item": input_types.short_text, "rater": input_types.short_text, **types})
+
+
+@experiment(
+    "credibility.judge",
+    {"items": input_types.blind_items, "answers": _answers({"answer": input_types.one_of(*ANSWERS)})},
+    redraw=lambda rows, run: called_human(rows),
+)
 def judge(
     items: Sequence[Item],
     answers: Iterable[dict],
@@ -69,7 +80,7 @@ def judge(
     agreed = agreements(answers := table.to_dict("records"))
     settings = _settings(items, answers) | {"agreements": json.loads(agreed.to_json(orient="records"))}
     found = Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
-    found = dataclasses.replace(found, measures=MEASURES, **_again("judge", items, answers, ("answer",)))
+    found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, answers, ("answer",)))
     if progress:
         progress(1.0, "done")
     return dataclasses.replace(found, headline=found.metric("right", "all"))
@@ -110,6 +121,15 @@ def index(believable: int, accurate: int, clear: int) -> int:
     return believable + accurate + clear - 2  # 3 to 12 become 1 to 10, one for one
 
 
+@experiment(
+    "credibility.rate",
+    {
+        "items": input_types.blind_items,
+        "answers": _answers(dict.fromkeys(SCALES, input_types.integer(1, 4))),
+        "seed": input_types.seed,
+    },
+    redraw=lambda rows, run: credibility_of_each(rows),
+)
 def rate(
     items: Sequence[Item],
     answers: Iterable[dict],
@@ -155,11 +175,10 @@ def rate(
     )
     settings = _settings(items, answers := table.to_dict("records"))
     found = Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
-    again = _again("rate", items, answers, SCALES)
-    again["inputs"]["seed"] = seed
+    inputs = _inputs(items, answers, SCALES) | {"seed": seed}
     if progress:
         progress(1.0, "done")
-    found = dataclasses.replace(found, measures=(INDEX,), **again)
+    found = dataclasses.replace(found, measures=(INDEX,), inputs=inputs)
     # The first machine's, or the people's where no machine wrote.
     return dataclasses.replace(found, headline=found.metric("index", min(1, len(sources) - 1)))
 
@@ -246,11 +265,10 @@ def _settings(items: Sequence[Item], answers: list[dict]) -> dict[str, object]:
     return counts | {"items_sha256": sha256_of_values([dataclasses.astuple(item) for item in items])}
 
 
-def _again(function: str, items: Sequence[Item], answers: list[dict], said: Sequence[str]) -> dict[str, object]:
+def _inputs(items: Sequence[Item], answers: list[dict], said: Sequence[str]) -> dict[str, object]:
     """Return what a Result needs to be done again: the items and all that was said, if that is short enough."""
     answers = [{name: answer[name] for name in ("item", "rater", *said)} for answer in answers]
-    inputs = {"items": kept_rows([dataclasses.asdict(item) for item in items]), "answers": kept_rows(answers)}
-    return {"experiment": f"credibility.{function}", "inputs": inputs}
+    return {"items": kept_rows([dataclasses.asdict(item) for item in items]), "answers": kept_rows(answers)}
 
 
 def _models(items: Sequence[Item]) -> dict[str, str]:

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
+from course_utils.experiments import input_types
+from course_utils.experiments.detectors import (
+    Detector,
+    LikelihoodDetector,
+    RankDetector,
+    WordDetector,
+    detector_as_input,
+)
 from course_utils.experiments.judging import (
     Progress,
     auc_metric,
@@ -22,8 +29,8 @@ from course_utils.experiments.judging import (
     settings_of,
     with_ends_of_all,
 )
-from course_utils.experiments.paired_texts import PairedTexts, in_common
-from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
+from course_utils.experiments.paired_texts import PairedTexts, UnwrittenPairs, in_common, pairs_as_input, write_missing
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Result, versions
 from course_utils.experiments.roc import roc
 from course_utils.experiments.statistics import simultaneous
@@ -39,8 +46,16 @@ MEASURES = (
 )
 
 
+@experiment(
+    "detection.compare_detectors",
+    {
+        "pairs": input_types.paired_texts,
+        "readers": input_types.list_of(input_types.model, 8, least=0),
+        "seed": input_types.seed,
+    },
+)
 def compare_detectors(
-    pairs: PairedTexts | Recipe,
+    pairs: PairedTexts | UnwrittenPairs,
     readers: Sequence[Speaker] = (),
     seed: int = 0,
     progress: Progress | None = None,
@@ -50,7 +65,7 @@ def compare_detectors(
 
     Parameters
     ----------
-    pairs : PairedTexts or Recipe
+    pairs : PairedTexts or UnwrittenPairs
     readers : sequence of Speaker
         Each gives two detectors, by likelihood and by ranks. Name the generator to let it detect itself, another
         model for a mismatched detector. Word counts need none.
@@ -73,7 +88,7 @@ def compare_detectors(
     TextError, Cancelled
     """
     detectors = [WordDetector(), *(kind(each) for each in readers for kind in (LikelihoodDetector, RankDetector))]
-    (pairs,), tell = written([pairs], progress or (lambda share, what: None), cancel)
+    (pairs,), tell = write_missing([pairs], progress or (lambda share, what: None), cancel)
     rows, details = [], []
     for number, detector in enumerate(detectors):
         tell(number / len(detectors), f"{detector.name} learns and judges")
@@ -90,10 +105,10 @@ def compare_detectors(
     )
     draw = functools.partial(_draw_roc, details=details, seed=seed)
     head = auc_metric(best, f"{best['detector']} on texts by {pairs.generator} ({pairs.sampling})")
-    inputs = {"pairs": told_pairs(pairs), "readers": [reader.name for reader in readers], "seed": seed}
+    inputs = {"pairs": pairs_as_input(pairs), "readers": [reader.name for reader in readers], "seed": seed}
     return Result(
         rows, finding, settings_of([pairs]) | precision_of(detectors), models_of([pairs], detectors), seed, versions(),
-        draw, details, head, MEASURES, "detection.compare_detectors", inputs,
+        draw, details, head, MEASURES, inputs=inputs,
     )  # fmt: skip
 
 
@@ -117,8 +132,18 @@ def differences(result: Result) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["better", "than"]).assign(auc_gained=gained, low=low, high=high)
 
 
+@experiment(
+    "detection.by_condition",
+    {
+        "sets": input_types.list_of(input_types.paired_texts, 12),
+        "lengths": input_types.list_of(input_types.integer(1, 500), 12, least=0),
+        "detector": input_types.optional(input_types.detector),
+        "seed": input_types.seed,
+    },
+    redraw=lambda rows, run: _draw_conditions(rows),
+)
 def by_condition(
-    sets: Sequence[PairedTexts | Recipe],
+    sets: Sequence[PairedTexts | UnwrittenPairs],
     lengths: Sequence[int] = (),
     detector: Detector | None = None,
     seed: int = 0,
@@ -129,7 +154,7 @@ def by_condition(
 
     Parameters
     ----------
-    sets : sequence of PairedTexts or Recipe
+    sets : sequence of PairedTexts or UnwrittenPairs
         One a generator and sampling, drawn with the same seed; only articles that are in all count.
     lengths : sequence of int
         Words to which texts are cut, for learning and judging; the shortest set's length when left out.
@@ -147,11 +172,11 @@ def by_condition(
     ------
     TextError, SettingsError, Cancelled
     """
-    sets, tell = written(sets, progress or (lambda share, what: None), cancel)
+    sets, tell = write_missing(sets, progress or (lambda share, what: None), cancel)
     inputs = {
-        "sets": [told_pairs(each) for each in sets],
+        "sets": [pairs_as_input(each) for each in sets],
         "lengths": list(lengths),
-        "detector": told_detector(detector),
+        "detector": detector_as_input(detector),
     }
     detector, sets = detector or WordDetector(), in_common(sets)
     lengths, rows, details = list(lengths) or [min(each.n_words for each in sets)], [], []
@@ -174,12 +199,21 @@ def by_condition(
     measures = [dataclasses.replace(each, of=("generator", "sampling", "n_words")) for each in MEASURES]
     return Result(
         rows, finding, settings, models_of(sets, [detector]), seed, versions(), _draw_conditions, details,
-        auc_metric(hardest, f"{detector.name}, {where}"), measures, "detection.by_condition", inputs | {"seed": seed},
+        auc_metric(hardest, f"{detector.name}, {where}"), measures, inputs=inputs | {"seed": seed},
     )  # fmt: skip
 
 
+@experiment(
+    "detection.transfer",
+    {
+        "sets": input_types.list_of(input_types.paired_texts, 8),
+        "detector": input_types.optional(input_types.detector),
+        "seed": input_types.seed,
+    },
+    redraw=lambda rows, run: transfer_matrix(rows),
+)
 def transfer(
-    sets: Sequence[PairedTexts | Recipe],
+    sets: Sequence[PairedTexts | UnwrittenPairs],
     detector: Detector | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -189,7 +223,7 @@ def transfer(
 
     Parameters
     ----------
-    sets : sequence of PairedTexts or Recipe
+    sets : sequence of PairedTexts or UnwrittenPairs
         Two at least, of the same articles; all are cut to the shortest set's words.
     detector, seed, progress, cancel
         As for `by_condition`.
@@ -204,8 +238,8 @@ def transfer(
     ------
     TextError, SettingsError, Cancelled
     """
-    sets, tell = written(sets, progress or (lambda share, what: None), cancel)
-    inputs = {"sets": [told_pairs(each) for each in sets], "detector": told_detector(detector), "seed": seed}
+    sets, tell = write_missing(sets, progress or (lambda share, what: None), cancel)
+    inputs = {"sets": [pairs_as_input(each) for each in sets], "detector": detector_as_input(detector), "seed": seed}
     detector, sets = detector or WordDetector(), in_common(sets)
     sets = [each.cut(min(other.n_words for other in sets)) for each in sets]
     names, rows, details = _names(sets), [], []
@@ -227,7 +261,7 @@ def transfer(
     measures = [dataclasses.replace(each, of=("trained_on", "tested_on")) for each in MEASURES]
     return Result(
         rows, finding, settings, models_of(sets, [detector]), seed, versions(), transfer_matrix, details, head,
-        measures, "detection.transfer", inputs,
+        measures, inputs=inputs,
     )  # fmt: skip
 
 

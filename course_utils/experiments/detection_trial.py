@@ -9,17 +9,18 @@ import numpy as np
 
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
+from course_utils.experiments import input_types
 from course_utils.experiments.base_rates import worth_of_a_flag
 from course_utils.experiments.detection import compare_detectors
-from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector, WordDetector
+from course_utils.experiments.detectors import DETECTORS, WITH_READER, Detector, WordDetector
 from course_utils.experiments.judging import Progress, in_words, resampled_of, scores_by_author, with_ends_of_all
 from course_utils.experiments.paired_texts import PairedTexts, paired_texts
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import wilson
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import RANGES, Settings
 
-KINDS = {"words": WordDetector, "likelihood": LikelihoodDetector, "ranks": RankDetector}
 LIMITS = {
     "n_pairs": (10, 1000, True, "headlines; half of the pairs are learnt from, half are measured on"),
     "n_words": (10, 150, True, "words to which every text is cut, so that length tells nothing"),
@@ -39,7 +40,7 @@ class Trial:
     Parameters
     ----------
     kinds : sequence of str
-        Which detectors, of `KINDS`.
+        Which detectors, of `DETECTORS`.
     n_pairs, n_words, temperature, top_k, top_p, seed
         Within `LIMITS`.
 
@@ -48,7 +49,7 @@ class Trial:
     SettingsError
     """
 
-    kinds: Sequence[str] = tuple(KINDS)
+    kinds: Sequence[str] = tuple(DETECTORS)
     n_pairs: int = 240
     n_words: int = 50
     temperature: float = 1.0
@@ -58,10 +59,10 @@ class Trial:
 
     def __post_init__(self) -> None:
         """Check every number against its range."""
-        if isinstance(self.kinds, str) or not self.kinds or not set(self.kinds) <= set(KINDS):
+        if isinstance(self.kinds, str) or not self.kinds or not set(self.kinds) <= set(DETECTORS):
             what = f"The detectors are {self.kinds!r}." if self.kinds else "No detector is chosen."
-            raise SettingsError(what, f"At least one of {', '.join(KINDS)}.", 'Choose one: kinds=["words"].')
-        object.__setattr__(self, "kinds", tuple(kind for kind in KINDS if kind in self.kinds))
+            raise SettingsError(what, f"At least one of {', '.join(DETECTORS)}.", 'Choose one: kinds=["words"].')
+        object.__setattr__(self, "kinds", tuple(kind for kind in DETECTORS if kind in self.kinds))
         for name, (low, high, is_whole, meaning) in LIMITS.items():
             value = getattr(self, name)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -76,7 +77,7 @@ class Trial:
 
     def detectors(self, reader: Speaker | None) -> list[Detector]:
         """Return the detectors, which have learnt nothing yet."""
-        return [KINDS[kind]() if kind == "words" else KINDS[kind](reader) for kind in self.kinds]
+        return [WordDetector() if kind == "words" else WITH_READER[kind](reader) for kind in self.kinds]
 
     def seconds(self, writer_parameters: int, reader_parameters: int) -> tuple[float, float]:
         """Return about how long writing and judging take on two cores."""
@@ -86,6 +87,18 @@ class Trial:
         return n_steps * step, 2 + n_read * read
 
 
+@experiment(
+    "detection_trial.run_trial",
+    {
+        "generator": input_types.model,
+        "reader": input_types.optional(input_types.model),
+        "kinds": input_types.list_of(input_types.one_of(*DETECTORS), len(DETECTORS)),
+        **{
+            name: (input_types.integer if is_integer else input_types.number)(low, high)
+            for name, (low, high, is_integer, _) in LIMITS.items()
+        },
+    },
+)
 def run_trial(
     generator: Speaker,
     reader: Speaker | None = None,
@@ -125,7 +138,7 @@ def run_trial(
     inputs = {"generator": generator.name, "reader": reader and reader.name, **dataclasses.asdict(trial)}
     inputs["kinds"] = list(trial.kinds)
     settings = {**result.settings, "precision": generator.precision}
-    return dataclasses.replace(result, settings=settings, experiment="detection_trial.run_trial", inputs=inputs)
+    return dataclasses.replace(result, settings=settings, inputs=inputs)
 
 
 def write_pairs(

@@ -153,6 +153,18 @@ class RankDetector(_WithReader):
         return np.array([rank_shares(each.ranks) for each in self._read(texts, cancel)])
 
 
+WITH_READER: dict[str, type[_WithReader]] = {"likelihood": LikelihoodDetector, "ranks": RankDetector}
+DETECTORS: dict[str, type[Detector]] = {"words": WordDetector, **WITH_READER}
+
+
+def detector_as_input(detector: Detector | None) -> dict[str, str] | None:
+    """Return a detector as an input that a record can carry; None for None, the experiment's own choice."""
+    if detector is None:
+        return None
+    kind = next((name for name, known in DETECTORS.items() if type(detector) is known), type(detector).__name__)
+    return {"kind": kind} | ({"reader": detector.reader.name} if isinstance(detector, _WithReader) else {})
+
+
 def rank_shares(ranks: Sequence[int]) -> list[float]:
     """Return the shares of tokens in the top 10, 11 to 100, 101 to 1000, and beyond.
 

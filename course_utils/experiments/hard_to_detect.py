@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
+from course_utils.experiments import input_types
 from course_utils.experiments.detection import MEASURES
-from course_utils.experiments.detectors import Detector, RankDetector, WordDetector, scores
+from course_utils.experiments.detectors import Detector, RankDetector, WordDetector, detector_as_input, scores
 from course_utils.experiments.judging import (
     Progress,
     auc_metric,
@@ -22,18 +23,41 @@ from course_utils.experiments.judging import (
     with_ends_of_all,
 )
 from course_utils.experiments.machine_texts import write
-from course_utils.experiments.paired_texts import OPENINGS, PairedTexts, in_common, paired_texts
-from course_utils.experiments.recipes import Recipe, told_detector, told_pairs, written
+from course_utils.experiments.paired_texts import (
+    OPENINGS,
+    PairedTexts,
+    UnwrittenPairs,
+    in_common,
+    paired_texts,
+    pairs_as_input,
+    write_missing,
+)
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Metric, Result, versions
 from course_utils.experiments.statistics import percentiles
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 from course_utils.pictures.detection_plots import auc_of_each, auc_over
+from course_utils.pictures.plots import Picture
 
 P_VALUES = 0.8, 0.9, 0.94, 0.96, 0.98, 1.0
 SEED_STEP = 100_003  # between two samples from one opening, so that none shares its noise with another opening's
 
 
+@experiment(
+    "hard_to_detect.nucleus_sweep",
+    {
+        "model": input_types.model,
+        "ps": input_types.list_of(input_types.number(0.01, 1), 12),
+        "n_pairs": input_types.integer(1, 1000),
+        "n_words": input_types.integer(1, 500),
+        "detector": input_types.optional(input_types.detector),
+        "max_new_tokens": input_types.integer(1, 500),
+        "seed": input_types.seed,
+    },
+    count_tokens=lambda given: given["n_pairs"] * given["max_new_tokens"],  # with one p
+    redraw=lambda rows, run: _draw_sweep(rows),
+)
 def nucleus_sweep(
     model: Speaker,
     ps: Sequence[float] = P_VALUES,
@@ -77,7 +101,7 @@ def nucleus_sweep(
     if len(ps) < 2:
         raise SettingsError(f"The values of p are {ps}.", "Two different ones at least.", "Leave ps out.")
     inputs = {"model": model.name, "ps": ps, "n_pairs": n_pairs, "n_words": n_words}
-    inputs |= {"detector": told_detector(detector), "max_new_tokens": max_new_tokens, "seed": seed}
+    inputs |= {"detector": detector_as_input(detector), "max_new_tokens": max_new_tokens, "seed": seed}
     detector, tell = detector or RankDetector(model), progress or (lambda share, what: None)
     settings = Settings(max_new_tokens=max_new_tokens, top_k=0, seed=seed)
     sets = [
@@ -97,18 +121,28 @@ def nucleus_sweep(
         f"{in_words(hardest, len(ps))}; it is so in {hardest['hardest_in']:.0%} of resamples "
         f"of {hardest['n_human']:.0f} pairs."
     )
-    draw = functools.partial(auc_over, along="top_p", label="p of nucleus sampling")
     told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     head = auc_metric(hardest, f"{detector.name} on texts by {model.name} at p = {hardest['top_p']:g}")
     return Result(
-        rows, finding, told, models_of(sets, [detector]), seed, versions(), draw, details, head, MEASURES,
-        "hard_to_detect.nucleus_sweep", inputs,
+        rows, finding, told, models_of(sets, [detector]), seed, versions(), _draw_sweep, details, head, MEASURES,
+        inputs=inputs,
     )  # fmt: skip
 
 
+@experiment(
+    "hard_to_detect.evade",
+    {
+        "model": input_types.model,
+        "pairs": input_types.paired_texts,
+        "n_tries": input_types.integer(2, 16),
+        "detector": input_types.optional(input_types.detector),
+        "seed": input_types.seed,
+    },
+    redraw=lambda rows, run: auc_of_each(rows, "attack"),
+)
 def evade(
     model: Speaker,
-    pairs: PairedTexts | Recipe,
+    pairs: PairedTexts | UnwrittenPairs,
     n_tries: int = 4,
     detector: Detector | None = None,
     seed: int = 0,
@@ -121,7 +155,7 @@ def evade(
     ----------
     model : Speaker
         That wrote the pairs.
-    pairs : PairedTexts or Recipe
+    pairs : PairedTexts or UnwrittenPairs
     n_tries : int
         Samples an opening, 2 to 16, the text in ``pairs`` among them.
     detector : Detector, optional
@@ -147,9 +181,9 @@ def evade(
     """
     if isinstance(n_tries, bool) or not isinstance(n_tries, int) or not 2 <= n_tries <= 16:
         raise SettingsError(f"n_tries is {n_tries!r}.", "A whole number from 2 to 16.", "Set n_tries=4.")
-    (pairs,), tell = written([pairs], progress or (lambda share, what: None), cancel)
-    inputs = {"model": model.name, "pairs": told_pairs(pairs), "n_tries": n_tries}
-    inputs |= {"detector": told_detector(detector), "seed": seed}
+    (pairs,), tell = write_missing([pairs], progress or (lambda share, what: None), cancel)
+    inputs = {"model": model.name, "pairs": pairs_as_input(pairs), "n_tries": n_tries}
+    inputs |= {"detector": detector_as_input(detector), "seed": seed}
     detector = detector or WordDetector()
     tries = [pairs.machine, *_further_tries(model, pairs, n_tries, tell, cancel)]
     chosen = dataclasses.replace(pairs, machine=_most_human(detector, pairs, tries, cancel))
@@ -170,11 +204,22 @@ def evade(
     )
     told = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="attack"), models_of([pairs], [detector])
-    return Result(
-        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, "hard_to_detect.evade", inputs
-    )
+    return Result(rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs)
 
 
+@experiment(
+    "hard_to_detect.conditioning",
+    {
+        "model": input_types.model,
+        "n_pairs": input_types.integer(1, 500),
+        "settings": input_types.settings,
+        "n_words": input_types.integer(1, 500),
+        "detector": input_types.optional(input_types.detector),
+        "openings": input_types.list_of(input_types.short_text, 2),
+        "seed": input_types.seed,
+    },
+    redraw=lambda rows, run: auc_of_each(rows, "opening"),
+)
 def conditioning(
     model: Speaker,
     n_pairs: int = 100,
@@ -213,7 +258,7 @@ def conditioning(
     if len(set(openings)) != 2:
         raise SettingsError(f"The openings are {list(openings)}.", f"Two of {', '.join(OPENINGS)}.", "Leave them out.")
     inputs = {"model": model.name, "n_pairs": n_pairs, "settings": dataclasses.asdict(settings), "n_words": n_words}
-    inputs |= {"detector": told_detector(detector), "openings": list(openings), "seed": seed}
+    inputs |= {"detector": detector_as_input(detector), "openings": list(openings), "seed": seed}
     detector, tell = detector or WordDetector(), progress or (lambda share, what: None)
     sets = [
         paired_texts(model, n_pairs, settings, n_words, opening, seed, part, cancel)
@@ -231,9 +276,12 @@ def conditioning(
     told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="opening"), models_of(sets, [detector])
     return Result(
-        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, "hard_to_detect.conditioning",
-        inputs,
+        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs,
     )  # fmt: skip
+
+
+def _draw_sweep(rows: pd.DataFrame) -> Picture:
+    return auc_over(rows, "top_p", "p of nucleus sampling")
 
 
 def _each_judged(

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
+from course_utils.experiments.remember import sha256_of_values
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 
+WRITING = 0.8  # of the time, where texts are written before they are judged
 FEWEST = 4  # pairs in either half
 MORE_WORDS = 60  # that an article must have beyond the words compared, for its first sentence may go to the prompt
 OPENINGS = ("headline", "headline and first sentence", "outlet, date and headline")
@@ -168,6 +170,88 @@ def paired_texts(
         {"n_pairs": n_pairs, "seed": seed, "precision": model.precision},
     )  # fmt: skip
     return _of_one_length(whole)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnwrittenPairs:
+    """Paired texts that are still to be written: an experiment takes them in the place of `PairedTexts`.
+
+    Parameters
+    ----------
+    generator : Speaker
+    settings, opening, n_pairs, n_words, seed
+        As for `paired_texts`.
+    n_left_out : int
+        Pairs that were too short.
+    articles : sequence of int
+        Ids of those that were kept.
+    """
+
+    generator: Speaker
+    settings: Settings
+    opening: str
+    n_pairs: int
+    n_words: int
+    seed: int
+    n_left_out: int
+    articles: Sequence[int]
+
+    def __str__(self) -> str:
+        """Return what would be written."""
+        return f"{self.n_pairs} pairs of {self.n_words} words to be written by {self.generator.name}, seed {self.seed}"
+
+    __repr__ = __str__
+
+    def write(self, progress: Progress | None = None, cancel: threading.Event | None = None) -> PairedTexts:
+        """Write the texts, or read them where they are remembered; see `paired_texts`.
+
+        Raises
+        ------
+        TextError
+            The same articles do not come again.
+        """
+        whole = paired_texts(
+            self.generator, self.n_pairs, self.settings, self.n_words, self.opening, self.seed, progress, cancel
+        )
+        kept = whole.of_articles(self.articles)
+        if kept.articles != tuple(self.articles):
+            raise TextError(
+                f"Of {len(self.articles)} articles of these pairs, {len(kept)} come again with the seed {self.seed}.",
+                "The same articles in the same order.",
+                "Nothing: other news lie on this machine, or the model writes other texts here.",
+            )
+        return dataclasses.replace(kept, n_left_out=self.n_left_out)
+
+
+def write_missing(
+    sets: Sequence[PairedTexts | UnwrittenPairs], tell: Progress, cancel: threading.Event | None = None
+) -> tuple[list[PairedTexts], Progress]:
+    """Write those sets that are not written yet.
+
+    Returns
+    -------
+    tuple of list of PairedTexts and callable
+        All sets, and what tells the progress of the rest of the work.
+    """
+    n = sum(isinstance(each, UnwrittenPairs) for each in sets)
+    if not n:
+        return list(sets), tell  # type: ignore[arg-type]
+    found: list[PairedTexts] = []
+    n_done = 0
+    for each in sets:
+        if isinstance(each, UnwrittenPairs):
+            each = each.write(lambda share, what, i=n_done: tell(WRITING * (i + share) / n, what), cancel)
+            n_done += 1
+        found.append(each)
+    return found, lambda share, what: tell(WRITING + (1 - WRITING) * share, what)
+
+
+def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:
+    """Return as an input that a record can carry how pairs were drawn and written; only a hash if it is not known."""
+    if pairs.drawn is None:
+        return {"sha256": sha256_of_values([pairs.human, pairs.machine]), "n_pairs": len(pairs)}
+    known = {name: getattr(pairs, name) for name in ("generator", "opening", "n_words", "n_left_out")}
+    return {**known, **pairs.drawn, "settings": dataclasses.asdict(pairs.settings), "articles": list(pairs.articles)}
 
 
 def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:

@@ -6,22 +6,25 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from course_utils.errors import TextError
-from course_utils.experiments.apprentice import Plan, begin
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.experiments.statistics import ratio_interval
 from course_utils.models import seal
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.scoring import score_nats
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 from course_utils.packages import sha256_of
 from course_utils.pictures.cost_plots import bits_picture
 from course_utils.places import data_file
+
+if TYPE_CHECKING:
+    from course_utils.experiments.apprentice import Plan
+    from course_utils.models.language_model import LanguageModel
 
 COSTS = data_file(__name__, "replication_costs.json")
 TAGS = {
@@ -79,7 +82,7 @@ def text_hash(generation: Generation) -> str:
 
 
 def write_texts(
-    teacher: LanguageModel,
+    teacher: "LanguageModel",
     n_tokens: int,
     openings: Sequence[str] = ("",),
     seed: int = 0,
@@ -118,14 +121,15 @@ def write_texts(
     return texts
 
 
+@experiment("replication.imitate", redraw=lambda rows, run: bits_picture(rows))
 def imitate(
-    teacher: LanguageModel,
+    teacher: "LanguageModel",
     human: Sequence[str],
     held_out: Sequence[str],
     folder: Path,
     n_tokens: int = 20_000,
     openings: Sequence[str] = ("",),
-    plan: Plan | None = None,
+    plan: "Plan | None" = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -161,6 +165,9 @@ def imitate(
     TextError
         The teacher wrote too little, or it was cancelled.
     """
+    from course_utils.experiments.apprentice import Plan, begin
+    from course_utils.models.language_model import LanguageModel
+
     tell = progress or (lambda share, what: None)
     _require_not(cancel)
     plan = plan or Plan(size="smallest", n_tokens=max(FEWEST_READ, 4 * n_tokens), n_said=1)
@@ -176,7 +183,7 @@ def imitate(
     return _result(models, bodies, held_out, plan, settings)
 
 
-def as_many(texts: Sequence[str], model: LanguageModel, n_tokens: int) -> list[str]:
+def as_many(texts: Sequence[str], model: "LanguageModel", n_tokens: int) -> list[str]:
     """Return the first texts that hold so many tokens by a model's tokenizer, the last one cut.
 
     Raises
@@ -201,7 +208,9 @@ def _require_not(cancel: threading.Event | None) -> None:
         raise TextError("The experiment was stopped.", "", "Run it again; with the same seed it gives the same.")
 
 
-def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str], plan: Plan, settings: dict) -> Result:
+def _result(
+    models: dict, bodies: dict[str, list[str]], held_out: Sequence[str], plan: "Plan", settings: dict
+) -> Result:
     bits = {name: _bits(model, held_out) for name, model in models.items()}
     lengths = np.array([len(text) for text in held_out])
     rows = []
@@ -229,14 +238,15 @@ def _result(models: dict, bodies: dict[str, list[str]], held_out: Sequence[str],
         details=pd.DataFrame(bits).div(lengths, axis=0),
         headline=Metric("bits_more", of, gap.sum() / lengths.sum(), BITS, low, high, len(held_out)),
         measures=[Measure("bits_per_character", BITS, "low", "high", len(held_out))],
-        experiment="replication.imitate",  # to name it; it trains two models, so a record of it is not done again
     )
 
 
-def _weights(model: LanguageModel) -> Path:
+def _weights(model: "LanguageModel") -> Path:
     return Path(model.tokenizer.name_or_path) / seal.WEIGHTS
 
 
-def _bits(model: LanguageModel, texts: Sequence[str]) -> np.ndarray:
+def _bits(model: "LanguageModel", texts: Sequence[str]) -> np.ndarray:
     """Return the surprisal of each text, in bits."""
+    from course_utils.models.scoring import score_nats
+
     return np.array([nats.sum() for nats in score_nats(model, list(texts))]) / np.log(2)

@@ -68,7 +68,8 @@ class Metric:
         What was measured, such as ``"bits_per_character"``.
     of : str
         Of what, such as ``"pocket-xl"`` or ``"pocket-xl against pocket-small"``.
-    value : float
+    value : float or None
+        None where it is not known.
     unit : str
         ``"share"`` is a number from 0 to 1, which a sentence may tell as a percentage.
     low, high : float, optional
@@ -81,7 +82,7 @@ class Metric:
 
     name: str
     of: str
-    value: float
+    value: float | None
     unit: str
     low: float | None = None
     high: float | None = None
@@ -153,7 +154,7 @@ class Result:
     measures : sequence of Measure, optional
         The columns of the rows that can be cited.
     experiment : str, optional
-        What does it again: room and function, such as ``"sizes.compare_sizes"``.
+        The name in the registry of experiments, which writes it: ``"sizes.compare_sizes"``.
     inputs : mapping, optional
         With which keyword arguments; plain values. Models by name, texts by how they were drawn or as `kept_texts`
         returns them.
@@ -266,6 +267,20 @@ def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
     if sum(map(len, texts)) <= LONGEST_KEPT:
         return texts
     return {"sha256": sha256_of_values(texts), "n_texts": len(texts)}
+
+
+def kept_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]] | dict[str, object]:
+    """Return rows as an input that a record can carry: whole if they are short, else their hash and number.
+
+    Examples
+    --------
+    >>> kept_rows([{"item": "text 1", "rating": 4}])
+    [{'item': 'text 1', 'rating': 4}]
+    """
+    kept = [dict(row) for row in rows]
+    if len(json.dumps(kept)) <= LONGEST_KEPT:
+        return kept
+    return {"sha256": sha256_of_values(kept), "n_rows": len(kept)}
 
 
 def _place(row: int | str | None, labels: list[str]) -> int:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
+from course_utils.experiments import input_types
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.repetition import distinct_ngrams, repeated_ngram_share, words
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
@@ -102,6 +104,19 @@ def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES), *,
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "sampling_effects.measure_settings",
+    {
+        "model": input_types.model,
+        "prompts": input_types.texts,
+        "settings": input_types.settings_by_name,
+        "n_samples": input_types.integer(1, 1000),
+        "seed": input_types.seed,
+    },
+    count_tokens=lambda given: (
+        len(given["prompts"]) * given["n_samples"] * sum(each.max_new_tokens for each in given["settings"].values())
+    ),
+)
 def measure_settings(
     model: "LanguageModel",
     prompts: Iterable[str],
@@ -165,7 +180,7 @@ def measure_settings(
     draw = functools.partial(settings_picture, table=details, labels=labels)
     return Result(
         rows, _finding(rows, model.name, len(prompts)), asked | {"precision": model.precision}, _hashes(model), seed,
-        versions(), draw, details, _headline(rows, model.name), CITED, "sampling_effects.measure_settings", inputs,
+        versions(), draw, details, _headline(rows, model.name), CITED, inputs=inputs,
     )  # fmt: skip
 
 

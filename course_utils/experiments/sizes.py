@@ -1,6 +1,5 @@
 """What size buys and what it costs: bits per character, perplexity, speed, memory, file and seconds to load."""
 
-import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -11,7 +10,9 @@ import pandas as pd
 
 from course_utils import texts
 from course_utils.errors import ModelNotHere, SettingsError, TextError
+from course_utils.experiments import input_types
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.statistics import N_RESAMPLES, ratio_interval, resample
@@ -34,6 +35,16 @@ MEASURES = (
 )
 
 
+@experiment(
+    "sizes.compare_sizes",
+    {
+        "models": input_types.list_of(input_types.model_name, 8),
+        "documents": input_types.optional(input_types.texts),
+        "n_documents": input_types.integer(1, input_types.MAX_TEXTS),
+        "seed": input_types.seed,
+        "stride": input_types.optional(input_types.integer(1, 4096)),
+    },
+)
 def compare_sizes(
     models: Sequence[str | Path] | None = None,
     documents: Sequence[str] | None = None,
@@ -104,8 +115,7 @@ def compare_sizes(
     draw = functools.partial(_draw, details=details, seed=seed)
     headline = _headline(rows, details, seed)
     finding = _finding(rows, headline)
-    found = Result(rows, finding, settings, hashes, seed, versions(), draw, details, headline, MEASURES)
-    return dataclasses.replace(found, experiment="sizes.compare_sizes", inputs=inputs)
+    return Result(rows, finding, settings, hashes, seed, versions(), draw, details, headline, MEASURES, inputs=inputs)
 
 
 def family_here() -> list[str]:

@@ -8,8 +8,10 @@ import pandas as pd
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
+from course_utils.experiments import input_types
 from course_utils.experiments.detectors import RANKS, rank_shares
 from course_utils.experiments.machine_texts import weights_sha256
+from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.models.abilities import Speaker
@@ -29,6 +31,11 @@ MEASURES = (
 )
 
 
+@experiment(
+    "token_ranks.read_ranks",
+    {"model": input_types.model, "texts": input_types.texts},
+    redraw=lambda rows, run: _draw(rows, next(iter(run.models), "a model")[:40]),
+)
 def read_ranks(
     model: Speaker,
     texts: Sequence[str],
@@ -81,8 +88,8 @@ def read_ranks(
     settings = {"precision": model.precision, "n_texts": len(texts)}
     return Result(
         rows, _finding(rows, headline, model.name), settings, {model.name: weights_sha256(model)}, None, versions(),
-        functools.partial(_draw, model=model.name), details, headline, MEASURES, "token_ranks.read_ranks",
-        {"model": model.name, "texts": kept_texts(texts)},
+        functools.partial(_draw, model=model.name), details, headline, MEASURES,
+        inputs={"model": model.name, "texts": kept_texts(texts)},
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_utils.core.files import replace_file
-from course_utils.evidence.allowed import EXPERIMENTS
+from course_utils.experiments.registry import can_rerun
 from course_utils.experiments.release_arguments import strategies
 from course_utils.grading.course import ESSAY, Course, find_course
 from course_utils.grading.overview import MARKED, Standing, standings
@@ -169,7 +169,7 @@ def _experiments(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
     people: dict[str, set[str]] = {}
     for student, each in _cited(reports):
         name = str((each.get("record") or {}).get("experiment", ""))
-        people.setdefault(name if name in EXPERIMENTS else OTHERS, set()).add(student)
+        people.setdefault(name if can_rerun(name) else OTHERS, set()).add(student)
     groups = merge_smallest({name: sorted(those) for name, those in people.items()}, OTHERS, adds_up=False)
     rows = [["", group.name, *out_of(len(group.people), len(reports))] for group in groups]
     return pd.DataFrame(rows, columns=COLUMNS)

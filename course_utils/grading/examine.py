@@ -121,7 +121,7 @@ def _short(value: object) -> object:
 
 
 def _draw(folder: Path, told: dict[str, object], record: Record | None) -> None:
-    from course_utils.evidence.redraw import redraw
+    from course_utils.evidence.reproduce import redraw
     from course_utils.pictures.plots import Picture
 
     if record is None or not isinstance(picture := redraw(record), Picture):

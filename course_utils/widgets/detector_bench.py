@@ -11,7 +11,6 @@ import traitlets
 from course_utils import texts
 from course_utils.errors import CourseError, SettingsError
 from course_utils.experiments.detection_trial import (
-    KINDS,
     LIMITS,
     Trial,
     beginning,
@@ -20,6 +19,7 @@ from course_utils.experiments.detection_trial import (
     run_trial,
     worth,
 )
+from course_utils.experiments.detectors import DETECTORS
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.result import Result
 from course_utils.experiments.roc import FEWEST_HUMAN
@@ -94,7 +94,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
         self.results: list[Result] = []
         self._trial, self._reader_name, self._pace = None, "", None
         super().__init__(generator, projector=projector)
-        self.values = {"generator": "", "reader": "", **dataclasses.asdict(Trial()), "kinds": list(KINDS)}
+        self.values = {"generator": "", "reader": "", **dataclasses.asdict(Trial()), "kinds": list(DETECTORS)}
         self._take_first()
         self._offer(self.values["generator"])
 
@@ -289,7 +289,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
             heads = ["detector", "AUC (95 % interval)", "caught at 1 % false positives"]
             parts.append(Table("The last run", heads, rows))
         if self.runs:
-            heads = ["generator", "sampling", "n_words", "n_test", "n_left_out", "reader", *KINDS]
+            heads = ["generator", "sampling", "n_words", "n_test", "n_left_out", "reader", *DETECTORS]
             rows = [[run.get(name) for name in heads] for run in self.runs]
             parts.append(Table("All runs of this panel", [name.replace("_", " ") for name in heads], rows))
         if self.judgement:

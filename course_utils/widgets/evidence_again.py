@@ -44,7 +44,7 @@ def follow_the_kernel(panel: FurnishedPanel) -> None:
 
 def drawn(record: Record) -> dict[str, str]:
     """Return a record's picture as the browser takes it, or why there is none."""
-    from course_utils.evidence.redraw import redraw
+    from course_utils.evidence.reproduce import redraw
 
     picture = redraw(record)
     if isinstance(picture, str):

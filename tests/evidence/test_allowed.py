@@ -1,7 +1,6 @@
 """Every experiment on the list is reproduced from its record alone, and no record makes it run anything else."""
 
 import dataclasses
-import importlib
 import inspect
 import json
 import re
@@ -13,11 +12,9 @@ import numpy as np
 import pytest
 from made_pairs import made_pairs, wordy_model
 
-from course_utils.evidence.allowed import EXPERIMENTS
-from course_utils.evidence.kinds import MOST_WRITTEN
 from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import rerun
-from course_utils.experiments import sizes
+from course_utils.experiments import registry, sizes
 from course_utils.experiments.base_rates import base_rates
 from course_utils.experiments.best_of import best_of
 from course_utils.experiments.bias import abid, analogies, sheng
@@ -28,8 +25,8 @@ from course_utils.experiments.detection import by_condition, compare_detectors, 
 from course_utils.experiments.detection_trial import run_trial
 from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector
 from course_utils.experiments.hard_to_detect import conditioning, evade, nucleus_sweep
-from course_utils.experiments.paired_texts import paired_texts
-from course_utils.experiments.recipes import told_pairs
+from course_utils.experiments.input_types import MAX_TOKENS
+from course_utils.experiments.paired_texts import paired_texts, pairs_as_input
 from course_utils.experiments.result import LONGEST_KEPT, Result
 from course_utils.experiments.sampling_effects import measure_settings
 from course_utils.experiments.sizes import compare_sizes
@@ -115,7 +112,7 @@ DONE = {
 
 
 def test_every_experiment_on_the_list_is_done_again_here():
-    assert set(DONE) == set(EXPERIMENTS)
+    assert set(DONE) == set(registry.RERUNNABLE)
 
 
 @pytest.mark.parametrize("name", DONE)
@@ -130,7 +127,7 @@ def test_what_was_measured_is_reproduced_from_its_record_alone(name, wordy, pair
         patch.setattr(np.random, "default_rng", noted)
         result, told = DONE[name](wordy, pairs), []
     assert set(seeds) <= {result.seed}, "an interval was resampled with another seed than the record's"
-    assert result.seed == (result.inputs.get("seed") if "seed" in EXPERIMENTS[name] else result.seed)
+    assert result.seed == (result.inputs.get("seed") if "seed" in registry.find(name).inputs else result.seed)
     assert result.experiment == name and result.headline and result.headline.value is not None
     measure = result.measures[0]
     row = int(result.rows[measure.column].first_valid_index())
@@ -161,13 +158,12 @@ def test_only_one_function_resamples():
 
 
 def test_every_input_on_the_list_is_one_that_the_experiment_takes():
-    for name, kinds in EXPERIMENTS.items():
-        room, function = name.split(".")
-        experiment = getattr(importlib.import_module(f"course_utils.experiments.{room}"), function)
-        parameters = inspect.signature(experiment).parameters
+    for name in registry.RERUNNABLE:
+        inputs = registry.find(name).inputs
+        parameters = inspect.signature(registry.find(name).function).parameters
         taken = {each for each, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD}
-        assert {"progress", "cancel"} <= taken <= {*kinds, "progress", "cancel"}
-        assert len(taken) < len(parameters) or taken == {*kinds, "progress", "cancel"}, name
+        assert {"progress", "cancel"} <= taken <= {*inputs, "progress", "cancel"}
+        assert len(taken) < len(parameters) or taken == {*inputs, "progress", "cancel"}, name
 
 
 # -- texts that are written again --------------------------------------------------------------------------------------
@@ -175,7 +171,7 @@ def test_every_input_on_the_list_is_one_that_the_experiment_takes():
 
 def test_pairs_tell_with_which_seed_their_articles_were_drawn(wordy):
     for seed, n_words, settings in ((7, 10, SHORT), (2019, 12, SHORT), (3, 10, SHORT)):
-        found = told_pairs(paired_texts(wordy, 12, settings, n_words, seed=seed))
+        found = pairs_as_input(paired_texts(wordy, 12, settings, n_words, seed=seed))
         assert (found["seed"], found["n_pairs"], found["settings"]["seed"]) == (seed, 12, 3)
 
 
@@ -241,7 +237,11 @@ def test_pairs_of_another_kind_are_not_written(pairs, changes):
     refused(record, pairs=record.inputs["pairs"] | changes)
 
 
-@pytest.mark.parametrize("described", ["words", 1, [], {}, {"kind": "os.system"}, {"kind": "ranks", "reader": "/etc"}])
+@pytest.mark.parametrize(
+    "described",
+    ["words", 1, [], {}, {"kind": "os.system"}, {"kind": ["ranks"]}, {"kind": {}}, {"kind": "ranks", "reader": "/etc"},
+     {"kind": "likelihood", "reader": ["wordy"]}],
+)  # fmt: skip
 def test_a_detector_of_another_kind_is_not_built(pairs, described):
     refused(kept(by_condition([pairs])), detector=described)
 
@@ -255,7 +255,7 @@ def test_nothing_is_written_for_hours_because_a_file_says_so(wordy):
         (DONE["sampling_effects.measure_settings"](wordy, None), {"n_samples": 1000, "settings": {"a": long}}),
         (DONE["best_of.best_of"](wordy, None), {"n_samples": 900, "settings": None, "prompts": ["a"] * 20}),
     ):
-        assert f"at most {MOST_WRITTEN:,}" in refused(kept(result), **changes)
+        assert f"at most {MAX_TOKENS:,}" in refused(kept(result), **changes)
 
 
 def test_a_thousand_sentences_are_not_held_against_a_vocabulary_because_a_file_says_so(wordy):

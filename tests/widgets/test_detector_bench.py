@@ -12,7 +12,8 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.evidence import ledger
 from course_utils.experiments import detection_trial
 from course_utils.experiments.detection import compare_detectors
-from course_utils.experiments.detection_trial import KINDS, Trial, place_text, run_trial, worth
+from course_utils.experiments.detection_trial import Trial, place_text, run_trial, worth
+from course_utils.experiments.detectors import DETECTORS
 from course_utils.places import cache_folder
 from course_utils.widgets.detector_bench import DetectorBench
 
@@ -60,7 +61,7 @@ def test_the_whole_trial_can_be_kept_and_done_again(wordy, news, tmp_path, monke
     record = json.loads(json.dumps(panel.result.record()))
     inputs = record["inputs"]
     assert record["experiment"] == "detection_trial.run_trial" and inputs["generator"] == wordy.name
-    assert inputs == {**SMALL, "generator": "wordy", "reader": "wordy", "kinds": list(KINDS), "temperature": 1.0,
+    assert inputs == {**SMALL, "generator": "wordy", "reader": "wordy", "kinds": list(DETECTORS), "temperature": 1.0,
                       "top_k": 0, "top_p": 0.9}  # fmt: skip
     again = run_trial(**{**inputs, "generator": wordy, "reader": wordy})
     assert again.rows.equals(panel.result.rows) and again.finding == panel.finding

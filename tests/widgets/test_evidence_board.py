@@ -9,7 +9,7 @@ from made_pairs import wordy_model
 from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.record import FIRST, seal
-from course_utils.evidence.redraw import redraw
+from course_utils.evidence.reproduce import redraw
 from course_utils.experiments.base_rates import base_rates
 from course_utils.experiments.result import Metric
 from course_utils.experiments.token_ranks import read_ranks
