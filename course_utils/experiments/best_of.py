@@ -300,8 +300,6 @@ def _mean_ratings(ratings: Sequence[dict], items: set[str]) -> dict[str, float]:
 
 
 def _result(model, table: pd.DataFrame, rows: pd.DataFrame, gain, seed: int, settings: dict) -> Result:
-    from course_utils.experiments.machine_texts import weights_sha256
-
     last, many = rows.iloc[-1], len(table["prompt"].unique())
     ends = "" if math.isnan(gain.low) else f" (95% interval over {many} prompts {gain.low:+.2f} to {gain.high:+.2f})"
     finding = (
@@ -313,4 +311,4 @@ def _result(model, table: pd.DataFrame, rows: pd.DataFrame, gain, seed: int, set
     head = Metric(
         "gain", f"best of {last['n']} by {model.name}", gain.mean, "points of 1 to 5", gain.low, gain.high, many
     )
-    return Result(rows, finding, told, {model.name: weights_sha256(model)}, seed, versions(), draw, table, head)
+    return Result(rows, finding, told, {model.name: model.weights_sha256}, seed, versions(), draw, table, head)

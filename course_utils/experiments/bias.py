@@ -259,7 +259,7 @@ def _count(
     reading: _Reading,
 ) -> Result:
     """Let the model write after every group's prompts and count the texts with a word of each list."""
-    from course_utils.experiments.machine_texts import weights_sha256, write
+    from course_utils.experiments.machine_texts import write
     from course_utils.models.settings import Settings
 
     require_reading(reading.read)
@@ -278,7 +278,7 @@ def _count(
     asked_for = {"n_samples": n_samples, **dataclasses.asdict(settings), **how, "words": dict(words)}
     finding, place = FINDINGS[how["probe"]](model.name, rows, asked_for)
     draw = functools.partial(rates_picture, title=f"{model.name}: {NOT_CHECKED}")
-    hashes = {model.name: weights_sha256(model)}
+    hashes = {model.name: model.weights_sha256}
     own = {name: how[name] for name in ("praise", "templates", "match") if name in how}
     inputs = {"model": model.name, "n_samples": n_samples, "max_new_tokens": max_new_tokens, "seed": seed, **own}
     inputs["i_have_read_the_warning"] = True

@@ -19,7 +19,7 @@ from course_utils.experiments.bias_probes import HAS_READ, probes, require_readi
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_rows, kept_texts, versions
-from course_utils.experiments.sentence_bits import hashes, likely_words, once, sentence_bits
+from course_utils.experiments.sentence_bits import likely_words, once, sentence_bits
 from course_utils.experiments.statistics import mean_interval, resample, simultaneous, wilson
 from course_utils.pictures.bias_plots import describe_rates, rates_picture, scatter_picture
 from course_utils.pictures.plots import Picture
@@ -147,9 +147,9 @@ def next_words(
     told = {"a": None if a is None else kept_texts(firsts), "b": None if b is None else kept_texts(seconds)}
     inputs = asked | told | {"model": model.name, "seed": seed, "i_have_read_the_warning": True}
     return Result(
-        rows, finding, asked | {"precision": model.precision}, hashes(model), seed, versions(), draw, details,
-        _largest_ratio(rows, firsts, seconds), [dataclasses.replace(RATIO, n=len(firsts))],
-        inputs=inputs,
+        rows, finding, asked | {"precision": model.precision}, {model.name: model.weights_sha256}, seed,
+        versions(), draw, details, _largest_ratio(rows, firsts, seconds),
+        [dataclasses.replace(RATIO, n=len(firsts))], inputs=inputs,
     )  # fmt: skip
 
 
@@ -232,8 +232,8 @@ def stereoset_style(
     tell(1.0, "done")
     inputs = {"model": model.name, "items": told, "per_token": per_token, "i_have_read_the_warning": True}
     whole = Result(
-        rows, finding, settings | {"precision": model.precision}, hashes(model), None, versions(), _draw_scores,
-        details, None, MEASURES, inputs=inputs,
+        rows, finding, settings | {"precision": model.precision}, {model.name: model.weights_sha256}, None,
+        versions(), _draw_scores, details, None, MEASURES, inputs=inputs,
     )  # fmt: skip
     return dataclasses.replace(whole, headline=whole.metric("ss", "all"))
 

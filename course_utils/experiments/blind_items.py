@@ -8,7 +8,7 @@ import numpy as np
 
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
+from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.paired_texts import MORE_WORDS, OPENINGS, opening_and_body
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
@@ -104,7 +104,7 @@ def make_items(
 def _item(article: texts.Article, body: str, n_words: int, model: Speaker | None = None) -> Item:
     first = opening_and_body(article, OPENING)[0].split("\n\n", 1)[1]
     text = " ".join([*first.split(), *body.split()[:n_words], "…"])
-    source, sha256 = (model.name, weights_sha256(model)) if model else (HUMAN, "")
+    source, sha256 = (model.name, model.weights_sha256) if model else (HUMAN, "")
     return Item("", article.title, text, source, sha256, article.id)
 
 

@@ -14,6 +14,7 @@ from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments import input_types
 from course_utils.experiments.blind_items import HUMAN, Item
 from course_utils.experiments.input_types import InputType
+from course_utils.experiments.json_lines import read_lines
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Result, kept_rows, versions
@@ -192,8 +193,7 @@ def read_answers(path: str | Path) -> list[dict]:
         If a line is no answer; it names the line.
     """
     path = Path(path)
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_parsed(path, number, line) for number, line in read_lines(path)]
 
 
 def _table(items: Sequence[Item], answers: Iterable[dict], require) -> pd.DataFrame:
@@ -275,7 +275,7 @@ def _models(items: Sequence[Item]) -> dict[str, str]:
     return {item.source: item.weights_sha256 for item in items if item.source != HUMAN}
 
 
-def _parsed(path: Path, number: int, line: str) -> dict:
+def _parsed(path: Path, number: int, line: bytes) -> dict:
     try:
         answer = json.loads(line)
         if {"item", "rater"} <= set(answer):
@@ -283,7 +283,7 @@ def _parsed(path: Path, number: int, line: str) -> dict:
     except (ValueError, TypeError):
         pass
     raise DamagedFile(
-        f"{path}, line {number}, is no answer: {line[:60]!r}.",
+        f"{path}, line {number}, is no answer: {line[:60].decode('utf-8', 'replace')!r}.",
         "A JSON object with item, rater and an answer or ratings.",
         "Delete that line, or name another file.",
     )

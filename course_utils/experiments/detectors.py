@@ -9,7 +9,6 @@ import numpy as np
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments import reading
-from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
@@ -91,7 +90,7 @@ class _WithReader(Detector):
 
     def inputs(self) -> list:
         """Return the reader's weights too."""
-        return [*super().inputs(), weights_sha256(self.reader), self.reader.precision]
+        return [*super().inputs(), self.reader.weights_sha256, self.reader.precision]
 
     def _read(self, texts: Sequence[str], cancel: threading.Event | None) -> list[reading.Reading]:
         return reading.read_texts(self.reader, texts, cancel=cancel)

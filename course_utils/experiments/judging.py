@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from course_utils.experiments.detectors import Detector, scores
-from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Metric
@@ -114,4 +113,4 @@ def models_of(sets: Sequence[PairedTexts], detectors: Sequence[Detector]) -> dic
     """Return the sha256 of the weights of all that wrote or read, by name."""
     readers = [detector.reader for detector in detectors if hasattr(detector, "reader")]
     written = {each.generator: each.generator_sha256 for each in sets}
-    return written | {reader.name: weights_sha256(reader) for reader in readers}
+    return written | {reader.name: reader.weights_sha256 for reader in readers}

@@ -126,11 +126,6 @@ def equal_length(human: str, machine: str) -> tuple[str, str]:
     return tuple(" ".join(each[:n_words]) for each in words)
 
 
-def weights_sha256(model: Speaker) -> str:
-    """Return the sha256 of the file from which a model was loaded."""
-    return model.weights_sha256
-
-
 def _is_fit(article: texts.Article, min_words: int) -> bool:
     return bool(article.title) and not texts.is_broken(article.title) and len(article.text.split()) >= min_words
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, weights_sha256, write
+from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
@@ -164,7 +164,7 @@ def paired_texts(
     openings, bodies = zip(*(opening_and_body(article, opening) for article in drawn), strict=True)
     written = write(model, openings, settings, progress, cancel)
     whole = PairedTexts(
-        model.name, weights_sha256(model), settings, opening, n_words, 0,
+        model.name, model.weights_sha256, settings, opening, n_words, 0,
         tuple(article.id for article in drawn), tuple(place % 2 == 0 for place in range(len(drawn))),
         openings, bodies, tuple(each.text for each in written),
         {"n_pairs": n_pairs, "seed": seed, "precision": model.precision},

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_utils.errors import DamagedFile, TextError
+from course_utils.errors import DamagedFile
 from course_utils.experiments.json_lines import append_object, read_lines
 from course_utils.experiments.statistics import wilson
 
@@ -18,21 +17,6 @@ from course_utils.experiments.statistics import wilson
 # (names, best first), time, models (name: sha256 of the weights), precisions (name: fp32 or int8), n_parameters (name:
 # how many).
 NEEDED = ("ranking", "n_parameters")
-
-
-def wilson_interval(n_won: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of a share; unknown when nothing was counted.
-
-    Unlike the share plus or minus two standard errors, it stays between 0 and 1 and is honest for small counts
-    (Wilson 1927).
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in wilson_interval(8, 10)]
-    [0.49, 0.943]
-    """
-    share = wilson(n_won, n)
-    return share.low, share.high
 
 
 def pairs(rankings: Iterable[dict]) -> pd.DataFrame:
@@ -64,8 +48,8 @@ def pairs(rankings: Iterable[dict]) -> pd.DataFrame:
     rows = []
     for smaller, larger in sorted(won, key=lambda pair: [(sizes[name], name) for name in pair]):
         n, n_won = len(won[smaller, larger]), sum(won[smaller, larger])
-        low, high = wilson_interval(n_won, n)
-        counts = {"n": n, "n_won": n_won, "share": n_won / n, "low": low, "high": high}
+        found = wilson(n_won, n)
+        counts = {"n": n, "n_won": n_won, "share": found.share, "low": found.low, "high": found.high}
         rows.append({"smaller": smaller, "larger": larger} | counts)
     return pd.DataFrame(rows, columns=["smaller", "larger", "n", "n_won", "share", "low", "high"])
 
@@ -140,8 +124,6 @@ def read(path: str | Path) -> list[dict]:
         If the path is a folder.
     """
     path = Path(path)
-    if os.path.isdir(path):
-        raise TextError(f"{path} is a folder.", "A file for the rankings.", f'Use "{path / "rankings.jsonl"}".')
     return [_parsed(path, number, line) for number, line in read_lines(path)]
 
 

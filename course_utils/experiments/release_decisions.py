@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -136,8 +135,6 @@ def _beside_openai(line: dict[str, str]) -> dict[str, str]:
 
 
 def _read(record: Path) -> list[dict[str, str]]:
-    if os.path.isdir(record):
-        raise TextError(f"{record} is a folder.", "A file for the decisions.", f'Use "{record / "decisions.jsonl"}".')
     return [_parsed(record, number, line) for number, line in read_lines(record)]
 
 

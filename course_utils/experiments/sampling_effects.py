@@ -179,8 +179,9 @@ def measure_settings(
     labels = MEASURES | {"perplexity": PERPLEXITY}
     draw = functools.partial(settings_picture, table=details, labels=labels)
     return Result(
-        rows, _finding(rows, model.name, len(prompts)), asked | {"precision": model.precision}, _hashes(model), seed,
-        versions(), draw, details, _headline(rows, model.name), CITED, inputs=inputs,
+        rows, _finding(rows, model.name, len(prompts)), asked | {"precision": model.precision},
+        {model.name: model.weights_sha256}, seed, versions(), draw, details, _headline(rows, model.name), CITED,
+        inputs=inputs,
     )  # fmt: skip
 
 
@@ -198,7 +199,8 @@ def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: th
 
     if cancel is not None and cancel.is_set():
         raise Cancelled
-    known = [_hashes(model), model.precision, model.device.type, prompt, dataclasses.asdict(chosen), n_texts]
+    known = [{model.name: model.weights_sha256}, model.precision, model.device.type]
+    known += [prompt, dataclasses.asdict(chosen), n_texts]
     return remembered("sampling", [*known, code_hash(__name__), versions()], write)["rows"]
 
 
@@ -274,12 +276,6 @@ def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:
 
     chosen = f", the least and the most of {len(table)}; the intervals allow for the choice" if len(table) > 1 else ""
     return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {told(least)} to {told(most)}{chosen}."
-
-
-def _hashes(model) -> dict[str, str]:
-    from course_utils.experiments.machine_texts import weights_sha256
-
-    return {model.name: weights_sha256(model)}
 
 
 def _measured(generation: "Generation") -> dict[str, object]:

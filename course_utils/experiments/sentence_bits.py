@@ -103,12 +103,5 @@ def sentence_bits(
 
 def once(kind: str, model: "LanguageModel", asked: object, compute: Callable[[], dict]) -> dict:
     """Return what was computed before from the same weights, code and plain values, or compute it; see `remembered`."""
-    code = code_hash(__name__)
-    return remembered(kind, [hashes(model), model.precision, model.device.type, asked, code, versions()], compute)
-
-
-def hashes(model: "LanguageModel") -> dict[str, str]:
-    """Return the sha256 of a model's weights by its name."""
-    from course_utils.experiments.machine_texts import weights_sha256
-
-    return {model.name: weights_sha256(model)}
+    known = [{model.name: model.weights_sha256}, model.precision, model.device.type, asked]
+    return remembered(kind, [*known, code_hash(__name__), versions()], compute)

@@ -162,11 +162,6 @@ def differences(result: Result) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["smaller", "larger", "bits_saved", "low", "high", "share_of_documents"])
 
 
-def power_law(result: Result) -> PowerLaw:
-    """Fit bits per character to size, with an interval over documents; see `fit_power_law`."""
-    return _power_law(result.rows, result.details, result.seed)
-
-
 def panel(result: Result, title: str = "ours") -> Panel:
     """Return a result as one panel of `loss_against_parameters`, with its fitted line and band."""
     return _panel(result.rows, result.details, result.seed, title)
@@ -225,7 +220,8 @@ def _row(name: str, cost: dict[str, float], details: pd.DataFrame, seed: int) ->
     return row
 
 
-def _power_law(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> PowerLaw:
+def power_law(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> PowerLaw:
+    """Fit bits per character to size, with an interval over documents; see `fit_power_law`."""
     bits, characters = (by_document(details, column)[rows["model"]].to_numpy() for column in ("bits", "n_characters"))
     drawn = resample(len(bits), seed)
     resampled = bits[drawn].sum(axis=1) / characters[drawn].sum(axis=1) if len(bits) > 1 else None  # (R, M)
@@ -237,7 +233,7 @@ def _panel(rows: pd.DataFrame, details: pd.DataFrame, seed: int, title: str) -> 
     table = rows[["model", "n_parameters", *names]].rename(columns=names)
     if rows["n_parameters"].nunique() < 2:
         return Panel(title, "bits per character", table)
-    law = _power_law(rows, details, seed)
+    law = power_law(rows, details, seed)
     return Panel(title, "bits per character", table, law.table(), law.exponent)
 
 

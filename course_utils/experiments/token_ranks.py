@@ -10,7 +10,6 @@ from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments import input_types
 from course_utils.experiments.detectors import RANKS, rank_shares
-from course_utils.experiments.machine_texts import weights_sha256
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
@@ -87,7 +86,7 @@ def read_ranks(
     headline, details = _headline(rows), pd.concat(tables, ignore_index=True)[["text", *COLUMNS]]
     settings = {"precision": model.precision, "n_texts": len(texts)}
     return Result(
-        rows, _finding(rows, headline, model.name), settings, {model.name: weights_sha256(model)}, None, versions(),
+        rows, _finding(rows, headline, model.name), settings, {model.name: model.weights_sha256}, None, versions(),
         functools.partial(_draw, model=model.name), details, headline, MEASURES,
         inputs={"model": model.name, "texts": kept_texts(texts)},
     )  # fmt: skip

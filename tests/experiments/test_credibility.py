@@ -228,6 +228,6 @@ def test_answers_that_were_appended_are_read_back(tmp_path):
 
 @pytest.mark.parametrize("line", ["{", "[]", "3", '{"item": "text 01"}', "null"])
 def test_a_line_that_is_no_answer_is_named(tmp_path, line):
-    (tmp_path / "answers.jsonl").write_text('{"item": "text 01", "rater": "A"}\n' + line)
+    (tmp_path / "answers.jsonl").write_text('{"item": "text 01", "rater": "A"}\n' + line + "\n")
     with pytest.raises(DamagedFile, match="line 2"):
         read_answers(tmp_path / "answers.jsonl")

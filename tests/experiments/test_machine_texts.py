@@ -7,7 +7,7 @@ import pytest
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import machine_texts
-from course_utils.experiments.machine_texts import MachineText, equal_length, pairs, weights_sha256, write
+from course_utils.experiments.machine_texts import MachineText, equal_length, pairs, write
 from course_utils.models.decoding import Cancelled
 from course_utils.models.language_model import LanguageModel
 from course_utils.models.settings import Settings
@@ -52,12 +52,12 @@ def test_other_weights_write_anew(tiny, tmp_path_factory):
     from conftest import save_random_gpt2
 
     other = LanguageModel(save_random_gpt2(tmp_path_factory.mktemp("other") / "random-gpt2", seed=1))
-    assert weights_sha256(other) != weights_sha256(tiny)
+    assert other.weights_sha256 != tiny.weights_sha256
     assert write(other, PROMPTS, SETTINGS) != write(tiny, PROMPTS, SETTINGS)
 
 
 def test_the_weights_hash_is_that_of_the_file(tiny, tiny_folder):
-    assert weights_sha256(tiny) == sha256_of(tiny_folder / "model.safetensors")
+    assert tiny.weights_sha256 == sha256_of(tiny_folder / "model.safetensors")
 
 
 def test_a_text_cut_by_its_length_ends_with_a_whole_word(tiny):

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from course_utils.errors import DamagedFile, TextError
-from course_utils.experiments.preferences import append, in_words, pairs, read, tally, wilson_interval
+from course_utils.experiments.preferences import append, in_words, pairs, read, tally
+from course_utils.experiments.statistics import wilson
 
 SIZES = {"small": 10, "medium": 30, "large": 60, "huge": 120}
 
@@ -69,23 +70,10 @@ def test_no_rankings_make_empty_tables_with_the_same_columns():
     assert in_words([]) == ""
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 40, 1000])
-def test_wilson_s_interval_holds_the_share_and_narrows(n):
-    for n_won in range(0, n + 1, max(1, n // 7)):
-        low, high = wilson_interval(n_won, n)
-        assert 0 <= low <= n_won / n <= high <= 1
-        mirrored = wilson_interval(n - n_won, n)
-        assert (1 - high, 1 - low) == pytest.approx(mirrored)
-        wider = wilson_interval(n_won, n)
-        narrower = wilson_interval(10 * n_won, 10 * n)
-        assert narrower[1] - narrower[0] < wider[1] - wider[0]
-    assert all(math.isnan(end) for end in wilson_interval(0, 0))
-
-
-def test_wilson_s_interval_is_where_a_share_would_be_two_standard_errors_off():
-    for n_won, n in ((3, 10), (50, 80), (1, 4)):
-        for end in wilson_interval(n_won, n):
-            assert abs(n_won / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(1.96, abs=0.001)
+def test_the_interval_of_a_share_is_wilsons():
+    for row in pairs(random_rankings(3)).itertuples():
+        share = wilson(row.n_won, row.n)
+        assert (row.share, row.low, row.high) == (share.share, share.low, share.high)
 
 
 def test_words_name_every_model_and_every_neighbour_that_met():

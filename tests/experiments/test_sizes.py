@@ -139,8 +139,8 @@ def test_the_inputs_do_it_again(result, folders, tmp_path, monkeypatch):
 def test_the_picture_tells_every_model_and_the_slope(result):
     alt = result.picture().alt
     assert all(f"{row.model} (" in alt and f"{row.bits_per_character:.2f}" in alt for row in result.rows.itertuples())
-    assert f"{100 * (power_law(result).per_doubling - 1):+.1f}%" in alt
-    assert panel(result, "ours").exponent == power_law(result).exponent
+    assert f"{100 * (power_law(result.rows, result.details, result.seed).per_doubling - 1):+.1f}%" in alt
+    assert panel(result, "ours").exponent == power_law(result.rows, result.details, result.seed).exponent
 
 
 def test_asked_again_nothing_is_measured_again(folders, monkeypatch):
@@ -193,7 +193,7 @@ def test_one_model_and_one_document_make_no_interval_and_no_line(folders):
     assert result.picture().png() and "nan" not in result.picture().alt
     assert len(differences(result)) == 0
     with pytest.raises(SettingsError, match="no line"):
-        power_law(result)
+        power_law(result.rows, result.details, result.seed)
 
 
 def test_the_pocket_models_are_taken_first_and_the_classs_own_copies_before_the_repositorys(tmp_path, monkeypatch):

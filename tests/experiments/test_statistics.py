@@ -10,7 +10,6 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.preferences import wilson_interval
 from course_utils.experiments.statistics import kappa, mean_interval, two_proportions, wilson
 
 COUNTS = [(n_yes, n) for n in (1, 2, 5, 10, 37, 50, 400, 100_000) for n_yes in sorted({0, 1, n // 3, n - 1, n})]
@@ -57,10 +56,11 @@ def test_more_confidence_is_wider_and_more_counting_narrower():
         assert sure.high - sure.low > usual.high - usual.low > many.high - many.low
 
 
-def test_the_preference_tally_uses_the_same_interval():
-    for n_yes, n in [*COUNTS, (0, 0)]:
+def test_wilson_s_interval_is_where_a_share_would_be_two_standard_errors_off():
+    for n_yes, n in ((3, 10), (50, 80), (1, 4)):
         share = wilson(n_yes, n)
-        assert wilson_interval(n_yes, n) == pytest.approx((share.low, share.high), nan_ok=True)
+        for end in (share.low, share.high):
+            assert abs(n_yes / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(1.96, abs=0.001)
 
 
 def test_nothing_counted_is_unknown_not_zero():
