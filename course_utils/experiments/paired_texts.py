@@ -234,8 +234,6 @@ def write_missing(
         All sets, and what tells the progress of the rest of the work.
     """
     n = sum(isinstance(each, UnwrittenPairs) for each in sets)
-    if not n:
-        return list(sets), tell  # type: ignore[arg-type]
     found: list[PairedTexts] = []
     n_done = 0
     for each in sets:
@@ -243,7 +241,7 @@ def write_missing(
             each = each.write(lambda share, what, i=n_done: tell(WRITING * (i + share) / n, what), cancel)
             n_done += 1
         found.append(each)
-    return found, lambda share, what: tell(WRITING + (1 - WRITING) * share, what)
+    return found, (lambda share, what: tell(WRITING + (1 - WRITING) * share, what)) if n else tell
 
 
 def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:
