@@ -194,7 +194,7 @@ function showDetails(v, token) {
 /* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
-  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, generate, onMessage, n_spans: 0, showsTokens: false });
+  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, requestText: generate, onMessage, n_spans: 0, showsTokens: false });
   v.showState = () => showState(v);
   buildRoot(v, "Playground", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v));
   return openLive(v, {

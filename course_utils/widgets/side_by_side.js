@@ -242,7 +242,7 @@ function showStanding(v) {
 /* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
-  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, generate, onMessage, places: [] });
+  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, requestText: generate, onMessage, places: [] });
   v.showState = () => showState(v);
   buildRoot(v, "Side by side", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildClassShare(v));
   return openLive(v, {

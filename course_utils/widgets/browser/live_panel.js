@@ -3,7 +3,7 @@
  * A panel makes its view with newLiveView and gives it
  *   formFields            [name, label, step] of each number in its form
  *   labels                the words of each state
- *   generate(v)           sends the request to write
+ *   requestText(v)        sends the request to write
  *   onMessage(v, message) takes what the kernel sends
  *   showState             calls showWorking, and then enables what else depends on the state
  */
@@ -94,7 +94,7 @@ function takeFromGallery(v) {
 
 function onKey(v, event) {
   if (event.key === "Escape") stopWriting(v);
-  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) v.generate(v);
+  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) v.requestText(v);
   else return;
   event.preventDefault();
   event.stopPropagation();
