@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from repository import ROOT, TESTS
 
 from course_utils.places import PACKAGE
 from course_utils.widgets.furniture import BUNDLES, FurnishedPanel, browser_bundle
-from tests.repository import ROOT, TESTS
 
 WIDGETS = PACKAGE / "widgets"
 NODE = shutil.which("node")
