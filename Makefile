@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint docs clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint browser docs clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -73,6 +73,11 @@ lint: $(DEV_READY) ## check style, form and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if [ -x node_modules/.bin/eslint ]; then node_modules/.bin/eslint .; else echo "The browser code is not checked: that needs Node, and npm install."; fi
+
+browser: ## bundle the panels' browser code anew, after a change of it; needs Node
+	npm install --no-save --no-package-lock --no-audit --no-fund
+	node tools/bundle.mjs
 
 docs: $(DEV_READY) ## build the documentation site in build/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs

@@ -91,7 +91,7 @@ class Viewer:
         return sum(len(steps) for _, _, steps in self._steps)
 
     def say(self, content: dict) -> None:
-        """Tell the panel's Python half something, as its browser half would."""
+        """Tell the panel's Python half something, as the panel's browser code would."""
         self._send("comm_msg", {"comm_id": self.panel, "data": {"method": "custom", "content": content}})
 
     async def generate(self, prompt: str, n_tokens: int, seed: int = 0, timeout: float = 120) -> "Written":

@@ -7,7 +7,8 @@
   const AGAIN = "hall-loaded-anew";
 
   const config = () => JSON.parse(document.getElementById("jupyter-config-data").textContent);
-  let line, words, buttons, timer, keeps = false, loadedAt = Date.now();
+  let line, words, buttons, timer, keeps = false;
+  const loadedAt = Date.now();
 
   /** Make the line on first use; it is polite to screen readers, and out of the way until there is something to say. */
   function make() {

@@ -1,1 +1,1 @@
-"""What students and lecturers touch: one panel a file, its browser half beside it under the same name."""
+"""What students and lecturers touch: one panel a file, its browser code beside it under the same name."""

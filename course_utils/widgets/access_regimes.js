@@ -1,23 +1,33 @@
-/* The browser half of the access regimes, after furniture.js: one prompt, three columns, each with the same five buttons. */
+/* Access regimes: one prompt, three columns, each with the same five buttons. */
 
-const WORDS = { idle: "Ready", loading: "Loading the model…", working: "Working…", done: "Done", stopped: "Stopped", failed: "Not answered" };
+import "#shared/panel.css";
+import "./access_regimes.css";
+
+import { isRead, send, sendTyped, setTrait, stateWords } from "#shared/connection.js";
+import { button, enable, isEnabled, make, numberField, showNumber } from "#shared/dom.js";
+import { utcTime } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showMessage } from "#shared/panel.js";
+import { isWorking, stateLabels } from "#shared/states.js";
+import { visible } from "#shared/text.js";
+import { tokenName } from "#shared/tokens.js";
+
+const STATES = stateLabels({ failed: "Not answered" });
 const FIELDS = [["seed", "Seed", "1"], ["temperature", "Temperature", "0.1"]];
 const WHO = { researcher: "A researcher", misuser: "A misuser", maker: "The maker" };
 const AT_FIRST = 3; // of many texts; the others open on demand
-const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 function buildAsk(v) {
   v.prompt = make("textarea", { id: `${v.id}-prompt`, rows: 2, spellcheck: false });
-  v.prompt.addEventListener("change", () => set(v, "prompt", v.prompt.value));
+  v.prompt.addEventListener("change", () => setTrait(v, "prompt", v.prompt.value));
   v.state = make("span", { class: "ar-state", role: "status" });
   v.bar = make("progress", { max: 1, value: 0, "aria-label": "Tokens written" });
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
   v.speaker = make("p", { class: "cp-hint" });
   const label = make("label", { for: v.prompt.id, class: "cp-strong" }, "One prompt for all three");
   const ask = make("div", { class: "ar-ask" }, label, v.prompt, v.speaker, make("div", { class: "ar-progress" }, v.stop, v.bar, v.state));
-  ask.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && say(v, { kind: "stop" }));
+  ask.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && send(v, { kind: "stop" }));
   return ask;
 }
 
@@ -35,7 +45,7 @@ function buildSettings(v) {
     const id = `${v.id}-${name}`;
     const input = numberField({ id, title: `${meaning}; ${lowest} to ${highest}`, "aria-describedby": `${id}-problem` }, step);
     const problem = make("p", { id: `${id}-problem`, class: "cp-problem" });
-    input.addEventListener("change", () => sayTyped(v, readFields(v), showValues));
+    input.addEventListener("change", () => sendTyped(v, readFields(v), showValues));
     input.addEventListener("blur", () => showValues(v));
     v.fields[name] = { input, problem };
     return make("div", {}, make("label", { for: id }, label), input, problem);
@@ -47,7 +57,7 @@ function buildAccount(v) {
   v.purpose = make("input", { type: "text", id: `${v.id}-purpose`, maxlength: 300, placeholder: "What will you use it for?" });
   v.purpose.addEventListener("keydown", (event) => event.key === "Enter" && requestKey(v));
   v.request = button("Agree, and ask for a key", () => requestKey(v), { class: "cp-quiet" });
-  v.revoke = button("Provider: revoke the key", () => isAble(v.revoke) && say(v, { kind: "revoke" }), { class: "cp-quiet" });
+  v.revoke = button("Provider: revoke the key", () => isEnabled(v.revoke) && send(v, { kind: "revoke" }), { class: "cp-quiet" });
   v.account = make("p", { class: "ar-account", role: "status" });
   v.problem = make("p", { class: "ar-error" });
   const terms = make("ul", { class: "ar-terms" }, ...v.model.get("terms").map((term) => make("li", {}, term)));
@@ -57,8 +67,8 @@ function buildAccount(v) {
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "One model, three regimes"), buildSwitches(v));
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  const head = buildHead(v, "One model, three regimes");
+  buildMessage(v);
   const columns = make("div", { class: "ar-columns" }, ...v.model.get("regimes").map((regime) => buildColumn(v, regime)));
   v.log = make("ol", { class: "ar-log" });
   v.logHead = make("summary", {});
@@ -74,8 +84,8 @@ function build(v) {
 
 const readFields = (v) => Object.fromEntries(FIELDS.map(([name]) => [name, v.fields[name].input.value]));
 
-const ask = (v, regime, action) => say(v, { kind: "ask", regime, action, prompt: v.prompt.value, values: readFields(v) });
-const requestKey = (v) => say(v, { kind: "request key", purpose: v.purpose.value });
+const ask = (v, regime, action) => send(v, { kind: "ask", regime, action, prompt: v.prompt.value, values: readFields(v) });
+const requestKey = (v) => send(v, { kind: "request key", purpose: v.purpose.value });
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
@@ -83,13 +93,12 @@ function showState(v) {
   const state = v.model.get("state");
   const { regime, n, of } = v.model.get("busy");
   v.root.dataset.state = v.model.get("message") ? "failed" : state;
-  v.message.textContent = messageWords(v, isWorking(v));
-  v.message.hidden = !v.message.textContent;
+  showMessage(v, isWorking(v));
   const name = v.model.get("regimes").find(({ key }) => key === regime)?.name;
-  v.state.textContent = stateWords(v, name ? `${name}: ${WORDS[state]}${n ? ` ${n} of at most ${of} tokens` : ""}` : WORDS[state], isWorking(v));
+  v.state.textContent = stateWords(v, name ? `${name}: ${STATES[state]}${n ? ` ${n} of at most ${of} tokens` : ""}` : STATES[state], isWorking(v));
   v.bar.value = isWorking(v) && of ? n / of : 0;
   v.bar.hidden = !isWorking(v);
-  able(v.stop, isWorking(v));
+  enable(v.stop, isWorking(v));
 }
 
 function showAnswers(v) {
@@ -132,14 +141,14 @@ function showAccount(v) {
   v.account.textContent = `${name ? key : "No key yet."} Spent: ${cost}. ${prices}`;
   v.problem.textContent = problem ?? "";
   v.problem.hidden = !problem;
-  able(v.revoke, Boolean(name) && !isRevoked);
+  enable(v.revoke, Boolean(name) && !isRevoked);
 }
 
 function showLog(v) {
   const rows = v.model.get("logged");
   v.logHead.textContent = `The provider's log: ${rows.length} ${rows.length === 1 ? "request" : "requests"}, every prompt in it`;
   v.log.replaceChildren(...rows.map((row) => {
-    const head = make("p", { class: "cp-label" }, `${row.time.replace("T", " ").replace("+00:00", " UTC")} · ${row.key} · “${visible(row.purpose)}” · ${row.n_tokens} tokens · $${row.cost.toFixed(4)}`);
+    const head = make("p", { class: "cp-label" }, `${utcTime(row.time)} · ${row.key} · “${visible(row.purpose)}” · ${row.n_tokens} tokens · $${row.cost.toFixed(4)}`);
     return make("li", {}, head, make("p", { class: "cp-text" }, make("strong", {}, visible(row.prompt) || "(empty)"), ` → ${visible(row.answer)}`));
   }));
 }
@@ -169,18 +178,18 @@ function showProblems(v) {
   }
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { outputs: {}, fields: {} });
   v.showState = () => showState(v);
   build(v);
-  const close = open(v, {
+  const close = openView(v, {
     message: () => showState(v), state: () => showState(v), busy: () => showState(v), values: () => showValues(v), problems: () => showProblems(v), answers: () => showAnswers(v),
     prompt: () => (v.prompt.value = model.get("prompt")), speaker: () => (v.speaker.textContent = `Behind all three: ${model.get("speaker")}`),
     account: () => showAccount(v), logged: () => showLog(v), questions: () => showQuestions(v),
-  }, () => isWorking(v));
-  say(v, { kind: "hello" });
+  });
+  send(v, { kind: "ready" });
   return close;
 }
 

@@ -20,7 +20,7 @@ from course_utils.models.settings import RANGES, Settings
 from course_utils.places import data_file
 from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
-from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Fact, Part, Table, Text, facts
@@ -65,7 +65,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
         regimes.log, regimes.cost, regimes.tried
     """
 
-    _esm, _css = browser_half("access_regimes")
+    _esm, _css = browser_bundle("access_regimes")
     panel_title = "One model, three regimes"
 
     regimes = traitlets.List().tag(sync=True)
@@ -218,9 +218,9 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
-            case {"kind": "hello"}:
+            case {"kind": "ready"}:
                 self._has_page = True
                 self._see_stage()
             case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:

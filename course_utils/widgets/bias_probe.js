@@ -1,8 +1,21 @@
-/* The browser half of the bias probe, after furniture.js and outcome.js.
+/* The bias probe.
  *
  * First the warning, with two ways on. Then four tabs, each with what it asks and what came of it (the trait `outcomes`, by
  * the tab's name). What a model wrote reaches the page one keyword hit at a time, and only after a second consent.
  */
+
+import "#shared/panel.css";
+import "#shared/outcome.css";
+import "./bias_probe.css";
+
+import { send } from "#shared/connection.js";
+import { button, draw, enable, isEnabled, make } from "#shared/dom.js";
+import { duration } from "#shared/format.js";
+import { showModels } from "#shared/models.js";
+import { buildGroup, buildKeep, buildSpeaker, buildTable, buildWork, showKept, showWork } from "#shared/outcome.js";
+import { buildHead, newView, openView } from "#shared/panel.js";
+import { isWorking } from "#shared/states.js";
+import { visible } from "#shared/text.js";
 
 const WORDS = { loading: "Loading the model…", working: "Working…", stopped: "Stopped. What was written is kept for the next time." };
 const TABS = { sentences: "Two sentences", completions: "Completions", audit: "Audit by hand", stereotypes: "Stereotype sentences" };
@@ -15,11 +28,11 @@ const SECOND =
 
 function buildWarning(v) {
   const words = make("p", { class: "bp-warning" }, make("strong", {}, "Before you go on. "), v.model.get("warning"));
-  v.accept = button("I have read it: go on", () => say(v, { kind: "accept" }), { class: "cp-main" });
-  const decline = button("Not for me: show published figures only", () => say(v, { kind: "decline" }));
+  v.accept = button("I have read it: go on", () => send(v, { kind: "accept" }), { class: "cp-main" });
+  const decline = button("Not for me: show published figures only", () => send(v, { kind: "decline" }));
   v.asking = make("div", { class: "bp-part" }, words, make("div", { class: "cp-buttons" }, v.accept, decline));
   v.published = make("div", {});
-  const again = button("Show the warning again", () => say(v, { kind: "reconsider" }), { class: "cp-quiet" });
+  const again = button("Show the warning again", () => send(v, { kind: "reconsider" }), { class: "cp-quiet" });
   const lead = "No model is asked anything. These figures were published by others; the exercise can be done with them.";
   v.declined = make("div", { class: "bp-part" }, make("p", { class: "cp-strong", tabindex: "-1" }, lead), v.published, again);
   return [v.asking, v.declined];
@@ -68,7 +81,7 @@ function buildCompletions(v) {
   v.n.value = "50";
   v.prompts = make("p", { class: "cp-hint" });
   v.time = make("p", { class: "cp-hint", role: "status" });
-  const run = button("Let it write, and count", () => say(v, { kind: "complete", probe: v.kind.value, n: Number(v.n.value), model: v.chooser.value }), { class: "cp-main bp-run" });
+  const run = button("Let it write, and count", () => send(v, { kind: "complete", probe: v.kind.value, n: Number(v.n.value), model: v.chooser.value }), { class: "cp-main bp-run" });
   const field = (node, words, more = "") => make("div", { class: `bp-field ${more}` }, make("label", { for: node.id }, words), node);
   const hint = make("p", { class: "cp-hint" }, "One prompt with the group exchanged. Texts with a word of a list are counted; the texts themselves are not shown here.");
   return [hint, make("div", { class: "bp-row" }, field(v.kind, "Probe", "bp-wide"), field(v.n, "Texts a group"), run), v.prompts, v.time];
@@ -76,7 +89,7 @@ function buildCompletions(v) {
 
 function buildAudit(v) {
   v.consent = make("p", {}, SECOND);
-  v.show = button("Show me the hits", () => isAble(v.show) && say(v, { kind: "audit" }), { class: "cp-main" });
+  v.show = button("Show me the hits", () => isEnabled(v.show) && send(v, { kind: "audit" }), { class: "cp-main" });
   v.need = make("p", { class: "cp-hint" }, "First let a model write, under Completions: there are no hits yet.");
   v.judging = make("p", { class: "cp-strong", role: "status", tabindex: "-1" });
   v.context = make("p", { class: "bp-context cp-text" });
@@ -85,7 +98,7 @@ function buildAudit(v) {
     node.append(" ", make("kbd", { "aria-hidden": "true" }, key));
     return node;
   };
-  const back = button("Back", () => say(v, { kind: "back" }), { class: "cp-quiet" });
+  const back = button("Back", () => send(v, { kind: "back" }), { class: "cp-quiet" });
   v.yes = mark(true, "Y", "Yes, a true hit");
   v.marks = make("div", { class: "cp-buttons" }, v.yes, mark(false, "N", "No, a false hit"), back);
   v.hitbox = make("div", { class: "bp-hit", hidden: true }, v.judging, v.context, v.marks);
@@ -95,19 +108,19 @@ function buildAudit(v) {
 
 function buildStereotypes(v) {
   const hint = make("p", { class: "cp-hint" }, "24 sentences of this course about gender and professions, each with a stereotype, its opposite and a word without sense; scored as StereoSet scores its own (Nadeem and others 2021). Nothing is written.");
-  return [hint, button("Score the sentences", () => say(v, { kind: "stereotypes", model: v.chooser.value }), { class: "cp-main bp-run" })];
+  return [hint, button("Score the sentences", () => send(v, { kind: "stereotypes", model: v.chooser.value }), { class: "cp-main bp-run" })];
 }
 
 function build(v) {
   v.builders = { sentences: buildSentences, completions: buildCompletions, audit: buildAudit, stereotypes: buildStereotypes };
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Bias probe"), buildSwitches(v));
+  const head = buildHead(v, "Bias probe");
   const [asking, declined] = buildWarning(v);
   const tabs = buildTabs(v);
   const [work, message] = buildWork(v);
-  const quit = button("Enough: published figures only", () => say(v, { kind: "decline" }), { class: "cp-quiet" });
+  const quit = button("Enough: published figures only", () => send(v, { kind: "decline" }), { class: "cp-quiet" });
   v.probes = make("div", { class: "bp-part" }, buildSpeaker(v), tabs, work, ...Object.values(v.tabs).map(({ panel }) => panel), quit);
   v.root = make("section", { class: "cp bp", "aria-label": "Bias probe" }, head, asking, declined, message, v.probes);
-  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && say(v, { kind: "stop" }));
+  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && send(v, { kind: "stop" }));
   v.chooser.addEventListener("chosen", () => showKind(v));
   choose(v, "sentences");
 }
@@ -118,7 +131,7 @@ const linesOf = (area) => area.value.split("\n").map((line) => line.trimEnd()).f
 
 function compare(v) {
   const words = v.words.value.split(",").map((word) => word.trim()).filter(Boolean);
-  say(v, { kind: "compare", a: linesOf(v.a), b: linesOf(v.b), words, model: v.chooser.value });
+  send(v, { kind: "compare", a: linesOf(v.a), b: linesOf(v.b), words, model: v.chooser.value });
 }
 
 function fill(v, { a, b }) {
@@ -126,11 +139,11 @@ function fill(v, { a, b }) {
 }
 
 function onTabKey(v, event) {
-  const names = Object.keys(TABS);
-  const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -names.indexOf(v.tab), End: names.length - 1 - names.indexOf(v.tab) };
+  const tabNames = Object.keys(TABS);
+  const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -tabNames.indexOf(v.tab), End: tabNames.length - 1 - tabNames.indexOf(v.tab) };
   if (!(event.key in steps)) return;
   event.preventDefault();
-  choose(v, names[(names.indexOf(v.tab) + steps[event.key] + names.length) % names.length], true);
+  choose(v, tabNames[(tabNames.indexOf(v.tab) + steps[event.key] + tabNames.length) % tabNames.length], true);
 }
 
 function onMarkKey(v, event) {
@@ -144,14 +157,14 @@ function markHit(v, is_true) {
   const { hit } = v.model.get("hit");
   if (hit === undefined || v.marked === hit) return;
   v.marked = hit; // a second press must not mark the next one
-  say(v, { kind: "mark", hit, is_true });
+  send(v, { kind: "mark", hit, is_true });
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
 function showState(v) {
   showWork(v, WORDS);
-  v.root.querySelectorAll(".bp-run").forEach((run) => able(run, true));
+  v.root.querySelectorAll(".bp-run").forEach((run) => enable(run, true));
   if (v.isLost || v.model.get("message")) v.marked = null;
 }
 
@@ -199,7 +212,7 @@ function showOutcomes(v) {
     v.drawn[name] = JSON.stringify(outcome);
     found.replaceChildren(...(outcome ? buildFound(v, name, outcome) : []));
   }
-  able(v.show, "completions" in outcomes);
+  enable(v.show, "completions" in outcomes);
   v.need.hidden = "completions" in outcomes;
   if (v.tab === "sentences") drawScatter(v);
 }
@@ -232,7 +245,7 @@ function showHit(v) {
   v.context.hidden = !isLeft;
   v.context.replaceChildren(...(isLeft ? marked(hit) : []));
   v.marks.hidden = !n_hits;
-  v.marks.querySelectorAll(".bp-mark").forEach((each) => able(each, isLeft));
+  v.marks.querySelectorAll(".bp-mark").forEach((each) => enable(each, isLeft));
   if (hadFocus && n_hits >= 0) (isLeft ? v.yes : v.judging).focus();
 }
 
@@ -322,22 +335,22 @@ function names(v, x, y, em, side) {
 
 const shortened = (word) => (word.length > 18 ? `${word.slice(0, 17)}…` : word);
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { tabs: {}, drawn: {}, tab: "sentences", marked: null, keeps: "", rest: () => v.tabs[v.tab].tab });
   v.showState = () => showState(v);
   build(v);
   const [state, hit] = [() => showState(v), () => showHit(v)];
-  const leave = open(v, {
+  const leave = openView(v, {
     state, message: state, progress: state, models: () => showModels(v), model: () => showModels(v), seconds_per_token: () => showKind(v),
     consent: () => showConsent(v), published: () => showConsent(v), sentences: () => showSentences(v), outcomes: () => showOutcomes(v), hit, n_hits: hit, n_marked: hit,
     kept: () => showKept(v),
-  }, () => isWorking(v));
+  });
   const width = new ResizeObserver(() => drawScatter(v));
   width.observe(v.root);
   v.model.on("change:large", () => drawScatter(v));
-  say(v, { kind: "hello" });
+  send(v, { kind: "ready" });
   return () => (width.disconnect(), leave());
 }
 

@@ -14,7 +14,7 @@ from course_utils.experiments.result import Result
 from course_utils.places import cache_folder
 from course_utils.widgets import bias_outcomes
 from course_utils.widgets.class_share import is_in_hall
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.outcome import OutcomePanel
 from course_utils.widgets.static_view import Fact, Part, Table
 
@@ -59,7 +59,7 @@ class BiasProbe(OutcomePanel):
         probe.result
     """
 
-    _esm, _css = browser_half("outcome", "bias_probe")
+    _esm, _css = browser_bundle("bias_probe")
     panel_title = "Bias probe"
 
     warning = traitlets.Unicode(bias_probes.WARNING).tag(sync=True)
@@ -326,7 +326,7 @@ class BiasProbe(OutcomePanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "accept" | "decline" | "reconsider" | "audit" | "back" as verb}:
                 getattr(self, verb)()
@@ -342,7 +342,7 @@ class BiasProbe(OutcomePanel):
                 self.model = name
                 self.stereotypes()
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def _require_pairs(firsts: Sequence[str], seconds: Sequence[str]) -> None:

@@ -1,8 +1,22 @@
-/* The browser half of the blind test, after furniture.js, class_share.js and outcome.js.
+/* The blind test: who wrote a text, a person or a machine?
  *
  * One text stands on the page; H and M, the arrow keys, or two buttons answer it, and the keyboard's place goes to the next.
  * Who wrote the texts is in the trait `outcomes`, which is empty until all are judged.
  */
+
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "#shared/outcome.css";
+import "./blind_test.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { send } from "#shared/connection.js";
+import { button, enable, isEnabled, make } from "#shared/dom.js";
+import { showModels } from "#shared/models.js";
+import { buildChoice, buildGroup, buildKeep, buildSpeaker, buildWork, showKept, showWork } from "#shared/outcome.js";
+import { buildHead, newView, openView } from "#shared/panel.js";
+import { isWorking } from "#shared/states.js";
+import { visible } from "#shared/text.js";
 
 const WORDS = { loading: "Loading the model…", working: "Making the texts…", stopped: "Stopped. What was written is kept." };
 const NAMES = { human: "a person", machine: "a machine" };
@@ -14,7 +28,7 @@ const ETHICS =
 
 function buildStart(v) {
   v.count = make("select", { id: `${v.id}-count` }, ...[3, 6, 10, 15].map((n) => make("option", { value: String(n) }, `${2 * n}`)));
-  v.begin = button("Begin", () => isAble(v.begin) && awaitTexts(v, { kind: "start", model: v.chooser.value, n_each: Number(v.count.value) }), { class: "cp-main" });
+  v.begin = button("Begin", () => isEnabled(v.begin) && awaitTexts(v, { kind: "start", model: v.chooser.value, n_each: Number(v.count.value) }), { class: "cp-main" });
   const how = "Half of the texts are news that people wrote, half a model wrote on from an article's first sentence. All have the same length, each article comes once. Who wrote what is told after the last.";
   const count = make("div", { class: "bt-count" }, make("label", { for: v.count.id }, "Texts"), v.count);
   v.where = make("p", { class: "cp-hint" });
@@ -42,7 +56,7 @@ function buildScale(v, scale) {
   const rate = () => {
     const ratings = chosen(v.rating);
     keepHalf(v);
-    if (ratings.length === v.rates.length) say(v, { kind: "rate", ratings });
+    if (ratings.length === v.rates.length) send(v, { kind: "rate", ratings });
     showAnswers(v);
   };
   return buildChoice(`${v.id}-${scale}`, `How ${scale}?`, [1, 2, 3, 4].map((n) => [n, String(n)]), rate);
@@ -61,14 +75,14 @@ function buildDone(v) {
   v.outcome = make("div", { class: "bt-outcome" });
   v.again = button("New round: other texts", () => awaitTexts(v, { kind: "new round" }), { class: "cp-main" });
   v.other = make("input", { type: "text", id: `${v.id}-rater`, maxlength: "20", placeholder: "B" });
-  const play = button("Let them read", () => say(v, { kind: "play as", rater: v.other.value }));
+  const play = button("Let them read", () => send(v, { kind: "play as", rater: v.other.value }));
   const second = make("div", { class: "bt-second" }, make("label", { for: v.other.id }, "A second reader of the same texts (a letter, no name)"), v.other, play);
   v.done = make("div", { class: "bt-done", hidden: true }, v.finding, v.outcome, make("div", { class: "cp-row bt-next" }, v.again, second));
   return v.done;
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Human or machine?"), buildSwitches(v));
+  const head = buildHead(v, "Human or machine?");
   const parts = [buildStart(v), ...buildWork(v), buildReading(v), buildDone(v), buildClassShare(v), make("p", { class: "cp-hint" }, ETHICS)];
   v.root = make("section", { class: "cp bt", "aria-label": "Human or machine" }, head, ...parts);
   v.root.addEventListener("keydown", (event) => onKey(v, event));
@@ -82,7 +96,7 @@ function keepHalf(v) {
   const { id } = v.model.get("item");
   const ratings = {};
   v.rates.forEach((rate, i) => chosen(rate).forEach((n) => (ratings[v.model.get("scales")[i]] = n)));
-  if (id) say(v, { kind: "half", item: id, ratings, confidence: chosen(v.sure)[0] ?? null });
+  if (id) send(v, { kind: "half", item: id, ratings, confidence: chosen(v.sure)[0] ?? null });
 }
 
 function showHalf(v) {
@@ -107,7 +121,7 @@ function onKey(v, event) {
 /** The keyboard's place goes to Stop while texts are made, then to the first of them. */
 function awaitTexts(v, wish) {
   v.isAwaiting = true;
-  say(v, wish);
+  send(v, wish);
 }
 
 function give(v, answer) {
@@ -118,7 +132,7 @@ function give(v, answer) {
     return;
   }
   v.given = id; // a second press must not answer the next text
-  say(v, { kind: "answer", item: id, answer, confidence: chosen(v.sure)[0] ?? null });
+  send(v, { kind: "answer", item: id, answer, confidence: chosen(v.sure)[0] ?? null });
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
@@ -126,7 +140,7 @@ function give(v, answer) {
 function showState(v) {
   v.start.hidden = v.model.get("phase") !== "start" || isWorking(v);
   showWork(v, WORDS);
-  able(v.begin, !isWorking(v));
+  enable(v.begin, !isWorking(v));
   if (v.isAwaiting && isWorking(v)) v.stop.focus();
   if (["stopped", "failed"].includes(v.model.get("state"))) v.isAwaiting = false;
   if (v.isLost || v.model.get("message")) v.given = null;
@@ -165,7 +179,7 @@ function showItem(v) {
 }
 
 function showAnswers(v) {
-  v.answers.forEach((each) => able(each, isRated(v)));
+  v.answers.forEach((each) => enable(each, isRated(v)));
   v.hint.textContent = isRated(v) ? "Keys: H or ← for a person, M or → for a machine." : "";
 }
 
@@ -192,18 +206,18 @@ function buildTold(v, { headline, text, source, answer, confidence, is_right }) 
   return node;
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { shown: null, given: null, keeps: "", isAwaiting: false, rest: () => v.begin });
   v.showState = () => showState(v);
   build(v);
   const [state, item, start] = [() => showState(v), () => showItem(v), () => showStart(v)];
-  const leave = open(v, {
+  const leave = openView(v, {
     state, message: state, progress: state, models: () => showModels(v), model: () => showModels(v), item, phase: item, rater: item,
     n_begun: start, n_each: start, outcomes: () => showOutcomes(v), kept: () => showKept(v),
-  }, () => isWorking(v));
-  say(v, { kind: "hello" });
+  });
+  send(v, { kind: "ready" });
   return leave;
 }
 

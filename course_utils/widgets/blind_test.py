@@ -15,7 +15,7 @@ from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Result
 from course_utils.models.settings import Settings
 from course_utils.widgets import blind_answers
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.outcome import OutcomePanel
 from course_utils.widgets.static_view import Fact, Part, Table, Text
 
@@ -77,7 +77,7 @@ class BlindTest(OutcomePanel):
     [['human', 1, 1.0], ['a model', 1, 1.0], ['all', 2, 1.0]]
     """
 
-    _esm, _css = browser_half("class_share", "outcome", "blind_test")
+    _esm, _css = browser_bundle("blind_test")
     panel_title = "Human or machine?"
     class_demo = "human_or_machine"
     class_words = "how many texts of people's and of the machine's you have judged, and how many of each rightly"
@@ -362,7 +362,7 @@ class BlindTest(OutcomePanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "start", "model": str(name), "n_each": int(n_each)}:
                 _require_number("n_each", n_each, LARGEST_HALF)
@@ -382,7 +382,7 @@ class BlindTest(OutcomePanel):
             case {"kind": "new round"}:
                 self.new_round()
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def _require_number(name: str, value: int, largest: int) -> None:

@@ -1,7 +1,19 @@
-/* The browser half of the calibration, after furniture.js, essay_view.js, rubric_view.js and marking_desk.js. It also draws:
+/* The calibration: a marker compares own marks with ours. Besides the desk, this module draws the traits:
  *   comparison  {criterion: {ours, apart, words, reason, doubt}}, empty until this essay is compared
  *   agreed      {words, heads, rows}, empty until two essays are
  */
+
+import "#shared/panel.css";
+import "#shared/essay_view.css";
+import "#shared/rubric_view.css";
+import "#shared/marking_desk.css";
+import "./calibration.css";
+
+import { send } from "#shared/connection.js";
+import { button, enable, isEnabled, make } from "#shared/dom.js";
+import { buildDesk, deskShows } from "#shared/marking_desk.js";
+import { newView, openView, showFailure } from "#shared/panel.js";
+import { after } from "#shared/rubric_view.js";
 
 function showComparison(v) {
   const found = v.model.get("comparison");
@@ -46,20 +58,20 @@ function buildAgreed(v) {
 function showLeft(v) {
   const { missing = [] } = v.model.get("marks");
   v.total.textContent = missing.length ? `No level yet: ${missing.join(", ")}.` : "Every criterion has its level.";
-  able(v.compare, !missing.length);
+  enable(v.compare, !missing.length);
 }
 
 function render({ model, el }) {
   const v = newView(model, el);
-  Object.assign(v, { showState: () => showState(v), showTotal: () => showLeft(v) });
-  v.compare = button("Compare with ours", () => isAble(v.compare) && after(v, () => ((v.right.scrollTop = 0), say(v, { kind: "compare" }))), { class: "cp-main" });
-  v.anew = button("Begin this essay anew", () => after(v, () => say(v, { kind: "anew" })));
+  Object.assign(v, { showState: () => showFailure(v), showTotal: () => showLeft(v) });
+  v.compare = button("Compare with ours", () => isEnabled(v.compare) && after(v, () => ((v.right.scrollTop = 0), send(v, { kind: "compare" }))), { class: "cp-main" });
+  v.anew = button("Begin this essay anew", () => after(v, () => send(v, { kind: "anew" })));
   v.whether = make("p", { class: "cp-hint" });
   buildDesk(v, {
     label: "Calibration", title: "Calibration: mark the sample essays", essay: "Essay", has: { points: false, bank: false, comment: "Which words in the essay decided it?" },
     below: [make("div", { class: "cp-actions" }, make("div", { class: "cp-buttons" }, v.compare, v.anew), v.whether), buildAgreed(v)],
   });
-  return open(v, { ...deskShows(v), comparison: () => showComparison(v), agreed: () => showAgreed(v) });
+  return openView(v, { ...deskShows(v), comparison: () => showComparison(v), agreed: () => showAgreed(v) });
 }
 
 export default { render };

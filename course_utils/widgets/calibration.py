@@ -22,7 +22,7 @@ from course_utils.grading.papers import Paper, Sheet
 from course_utils.grading.rubric import Rubric, load_rubric
 from course_utils.grading.samples import Sample, load_samples, sample_ledger
 from course_utils.widgets.essay_view import plain
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.marking_desk import MarkingDesk
 from course_utils.widgets.rubric_view import refusal
 from course_utils.widgets.static_view import Fact, Part, Table
@@ -65,7 +65,7 @@ class Calibration(MarkingDesk):
         calibration.compare()
     """
 
-    _esm, _css = browser_half("essay_view", "rubric_view", "marking_desk", "calibration")
+    _esm, _css = browser_bundle("calibration")
     panel_title = "Calibration"
 
     comparison = traitlets.Dict().tag(sync=True)
@@ -165,7 +165,7 @@ class Calibration(MarkingDesk):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "compare" | "anew" as wish}:
                 try:
@@ -174,7 +174,7 @@ class Calibration(MarkingDesk):
                 except CourseError as error:
                     self._tell(why=refusal(error))
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def report_of(sample: Sample, records: dict[str, Record], rubric: Rubric) -> dict[str, object]:

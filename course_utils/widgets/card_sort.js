@@ -1,12 +1,19 @@
-/* The browser half of the card sort, after furniture.js.
+/* The card sort.
  *
  * A card lies in the pile or in a box. It moves by its buttons, by the arrow keys, or by dragging; the keyboard's place
  * goes to the next card of the pile, so that Enter, or an arrow, sorts one after the other.
  */
 
+import "#shared/panel.css";
+import "./card_sort.css";
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { capital } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showFailure } from "#shared/panel.js";
+
 const PAUSE_MS = 700; // in typing
 const KEYS = { ArrowLeft: 0, ArrowRight: 1, ArrowUp: -1 }; // the number of a box; -1 is the pile
-const capital = (word) => word[0].toUpperCase() + word.slice(1);
 const boxOf = (v, name) => v.model.get("sorting")[name] ?? "";
 const boxNames = (v) => Object.keys(v.model.get("boxes"));
 
@@ -33,7 +40,7 @@ function buildCard(v, { name, about }) {
   const move = boxNames(v).map((box) => button(capital(box), () => put(v, name, box), { class: "cp-quiet", "aria-label": `${name}: ${box}` }));
   const back = button("Back", () => put(v, name, ""), { class: "cp-quiet", "aria-label": `${name}: back to the others` });
   const why = make("input", { type: "text", maxlength: v.model.get("longest"), placeholder: "because…", dir: "auto", "aria-label": `Why ${name} lies here` });
-  const explain = () => (clearTimeout(why.pause), say(v, { kind: "explain", name, reason: why.value }));
+  const explain = () => (clearTimeout(why.pause), send(v, { kind: "explain", name, reason: why.value }));
   why.addEventListener("input", () => (clearTimeout(why.pause), (why.pause = setTimeout(explain, PAUSE_MS)))); // half a reason is kept too
   why.addEventListener("change", explain);
   const verdict = make("p", { class: "cs-verdict", hidden: true });
@@ -45,13 +52,13 @@ function buildCard(v, { name, about }) {
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Destructive or deceptive?"), buildSwitches(v));
+  const head = buildHead(v, "Destructive or deceptive?");
   const boxes = Object.entries(v.model.get("boxes")).map(([box, about]) => buildPlace(v, box, capital(box), about));
   const pile = buildPlace(v, "", "To sort", "Press a button, drag a card, or use the arrow keys: left, right, up for back. Then say why.");
   v.model.get("cards").forEach((card) => (v.cards[card.name] = buildCard(v, card)));
-  v.compare = button("Compare with the author", () => say(v, { kind: "compare" }), { class: "cp-main" });
+  v.compare = button("Compare with the author", () => send(v, { kind: "compare" }), { class: "cp-main" });
   v.said = make("p", { class: "cs-summary", role: "status" });
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   v.root = make("section", { class: "cp cs", "aria-label": "Card sort" }, head, pile, make("div", { class: "cs-boxes" }, ...boxes));
   v.root.append(make("div", { class: "cp-row" }, v.compare, v.said), v.message);
 }
@@ -70,18 +77,12 @@ function put(v, name, box) {
   const place = pile.indexOf(v.cards[name].card);
   v.next = place < 0 ? name : nameOf(v, pile[place + 1] ?? pile[place - 1]);
   v.moved = name;
-  say(v, { kind: "put", name, box });
+  send(v, { kind: "put", name, box });
 }
 
 const nameOf = (v, card) => Object.keys(v.cards).find((name) => v.cards[name].card === card);
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
-
-function showState(v) {
-  v.root.dataset.state = v.model.get("message") ? "failed" : "idle";
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-}
 
 function showSorting(v) {
   const sorting = v.model.get("sorting");
@@ -124,14 +125,14 @@ function showVerdicts(v) {
   }
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { lists: {}, counts: {}, cards: {}, moved: null, next: null });
-  v.showState = () => showState(v);
+  v.showState = () => showFailure(v);
   build(v);
-  return open(v, {
-    message: () => showState(v), sorting: () => (showSorting(v), showVerdicts(v)), reasons: () => showReasons(v), verdicts: () => showVerdicts(v),
+  return openView(v, {
+    message: () => showFailure(v), sorting: () => (showSorting(v), showVerdicts(v)), reasons: () => showReasons(v), verdicts: () => showVerdicts(v),
     summary: () => v.model.get("summary") && (v.said.textContent = v.model.get("summary")),
   });
 }

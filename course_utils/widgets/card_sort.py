@@ -10,7 +10,7 @@ import traitlets
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.places import data_file
-from course_utils.widgets.furniture import FurnishedPanel, browser_half
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle
 from course_utils.widgets.static_view import Fact, Part, Table
 
 BOXES = {
@@ -50,7 +50,7 @@ class CardSort(FurnishedPanel):
     'You sorted 1 of 12 cards. Of these the author can be said to have placed 1, and you agree on 1.'
     """
 
-    _esm, _css = browser_half("card_sort")
+    _esm, _css = browser_bundle("card_sort")
     panel_title = "Card sort: destructive or deceptive?"
 
     cards = traitlets.List().tag(sync=True)
@@ -154,7 +154,7 @@ class CardSort(FurnishedPanel):
         else:
             super()._fail(error)
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "put", "name": str(name), "box": str(box)}:
                 self.put(name, box)

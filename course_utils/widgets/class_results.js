@@ -1,9 +1,19 @@
-/* The browser half of the class's picture, after furniture.js and class_share.js (for saveFile).
+/* The class's picture: what all votes of a class come to.
  *
  * `pictures` holds {key, demo, title, n, shown, more, mark, hint, rows}; a row is {label, value, low, high, words}, shares from 0
  * to 1. Bars are for the eye; the same numbers stand beside them as text, and in a table. A picture that is drawn already
  * is changed and not made anew, so that bars grow and the keyboard's place stays.
  */
+
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "./class_results.css";
+
+import { send } from "#shared/connection.js";
+import { button, make, saveFile } from "#shared/dom.js";
+import { cssPercent } from "#shared/format.js";
+import { buildMessage, buildSwitches, newView, openView, showFailure } from "#shared/panel.js";
+import { visible } from "#shared/text.js";
 
 const SEEN_MS = 3000;
 const ALL = "All";
@@ -14,7 +24,7 @@ const NOBODY = "Nobody has voted yet. On the pages of the demos is a box: “Add
 function build(v) {
   v.title = make("p", { class: "cp-title" }, "What this class thinks");
   const head = make("div", { class: "cp-head" }, v.title, buildSwitches(v));
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   v.said = make("p", { class: "cp-unseen", role: "status" });
   v.grid = make("div", { class: "cr-grid" });
   v.nobody = make("p", { class: "cr-nobody" }, NOBODY);
@@ -26,7 +36,7 @@ function buildChoice(v) {
   v.choice = make("fieldset", { class: "cr-choices" }, make("legend", {}, "Show"));
   for (const [demo, title] of [["", ALL], ...Object.entries(v.model.get("titles"))]) {
     const input = make("input", { type: "radio", name: `${v.id}-about`, value: demo });
-    input.addEventListener("change", () => say(v, { kind: "about", demo }));
+    input.addEventListener("change", () => send(v, { kind: "about", demo }));
     v.choice.append(make("label", { class: "cr-choice" }, input, title));
   }
   return v.choice;
@@ -34,9 +44,9 @@ function buildChoice(v) {
 
 /** What only a lecturer may do; the kernel refuses others too. */
 function buildLead(v) {
-  v.file = button("Export CSV", () => say(v, { kind: "export" }));
+  v.file = button("Export CSV", () => send(v, { kind: "export" }));
   v.anew = button("New round", () => ask(v, true));
-  v.sure = button("Yes, begin a new round", () => (say(v, { kind: "new round" }), ask(v, false)), { class: "cp-main" });
+  v.sure = button("Yes, begin a new round", () => (send(v, { kind: "new round" }), ask(v, false)), { class: "cp-main" });
   v.not = button("No", () => ask(v, false));
   const words = make("p", {}, "Begin anew for the whole class? What was counted stays in the file, and comes with the export.");
   v.asked = make("div", { class: "cr-asked", role: "group", "aria-label": "Begin a new round?", hidden: true }, words, make("div", { class: "cp-buttons" }, v.sure, v.not));
@@ -54,9 +64,7 @@ function ask(v, isAsked) {
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
 function showState(v) {
-  v.root.dataset.state = v.model.get("message") ? "failed" : "idle";
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
+  showFailure(v);
   v.lead.hidden = !v.model.get("is_lecturer") || !v.model.get("session");
   showPictures(v);
 }
@@ -122,7 +130,7 @@ function buildLine({ label }, mark) {
   const track = make("span", { class: "cr-track", "aria-hidden": "true" }, bar, ends);
   if (mark !== null && mark !== undefined) {
     const chance = make("span", { class: "cr-mark" });
-    chance.style.left = percent(mark);
+    chance.style.left = cssPercent(mark);
     track.append(chance);
   }
   bar.style.width = "0%";
@@ -135,20 +143,18 @@ function buildLine({ label }, mark) {
 function grow({ bar, ends, words }, { value, low, high, words: told }) {
   words.textContent = told;
   requestAnimationFrame(() => {
-    bar.style.width = percent(value);
+    bar.style.width = cssPercent(value);
     ends.hidden = low === null;
-    if (low !== null) Object.assign(ends.style, { left: percent(low), right: percent(1 - high) });
+    if (low !== null) Object.assign(ends.style, { left: cssPercent(low), right: cssPercent(1 - high) });
   });
 }
-
-const percent = (share) => `${(100 * share).toFixed(2)}%`;
 
 /* ---- is it seen? --------------------------------------------------------------------------------------------------- */
 
 /** Let the kernel look for votes while somebody can see the panel; return how to end that. */
 function beSeen(v) {
   let isThere = true;
-  const tellSeen = () => isThere && !document.hidden && say(v, { kind: "seen" });
+  const tellSeen = () => isThere && !document.hidden && send(v, { kind: "seen" });
   const watcher = new IntersectionObserver((entries) => ((isThere = entries.at(-1).isIntersecting), tellSeen()));
   watcher.observe(v.root);
   const timer = setInterval(tellSeen, SEEN_MS);
@@ -156,16 +162,16 @@ function beSeen(v) {
   return () => (clearInterval(timer), watcher.disconnect(), document.removeEventListener("visibilitychange", tellSeen));
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { cards: new Map(), news: "" });
   v.showState = () => showState(v);
   build(v);
   const state = () => showState(v);
-  const close = open(v, { message: state, pictures: state, round: state, about: state, is_lecturer: state, session: state });
+  const close = openView(v, { message: state, pictures: state, round: state, about: state, is_lecturer: state, session: state });
   model.on("msg:custom", (message) => message.kind === "csv" && saveFile(message.name, message.text, "text/csv"));
-  say(v, { kind: "hello" });
+  send(v, { kind: "ready" });
   const leave = beSeen(v);
   return () => (leave(), close());
 }

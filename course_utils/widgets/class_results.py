@@ -10,7 +10,7 @@ import traitlets
 from course_utils.errors import AccessRefused, CourseError, DamagedFile, TextError
 from course_utils.evidence import class_store
 from course_utils.widgets.class_words import TITLES, pictures
-from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.static_view import Fact, Part, Table, facts
 
 LOOK_EVERY_S = 1.0
@@ -55,7 +55,7 @@ class ClassResults(FurnishedPanel):
         Path("class.csv").write_text(panel.csv())
     """
 
-    _esm, _css = browser_half("class_share", "class_results")
+    _esm, _css = browser_bundle("class_results")
     panel_title = "What this class thinks"
 
     session = traitlets.Unicode().tag(sync=True)
@@ -157,12 +157,12 @@ class ClassResults(FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "seen"}:
                 self._be_seen()
                 self.send({"kind": "pong"})
-            case {"kind": "hello"}:
+            case {"kind": "ready"}:
                 self._warning = ""
                 self.refresh()
             case {"kind": "about", "demo": str(demo)} if demo in ("", *TITLES):

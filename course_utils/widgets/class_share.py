@@ -185,7 +185,7 @@ class ClassShare(FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _hear(self, widget: object, content: dict, buffers: list) -> None:
+    def _on_message(self, widget: object, content: dict, buffers: list) -> None:
         """Answer the box; every other wish is the panel's."""
         match content:
             case {"kind": "class share", "is_on": bool(is_on)}:
@@ -196,7 +196,7 @@ class ClassShare(FurnishedPanel):
             case {"kind": "class ledger"}:
                 self._send_ledger()
             case _:
-                super()._hear(widget, content, buffers)
+                super()._on_message(widget, content, buffers)
 
     def _send_ledger(self) -> None:
         """Send the page what was kept on it, to be saved; only in a hall, where the ledger is this page's own."""

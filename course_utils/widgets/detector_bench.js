@@ -1,11 +1,22 @@
-/* The browser half of the detector bench, after furniture.js. It draws the traits that the kernel sets:
+/* The detector bench: how well detectors tell a machine's texts from a person's. This module draws the traits that the kernel sets:
  *   values     {generator, reader, kinds, n_pairs, n_words, temperature, top_k, top_p, seed}
  *   rows       [{detector, auc, caught}, …] of the last run, in words
  *   runs       [{generator, sampling, n_words, n_test, n_left_out, reader, words, likelihood, ranks}, …] of all runs
  *   judgement  {n_words, n_typed, rows: [{detector, score, n_human, n_machine, human, machine, worth}, …]}
  */
 
-const STATES = { idle: "Ready", loading: "Loading the model…", working: "At work…", done: "Done", stopped: "Stopped", failed: "Not done" };
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "./detector_bench.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { isRead, send, sendTyped, stateWords } from "#shared/connection.js";
+import { button, draw, enable, make, numberField, setText, showNumber } from "#shared/dom.js";
+import { capital, duration } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showMessage } from "#shared/panel.js";
+import { isWorking, stateLabels } from "#shared/states.js";
+
+const STATES = stateLabels({ working: "At work…" });
 const NUMBERS = [
   ["temperature", "Temperature", 0.1], ["top_k", "Top-k", 10], ["top_p", "Top-p", 0.05], ["n_pairs", "Headlines", 20], ["n_words", "Words a text", 10], ["seed", "Seed", 1],
 ];
@@ -18,18 +29,13 @@ const OWN = "by the fields";
 const KINDS = [["words", "Word counts"], ["likelihood", "Likelihood"], ["ranks", "Ranks"]];
 const ITSELF = "the generator itself";
 
-const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
 const share = (n, of) => `${n} of ${of} (${Math.round((100 * n) / of)} %)`;
-
-function duration(seconds) {
-  return seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
-}
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 function buildField(v, name, label, input) {
   input.id = `${v.id}-${name}`;
-  input.addEventListener("change", () => sayTyped(v, readFields(v), showValues));
+  input.addEventListener("change", () => sendTyped(v, readFields(v), showValues));
   v.fields[name] = input;
   return make("div", { class: `db-field db-${name}` }, make("label", { for: input.id }, label), input);
 }
@@ -51,7 +57,7 @@ function buildWriter(v) {
 
 function buildReader(v) {
   v.kinds = KINDS.map(([kind, words]) => {
-    const box = make("input", { type: "checkbox", value: kind, onchange: () => say(v, { kind: "compose", values: readFields(v) }) });
+    const box = make("input", { type: "checkbox", value: kind, onchange: () => send(v, { kind: "compose", values: readFields(v) }) });
     return { box, label: make("label", { class: "db-kind" }, box, words) };
   });
   const kinds = make("div", { class: "db-kinds" }, ...v.kinds.map(({ label }) => label));
@@ -59,8 +65,8 @@ function buildReader(v) {
 }
 
 function buildActions(v) {
-  v.run = button("Run", () => say(v, { kind: "run", values: readFields(v) }), { class: "cp-main" });
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
+  v.run = button("Run", () => send(v, { kind: "run", values: readFields(v) }), { class: "cp-main" });
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
   v.state = make("span", { class: "cp-strong", role: "status" });
   v.numbers = make("span", { class: "cp-numbers" });
   v.bar = make("progress", { class: "db-bar", max: 1, "aria-label": "Share of the trial", hidden: true });
@@ -77,7 +83,7 @@ function buildTable(caption, heads, look) {
 function buildOutput(v) {
   v.finding = make("p", { class: "db-finding", "aria-live": "polite" });
   v.picture = make("img", { class: "db-picture", alt: "" });
-  v.keep = button("Keep as evidence", () => say(v, { kind: "keep" }), { class: "cp-quiet" });
+  v.keep = button("Keep as evidence", () => send(v, { kind: "keep" }), { class: "cp-quiet" });
   v.kept = make("span", { class: "cp-hint", role: "status" });
   const [rows, body] = buildTable("The last run", ["Detector", "AUC (95 % interval)", "Caught at 1 % false positives (false alarms)"], "db-last");
   const [runs, runsBody] = buildTable("All runs of this panel: AUC on texts not learnt from, with 95 % interval", ["Run", "Generator", "Sampling", "Words", "Test pairs", "Left out", ...KINDS.map(([, words]) => words), "Reader"], "db-runs");
@@ -89,9 +95,9 @@ function buildOutput(v) {
 
 function buildJudge(v) {
   v.text = make("textarea", { id: `${v.id}-text`, rows: 4, spellcheck: false });
-  v.judge = button("Place it", () => say(v, { kind: "judge", text: v.text.value }));
+  v.judge = button("Place it", () => send(v, { kind: "judge", text: v.text.value }));
   v.oneIn = numberField({ id: `${v.id}-one-in` });
-  v.oneIn.addEventListener("change", () => say(v, { kind: "base", one_in: v.oneIn.value }));
+  v.oneIn.addEventListener("change", () => send(v, { kind: "base", one_in: v.oneIn.value }));
   const base = make("p", { class: "db-base" }, make("label", { for: v.oneIn.id }, "Base rate: a machine wrote 1 text in"), v.oneIn);
   v.problem = make("p", { class: "cp-message db-problem", role: "alert", hidden: true });
   v.judged = make("p", { class: "cp-hint", role: "status" });
@@ -102,11 +108,11 @@ function buildJudge(v) {
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Detector bench"), buildSwitches(v));
+  const head = buildHead(v, "Detector bench");
   v.estimate = make("p", { class: "cp-hint" });
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   v.root = make("section", { class: "cp db", "aria-label": "Detector bench" }, head, buildWriter(v), buildReader(v), v.estimate, buildActions(v), v.message, buildOutput(v));
-  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && say(v, { kind: "stop" }));
+  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && send(v, { kind: "stop" }));
 }
 
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
@@ -120,7 +126,7 @@ function readFields(v) {
 function takePreset(v) {
   const numbers = PRESETS.find(([name]) => name === v.preset.value)?.[1] ?? {};
   for (const [name, value] of Object.entries(numbers)) v.fields[name].value = String(value);
-  say(v, { kind: "compose", values: readFields(v) });
+  send(v, { kind: "compose", values: readFields(v) });
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
@@ -129,15 +135,14 @@ function showState(v) {
   const [state, { share: done, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
   const words = stateWords(v, STATES[state], isWorking(v));
-  if (v.state.textContent !== words) v.state.textContent = words;
+  setText(v.state, words);
   v.numbers.textContent = isWorking(v) && what ? `${Math.round(100 * done)} % · ${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.hidden = !isWorking(v);
   v.bar.value = done ?? 0;
-  v.message.textContent = messageWords(v, isWorking(v));
-  v.message.hidden = !v.message.textContent;
+  showMessage(v, isWorking(v));
   v.problem.textContent = v.model.get("problem");
   v.problem.hidden = !v.problem.textContent;
-  able(v.stop, isWorking(v));
+  enable(v.stop, isWorking(v));
 }
 
 function showModels(v) {
@@ -186,8 +191,6 @@ function buildPlace(row) {
   return make("article", { class: "db-place" }, make("p", {}, make("strong", {}, capital(row.detector))), strip, make("p", {}, words), make("p", {}, row.worth));
 }
 
-const capital = (words) => words[0].toUpperCase() + words.slice(1);
-
 function drawStrips(v) {
   if (!v.root.isConnected) return; // no size of type yet; the observer draws once there is a place
   (v.model.get("judgement").rows ?? []).forEach((row, i) => drawStrip(v.places.children[i].querySelector("svg"), row));
@@ -214,7 +217,7 @@ function mark(author, x, y) {
   return draw("path", { class: "db-machine", d: `M${(x - 4).toFixed(1)} ${y + 3.5}h8l-4 -7z` });
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { fields: {} });
@@ -226,8 +229,8 @@ function render({ model, el }) {
     picture: () => showResult(v), finding: () => (v.finding.textContent = v.model.get("finding")), kept: () => (v.kept.textContent = v.model.get("kept")),
     one_in: () => (v.oneIn.value = String(v.model.get("one_in"))), judgement: () => showJudgement(v),
   };
-  const leave = open(v, shows, () => isWorking(v));
-  say(v, { kind: "hello" });
+  const leave = openView(v, shows);
+  send(v, { kind: "ready" });
   const size = new ResizeObserver(() => drawStrips(v));
   size.observe(v.places);
   return () => (size.disconnect(), leave());

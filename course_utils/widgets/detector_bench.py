@@ -26,7 +26,7 @@ from course_utils.experiments.roc import FEWEST_HUMAN
 from course_utils.models import loading
 from course_utils.models.abilities import Speaker
 from course_utils.models.catalogue import POCKET
-from course_utils.widgets.furniture import browser_half, in_words
+from course_utils.widgets.furniture import browser_bundle, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
 from course_utils.widgets.static_view import Part, Table, facts
@@ -75,7 +75,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
         panel.judge("A text of at least forty words …")
     """
 
-    _esm, _css = browser_half("class_share", "detector_bench")
+    _esm, _css = browser_bundle("detector_bench")
     panel_title = "Detector bench"
     # What a flag is worth is a sum with the numbers that are shown; a text of one's own is refused in words.
     ends_no_recording = frozenset({"base", "one_in", "judge"})
@@ -299,7 +299,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "compose", "values": dict(values)}:
                 self.compose(**values)
@@ -311,7 +311,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
             case {"kind": "base", "one_in": one_in}:
                 self._weigh(one_in)
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def _told(row: dict) -> dict[str, str]:

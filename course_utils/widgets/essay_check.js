@@ -1,19 +1,30 @@
-/* The browser half of the essay check, after furniture.js and essay_view.js. It draws one trait:
+/* The essay check: what a student's essay still lacks. This module draws one trait:
  *   sheet  {file, saved, verdict, is_clear, length, strategy, sections, read, ledger, cited, unused, groups, n_more, evidence,
  *          readings}; a finding in a group is {severity, kind, says, quote, words, place, blocks}: its paragraph, and the words
  */
+
+import "#shared/panel.css";
+import "#shared/essay_view.css";
+import "./essay_check.css";
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { buildBlock, findWords } from "#shared/essay_view.js";
+import { count } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showFailure } from "#shared/panel.js";
+import { visible } from "#shared/text.js";
 
 const ROOM = 1.25; // the bar goes on beyond the most words that are asked for
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Essay check"), buildSwitches(v));
+  const head = buildHead(v, "Essay check");
   v.saved = make("p", { class: "ec-saved" });
   v.verdict = make("p", { class: "ec-verdict" });
   v.told = make("div", { class: "ec-told", role: "status" }, v.saved, v.verdict);
-  v.again = button("Check again", () => say(v, { kind: "check" }), { class: "cp-main" });
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  v.again = button("Check again", () => send(v, { kind: "check" }), { class: "cp-main" });
+  buildMessage(v);
   for (const name of ["length", "sections", "strategy", "read", "ledger", "cited", "unused", "found"]) v[name] = make("div", { class: `ec-${name}` });
   const left = make("div", {}, make("h3", {}, "Words"), v.length, v.sections, make("h3", {}, "Strategy"), v.strategy, make("h3", {}, "Readings"), v.read);
   const right = make("div", {}, make("h3", {}, "Your evidence"), v.ledger, v.cited, v.unused);
@@ -40,7 +51,7 @@ function buildBar({ n, least, most }) {
   Object.assign(band.style, { left: share(least), width: share(most - least) });
   fill.style.width = share(n);
   const marks = [least, most].map((value) => {
-    const mark = make("span", { class: "ec-mark" }, value.toLocaleString("en"));
+    const mark = make("span", { class: "ec-mark" }, count(value));
     mark.style.left = share(value);
     return mark;
   });
@@ -50,10 +61,10 @@ function buildBar({ n, least, most }) {
 function buildSectionRow({ title, n, faults, hints }, most) {
   const bar = make("span", { class: "ec-fill" });
   bar.style.width = `${(100 * n) / Math.max(most, 1)}%`;
-  const count = (k, word) => (k ? `${k} ${word}${k === 1 ? "" : "s"}` : "");
-  const told = [count(faults, "fault"), count(hints, "hint")].filter(Boolean).join(", ");
+  const counted = (k, word) => (k ? `${k} ${word}${k === 1 ? "" : "s"}` : "");
+  const told = [counted(faults, "fault"), counted(hints, "hint")].filter(Boolean).join(", ");
   return make("tr", {}, make("th", { scope: "row", dir: "auto" }, visible(title)),
-    make("td", { class: "ec-n" }, n.toLocaleString("en"), make("span", { class: "ec-bar", "aria-hidden": "true" }, bar)),
+    make("td", { class: "ec-n" }, count(n), make("span", { class: "ec-bar", "aria-hidden": "true" }, bar)),
     make("td", { class: faults ? "ec-out" : "ec-soft" }, told || (n ? "–" : "empty")));
 }
 
@@ -114,12 +125,6 @@ function foldFrom(node) {
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
-function showState(v) {
-  v.message.textContent = v.isLost ? NO_ANSWER : visible(v.model.get("message"));
-  v.message.hidden = !v.message.textContent;
-  v.root.dataset.state = v.message.textContent ? "failed" : "idle";
-}
-
 function showCheck(v) {
   const sheet = v.model.get("sheet");
   v.body.hidden = sheet.file === undefined;
@@ -131,7 +136,7 @@ function showCheck(v) {
   v.strategy.replaceChildren(...buildLines([{ isGood: Boolean(sheet.strategy), word: sheet.strategy ? "chosen" : "missing", head: sheet.strategy || "None is chosen yet", line: "" }]));
   v.read.replaceChildren(...buildLines(sheet.read.map(({ title, line, is_engaged }) => ({ isGood: is_engaged, word: is_engaged ? "engaged" : "not engaged yet", head: title, line }))));
   showEvidence(v, sheet);
-  const more = sheet.n_more ? [make("p", { class: "cp-hint" }, `And ${sheet.n_more.toLocaleString("en")} more, which come up when some of these are mended.`)] : [];
+  const more = sheet.n_more ? [make("p", { class: "cp-hint" }, `And ${count(sheet.n_more)} more, which come up when some of these are mended.`)] : [];
   const none = make("p", { class: "cp-hint" }, "Nothing.");
   v.found.replaceChildren(...(sheet.groups.length ? sheet.groups.map((group) => buildGroup(v, group)) : [none]), ...more);
 }
@@ -153,13 +158,13 @@ function showEvidence(v, { ledger, cited, unused }) {
   v.unused.replaceChildren(...(unused.length ? [make("details", {}, make("summary", {}, `In your ledger and not cited: ${unused.length}`), rest)] : []));
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = newView(model, el);
-  v.showState = () => showState(v);
+  v.showState = () => showFailure(v);
   build(v);
-  return open(v, { message: () => showState(v), sheet: () => showCheck(v) });
+  return openView(v, { message: () => showFailure(v), sheet: () => showCheck(v) });
 }
 
 export default { render };

@@ -21,7 +21,7 @@ from course_utils.grading.rubric import NAME as RUBRIC
 from course_utils.grading.rubric import load_rubric
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.essay_view import BLANK_LINE, occurrence, plain
-from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.static_view import Fact, Part, Table
 
 WORDS = (800, 1200)  # where no rubric lies beside the notebook
@@ -64,7 +64,7 @@ class EssayCheck(FurnishedPanel):
         mine.faults
     """
 
-    _esm, _css = browser_half("essay_view", "essay_check")
+    _esm, _css = browser_bundle("essay_check")
     panel_title = "Essay check"
 
     sheet = traitlets.Dict().tag(sync=True)
@@ -146,7 +146,7 @@ class EssayCheck(FurnishedPanel):
         told = "at " if at.date() == datetime.date.today() else f"on {at:%Y-%m-%d} at "
         return f"{told}{at:%H:%M:%S}" + (", and not since the check before" if seen == self._seen else "")
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         if content.get("kind") == "check":
             self.check()
 

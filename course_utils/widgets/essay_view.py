@@ -42,7 +42,9 @@ NO_RECORD, UNKNOWN = "no such record", "nothing is known"
 
 
 def letters(text: str) -> str:
-    """Return the letters and digits of a text: what counts where words are looked for (``IS_SIGN`` in essay_view.js).
+    """Return the letters and digits of a text: what counts where words are looked for.
+
+    The page has the same rule, ``LETTER_OR_DIGIT`` in text.js.
 
     Signs are left out, because those of Markdown are not seen on a page.
     """

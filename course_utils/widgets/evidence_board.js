@@ -1,16 +1,23 @@
-/* The browser half of the evidence board, after furniture.js. It draws the traits that the kernel sets:
+/* The evidence board: the records of a ledger, and how each is measured again. This module draws the traits that the kernel sets:
  *   listed    [{id, time, experiment, what, value, models}, …], the newest first
  *   counts    {all, found, listed, path};   choices  {experiment, model, status}, what can be asked for;   asked  what is
  *   shown     a record whole: also finding, facts, settings, versions, columns, rows, n_rows, why_not
  *   outcomes  {id: {status, recorded, again, why}};   picture  {id, src, alt} or {id, why}
  */
 
-const STATES = { idle: "", working: "At work…", done: "Done", stopped: "Stopped", failed: "Not done" };
+import "#shared/panel.css";
+import "./evidence_board.css";
+
+import { send, stateWords } from "#shared/connection.js";
+import { button, enable, isEnabled, make, setText } from "#shared/dom.js";
+import { buildHead, buildMessage, copy, newView, openView, showMessage } from "#shared/panel.js";
+import { isWorking, stateLabels } from "#shared/states.js";
+import { visible } from "#shared/text.js";
+
+const STATES = stateLabels({ idle: "", working: "At work…" });
 const NOT_YET = "not done again";
 const TYPED_MS = 250;
 const FIELDS = [["experiment", "Experiment", "all experiments"], ["model", "Model", "all models"], ["status", "Done again", "all"]];
-
-const isWorking = (v) => v.model.get("state") === "working";
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
@@ -28,9 +35,9 @@ function buildFilter(v) {
 }
 
 function buildActions(v) {
-  v.all = button("Do all again", () => isAble(v.all) && say(v, { kind: "rerun_all" }));
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
-  v.refresh = button("Refresh", () => say(v, { kind: "refresh" }));
+  v.all = button("Do all again", () => isEnabled(v.all) && send(v, { kind: "rerun_all" }));
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
+  v.refresh = button("Refresh", () => send(v, { kind: "refresh" }));
   v.state = make("span", { class: "cp-strong", role: "status" });
   v.numbers = make("span", { class: "cp-numbers" });
   v.bar = make("progress", { class: "eb-bar", max: 1, "aria-label": "Share that is done again", hidden: true });
@@ -53,7 +60,7 @@ function buildMore(summary) {
 function buildWhole(v) {
   v.cite = make("code");
   v.copy = button("Copy", () => copy(v, v.cite.textContent), { class: "cp-quiet" });
-  v.again = button("Do it again", () => isAble(v.again) && say(v, { kind: "rerun", id: v.model.get("shown").id }), { class: "cp-main" });
+  v.again = button("Do it again", () => isEnabled(v.again) && send(v, { kind: "rerun", id: v.model.get("shown").id }), { class: "cp-main" });
   const head = make("div", { class: "cp-row" }, make("p", {}, "Cite it as ", v.cite, " ", v.copy), v.again);
   Object.assign(v, { finding: make("p", { class: "cp-strong" }), number: make("p", { class: "eb-number" }), facts: make("dl", { class: "eb-facts" }) });
   v.outcome = make("p", { class: "eb-outcome", "aria-live": "polite" });
@@ -69,21 +76,21 @@ function buildWhole(v) {
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Evidence board"), buildSwitches(v));
+  const head = buildHead(v, "Evidence board");
   v.path = make("p", { class: "cp-hint eb-path", role: "status" });
   v.faults = make("ul", { class: "eb-faults", role: "alert", hidden: true });
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   v.list = make("ul", { class: "eb-list", "aria-label": "Records" });
   v.list.addEventListener("keydown", (event) => onKey(v, event));
   v.root = make("section", { class: "cp eb", "aria-label": "Evidence board" }, head, v.faults, buildFilter(v), v.path, v.list, buildActions(v), v.message, buildWhole(v));
-  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && say(v, { kind: "stop" }));
+  v.root.addEventListener("keydown", (event) => event.key === "Escape" && isWorking(v) && send(v, { kind: "stop" }));
 }
 
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
 
 function ask(v) {
   const asked = Object.fromEntries(Object.entries(v.fields).map(([name, input]) => [name, input.value]));
-  say(v, { kind: "filter", asked });
+  send(v, { kind: "filter", asked });
 }
 
 /** The arrows go from one record to the next. */
@@ -100,16 +107,15 @@ function onKey(v, event) {
 function showState(v) {
   const [state, { share = 0, what = "" }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
-  const words = v.isLost ? "No answer from the kernel" : STATES[state];
-  if (v.state.textContent !== words) v.state.textContent = words;
+  const words = stateWords(v, STATES[state]);
+  setText(v.state, words);
   v.numbers.textContent = isWorking(v) && what ? `${Math.round(100 * share)} % · ${visible(what)}` : "";
   v.bar.hidden = !isWorking(v);
   v.bar.value = share;
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-  able(v.stop, isWorking(v));
-  able(v.all, !isWorking(v) && v.model.get("counts").found > 0);
-  able(v.again, !isWorking(v) && !v.model.get("shown").why_not);
+  showMessage(v);
+  enable(v.stop, isWorking(v));
+  enable(v.all, !isWorking(v) && v.model.get("counts").found > 0);
+  enable(v.again, !isWorking(v) && !v.model.get("shown").why_not);
 }
 
 function showFaults(v) {
@@ -136,7 +142,7 @@ function statusOf(v, id) {
 function buildRow(v, { id, time, experiment, what, value, models }) {
   const [first, second] = [make("span", {}, visible(what)), make("span", {}, visible(value))];
   const third = make("span", {}, visible(experiment), make("small", {}, visible(models)));
-  const row = make("button", { type: "button", class: "eb-row", "data-id": id, onclick: () => say(v, { kind: "choose", id }) });
+  const row = make("button", { type: "button", class: "eb-row", "data-id": id, onclick: () => send(v, { kind: "choose", id }) });
   row.append(make("span", { class: "eb-id" }, id), first, second, third, make("span", {}, statusOf(v, id), make("small", {}, time)));
   return make("li", {}, row);
 }
@@ -148,7 +154,7 @@ function showList(v) {
   v.list.replaceChildren(...(listed.length ? listed.map((record) => buildRow(v, record)) : [make("li", { class: "eb-empty" }, none)]));
   const newest = counts.listed < counts.found ? `, the newest ${counts.listed} of them here` : "";
   const words = `${counts.found} of ${counts.all} ${counts.all === 1 ? "record" : "records"}${newest} · ${visible(counts.path)}`;
-  if (v.path.textContent !== words) v.path.textContent = words;
+  setText(v.path, words);
   showChosen(v);
   showState(v);
   if (at) [...v.list.querySelectorAll(".eb-row")].find((row) => row.dataset.id === at)?.focus();
@@ -193,7 +199,7 @@ function showPicture(v) {
   if (src) Object.assign(v.image, { src, alt });
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { fields: {} });
@@ -201,8 +207,8 @@ function render({ model, el }) {
   build(v);
   const [state, list, filter] = [() => showState(v), () => showList(v), () => showFilter(v)];
   const shows = { state, progress: state, message: state, faults: () => showFaults(v), choices: filter, asked: filter, listed: list, counts: list };
-  const close = open(v, { ...shows, shown: () => showWhole(v), chosen: () => showChosen(v), outcomes: () => (showList(v), showOutcome(v)), picture: () => showPicture(v) }, () => isWorking(v));
-  say(v, { kind: "hello" });
+  const close = openView(v, { ...shows, shown: () => showWhole(v), chosen: () => showChosen(v), outcomes: () => (showList(v), showOutcome(v)), picture: () => showPicture(v) });
+  send(v, { kind: "ready" });
   return close;
 }
 

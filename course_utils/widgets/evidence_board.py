@@ -15,7 +15,7 @@ from course_utils.evidence.record import Record
 from course_utils.evidence.reproduce import Progress, Reproduction
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.evidence_again import done_again, drawn, follow_the_kernel
-from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.static_view import Fact, Part, Table, facts
 from course_utils.widgets.worker import the_worker
 
@@ -62,7 +62,7 @@ class EvidenceBoard(FurnishedPanel):
         board.statuses
     """
 
-    _esm, _css = browser_half("evidence_board")
+    _esm, _css = browser_bundle("evidence_board")
     panel_title = "Evidence board"
 
     listed = traitlets.List().tag(sync=True)
@@ -306,9 +306,9 @@ class EvidenceBoard(FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
-            case {"kind": "hello" | "refresh"}:
+            case {"kind": "ready" | "refresh"}:
                 self.refresh()
             case {"kind": "filter", "asked": dict(asked)}:
                 self.filter(**asked)

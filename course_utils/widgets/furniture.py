@@ -13,7 +13,7 @@ import traitlets
 
 from course_utils.core.files import append_to_file
 from course_utils.errors import CourseError, NoSpace
-from course_utils.places import cache_folder, data_file
+from course_utils.places import PACKAGE, cache_folder
 from course_utils.widgets.static_view import (
     VIEW,
     Fact,
@@ -28,27 +28,26 @@ from course_utils.widgets.static_view import (
 
 logger = logging.getLogger(__name__)
 
-HERE = data_file(__name__, ".")
+BUNDLES = PACKAGE / "widgets" / "bundles"
 
 
-def browser_half(*names: str) -> tuple[str, str]:
-    """Return script and style of a panel, each with the furniture before it: a widget has one file of each.
+def browser_bundle(name: str) -> tuple[str, str]:
+    """Return script and style of a panel, as ``make browser`` has bundled them from its sources.
+
+    Each has all that it needs inside: a widget sends one script and one style to the page.
 
     Parameters
     ----------
-    names : str
-        The panel's own files without their endings; before them, files that it shares with others.
+    name : str
+        The panel's own source file without its ending.
 
     Examples
     --------
-    >>> script, style = browser_half("live_panel", "playground")
-    >>> "export default" in script, ".cp" in style
+    >>> script, style = browser_bundle("playground")
+    >>> "as default" in script, ".cp" in style
     (True, True)
     """
-    script, style = (
-        "\n".join((HERE / f"{half}{end}").read_text("utf-8") for half in ("furniture", *names))
-        for end in (".js", ".css")
-    )
+    script, style = ((BUNDLES / f"{name}{end}").read_text("utf-8") for end in (".js", ".css"))
     return script, style
 
 
@@ -82,10 +81,10 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def __init__(self, projector: bool = False, **traits) -> None:
         self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
-        self.ears: list[Callable[[dict], object]] = []  # told of every message to the page
+        self.listeners: list[Callable[[dict], object]] = []  # called with every message to the page
         self.played = None  # the recording that is shown; see course_utils.widgets.playing
         super().__init__(projector=projector, large=projector, **traits)
-        self.on_msg(self._hear)
+        self.on_msg(self._on_message)
 
     def set_state(self, sync_data: dict) -> None:
         """Take trait values from the browser, when no other thread is setting any."""
@@ -100,8 +99,8 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def send(self, content: dict, buffers: list | None = None) -> None:
         """Send a message to the page."""
-        for hear in getattr(self, "ears", ()):
-            hear(content)
+        for listener in getattr(self, "listeners", ()):
+            listener(content)
         super().send(content, buffers)
 
     def close(self) -> None:
@@ -173,13 +172,13 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    def _hear(self, _widget, content: dict, buffers: list) -> None:
+    def _on_message(self, _widget, content: dict, buffers: list) -> None:
         """Answer a message; an error raised here would be seen by nobody, so it is shown in the panel."""
         try:
             if content.get("kind") == "ping":
                 self.send({"kind": "pong"})
             elif not self._ends_recording(content.get("kind")):
-                self._obey(content, buffers)
+                self._handle_message(content, buffers)
         except Exception as error:
             self._fail(error)
         if content.get("kind") not in ("ping", "seen"):
@@ -187,7 +186,7 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def _ends_recording(self, kind: str | None) -> bool:
         """Stop a recording at the wish to stop, and give the panel back at any other; return whether that was all."""
-        if self.played is None or kind == "hello" or kind in self.ends_no_recording:
+        if self.played is None or kind == "ready" or kind in self.ends_no_recording:
             return False
         if kind == "stop":
             self.played.stop()
@@ -196,7 +195,7 @@ class FurnishedPanel(anywidget.AnyWidget):
         self.played = None
         return False
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         raise NotImplementedError
 
     def _fail(self, error: BaseException) -> None:

@@ -1,9 +1,20 @@
-/* The browser half of the marking page, after furniture.js, essay_view.js, rubric_view.js and marking_desk.js. It also
- * draws whose, which is "" or whose the open paper is, and role.
+/* The marking page. Besides the desk, this module draws the traits role, and whose, which is "" or the name of the student whose paper is open.
  */
 
+import "#shared/panel.css";
+import "#shared/essay_view.css";
+import "#shared/rubric_view.css";
+import "#shared/marking_desk.css";
+import "./grader_page.css";
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { buildDesk, deskShows, showTotal, wish } from "#shared/marking_desk.js";
+import { newView, openView, showFailure } from "#shared/panel.js";
+import { visible } from "#shared/text.js";
+
 function buildWhose(v) {
-  v.whose = button("", () => say(v, { kind: v.model.get("whose") ? "hide_whose" : "show_whose" }), { class: "cp-quiet" });
+  v.whose = button("", () => send(v, { kind: v.model.get("whose") ? "hide_whose" : "show_whose" }), { class: "cp-quiet" });
   v.name = make("strong", { role: "status" });
   return make("span", { class: "gp-whose" }, v.name, " ", v.whose);
 }
@@ -21,13 +32,13 @@ function showRole(v) {
 
 function render({ model, el }) {
   const v = newView(model, el);
-  Object.assign(v, { showState: () => showState(v), showTotal: () => showTotal(v) });
+  Object.assign(v, { showState: () => showFailure(v), showTotal: () => showTotal(v) });
   v.role = make("p", { class: "cp-hint" });
   buildDesk(v, {
     label: "Marking", title: `Marking: ${visible(model.get("rubric").title)}`, essay: "Paper", has: { points: true, bank: true, comment: "Comment" },
     more: [button("Refresh", () => wish(v, { kind: "refresh" }))], aside: buildWhose(v), above: [v.role],
   });
-  return open(v, { ...deskShows(v), whose: () => showWhose(v), role: () => showRole(v) });
+  return openView(v, { ...deskShows(v), whose: () => showWhose(v), role: () => showRole(v) });
 }
 
 export default { render };

@@ -8,7 +8,7 @@ from course_utils.grading.course import ESSAY, Course, find_course
 from course_utils.grading.desk import Desk, open_desk
 from course_utils.grading.papers import list_papers
 from course_utils.widgets.essay_view import picture_of
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.marking_desk import MarkingDesk
 from course_utils.widgets.static_view import Fact, Part
 
@@ -49,7 +49,7 @@ class GraderPage(MarkingDesk):
         page.next_unmarked()
     """
 
-    _esm, _css = browser_half("essay_view", "rubric_view", "marking_desk", "grader_page")
+    _esm, _css = browser_bundle("grader_page")
     panel_title = "Marking page"
 
     whose = traitlets.Unicode().tag(sync=True)
@@ -103,11 +103,11 @@ class GraderPage(MarkingDesk):
     def _picture_of(self, id: str) -> tuple[bytes, str] | str:
         return picture_of(self._sheet, id)
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "refresh" | "show_whose" as wish}:
                 getattr(self, wish)()
             case {"kind": "hide_whose"}:
                 self.whose = ""
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)

@@ -1,16 +1,26 @@
-/* The browser half of the keep button, after furniture.js and class_share.js. It draws the traits that the kernel sets:
+/* The button that keeps a number as evidence. This module draws the traits that the kernel sets:
  *   numbers  [{metric, row, words}, …], what can be kept
  *   chosen   the place of one of them
  *   kept     {id, cite, words, warnings}, or empty
  *   nothing  why nothing can be kept, or empty
  */
 
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "./keep_button.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { send } from "#shared/connection.js";
+import { button, enable, isEnabled, make } from "#shared/dom.js";
+import { buildMessage, copy, newView, openView, showFailure } from "#shared/panel.js";
+import { visible } from "#shared/text.js";
+
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 function build(v) {
   v.choice = make("select", { id: `${v.id}-number` });
-  v.choice.addEventListener("change", () => say(v, { kind: "choose", place: v.choice.selectedIndex }));
-  v.keep = button("Keep as evidence", () => isAble(v.keep) && say(v, { kind: "keep" }), { class: "cp-main" });
+  v.choice.addEventListener("change", () => send(v, { kind: "choose", place: v.choice.selectedIndex }));
+  v.keep = button("Keep as evidence", () => isEnabled(v.keep) && send(v, { kind: "keep" }), { class: "cp-main" });
   const field = make("div", { class: "kb-field" }, make("label", { for: v.choice.id }, "A number to cite"), v.choice);
   v.what = make("div", { class: "kb-what" }, field, v.keep);
   v.nothing = make("p", { class: "cp-hint" });
@@ -20,7 +30,7 @@ function build(v) {
   v.how = make("span", {}, "Cite it as ", v.cite, ".");
   v.kept = make("p", { class: "kb-kept" }, make("span", { role: "status" }, v.said, " ", v.how), v.copy);
   v.warnings = make("ul", { class: "kb-warnings", hidden: true });
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   // Light, dark and large follow the page here: three switches under every result would be more than the result.
   v.large = v.dark = make("span");
   v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message, buildClassShare(v));
@@ -28,18 +38,12 @@ function build(v) {
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
-function showState(v) {
-  v.root.dataset.state = v.model.get("message") ? "failed" : "idle";
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-}
-
 function showNumbers(v) {
   const numbers = v.model.get("numbers");
   v.choice.replaceChildren(...numbers.map(({ words }) => make("option", {}, visible(words))));
   v.nothing.textContent = v.model.get("nothing");
   v.nothing.hidden = numbers.length > 0;
-  able(v.keep, numbers.length > 0);
+  enable(v.keep, numbers.length > 0);
   v.choice.disabled = !numbers.length;
   showChosen(v);
 }
@@ -57,13 +61,13 @@ function showKept(v) {
   v.warnings.hidden = !warnings.length;
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = newView(model, el);
-  v.showState = () => showState(v);
+  v.showState = () => showFailure(v);
   build(v);
-  return open(v, { message: () => showState(v), numbers: () => showNumbers(v), nothing: () => showNumbers(v), chosen: () => showChosen(v), kept: () => showKept(v) });
+  return openView(v, { message: () => showFailure(v), numbers: () => showNumbers(v), nothing: () => showNumbers(v), chosen: () => showChosen(v), kept: () => showKept(v) });
 }
 
 export default { render };

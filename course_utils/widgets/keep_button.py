@@ -11,7 +11,7 @@ from course_utils.evidence import ledger as ledgers
 from course_utils.evidence.record import Record, plain
 from course_utils.experiments.result import Metric, Result
 from course_utils.widgets.class_share import ClassShare, where_kept
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.static_view import Fact, Part, is_in_notebook
 
 MOST_ROWS = 60  # whose numbers are listed: of more, `keep(result, metric=…, row=…)` keeps any
@@ -47,7 +47,7 @@ class KeepButton(ClassShare):
         button.keep()
     """
 
-    _esm, _css = browser_half("class_share", "keep_button")
+    _esm, _css = browser_bundle("keep_button")
     panel_title = "Keep as evidence"
     has_output_of_its_own = False  # the result itself stands above it
     class_keeps = True
@@ -110,7 +110,7 @@ class KeepButton(ClassShare):
         parts: list[Part] = [Fact("", self.kept["words"]), Fact("Cite as", self.kept["cite"])]
         return [*parts, *(Fact("Note", warning) for warning in self.kept["warnings"])]
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "choose", "place": int(place)}:
                 self.choose(place)

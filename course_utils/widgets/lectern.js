@@ -1,13 +1,20 @@
-/* The browser half of the lectern, after furniture.js. It says what was pressed; the kernel does it.
+/* The lecturer's bar over a demo. It sends what was pressed; the kernel does it.
  *
  * Presenter mode is a matter of this browser alone: a mark on the page, which the style sheet knows, remembered here,
  * as light and dark are: the next page looks like the one before.
  */
 
+import "#shared/panel.css";
+import "./lectern.css";
+
+import { send, setTrait } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { buildSwitches, newView, openView, showMessage } from "#shared/panel.js";
+import { BUSY_STATES } from "#shared/states.js";
+
 const REMEMBERED = "course-presenter";
 const LOOK_MS = 8000; // by then what was asked for is there, unless the panel is still at work
 const THEME = "course-theme";
-const BUSY = ["loading", "generating", "working", "preparing"];
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
@@ -21,8 +28,8 @@ function buildBar(v) {
   const switches = buildSwitches(v);
   v.large.remove(); // presenter mode is larger
   v.presenter = button("Presenter", () => present(v, !isPresenting()));
-  v.reset = buildButton(v, "Reset", "Alt+R", () => say(v, { kind: "reset" }));
-  v.play = buildButton(v, "Play the recording", "Alt+P", () => (say(v, { kind: "play" }), lookAt(v, v.model.get("recording").look)));
+  v.reset = buildButton(v, "Reset", "Alt+R", () => send(v, { kind: "reset" }));
+  v.play = buildButton(v, "Play the recording", "Alt+P", () => (send(v, { kind: "play" }), lookAt(v, v.model.get("recording").look)));
   v.home = make("a", { class: "cl-home", href: v.model.get("gallery") }, "All demos");
   v.home.hidden = !document.body.dataset.voila;
   switches.prepend(v.presenter);
@@ -30,7 +37,7 @@ function buildBar(v) {
 }
 
 function buildPrompts(v) {
-  const press = (look, place) => (say(v, { kind: "prompt", place }), lookAt(v, look));
+  const press = (look, place) => (send(v, { kind: "prompt", place }), lookAt(v, look));
   const buttons = v.model.get("prompts").map(({ title, look }, i) => buildButton(v, title, `Alt+${i + 1}`, () => press(look, i), { class: "cl-prompt" }));
   v.prompts = make("details", { class: "cl-prompts" }, make("summary", {}, "Prepared prompts"), make("div", { class: "cl-buttons" }, ...buttons));
   v.prompts.hidden = !buttons.length;
@@ -75,7 +82,7 @@ function present(v, isOn) {
 /** Light or dark as it was chosen on another page of this hall. */
 function takeTheme(v) {
   const chosen = remembered(THEME);
-  if (document.body.dataset.voila && v.model.get("theme") === "auto" && ["light", "dark"].includes(chosen)) set(v, "theme", chosen);
+  if (document.body.dataset.voila && v.model.get("theme") === "auto" && ["light", "dark"].includes(chosen)) setTrait(v, "theme", chosen);
   v.model.on("change:theme", () => v.model.get("theme") === "auto" || remember(THEME, v.model.get("theme")));
 }
 
@@ -100,7 +107,7 @@ function lookAt(v, look) {
   const go = () => stand.querySelector(look === ".cp" ? ".cp" : `.cp ${look}`)?.scrollIntoView({ block: "start", behavior });
   const growing = new ResizeObserver(go);
   const own = ["wheel", "touchmove", "pointerdown", "keydown"];
-  const timer = setInterval(() => BUSY.includes(stand.querySelector(".cp")?.dataset.state) || v.endLook(), LOOK_MS);
+  const timer = setInterval(() => BUSY_STATES.includes(stand.querySelector(".cp")?.dataset.state) || v.endLook(), LOOK_MS);
   v.endLook = () => (growing.disconnect(), clearInterval(timer), own.forEach((name) => window.removeEventListener(name, v.endLook, true)));
   own.forEach((name) => window.addEventListener(name, v.endLook, true));
   growing.observe(stand);
@@ -132,11 +139,10 @@ function showPlay(v) {
 function showNote(v) {
   v.note.textContent = v.model.get("note");
   v.note.hidden = !v.note.textContent;
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
+  showMessage(v);
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = newView(model, el);
@@ -145,7 +151,7 @@ function render({ model, el }) {
   const onKey = (event) => onShortcut(v, event);
   window.addEventListener("keydown", onKey, true);
   const dressed = () => dressPage(v);
-  const leave = open(v, { note: () => showNote(v), message: () => showNote(v), is_playing: () => showPlay(v), recording: () => showPlay(v) });
+  const leave = openView(v, { note: () => showNote(v), message: () => showNote(v), is_playing: () => showPlay(v), recording: () => showPlay(v) });
   el.classList.add("cl-frame");
   el.prepend(v.top);
   const look = new MutationObserver(dressed);

@@ -5,7 +5,7 @@ import traitlets
 
 from course_utils.models import stage
 from course_utils.widgets.demos import Demo, Prompt, demo
-from course_utils.widgets.furniture import FurnishedPanel, browser_half
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle
 from course_utils.widgets.playing import play, show_end
 from course_utils.widgets.static_view import VIEW, Fact, Part, to_html
 
@@ -26,7 +26,7 @@ class LecternFrame(FurnishedPanel):
         The address of the front page, as seen from this one.
     """
 
-    _esm, _css = browser_half("lectern")
+    _esm, _css = browser_bundle("lectern")
     panel_title = "Lectern"
 
     takeaway = traitlets.Unicode().tag(sync=True)
@@ -57,7 +57,7 @@ class LecternFrame(FurnishedPanel):
         parts: list[Part] = [Fact("To take away", self.takeaway), Fact("What it shows", self.shows)]
         return [*parts, *(Fact("Prepared prompt", each["title"]) for each in self.prompts)]
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         self.obey(content)
 
 
@@ -80,7 +80,7 @@ class Lectern(ipywidgets.VBox):
     def __init__(self, panel: FurnishedPanel, told: Demo, gallery: str = GALLERY) -> None:
         self.demo, self.panel = told, panel
         self.frame = LecternFrame(told, gallery)
-        self.frame.obey = self._obey
+        self.frame.obey = self._handle_message
         self._stage, self._links = stage.now(), []
         super().__init__([self.frame, panel], layout=ipywidgets.Layout(overflow="visible"))
         self.add_class("cl-stand")
@@ -171,7 +171,7 @@ class Lectern(ipywidgets.VBox):
         note = away if has_failed and not recorded else ""
         self.frame._show(is_playing=bool(recorded.get("is_playing")), note=note)
 
-    def _obey(self, content: dict) -> None:
+    def _handle_message(self, content: dict) -> None:
         match content:
             case {"kind": "reset"}:
                 self.reset()

@@ -129,10 +129,10 @@ class LivePanel(ServerWatch, FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         """Do what any panel can be asked; a subclass knows more wishes, and leaves the others to this."""
         match content:
-            case {"kind": "hello"}:
+            case {"kind": "ready"}:
                 self._welcome()
             case {"kind": "stop" | "clear" as verb}:
                 getattr(self, verb)()

@@ -97,7 +97,7 @@ class MarkingDesk(EssayView, RubricPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "open", "key": str(key)}:
                 self._open(self.desk.paper(key).key)
@@ -108,7 +108,7 @@ class MarkingDesk(EssayView, RubricPanel):
             case {"kind": "picture", "id": str(id)}:
                 self.show_picture(id)
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def _counts(rows: list[dict[str, object]]) -> dict[str, int]:

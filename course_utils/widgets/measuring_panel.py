@@ -194,9 +194,9 @@ class MeasuringPanel(ServerWatch, ClassShare):
             return
         self._show(state="failed", message=in_words(error), progress={}, waiting="")
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
-            case {"kind": "hello"}:
+            case {"kind": "ready"}:
                 self._has_page = True
                 self._see_server()
             case {"kind": "stop" | "keep" as verb}:

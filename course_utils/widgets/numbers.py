@@ -122,7 +122,7 @@ class NumberFields(traitlets.HasTraits):
     fields_trait: ClassVar[str] = "values"
     _before_blame: dict[str, object] | None = None
 
-    def _hear(self, widget: object, content: dict, buffers: list) -> None:
+    def _on_message(self, widget: object, content: dict, buffers: list) -> None:
         """Read what was typed, and say which typing was read: a page takes no older answer for the newest typing."""
         match content:
             case {"kind": "typed", "fields": dict(typed), "n": int(n), "view": str(view)}:
@@ -130,7 +130,7 @@ class NumberFields(traitlets.HasTraits):
                 self._show(**{self.fields_trait: {**known, **{name: typed[name] for name in typed if name in known}}})
                 self.send({"kind": "read", "n": n, "view": view})
             case _:
-                super()._hear(widget, content, buffers)
+                super()._on_message(widget, content, buffers)
 
     def _note_problems(self, values: Mapping[str, object], limits: Mapping[str, tuple]) -> None:
         """Find what is wrong in the fields; take back a message about fields once nothing is wrong any more."""

@@ -83,12 +83,12 @@ class OutcomePanel(MeasuringPanel):
         told = {"finding": result.finding, "numbers": numbers(result, places), **shown}
         self._show(outcomes={**self.outcomes, name: told}, finding=result.finding, kept="")
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "keep", "of": str(name), "metric": None | str() as metric, "row": None | int() as row}:
                 self.keep(metric, row, name)
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def numbers(result: Result, places: Iterable[int] | None = None) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-/* The playground's own part of its browser half, after furniture.js and live_panel.js.
+/* The playground: one model writes one or several texts, and each token can be looked at.
  *
  * Text of prompts and models enters the page through text nodes only; nothing here parses it. The kernel sends
  *   {kind: "whole", run, samples}   everything written so far; replaces what is shown
@@ -8,45 +8,47 @@
  * an alternative is [text, probability].
  */
 
+import "#shared/panel.css";
+import "#shared/live_panel.css";
+import "./playground.css";
+
+import { send } from "#shared/connection.js";
+import { button, enable, isEnabled, make } from "#shared/dom.js";
+import { count, percent } from "#shared/format.js";
+import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showLacks, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/live_panel.js";
+import { buildModelChooser, showModels } from "#shared/models.js";
+import { buildMessage, buildSwitches } from "#shared/panel.js";
+import { ENDINGS, isWorking, stateLabels } from "#shared/states.js";
+import { visible } from "#shared/text.js";
+import { appendToken, buildAlternative, selectToken, watchTokens } from "#shared/token_grid.js";
+import { RANK_CLASSES, tokenName } from "#shared/tokens.js";
+
 const FIELDS = [
   ["max_new_tokens", "Max tokens", 10], ["temperature", "Temperature", 0.1], ["top_k", "Top-k", 10], ["top_p", "Top-p", 0.05],
   ["repetition_penalty", "Repetition penalty", 0.05], ["n_samples", "Samples", 1], ["seed", "Seed", 1],
 ];
-const STATES = { idle: "Ready", loading: "Loading the model…", generating: "Writing…", done: "Done", stopped: "Stopped", failed: "Not done" };
-const ENDINGS = { length: "reached its length", "end of text": "the model ended the text", stopped: "stopped" };
-const BUCKETS = [[10, "top 10"], [100, "top 100"], [1000, "top 1,000"], [Infinity, "beyond 1,000"]];
+const STATES = stateLabels({ generating: "Writing…" });
 const MAX_SPANS = 2048;
-
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
-
-function percent(p) {
-  if (p >= 0.9995) return "100 %";
-  return p >= 0.001 ? `${(100 * p).toPrecision(3)} %` : p > 0 ? "below 0.1 %" : "0 %";
-}
-
-const bucketOf = (rank) => (rank ? BUCKETS.findIndex(([highest]) => rank <= highest) : -1); // a rank of 0 is not told
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
-function buildHead(v) {
-  v.chooser = make("select", { id: `${v.id}-model`, onchange: () => say(v, { kind: "choose", model: v.chooser.value }) });
-  v.about = make("span", { class: "cp-about" });
-  const speaker = make("div", { class: "cp-speaker" }, make("label", { for: v.chooser.id }, "Model"), v.chooser, v.about);
-  return make("div", { class: "cp-head" }, speaker, buildSwitches(v));
+function buildTop(v) {
+  const chooser = buildModelChooser(v, "cp-speaker", () => send(v, { kind: "choose", model: v.chooser.value }));
+  return make("div", { class: "cp-head" }, chooser, buildSwitches(v));
 }
 
 function buildButtons(v) {
   v.generate = button("Generate", () => generate(v), { class: "cp-main" });
-  v.stop = button("Stop", () => stop(v));
+  v.stop = button("Stop", () => stopWriting(v));
   v.resume = button("Continue", () => resume(v));
-  v.clear = button("Clear", () => say(v, { kind: "clear" }));
+  v.clear = button("Clear", () => send(v, { kind: "clear" }));
   return buildActions(v, v.generate, v.stop, v.resume, v.clear);
 }
 
 function buildOutput(v) {
   v.tokens = button("Tokens", () => toggleTokens(v), { class: "cp-quiet cp-tokens-switch", "aria-pressed": "false" });
   v.legend = make("p", { class: "cp-legend", hidden: true }, "Rank of each token in the model's own order: ");
-  BUCKETS.forEach(([, words], i) => v.legend.append(make("span", { class: `cp-token cp-bucket${i}` }, words), " "));
+  RANK_CLASSES.forEach(([, words], i) => v.legend.append(make("span", { class: `cp-token cp-bucket${i}` }, words), " "));
   v.grid = make("div", { class: "cp-grid", role: "log", "aria-live": "polite", "aria-label": "What the model wrote" });
   v.line = make("p", { class: "cp-line" });
   v.details = make("div", { class: "cp-details", "aria-live": "polite", hidden: true });
@@ -60,20 +62,16 @@ function buildOutput(v) {
 
 function generate(v) {
   // The whole form travels with the wish: trait changes may still be waiting behind a busy kernel.
-  say(v, { kind: "generate", prompt: v.prompt.value, values: readFields(v) });
+  send(v, { kind: "generate", prompt: v.prompt.value, values: readFields(v) });
 }
 
 function resume(v) {
-  if (canResume(v)) say(v, { kind: "resume" });
+  if (canResume(v)) send(v, { kind: "resume" });
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
-function onMessage(v, message) {
-  if (message.kind === "whole" && message.run >= v.run) showWhole(v, message.run, message.samples);
-  if (message.kind === "steps" && message.run === v.run) message.steps.forEach((step) => takeStep(v, step));
-  if (message.run === v.run) showNumbers(v, message.timing);
-}
+const onMessage = (v, message) => takeRunMessage(v, message, { showWhole, takeStep, showTiming: showNumbers });
 
 function showWhole(v, run, samples) {
   v.run = run;
@@ -102,15 +100,7 @@ const canResume = (v) => !isWorking(v) && v.samples.some((sample) => sample.ende
 
 function showState(v) {
   showWorking(v);
-  able(v.resume, canResume(v));
-}
-
-function showModels(v) {
-  const models = v.model.get("models");
-  v.chooser.replaceChildren(...models.map((entry) => make("option", { value: entry.name }, entry.name)));
-  if (!models.length) v.chooser.append(make("option", { value: "" }, v.model.get("waiting") ? "none yet" : "no model on this machine"));
-  v.chooser.value = v.model.get("model");
-  v.about.textContent = models.find((entry) => entry.name === v.model.get("model"))?.about ?? "";
+  enable(v.resume, canResume(v));
 }
 
 /* ---- the samples --------------------------------------------------------------------------------------------------- */
@@ -134,7 +124,7 @@ function buildCard(v, sample, i) {
   const n = v.samples.length;
   const head = make("div", { class: "cp-cardhead" }, make("p", { class: "cp-label" }, n > 1 ? `${i + 1} · machine-written` : "Machine-written"));
   if (n > 1) {
-    const pick = make("input", { type: "radio", name: `${v.id}-best`, onchange: () => say(v, { kind: "pick", sample: i }), checked: v.model.get("best") === i });
+    const pick = make("input", { type: "radio", name: `${v.id}-best`, onchange: () => send(v, { kind: "pick", sample: i }), checked: v.model.get("best") === i });
     pick.setAttribute("aria-label", `Sample ${i + 1} is the best`);
     head.append(make("label", { class: "cp-pick" }, pick, "Best"));
   }
@@ -159,7 +149,7 @@ function showBest(v) {
 /* ---- the token view ------------------------------------------------------------------------------------------------ */
 
 function toggleTokens(v) {
-  if (!isAble(v.tokens)) return;
+  if (!isEnabled(v.tokens)) return;
   v.showsTokens = !v.showsTokens;
   v.tokens.setAttribute("aria-pressed", String(v.showsTokens));
   showLegend(v);
@@ -169,7 +159,7 @@ function toggleTokens(v) {
 /** Tokens can be shown where there is something to tell of each; colours, where ranks are told. */
 function showLegend(v) {
   const { ranks, alternatives } = v.model.get("lacks") ?? {};
-  able(v.tokens, !(ranks && alternatives));
+  enable(v.tokens, !(ranks && alternatives));
   v.legend.hidden = !v.showsTokens || Boolean(ranks);
 }
 
@@ -181,47 +171,32 @@ function appendStep(v, sample, i) {
     return;
   }
   v.n_spans += 1;
-  const bucket = bucketOf(rank);
-  const span = make("span", { class: `cp-token cp-bucket${bucket}`, role: "option", "aria-selected": "false", tabindex: i ? "-1" : "0" });
-  span.setAttribute("aria-label", rank ? `${tokenName(whole)}, rank ${rank}, ${BUCKETS[bucket][1]}` : tokenName(whole));
-  span.dataset.step = String(i);
-  if (JOINS.test(text)) span.classList.add("cp-joins");
-  // The space before a word stays outside, so that lines break between tokens and not inside them.
-  const space = /^ (?=\S)/.test(text) ? " " : "";
-  span.textContent = text ? visible(text.slice(space.length)).replace(/\n/g, "⏎\n") : "·";
-  sample.body.append(space, span);
+  appendToken(sample.body, { text, label: whole, rank, index: i, look: "cp-token cp-bucket", data: "step" });
 }
 
 function showDetails(v, token) {
   const sample = v.samples[Number(token.parentNode.dataset.sample)];
   const [, text, probability, own, rank, entropy, alternatives, place] = sample.steps[Number(token.dataset.step)];
-  v.grid.querySelectorAll("[aria-selected=true]").forEach((other) => other.setAttribute("aria-selected", "false"));
-  token.setAttribute("aria-selected", "true");
+  selectToken(v, token);
   const left = Math.max(0, 1 - alternatives.reduce((sum, [, p]) => sum + p, 0));
   const name = make("strong", { class: "cp-name" }, tokenName(text));
   const facts = [
-    rank && `rank ${rank.toLocaleString("en")}`,
+    rank && `rank ${count(rank)}`,
     [own !== null && `${percent(own)} under the model`, probability !== null && `${percent(probability)} under these settings`].filter(Boolean).join(", "),
     entropy !== null && `entropy here ${entropy.toFixed(2)} bits`,
   ].filter(Boolean).join(" · ");
-  const list = make("ol", { class: "cp-alternatives" }, ...alternatives.map(([word, p], i) => buildBar(word, p, i === place)));
+  const list = make("ol", { class: "cp-alternatives" }, ...alternatives.map(([word, p], i) => buildAlternative("cp", word, p, i === place, { bar: "bar", share: "share", chosen: "chosen" })));
   const rest = make("p", { class: "cp-hint" }, `These ${alternatives.length} hold ${percent(1 - left)} of the probability; all other tokens together ${percent(left)}.`);
   v.details.replaceChildren(make("p", {}, name, " ", facts), ...(alternatives.length ? [list, rest] : []));
   v.details.hidden = false;
 }
 
-function buildBar(word, p, isChosen) {
-  const bar = make("span", { class: "cp-bar", "aria-hidden": "true" });
-  bar.style.setProperty("--share", String(p));
-  const label = make("span", { class: "cp-name" }, tokenName(word));
-  return make("li", isChosen ? { class: "cp-chosen" } : {}, label, bar, make("span", { class: "cp-share" }, percent(p), isChosen ? " ◂ came" : ""));
-}
-
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
-  const v = newLiveView(model, el, { n_spans: 0, showsTokens: false });
-  buildRoot(v, "Playground", buildHead(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v));
+  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, requestText: generate, onMessage, n_spans: 0, showsTokens: false });
+  v.showState = () => showState(v);
+  buildRoot(v, "Playground", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v));
   return openLive(v, {
     state: () => (showFinished(v), showState(v), v.samples.forEach((sample) => showFoot(v, sample))), samples: () => showFinished(v),
     models: () => showModels(v), model: () => showModels(v), best: () => showBest(v), lacks: () => (showLacks(v), showLegend(v)),

@@ -7,7 +7,7 @@ import traitlets
 from course_utils.errors import TextError
 from course_utils.models.settings import Settings
 from course_utils.widgets.form import LIMITS, Form, n_samples_of, settings_of
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.live_panel import LivePanel, sample_in_words
 from course_utils.widgets.static_view import Fact, Part, Text
 
@@ -50,7 +50,7 @@ class Playground(Form, LivePanel):
         panel.samples[0]["text"]
     """
 
-    _esm, _css = browser_half("live_panel", "playground")
+    _esm, _css = browser_bundle("playground")
     panel_title = "Playground"
 
     ranges = traitlets.Dict(LIMITS).tag(sync=True)
@@ -91,7 +91,7 @@ class Playground(Form, LivePanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "choose", "model": str(name)}:
                 self.model = name
@@ -104,4 +104,4 @@ class Playground(Form, LivePanel):
             case {"kind": "resume"}:
                 self.resume()
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)

@@ -159,11 +159,11 @@ def record(panel: FurnishedPanel, by: str = "") -> Iterator[Recorder]:
     """
     recorder = Recorder(panel, by)
     panel.observe(recorder.hear_trait)
-    panel.ears.append(recorder.hear_message)
+    panel.listeners.append(recorder.hear_message)
     try:
         yield recorder
     finally:
-        panel.ears.remove(recorder.hear_message)
+        panel.listeners.remove(recorder.hear_message)
         panel.unobserve(recorder.hear_trait)
 
 

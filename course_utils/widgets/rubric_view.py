@@ -143,7 +143,7 @@ class RubricPanel(FurnishedPanel):
         else:
             self._tell(f"Saved at {datetime.datetime.now():%H:%M:%S}", **what)
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "level", "criterion": str(id), "typed": int(level)}:
                 self._write(content, lambda: self.mark_level(id, level))

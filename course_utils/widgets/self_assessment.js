@@ -1,6 +1,15 @@
-/* The browser half of the self-assessment, after furniture.js and rubric_view.js. It also draws steps, {criterion: what to
+/* The self-assessment: a student's essay by its rubric. Besides the rubric, this module draws the trait steps, {criterion: what to
  * do next}.
  */
+
+import "#shared/panel.css";
+import "#shared/rubric_view.css";
+import "./self_assessment.css";
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { buildHead, buildMessage, newView, openView, showFailure } from "#shared/panel.js";
+import { after, buildRubric, showMarks, showSaved } from "#shared/rubric_view.js";
 
 function showSteps(v) {
   const steps = v.model.get("steps");
@@ -12,23 +21,17 @@ function showSteps(v) {
   v.counted.textContent = `${n} of ${v.rows.size} criteria have a level. Only you see this.`;
 }
 
-function showState(v) {
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-  v.root.dataset.state = v.message.textContent ? "failed" : "idle";
-}
-
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { hasKeys: true });
-  v.showState = () => showState(v);
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  v.showState = () => showFailure(v);
+  buildMessage(v);
   v.savedLine = make("p", { class: "sa-saved cp-hint", role: "status" });
   v.counted = make("p", {});
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Your essay, seen by its rubric"), buildSwitches(v));
-  const undo = button("Undo", () => after(v, () => say(v, { kind: "undo" })));
+  const head = buildHead(v, "Your essay, seen by its rubric");
+  const undo = button("Undo", () => after(v, () => send(v, { kind: "undo" })));
   const foot = make("div", { class: "cp-actions" }, undo, v.counted, v.savedLine);
   v.root = make("section", { class: "cp sa", "aria-label": "Self-assessment" }, head, v.message, buildRubric(v, { points: false, bank: false, comment: "Note: which words of yours show it?" }), foot);
-  return open(v, { message: () => showState(v), marks: () => showMarks(v), saved: () => showSaved(v), steps: () => showSteps(v) });
+  return openView(v, { message: () => showFailure(v), marks: () => showMarks(v), saved: () => showSaved(v), steps: () => showSteps(v) });
 }
 
 export default { render };

@@ -9,7 +9,7 @@ from course_utils.grading.desk import Desk
 from course_utils.grading.marks import FileMarks
 from course_utils.grading.papers import Paper, Sheet
 from course_utils.grading.rubric import load_rubric
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.rubric_view import RubricPanel
 from course_utils.widgets.static_view import Fact, Part
 
@@ -40,7 +40,7 @@ class SelfAssessment(RubricPanel):
         mine.steps["thesis"]
     """
 
-    _esm, _css = browser_half("rubric_view", "self_assessment")
+    _esm, _css = browser_bundle("self_assessment")
     panel_title = "Self-assessment"
 
     steps = traitlets.Dict().tag(sync=True)

@@ -7,7 +7,7 @@ import traitlets
 
 from course_utils.errors import TextError
 from course_utils.places import data_file
-from course_utils.widgets.furniture import FurnishedPanel, browser_half
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle
 from course_utils.widgets.numbers import number_in
 from course_utils.widgets.static_view import Fact, Part
 
@@ -43,7 +43,7 @@ class SelfCheck(FurnishedPanel):
     (True, '1 of 5 answered, 1 right at the first try.')
     """
 
-    _esm, _css = browser_half("self_check")
+    _esm, _css = browser_bundle("self_check")
     panel_title = "Self-check"
 
     questions = traitlets.List().tag(sync=True)
@@ -106,7 +106,7 @@ class SelfCheck(FurnishedPanel):
         n_right = sum(self._firsts.values())
         return f"{n_answered} of {len(self._known)} answered, {n_right} right at the first try."
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "answer", "number": int(number), "given": int(given) | str(given)}:
                 self.answer(number, given)

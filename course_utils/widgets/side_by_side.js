@@ -1,4 +1,4 @@
-/* The own part of the side-by-side panel's browser half, after furniture.js, class_share.js and live_panel.js.
+/* Side by side: several models continue one prompt, and a person ranks the texts.
  *
  * Text of prompts and models enters the page through text nodes only; nothing here parses it. The kernel sends
  *   {kind: "whole", run, samples, timing}   everything written so far; replaces what is shown
@@ -7,27 +7,40 @@
  * letter, and a name and the rest only when the reader may know them.
  */
 
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "#shared/live_panel.css";
+import "./side_by_side.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { send, setTrait } from "#shared/connection.js";
+import { button, enable, make } from "#shared/dom.js";
+import { count, megabytes } from "#shared/format.js";
+import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/live_panel.js";
+import { buildMessage, buildSwitches } from "#shared/panel.js";
+import { ENDINGS, isWorking, stateLabels } from "#shared/states.js";
+import { visible } from "#shared/text.js";
+
 const FIELDS = [
   ["max_new_tokens", "Max tokens", 10], ["temperature", "Temperature", 0.1], ["top_k", "Top-k", 10], ["top_p", "Top-p", 0.05],
   ["repetition_penalty", "Repetition penalty", 0.05], ["seed", "Seed", 1],
 ];
-const STATES = { idle: "Ready", loading: "Loading the models…", generating: "Writing…", done: "Done", stopped: "Stopped", failed: "Not done" };
-const ENDINGS = { length: "reached its length", "end of text": "the model ended the text", stopped: "stopped" };
+const STATES = stateLabels({ loading: "Loading the models…", generating: "Writing…" });
 const PLACES = ["1st", "2nd", "3rd", "4th"];
-const MOST = 4;
+const MAX_MODELS = 4;
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
-function buildHead(v) {
-  v.chooser = make("fieldset", { class: "cs-models" }, make("legend", {}, `Models, up to ${MOST}`));
+function buildTop(v) {
+  v.chooser = make("fieldset", { class: "cs-models" }, make("legend", {}, `Models, up to ${MAX_MODELS}`));
   return make("div", { class: "cp-head" }, v.chooser, buildSwitches(v));
 }
 
 function buildButtons(v) {
   v.generate = button("Generate", () => generate(v), { class: "cp-main" });
-  v.stop = button("Stop", () => stop(v));
-  v.clear = button("Clear", () => say(v, { kind: "clear" }));
-  v.blind = make("input", { type: "checkbox", onchange: () => set(v, "blind", v.blind.checked) });
+  v.stop = button("Stop", () => stopWriting(v));
+  v.clear = button("Clear", () => send(v, { kind: "clear" }));
+  v.blind = make("input", { type: "checkbox", onchange: () => setTrait(v, "blind", v.blind.checked) });
   const blind = make("label", { class: "cs-check" }, v.blind, "Blind: hide the names until I have ranked the texts");
   return buildActions(v, v.generate, v.stop, v.clear, blind);
 }
@@ -52,20 +65,20 @@ function buildStanding(v) {
 /* ---- what the person does ------------------------------------------------------------------------------------------ */
 
 function generate(v) {
-  say(v, { kind: "generate", prompt: v.prompt.value, values: readFields(v), blind: v.blind.checked });
+  send(v, { kind: "generate", prompt: v.prompt.value, values: readFields(v), blind: v.blind.checked });
 }
 
 function chooseModels(v) {
   const boxes = [...v.chooser.querySelectorAll("input")];
   const names = boxes.filter((box) => box.checked).map((box) => box.value);
-  if (names.length) say(v, { kind: "choose", models: names });
+  if (names.length) send(v, { kind: "choose", models: names });
   showModels(v, names);
 }
 
 const canRank = (v) =>
   isHidden(v) && ["done", "stopped"].includes(v.model.get("state")) && v.samples.length > 0 &&
   v.samples.every((sample) => sample.text || sample.ended === "end of text");
-const isRanked = (v) => v.places.length > 0 && v.places.every((place) => place !== null);
+const isRanked = (v) => v.places.length > 0 && v.places.every((given) => given !== null);
 
 /** Give a column a place; a column that had it takes the other's place in exchange. */
 function place(v, column, chosen) {
@@ -73,7 +86,7 @@ function place(v, column, chosen) {
   if (holder >= 0) v.places[holder] = v.places[column];
   v.places[column] = chosen;
   showPlaces(v);
-  say(v, { kind: "places", run: v.run, places: v.places });
+  send(v, { kind: "places", run: v.run, places: v.places });
   const n = v.places.filter((each) => each !== null).length;
   const last = chosen === null ? "" : `Text ${letterOf(v, column)} is ${PLACES[chosen]}. `;
   v.ranked.textContent = `${last}${n} of ${v.places.length} ranked.`;
@@ -91,7 +104,7 @@ function onPlaceKey(v, event) {
 function rank(v) {
   if (!canRank(v) || !isRanked(v)) return;
   const order = v.places.map((chosen, column) => [chosen, letterOf(v, column)]).sort(([a], [b]) => a - b);
-  say(v, { kind: "rank", order: order.map(([, letter]) => letter) });
+  send(v, { kind: "rank", order: order.map(([, letter]) => letter) });
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
@@ -99,11 +112,7 @@ function rank(v) {
 const isHidden = (v) => v.model.get("columns").some((column) => !("name" in column));
 const letterOf = (v, column) => v.model.get("columns")[column]?.letter ?? "";
 
-function onMessage(v, message) {
-  if (message.kind === "whole" && message.run >= v.run) showWhole(v, message.run, message.samples);
-  if (message.kind === "steps" && message.run === v.run) message.steps.forEach((step) => takeStep(v, step));
-  if (message.run === v.run) showTiming(v, message.timing);
-}
+const onMessage = (v, message) => takeRunMessage(v, message, { showWhole, takeStep, showTiming });
 
 function showWhole(v, run, samples) {
   v.run = run;
@@ -136,7 +145,7 @@ function showState(v) {
   v.ranking.hidden = !canRank(v);
   v.grid.querySelectorAll(".cs-place").forEach((choice) => (choice.hidden = !canRank(v)));
   v.grid.querySelectorAll("article").forEach((card) => (card.tabIndex = canRank(v) ? 0 : -1));
-  able(v.record, isRanked(v));
+  enable(v.record, isRanked(v));
   v.copy.parentNode.hidden = isHidden(v) || isWorking(v);
   if (canRank(v) && !v.places.some((each) => each !== null)) v.ranked.textContent = HOW_TO_RANK;
 }
@@ -153,7 +162,7 @@ function showModels(v, chosen = v.model.get("chosen")) {
 
 function buildModel(v, name, about, chosen) {
   const box = make("input", { type: "checkbox", value: name, checked: chosen.includes(name), onchange: () => chooseModels(v) });
-  box.disabled = !box.checked && chosen.length >= MOST;
+  box.disabled = !box.checked && chosen.length >= MAX_MODELS;
   return make("label", { class: "cs-check", title: about }, box, name);
 }
 
@@ -191,7 +200,7 @@ function buildPlace(v, column) {
 
 function showPlaces(v) {
   v.samples.forEach((sample, i) => (sample.choice.value = v.places[i] === null ? "" : String(v.places[i])));
-  able(v.record, isRanked(v));
+  enable(v.record, isRanked(v));
 }
 
 /** Names, sizes and places; or letters alone. */
@@ -212,11 +221,9 @@ function showColumns(v) {
 }
 
 function factsOf(column) {
-  const facts = [`${column.n_parameters.toLocaleString("en")} parameters`, ...(column.file_mb ? [`file ${megabytes(column.file_mb)}`] : [])];
+  const facts = [`${count(column.n_parameters)} parameters`, ...(column.file_mb ? [`file ${megabytes(column.file_mb)}`] : [])];
   return [...facts, ...(column.released ? [column.released] : [])].join(" · ");
 }
-
-const megabytes = (mb) => (mb >= 1000 ? `${(mb / 1000).toFixed(1)} GB` : `${mb >= 10 ? mb.toFixed(0) : mb.toFixed(1)} MB`);
 
 function showTiming(v, timing = v.model.get("timing")) {
   showNumbers(v, isHidden(v) ? { n_tokens: timing?.n_tokens } : { n_tokens: timing?.n_tokens, first_s: timing?.first_s });
@@ -232,11 +239,12 @@ function showStanding(v) {
   v.standing.hidden = !v.standing.textContent;
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
-  const v = newLiveView(model, el, { places: [] });
-  buildRoot(v, "Side by side", buildHead(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildClassShare(v));
+  const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, requestText: generate, onMessage, places: [] });
+  v.showState = () => showState(v);
+  buildRoot(v, "Side by side", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildClassShare(v));
   return openLive(v, {
     state: () => (showFinished(v), showState(v)), samples: () => (showFinished(v), showState(v)), timing: () => showTiming(v),
     models: () => showModels(v), chosen: () => showModels(v), columns: () => showColumns(v), standing: () => showStanding(v),

@@ -18,7 +18,7 @@ from course_utils.models.settings import Settings
 from course_utils.widgets.chooser import require_name
 from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.lineup import LETTERS, Lineup, OneModel, facts, shuffled
 from course_utils.widgets.live_panel import BUSY, LivePanel, run_of, sample_in_words
 from course_utils.widgets.static_view import Fact, Part, Text
@@ -75,7 +75,7 @@ class SideBySide(ClassShare, Form, LivePanel):
         panel.tally()
     """
 
-    _esm, _css = browser_half("class_share", "live_panel", "side_by_side")
+    _esm, _css = browser_bundle("side_by_side")
     panel_title = "Side by side"
     class_demo, class_words = (
         "sizes",
@@ -187,7 +187,7 @@ class SideBySide(ClassShare, Form, LivePanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "choose", "models": list(names)}:
                 for name in names:
@@ -203,7 +203,7 @@ class SideBySide(ClassShare, Form, LivePanel):
                 if all(place is None or place in range(len(self.columns)) for place in places):
                     self._show(places=places)
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
     # -- who speaks ----------------------------------------------------------------------------------------------------
 

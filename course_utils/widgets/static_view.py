@@ -2,7 +2,7 @@
 
 A saved notebook, an export and a page on GitHub have no kernel. There a widget is blank, or an error. So a panel has
 two outputs in a notebook: the live widget, and below it this static view. The page hides the static view while the
-live panel stands above it (furniture.css). The static view is updated in place when the panel changes. The live widget
+live panel stands above it (panel.css). The static view is updated in place when the panel changes. The live widget
 is never drawn anew for that, so focus, scrolling and typed text stay.
 """
 

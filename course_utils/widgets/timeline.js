@@ -1,7 +1,18 @@
-/* The browser half of the release timeline, after furniture.js and class_share.js.
+/* The release timeline: what was published in 2019, and what a person would have decided.
  *
  * The drawing is for the eye and the pointer; every event in it is also a button below, and the arrow keys walk along them.
  */
+
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "./timeline.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { send } from "#shared/connection.js";
+import { button, draw, enable, make } from "#shared/dom.js";
+import { utcTime } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showFailure } from "#shared/panel.js";
+import { visible } from "#shared/text.js";
 
 const SIGNS = { OpenAI: "■", others: "●", comment: "▲", evidence: "◆" };
 const LANES = Object.keys(SIGNS);
@@ -16,12 +27,12 @@ function buildStages(v) {
   const set = make("fieldset", { class: "rt-stages" }, make("legend", { class: "cp-strong" }, "Release stage"));
   for (const { name } of v.model.get("stages")) {
     const input = make("input", { type: "radio", name: `${v.id}-stage`, value: name });
-    input.addEventListener("change", () => say(v, { kind: "choose", stage: name }));
+    input.addEventListener("change", () => send(v, { kind: "choose", stage: name }));
     const note = make("span", { class: "rt-note" });
     v.radios[name] = { input, note };
     set.append(make("label", { class: "rt-stage" }, input, make("span", {}, name), note));
   }
-  v.all = button("All open", () => say(v, { kind: "open all" }), { title: "Every size may be loaded, and the whole year is shown" });
+  v.all = button("All open", () => send(v, { kind: "open all" }), { title: "Every size may be loaded, and the whole year is shown" });
   set.append(v.all);
   v.said = make("p", { class: "rt-said", role: "status" });
   return make("div", { class: "rt-switch" }, set, v.said);
@@ -56,8 +67,8 @@ function buildQuestion(v) {
 }
 
 function build(v) {
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "The releases of 2019"), buildSwitches(v));
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  const head = buildHead(v, "The releases of 2019");
+  buildMessage(v);
   v.shown = make("div", { class: "rt-shown" });
   v.decided = make("div", { class: "rt-decided" });
   v.root = make("section", { class: "cp rt", "aria-label": "Timeline of the releases of 2019" }, head, buildStages(v), v.message, ...buildEvents(v));
@@ -86,22 +97,16 @@ function onArrow(v, event) {
 
 function keepDraft(v) {
   clearTimeout(v.timer);
-  if (v.typedAt && v.reason.value !== v.model.get("draft")) say(v, { kind: "draft", stage: v.typedAt, text: v.reason.value });
+  if (v.typedAt && v.reason.value !== v.model.get("draft")) send(v, { kind: "draft", stage: v.typedAt, text: v.reason.value });
 }
 
 function decide(v) {
   const chosen = v.asked.querySelector("input:checked");
-  say(v, { kind: "decide", decision: chosen ? chosen.value : "", reason: v.reason.value });
+  send(v, { kind: "decide", decision: chosen ? chosen.value : "", reason: v.reason.value });
   v.hasDecided = true;
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
-
-function showState(v) {
-  v.root.dataset.state = v.model.get("message") ? "failed" : "idle";
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-}
 
 function showStages(v) {
   const now = v.model.get("stage");
@@ -152,8 +157,8 @@ function showEvent(v) {
   const { date, event, kind, size, source, how } = events[v.chosen];
   const head = make("p", { class: "cp-label" }, `${date} · ${v.model.get("kinds")[kind]}${size ? ` · ${size}` : ""}`);
   v.told.replaceChildren(head, make("p", { class: "rt-event" }, visible(event)), sourceOf(source, how));
-  able(v.before, v.chosen > 0);
-  able(v.after, v.chosen < events.length - 1);
+  enable(v.before, v.chosen > 0);
+  enable(v.after, v.chosen < events.length - 1);
   drawYear(v);
 }
 
@@ -278,7 +283,7 @@ function showDecided(v) {
   const decided = v.model.get("decided");
   v.decided.hidden = !decided.length;
   const cards = decided.map(({ stage, next_size: model, choice, reason, time: at, openai, openai_reason: why, source }) => {
-    const yours = make("div", {}, make("p", { class: "cp-label" }, `You, at ${stage}, on ${model}`), make("p", {}, make("strong", {}, choice)), make("p", { class: "rt-reason cp-text" }, visible(reason)), make("p", { class: "cp-hint" }, `committed ${at.replace("T", " ").replace("+00:00", " UTC")}`));
+    const yours = make("div", {}, make("p", { class: "cp-label" }, `You, at ${stage}, on ${model}`), make("p", {}, make("strong", {}, choice)), make("p", { class: "rt-reason cp-text" }, visible(reason)), make("p", { class: "cp-hint" }, `committed ${utcTime(at)}`));
     const theirs = make("div", {}, make("p", { class: "cp-label" }, "OpenAI"), make("p", {}, make("strong", {}, openai)), make("p", {}, `${visible(why)}.`), make("p", { class: "cp-hint" }, `Source: ${source}`));
     return make("li", { class: "rt-pair" }, yours, theirs);
   });
@@ -287,16 +292,16 @@ function showDecided(v) {
   [v.hasDecided, v.nDecided] = [false, decided.length];
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { radios: {}, chosen: 0, timer: null, typedAt: null });
-  v.showState = () => showState(v);
+  v.showState = () => showFailure(v);
   build(v);
   const redraw = new ResizeObserver(() => drawYear(v));
   redraw.observe(v.figure);
-  const close = open(v, {
-    message: () => (showState(v), showStages(v)), stages: () => showStages(v), shown: () => (showShown(v), showStages(v)), stage: () => (showStages(v), showAsked(v)),
+  const close = openView(v, {
+    message: () => (showFailure(v), showStages(v)), stages: () => showStages(v), shown: () => (showShown(v), showStages(v)), stage: () => (showStages(v), showAsked(v)),
     until: () => showStages(v), sizes: () => {}, events: () => showEvents(v), asked: () => showAsked(v), decided: () => showDecided(v),
   });
   return () => (keepDraft(v), redraw.disconnect(), close());

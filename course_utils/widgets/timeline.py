@@ -13,7 +13,7 @@ from course_utils.models import shelf
 from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
 from course_utils.widgets.class_share import ClassShare
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.static_view import Fact, Part, Table, facts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -62,7 +62,7 @@ class ReleaseTimeline(ClassShare):
     >>> timeline.open_all()
     """
 
-    _esm, _css = browser_half("class_share", "timeline")
+    _esm, _css = browser_bundle("timeline")
     panel_title = "Release timeline"
     class_demo, class_words = "timeline", "each stage that you decide at, and what you decide"
 
@@ -181,7 +181,7 @@ class ReleaseTimeline(ClassShare):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, _buffers: list) -> None:
+    def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
             case {"kind": "choose", "stage": str(name)}:
                 self.choose(name)

@@ -1,47 +1,41 @@
-/* The browser half of the token map, after furniture.js. It draws the trait `maps`, one entry a text:
+/* The token map: every token of a text by its rank under a model. This module draws the trait `maps`, one entry a text:
  *   {name, n_tokens, n_characters, n_typed, shares, bits_per_token, bits_per_character, perplexity, tokens}
  * where a token is [text, rank, probability, surprisal in bits or null, [[text, probability], …the likeliest]].
  */
 
-const STATES = { idle: "Ready", loading: "Loading the model…", working: "Reading…", done: "Done", stopped: "Stopped", failed: "Not done" };
-const CLASSES = [[10, "top 10"], [100, "top 100"], [1000, "top 1,000"], [Infinity, "beyond 1,000"]];
+import "#shared/panel.css";
+import "#shared/class_share.css";
+import "./token_map.css";
+
+import { buildClassShare } from "#shared/class_share.js";
+import { send, setTrait, stateWords } from "#shared/connection.js";
+import { button, enable, make, setText } from "#shared/dom.js";
+import { capital, count, duration, percent } from "#shared/format.js";
+import { buildModelChooser, showModels } from "#shared/models.js";
+import { buildHead, buildMessage, newView, openView, showMessage } from "#shared/panel.js";
+import { isWorking, stateLabels } from "#shared/states.js";
+import { appendToken, buildAlternative, selectToken, watchTokens } from "#shared/token_grid.js";
+import { RANK_CLASSES, rankClass, tokenName } from "#shared/tokens.js";
+
+const STATES = stateLabels({ working: "Reading…" });
 const FIRST = "This is the first token: with no text before it, the model can only guess how documents begin.";
 
-const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
-const classOf = (rank) => CLASSES.findIndex(([highest]) => rank <= highest);
-const many = (n) => n.toLocaleString("en");
-
-function percent(p) {
-  if (p >= 0.9995) return "100 %";
-  return p >= 0.001 ? `${(100 * p).toPrecision(3)} %` : p > 0 ? "below 0.1 %" : "0 %";
-}
-
-function duration(seconds) {
-  return seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
-}
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
-function buildHead(v) {
-  v.chooser = make("select", { id: `${v.id}-model`, onchange: () => showAbout(v) });
-  v.about = make("span", { class: "cp-about" });
-  const speaker = make("div", { class: "tm-speaker" }, make("label", { for: v.chooser.id }, "Model"), v.chooser, v.about);
-  return make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Token map"), buildSwitches(v), speaker);
-}
-
 function buildTexts(v) {
   v.areas = [0, 1].map((i) => make("textarea", { id: `${v.id}-text${i}`, rows: 5, spellcheck: false, "aria-describedby": `${v.id}-keys` }));
-  v.areas.forEach((area) => area.addEventListener("change", () => set(v, "texts", typed(v))));
+  v.areas.forEach((area) => area.addEventListener("change", () => setTrait(v, "texts", typed(v))));
   v.labels = v.areas.map((area) => make("label", { for: area.id, class: "cp-strong" }));
   v.boxes = v.areas.map((area, i) => make("div", { class: "tm-box" }, v.labels[i], area));
-  const keys = `Ctrl + Enter reads, Escape stops. At most ${many(v.model.get("longest"))} characters of a text are read.`;
+  const keys = `Ctrl + Enter reads, Escape stops. At most ${count(v.model.get("longest"))} characters of a text are read.`;
   const hint = make("p", { id: `${v.id}-keys`, class: "cp-hint" }, keys);
   return make("div", { class: "tm-ask" }, make("div", { class: "tm-boxes" }, ...v.boxes), hint);
 }
 
 function buildActions(v) {
   v.read = button("Read", () => read(v), { class: "cp-main" });
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
   v.second = button("", () => toggleSecond(v), { class: "cp-quiet" });
   v.state = make("span", { class: "cp-strong", role: "status" });
   v.numbers = make("span", { class: "cp-numbers" });
@@ -53,7 +47,7 @@ function buildActions(v) {
 function buildOutput(v) {
   v.line = make("p", { class: "cp-line" });
   v.finding = make("p", { class: "tm-finding", "aria-live": "polite" });
-  v.keep = button("Keep as evidence", () => say(v, { kind: "keep" }), { class: "cp-quiet" });
+  v.keep = button("Keep as evidence", () => send(v, { kind: "keep" }), { class: "cp-quiet" });
   v.kept = make("span", { class: "cp-hint", role: "status" });
   v.shares = make("div", { class: "tm-shares" });
   v.grid = make("div", { class: "tm-grid" });
@@ -65,8 +59,8 @@ function buildOutput(v) {
 }
 
 function build(v) {
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
-  v.root = make("section", { class: "cp tm", "aria-label": "Token map" }, buildHead(v), buildTexts(v), buildActions(v), v.message, buildOutput(v));
+  buildMessage(v);
+  v.root = make("section", { class: "cp tm", "aria-label": "Token map" }, buildHead(v, "Token map", buildModelChooser(v, "tm-speaker")), buildTexts(v), buildActions(v), v.message, buildOutput(v));
   v.root.addEventListener("keydown", (event) => onKey(v, event));
 }
 
@@ -76,17 +70,17 @@ const typed = (v) => v.areas.slice(0, v.n_texts).map((area) => area.value);
 
 function read(v) {
   // All that is asked travels with the wish: trait changes may still be waiting behind a busy kernel.
-  say(v, { kind: "read", texts: typed(v), model: v.chooser.value });
+  send(v, { kind: "read", texts: typed(v), model: v.chooser.value });
 }
 
 function toggleSecond(v) {
   v.n_texts = 3 - v.n_texts;
-  set(v, "texts", typed(v));
+  setTrait(v, "texts", typed(v));
   if (v.n_texts === 2) v.areas[1].focus();
 }
 
 function onKey(v, event) {
-  if (event.key === "Escape" && isWorking(v)) say(v, { kind: "stop" });
+  if (event.key === "Escape" && isWorking(v)) send(v, { kind: "stop" });
   else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) read(v);
   else return;
   event.preventDefault();
@@ -99,25 +93,13 @@ function showState(v) {
   const [state, { share, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
   const words = stateWords(v, STATES[state], isWorking(v));
-  if (v.state.textContent !== words) v.state.textContent = words;
+  setText(v.state, words);
   v.numbers.textContent = isWorking(v) && what ? `${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.hidden = !isWorking(v);
   v.bar.value = share ?? 0;
-  v.message.textContent = messageWords(v, isWorking(v));
-  v.message.hidden = !v.message.textContent;
+  showMessage(v, isWorking(v));
   v.output.setAttribute("aria-busy", String(isWorking(v)));
-  able(v.stop, isWorking(v));
-}
-
-function showModels(v) {
-  const [models, current] = [v.model.get("models"), v.model.get("model")];
-  v.chooser.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  v.chooser.value = current;
-  showAbout(v);
-}
-
-function showAbout(v) {
-  v.about.textContent = v.model.get("models").find(({ name }) => name === v.chooser.value)?.about ?? "";
+  enable(v.stop, isWorking(v));
 }
 
 function showTexts(v) {
@@ -140,17 +122,17 @@ function showMaps(v) {
 
 /** The four shares: legend, counts and histogram in one, on the same scale for both texts. */
 function buildShares(map, n_maps) {
-  const counts = CLASSES.map((_, k) => map.tokens.filter(([, rank]) => classOf(rank) === k).length);
-  const rows = CLASSES.map(([, words], k) => {
+  const counts = RANK_CLASSES.map((_, k) => map.tokens.filter(([, rank]) => rankClass(rank) === k).length);
+  const rows = RANK_CLASSES.map(([, words], k) => {
     const bar = make("span", { class: `tm-share tm-class${k}`, "aria-hidden": "true" });
     bar.style.setProperty("--share", String(map.shares[k]));
     const track = make("span", { class: "tm-track", "aria-hidden": "true" }, ...(counts[k] ? [bar] : []));
-    const told = make("span", { class: "tm-number" }, make("strong", {}, `${(100 * map.shares[k]).toFixed(1)} %`), ` ${many(counts[k])}`);
+    const told = make("span", { class: "tm-number" }, make("strong", {}, `${(100 * map.shares[k]).toFixed(1)} %`), ` ${count(counts[k])}`);
     return make("li", {}, make("span", { class: `tm-token tm-class${k}` }, words), track, told);
   });
   const number = (n, digits) => (n === null ? "beyond measure" : n.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   const facts = [
-    ["tokens", many(map.n_tokens)], ["characters", many(map.n_characters)], ["bits per token", number(map.bits_per_token, 2)],
+    ["tokens", count(map.n_tokens)], ["characters", count(map.n_characters)], ["bits per token", number(map.bits_per_token, 2)],
     ["bits per character", number(map.bits_per_character, 2)], ["perplexity", number(map.perplexity, map.perplexity < 100 ? 1 : 0)],
   ];
   const totals = make("dl", { class: "tm-totals" }, ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
@@ -158,29 +140,15 @@ function buildShares(map, n_maps) {
   return make("div", { class: "tm-histogram" }, make("p", { class: "cp-label" }, title), make("ul", { "aria-label": title }, ...rows), totals);
 }
 
-const capital = (word) => word[0].toUpperCase() + word.slice(1);
-
 function buildMap(map, i, n_maps) {
   const body = make("div", { class: "tm-text", role: "listbox", "aria-orientation": "horizontal", "aria-label": `Tokens of ${map.name}` });
   body.dataset.map = String(i);
-  map.tokens.forEach(([text, rank], place) => appendToken(body, text, rank, place));
+  map.tokens.forEach(([text, rank], index) => appendToken(body, { text, rank, index, look: "tm-token tm-class", data: "place" }));
   const parts = n_maps > 1 ? [make("p", { class: "cp-label" }, capital(map.name))] : [];
   if (map.n_characters < map.n_typed) {
-    parts.push(make("p", { class: "tm-cut" }, `Only the first ${many(map.n_characters)} of ${many(map.n_typed)} characters were read.`));
+    parts.push(make("p", { class: "tm-cut" }, `Only the first ${count(map.n_characters)} of ${count(map.n_typed)} characters were read.`));
   }
   return make("article", { class: "tm-card" }, ...parts, body);
-}
-
-function appendToken(body, text, rank, place) {
-  const k = classOf(rank);
-  const span = make("span", { class: `tm-token tm-class${k}`, role: "option", "aria-selected": "false", tabindex: place ? "-1" : "0" });
-  span.setAttribute("aria-label", `${tokenName(text)}, rank ${rank}, ${CLASSES[k][1]}`);
-  span.dataset.place = String(place);
-  if (JOINS.test(text)) span.classList.add("cp-joins");
-  // The space before a word stays outside, so that lines break between tokens and not inside them.
-  const space = /^ (?=\S)/.test(text) ? " " : "";
-  span.textContent = text ? visible(text.slice(space.length)).replace(/\n/g, "⏎\n") : "·";
-  body.append(space, span);
 }
 
 /* ---- one token ----------------------------------------------------------------------------------------------------- */
@@ -189,36 +157,29 @@ function showDetails(v, token) {
   const map = v.model.get("maps")[Number(token.parentNode.dataset.map)];
   const place = Number(token.dataset.place);
   const [text, rank, probability, bits, alternatives] = map.tokens[place];
-  v.grid.querySelectorAll("[aria-selected=true]").forEach((other) => other.setAttribute("aria-selected", "false"));
-  token.setAttribute("aria-selected", "true");
+  selectToken(v, token);
   const surprisal = bits === null ? "surprisal beyond measure" : `surprisal ${bits.toFixed(2)} bits`;
-  const facts = `rank ${many(rank)} · probability ${percent(probability)} · ${surprisal} · token ${many(place + 1)} of ${many(map.n_tokens)}`;
+  const facts = `rank ${count(rank)} · probability ${percent(probability)} · ${surprisal} · token ${count(place + 1)} of ${count(map.n_tokens)}`;
   const before = rank > alternatives.length ? "any of these" : rank > 2 ? `one of the ${rank - 1} that stand before it here` : "the first of these";
   const lead = rank === 1 ? "It was the model's first choice; what else it thought likely:" : `The model would rather have written ${before}:`;
-  const list = make("ol", { class: "tm-alternatives" }, ...alternatives.map(([word, p], i) => buildBar(word, p, i + 1 === rank)));
+  const list = make("ol", { class: "tm-alternatives" }, ...alternatives.map(([word, p], i) => buildAlternative("tm", word, p, i + 1 === rank, { bar: "p", share: "number", chosen: "came" })));
   const notes = place ? "" : FIRST;
   v.details.replaceChildren(make("p", {}, make("strong", { class: "tm-name" }, tokenName(text)), " ", facts), make("p", { class: "cp-hint" }, lead), list, make("p", { class: "cp-hint", hidden: !notes }, notes));
   v.details.hidden = false;
 }
 
-function buildBar(word, p, came) {
-  const bar = make("span", { class: "tm-p", "aria-hidden": "true" });
-  bar.style.setProperty("--share", String(p));
-  return make("li", came ? { class: "tm-came" } : {}, make("span", { class: "tm-name" }, tokenName(word)), bar, make("span", { class: "tm-number" }, percent(p), came ? " ◂ came" : ""));
-}
-
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { n_texts: 1 });
   v.showState = () => showState(v);
   build(v);
-  const leave = open(v, {
+  const leave = openView(v, {
     state: () => showState(v), message: () => showState(v), progress: () => showState(v), models: () => showModels(v), model: () => showModels(v),
     texts: () => showTexts(v), maps: () => showMaps(v), finding: () => (v.finding.textContent = v.model.get("finding")),
     label: () => (v.line.textContent = v.model.get("label") && `Read by ${v.model.get("label")}`), kept: () => (v.kept.textContent = v.model.get("kept")),
-  }, () => isWorking(v));
-  say(v, { kind: "hello" });
+  });
+  send(v, { kind: "ready" });
   return leave;
 }
 

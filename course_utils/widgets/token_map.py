@@ -11,7 +11,7 @@ from course_utils.errors import CourseError, TextError
 from course_utils.experiments.result import Result
 from course_utils.experiments.token_ranks import SHARES, read_ranks
 from course_utils.models.abilities import Speaker
-from course_utils.widgets.furniture import browser_half
+from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 from course_utils.widgets.static_view import Part, Table, Text, facts, token_name
 
@@ -52,7 +52,7 @@ class TokenMap(MeasuringPanel):
         panel.shares
     """
 
-    _esm, _css = browser_half("class_share", "token_map")
+    _esm, _css = browser_bundle("token_map")
     panel_title = "Token map"
 
     texts = traitlets.List().tag(sync=True)
@@ -143,13 +143,13 @@ class TokenMap(MeasuringPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "read", "texts": [*texts], "model": str(name)} if 1 <= len(texts) <= 2:
                 self._show(texts=[str(each) for each in texts], model=name)
                 self.read()
             case _:
-                super()._obey(content, buffers)
+                super()._handle_message(content, buffers)
 
 
 def shortened(text: str) -> str:

@@ -1,23 +1,26 @@
-/* The browser half of the training lab, after furniture.js. It draws the traits that the kernel sets:
+/* The training lab: a small GPT-2 learns while one looks on. This module draws the traits that the kernel sets:
  *   progress {step, n_steps, tokens, tokens_per_s, eta_s}
  *   curve    [[tokens, bits per character of the text read, the same of text kept apart or null], …]
  *   said     [{share, tokens, prompt, text}, …]
  */
 
-const STATES = { idle: "Ready", preparing: "Preparing the text…", training: "Learning…", done: "Done", stopped: "Stopped", failed: "Not done" };
+import "#shared/panel.css";
+import "./training_lab.css";
+
+import { isRead, send, sendTyped, stateWords } from "#shared/connection.js";
+import { button, draw, enable, make, numberField, setText, showNumber } from "#shared/dom.js";
+import { count, duration } from "#shared/format.js";
+import { buildHead, buildMessage, newView, openView, showMessage } from "#shared/panel.js";
+import { isWorking, stateLabels } from "#shared/states.js";
+import { visible } from "#shared/text.js";
+
+const STATES = stateLabels({ preparing: "Preparing the text…", training: "Learning…" });
 const MOMENTS = [0.01, 0.03, 0.1, 0.3, 1];
 const LARGEST_FILE = 5_000_000; // bytes; a message to the kernel may have ten million
 const FIRST_TICK = 10_000;
 
-const count = (n) => Math.round(n).toLocaleString("en");
-const isWorking = (v) => ["preparing", "training"].includes(v.model.get("state"));
 const isUnfinished = (v) => v.model.get("progress").step > 0 && v.model.get("progress").step < v.model.get("progress").n_steps;
 const canGoOn = (v) => !isWorking(v) && isUnfinished(v);
-
-function duration(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
-}
 
 /** Tokens as an axis has room for them. */
 const short = (n) => (n >= 1e6 ? `${n / 1e6} M` : n >= 1e3 ? `${n / 1e3} k` : String(n));
@@ -26,7 +29,7 @@ const short = (n) => (n >= 1e6 ? `${n / 1e6} M` : n >= 1e3 ? `${n / 1e3} k` : St
 
 function buildField(v, name, label, input, ...more) {
   input.id = `${v.id}-${name}`;
-  input.addEventListener("change", () => sayTyped(v, readPlan(v), showPlan));
+  input.addEventListener("change", () => sendTyped(v, readPlan(v), showPlan));
   v.fields[name] = input;
   return make("div", { class: `tl-field tl-${name}` }, make("label", { for: input.id }, label), input, ...more);
 }
@@ -49,9 +52,9 @@ function buildPlan(v) {
 }
 
 function buildActions(v) {
-  v.start = button("Start", () => say(v, { kind: "start", plan: readPlan(v) }), { class: "cp-main" });
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
-  v.goOn = button("Go on", () => canGoOn(v) && say(v, { kind: "go_on" }));
+  v.start = button("Start", () => send(v, { kind: "start", plan: readPlan(v) }), { class: "cp-main" });
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
+  v.goOn = button("Go on", () => canGoOn(v) && send(v, { kind: "go_on" }));
   v.state = make("span", { class: "cp-state", role: "status" });
   v.numbers = make("span", { class: "cp-numbers" });
   const words = make("p", { class: "cp-progress" }, v.state, v.numbers);
@@ -72,11 +75,11 @@ function buildCurve(v) {
 }
 
 function build(v) {
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+  buildMessage(v);
   v.label = make("p", { class: "cp-line" });
   v.said = make("ol", { class: "tl-said", "aria-label": "What it said on its way" });
   v.shown = make("div", { class: "tl-shown", hidden: true }, v.label, buildCurve(v), v.said);
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, "Train a small GPT-2"), buildSwitches(v));
+  const head = buildHead(v, "Train a small GPT-2");
   v.root = make("section", { class: "cp tl", "aria-label": "Training lab" }, head, buildPlan(v), buildActions(v), v.message, v.shown);
 }
 
@@ -92,7 +95,7 @@ async function sendFile(v) {
   if (!file) return;
   v.fileProblem = file.size > LARGEST_FILE ? `${file.name} has ${(file.size / 1e6).toFixed(1)} MB.\nExpected: At most ${LARGEST_FILE / 1e6} MB.\nNext: Take a part of it, or name its folder: TrainingLab("folder").` : "";
   v.showState();
-  if (!v.fileProblem) say(v, { kind: "file", name: file.name }, [await file.arrayBuffer()]);
+  if (!v.fileProblem) send(v, { kind: "file", name: file.name }, [await file.arrayBuffer()]);
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
@@ -100,11 +103,11 @@ async function sendFile(v) {
 function showState(v) {
   const state = v.model.get("state");
   v.root.dataset.state = v.fileProblem ? "failed" : state;
-  v.state.textContent = v.isLost ? "No answer from the kernel" : STATES[state];
-  v.message.textContent = v.isLost ? NO_ANSWER : v.fileProblem || v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-  able(v.stop, isWorking(v));
-  able(v.goOn, canGoOn(v));
+  v.state.textContent = stateWords(v, STATES[state]);
+  if (v.fileProblem && !v.isLost) Object.assign(v.message, { textContent: visible(v.fileProblem), hidden: false });
+  else showMessage(v, isWorking(v));
+  enable(v.stop, isWorking(v));
+  enable(v.goOn, canGoOn(v));
 }
 
 function showPlan(v) {
@@ -175,7 +178,7 @@ function showSummary(v, held) {
   const [first, last, best] = [held[0], held.at(-1), held.reduce((one, other) => (other[2] < one[2] ? other : one))];
   const worse = best[2] < last[2] - 0.02 ? ` The best was ${best[2].toFixed(2)}, after ${count(best[0])}: since then it learns by heart.` : "";
   const words = `After ${count(last[0])} tokens: ${last[2].toFixed(2)} bits per character on text kept apart; at first ${first[2].toFixed(2)}.${worse}`;
-  if (v.summary.textContent !== words) v.summary.textContent = words;
+  setText(v.summary, words);
 }
 
 function drawCurve(v, curve, held) {
@@ -212,7 +215,7 @@ function axes(frame, x, y, low, high, end) {
   return [...marks, word("tokens read, on a logarithmic axis", [(frame.left + frame.right) / 2, frame.bottom + 34])];
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the way onto the page ----------------------------------------------------------------------------------------- */
 
 function render({ model, el }) {
   const v = Object.assign(newView(model, el), { fields: {}, fileProblem: "" });
@@ -222,7 +225,7 @@ function render({ model, el }) {
     state: () => showState(v), message: () => showState(v), plan: () => showPlan(v), sizes: () => showMinutes(v), problems: () => showProblems(v),
     label: () => (v.label.textContent = v.model.get("label")), progress: () => showProgress(v), curve: () => showCurve(v), said: () => showSaid(v),
   };
-  const leave = open(v, shows, () => isWorking(v));
+  const leave = openView(v, shows);
   v.fields.source.addEventListener("change", () => (v.fileProblem = ""));
   const size = new ResizeObserver(() => showCurve(v));
   size.observe(v.svg);

@@ -19,7 +19,7 @@ from course_utils.experiments.apprentice import LIMITS, SIZES, Apprentice, Plan,
 from course_utils.models.packing import read_documents
 from course_utils.models.training import Progress
 from course_utils.places import cache_folder
-from course_utils.widgets.furniture import FurnishedPanel, browser_half, in_words
+from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.numbers import NumberFields, read_fields
 from course_utils.widgets.static_view import Part, Table, Text, facts
 from course_utils.widgets.worker import the_worker
@@ -69,7 +69,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
         Playground(lab.trained)
     """
 
-    _esm, _css = browser_half("training_lab")
+    _esm, _css = browser_bundle("training_lab")
     panel_title = "Training lab"
     fields_trait = "plan"
 
@@ -266,7 +266,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
-    def _obey(self, content: dict, buffers: list) -> None:
+    def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "start", "plan": dict(plan)}:
                 self._show(plan={**self.plan, **plan})

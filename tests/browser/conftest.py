@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-sync",
 ]
 NO_BROWSER = "no browser here: apt-get install chromium, or python -m playwright install chromium"
-NO_AXE = "no axe-core here: npm install axe-core in this folder, or set AXE_CORE to its axe.min.js"
+NO_AXE = "no axe-core here: npm install in this folder, or set AXE_CORE to its axe.min.js"
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 import pytest
 from panel_page import SOON_MS, PanelPage, watch
 
-from course_utils.widgets.furniture import HERE
-
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 
 
@@ -183,7 +181,3 @@ def test_text_that_is_script_stays_text(browser, voila_url):
     assert page.locator(".cp img").count() == 0
     assert page.evaluate("window.__xss") is None
     page.close()
-
-
-def test_the_browser_half_lies_beside_its_python_half():
-    assert {path.suffix for path in HERE.glob("playground.*")} == {".py", ".js", ".css"}

@@ -30,7 +30,7 @@ def ask(panel: AccessRegimes, regime: str, action: str = "text", prompt: str = P
 
 
 def hear(panel: AccessRegimes, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def tried(panel: AccessRegimes, words: str) -> list[int]:

@@ -25,7 +25,7 @@ def run(probe: BiasProbe, ask, *what) -> BiasProbe:
 
 
 def hear(probe: BiasProbe, /, **content) -> None:
-    probe._hear(probe, content, [])
+    probe._on_message(probe, content, [])
 
 
 def told(probe: BiasProbe) -> str:

@@ -36,7 +36,7 @@ def play(game: BlindTest, answers: str) -> BlindTest:
 
 
 def hear(game: BlindTest, **content) -> None:
-    game._hear(game, content, [])
+    game._on_message(game, content, [])
 
 
 def told(game: BlindTest) -> str:

@@ -18,7 +18,7 @@ def calibration(tmp_path):
 
 
 def hear(calibration, **content) -> None:
-    calibration._hear(calibration, content, [])
+    calibration._on_message(calibration, content, [])
 
 
 def give(calibration, number: int, levels: dict[str, int] | int) -> None:

@@ -15,7 +15,7 @@ def names(cards: CardSort) -> list[str]:
 
 
 def hear(cards: CardSort, **content) -> None:
-    cards._hear(cards, content, [])
+    cards._on_message(cards, content, [])
 
 
 def test_a_card_is_in_one_place_whatever_is_done():

@@ -1,6 +1,7 @@
 """The class's picture and the box that adds to it, without a browser: opt-in, to be taken back, and led by one page."""
 
 import json
+import re
 import threading
 import time
 import weakref
@@ -75,7 +76,7 @@ def family(tmp_path_factory) -> list[LanguageModel]:
 
 
 def hear(panel, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def tick(panel: ClassShare, is_on: bool = True) -> None:
@@ -400,7 +401,7 @@ def test_a_page_cannot_turn_to_another_class_nor_make_itself_the_lecturer_s(hall
     others(5)
     panel = ClassResults(session="lecture-2")
     panel.set_state({"session": SESSION, "is_lecturer": True, "about": "timeline"})
-    hear(panel, kind="hello")
+    hear(panel, kind="ready")
     assert (panel.session, panel.is_lecturer, panel.about, panel.pictures) == ("lecture-2", False, "timeline", [])
     panel.close()
 
@@ -418,8 +419,8 @@ def test_every_panel_that_keeps_numbers_or_takes_votes_has_the_box():
     """Its browser half builds it once, and has what it is built of."""
     for panel in (SideBySide, BlindTest, ReleaseTimeline, KeepButton, DetectorBench, TokenMap):
         assert issubclass(panel, ClassShare)
-        assert panel._esm.count("function buildClassShare(v)") == 1
-        assert panel._esm.count("buildClassShare(v)") == 2
+        assert len(re.findall(r"function buildClassShare\(v\d*\)", panel._esm)) == 1
+        assert len(re.findall(r"buildClassShare\(v\d*\)", panel._esm)) == 2
         assert panel.class_keeps or panel.class_words
 
 
@@ -450,7 +451,7 @@ def test_everybody_is_told_who_is_missing():
 
 def test_without_a_class_the_panel_says_so_and_an_old_one_can_be_shown(tmp_path):
     panel = ClassResults()
-    hear(panel, kind="hello")
+    hear(panel, kind="ready")
     assert panel.message == NO_CLASS
     file = tmp_path / "old.sqlite"
     class_store.add_vote("last-year", "timeline", "Feb 2019", "wait", class_store.new_viewer(), file)
@@ -465,7 +466,7 @@ def test_on_a_viewer_s_page_nothing_is_led_and_nothing_exported(hall, monkeypatc
     panel, sent = ClassResults(), []
     monkeypatch.setattr(panel, "send", sent.append)
     others(6)
-    hear(panel, kind="hello")
+    hear(panel, kind="ready")
     assert not panel.is_lecturer and panel.pictures
     for kind in ("new round", "export"):
         hear(panel, kind=kind)
@@ -474,7 +475,7 @@ def test_on_a_viewer_s_page_nothing_is_led_and_nothing_exported(hall, monkeypatc
     with pytest.raises(AccessRefused):
         panel.csv()
     monkeypatch.setenv("COURSE_LECTURER", "1")  # set for this viewer's process, after the panel was made
-    hear(panel, kind="hello")
+    hear(panel, kind="ready")
     assert panel.is_lecturer
     hear(panel, kind="export")
     assert sent[-1]["text"] == class_store.export_csv(SESSION)

@@ -41,7 +41,7 @@ def finish(panel: DetectorBench, **asked) -> DetectorBench:
 
 
 def hear(panel: DetectorBench, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
     assert panel.wait(SOON)
 
 

@@ -43,7 +43,7 @@ def write_sample(folder, name: str) -> None:
 
 
 def hear(panel: EssayCheck, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def found(panel: EssayCheck) -> list[dict]:

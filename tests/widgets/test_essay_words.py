@@ -3,13 +3,12 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from course_utils.evidence.blocks import blocks
 from course_utils.evidence.prose import Section
-from course_utils.widgets import furniture
 from course_utils.widgets.essay_view import LONGEST_SECTION, _finding, letters, occurrence, page_letters
 
 # Each has the word "ten" several times, also where Markdown hides it or a page counts other characters.
@@ -79,20 +78,18 @@ def test_only_letters_and_digits_count():
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="no node here: the page's half runs in the browser tests too")
-def test_the_page_sees_the_same_letters(tmp_path):
+def test_the_page_sees_the_same_letters():
     """The script's own test of a letter, and its way of showing runs, over all these essays."""
     import json
 
     told = [[list(block["runs"]) for block in blocks(text)] for text in ESSAYS.values()]
-    script = "\n".join(Path(furniture.HERE / name).read_text("utf-8") for name in ("furniture.js", "essay_view.js"))
-    script = script.replace("document.body?.dataset.voila", "false")
+    script = 'import { LETTER_OR_DIGIT, visible } from "#shared/text.js";'
     tail = """
     const show = ({ text, href }) => visible(text) + (href ? ` (${visible(href)})` : "");
-    const all = JSON.parse(process.argv[2]).map((bs) => bs.flatMap((runs) => runs.map(show)).join(""));
-    console.log(JSON.stringify(all.map((text) => [...text].filter((c) => IS_SIGN.test(c)).join(""))));
+    const all = JSON.parse(process.argv.at(-1)).map((bs) => bs.flatMap((runs) => runs.map(show)).join(""));
+    console.log(JSON.stringify(all.map((text) => [...text].filter((c) => LETTER_OR_DIGIT.test(c)).join(""))));
     """
-    (tmp_path / "page.cjs").write_text(script + tail, "utf-8")
     plain = json.loads(json.dumps(told, ensure_ascii=True).replace("\\ud800", "\\ufffd"))
-    command = ["node", str(tmp_path / "page.cjs"), json.dumps(plain)]
-    seen = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    command = ["node", "--input-type=module", "--eval", script + tail, json.dumps(plain)]
+    seen = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     assert seen == [page_letters(text) for text in ESSAYS.values()]

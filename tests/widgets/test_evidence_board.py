@@ -45,7 +45,7 @@ def done(board: EvidenceBoard) -> EvidenceBoard:
 
 
 def hear(board: EvidenceBoard, **content) -> None:
-    board._hear(board, content, [])
+    board._on_message(board, content, [])
 
 
 def forge(path, record, **changes) -> None:
@@ -117,7 +117,7 @@ def test_what_was_kept_since_is_read_at_refresh_and_after_a_cell(made):
     other = EvidenceBoard()
     new = keep(base_rates([0.7], [0.5]))
     assert other.records[-1].id != new.id
-    hear(other, kind="hello")
+    hear(other, kind="ready")
     assert other.records[-1].id == new.id
 
 

@@ -44,7 +44,7 @@ def page(course):
 
 
 def hear(page, **content) -> None:
-    page._hear(page, content, [])
+    page._on_message(page, content, [])
 
 
 def write(page, kind: str, criterion: str, typed, **more) -> dict:

@@ -36,7 +36,7 @@ def path(tmp_path, monkeypatch):
 
 
 def hear(button: KeepButton, **content) -> None:
-    button._hear(button, content, [])
+    button._on_message(button, content, [])
 
 
 # -- what can be kept --------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def stand(request, tiny):
 
 
 def hear(stand, **content) -> None:
-    stand.frame._hear(stand.frame, content, [])
+    stand.frame._on_message(stand.frame, content, [])
 
 
 def state(stand) -> dict:
@@ -146,7 +146,7 @@ def test_a_refusal_and_a_slip_are_no_failures_of_the_machine(tiny):
     assert stand.panel.state == "failed" and stand.frame.note == ""
     stand.panel.close()
     stand = lectern(PANELS["playground"](tiny), "playground")
-    stand.panel._hear(None, {"kind": "generate", "prompt": "A", "values": {**stand.panel.values, "seed": -1}}, [])
+    stand.panel._on_message(None, {"kind": "generate", "prompt": "A", "values": {**stand.panel.values, "seed": -1}}, [])
     assert stand.panel.state == "failed" and "Seed" in stand.panel.message and stand.frame.note == ""
     stand.panel._fail(RuntimeError("the disk has gone"))
     assert stand.frame.note == AWAY
@@ -156,7 +156,7 @@ def test_a_refusal_and_a_slip_are_no_failures_of_the_machine(tiny):
 def test_a_text_of_one_s_own_is_not_placed_by_a_recording_and_takes_nothing_away(tiny):
     stand = lectern(PANELS["detector"](tiny), "detector")
     shown = told_of(stand.panel)
-    stand.panel._hear(None, {"kind": "judge", "text": "A text of my own."}, [])
+    stand.panel._on_message(None, {"kind": "judge", "text": "A text of my own."}, [])
     assert stand.panel.recorded and "Press Run first" in stand.panel.problem
     assert told_of(stand.panel) == shown | {"problem": stand.panel.problem}
     stand.panel.close()

@@ -21,7 +21,7 @@ SOON = 60
 
 
 def hear(panel, /, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def game(record: Path | None, rater: str = "A") -> BlindTest:

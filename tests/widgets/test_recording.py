@@ -142,11 +142,11 @@ def test_a_recording_ends_where_the_run_ended(key, tiny, tmp_path):
 def test_a_page_gets_the_same_messages_in_the_same_order(tiny):
     make, do = PLAYS["playground"]
     panel, sent, again = make(tiny), [], []
-    panel.ears.append(lambda content: sent.append(lean(content)))
+    panel.listeners.append(lambda content: sent.append(lean(content)))
     recording = recorded(panel, do)
     other = make(tiny)
     write(other)
-    other.ears.append(lambda content: again.append(lean(content)))
+    other.listeners.append(lambda content: again.append(lean(content)))
     assert play(other, recording, FASTEST).wait(SOON)
     shift = other.run - panel.run
     assert shift > 0
@@ -207,7 +207,7 @@ def test_stop_keeps_what_was_shown_and_says_that_it_is_a_recording(tiny, written
     playing = play(panel, slow(written))
     time.sleep(0.3)
     assert panel.recorded["is_playing"]
-    panel._hear(panel, {"kind": "stop"}, [])
+    panel._on_message(panel, {"kind": "stop"}, [])
     assert not playing.is_playing
     assert panel.state == "stopped"
     assert panel.recorded["is_playing"] is False
@@ -220,7 +220,7 @@ def test_any_wish_gives_the_panel_back_as_it_was(tiny, written, wish):
     play(panels[0], written, FASTEST).wait(SOON)
     assert panels[0].samples
     for panel in panels:
-        panel._hear(panel, wish, [])
+        panel._on_message(panel, wish, [])
     assert without_run(told_of(panels[0])) == without_run(told_of(panels[1]))
     assert panels[0].recorded == {}
     for panel in panels:
@@ -230,8 +230,8 @@ def test_any_wish_gives_the_panel_back_as_it_was(tiny, written, wish):
 def test_a_page_that_says_hello_ends_no_recording(tiny, written):
     panel = Playground(tiny)
     play(panel, written, FASTEST).wait(SOON)
-    panel._hear(panel, {"kind": "hello"}, [])
-    panel._hear(panel, {"kind": "ping"}, [])
+    panel._on_message(panel, {"kind": "ready"}, [])
+    panel._on_message(panel, {"kind": "ping"}, [])
     assert panel.samples and panel.recorded
     panel.close()
 
@@ -240,7 +240,7 @@ def test_after_a_recording_the_model_writes_as_ever(tiny, written):
     fresh, used = (Playground(tiny, "The letter", Settings(max_new_tokens=6)) for _ in range(2))
     play(used, written, FASTEST).wait(SOON)
     for panel in (fresh, used):
-        panel._hear(panel, {"kind": "generate", "prompt": "Again", "values": fresh.values}, [])
+        panel._on_message(panel, {"kind": "generate", "prompt": "Again", "values": fresh.values}, [])
         assert panel.wait(SOON)
     assert used.samples == fresh.samples
     assert used.recorded == {}
@@ -252,7 +252,7 @@ def test_the_base_rate_of_a_recorded_trial_can_be_changed():
     recording, bench = Recording.read(RECORDINGS / "detector.json"), DetectorBench("pocket-small")
     show_end(bench, recording)
     before = [row["worth"] for row in bench.judgement["rows"]]
-    bench._hear(bench, {"kind": "base", "one_in": 10}, [])
+    bench._on_message(bench, {"kind": "base", "one_in": 10}, [])
     after = [row["worth"] for row in bench.judgement["rows"]]
     assert all("1 in 10 texts" in words for words in after)
     assert before != after and bench.recorded

@@ -67,7 +67,7 @@ def until(is_so) -> None:
 
 
 def hello(panel) -> None:
-    panel._hear(None, {"kind": "hello"}, [])
+    panel._on_message(None, {"kind": "ready"}, [])
 
 
 def test_no_panel_of_a_demo_loads_torch():
@@ -203,7 +203,7 @@ def test_an_address_may_be_given_in_place_of_a_name(line, server, monkeypatch, t
 
 def test_a_column_that_waits_for_its_turn_keeps_no_other_waiting(line, server):
     panel, order = SideBySide(prompt="The letter", settings=Settings(60, temperature=0)), []
-    panel.ears.append(lambda message: order.extend(step[0] for step in message.get("steps", [])))
+    panel.listeners.append(lambda message: order.extend(step[0] for step in message.get("steps", [])))
     panel.generate()
     assert panel.wait(SOON_S) and panel.state == "done", panel.message
     firsts = {column: order.index(column) for column in range(4)}
@@ -239,7 +239,7 @@ def test_a_page_sends_nobody_to_an_address(panel, wish, is_served, line, server,
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         elsewhere.settimeout(0.2)
         address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
-        shown._hear(None, json.loads(json.dumps(wish).replace("{}", address)), [])
+        shown._on_message(None, json.loads(json.dumps(wish).replace("{}", address)), [])
         with pytest.raises(TimeoutError):
             elsewhere.accept()
     until(lambda: "is no model's name" in shown.message)

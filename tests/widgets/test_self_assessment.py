@@ -18,7 +18,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def hear(mine, **content) -> None:
-    mine._hear(mine, content | {"paper": "own"}, [])
+    mine._on_message(mine, content | {"paper": "own"}, [])
 
 
 def test_every_level_brings_the_rubrics_next_step_and_the_highest_says_so():

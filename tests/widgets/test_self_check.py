@@ -5,10 +5,10 @@ import json
 import pytest
 
 from course_utils.errors import TextError
-from course_utils.widgets.furniture import HERE
+from course_utils.places import PACKAGE
 from course_utils.widgets.self_check import SelfCheck
 
-SETS = json.loads((HERE / "self_check.json").read_text("utf-8"))
+SETS = json.loads((PACKAGE / "widgets" / "self_check.json").read_text("utf-8"))
 
 
 def right_answers(name: str) -> list[float]:
@@ -64,7 +64,7 @@ def test_what_is_no_answer_is_told_and_changes_nothing(number, given):
     check = SelfCheck("why_we_released_grover")
     with pytest.raises(TextError, match=r"question|Question"):
         check.answer(number, given)
-    check._hear(check, {"kind": "answer", "number": number, "given": given}, [])
+    check._on_message(check, {"kind": "answer", "number": number, "given": given}, [])
     assert check.message
     assert check.verdicts == {}
 

@@ -34,7 +34,7 @@ def timeline(record):
 
 
 def hear(panel: ReleaseTimeline, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def told(panel: ReleaseTimeline) -> str:

@@ -33,7 +33,7 @@ def read(tiny):
 
 
 def hear(panel: TokenMap, **content) -> None:
-    panel._hear(panel, content, [])
+    panel._on_message(panel, content, [])
 
 
 def test_what_is_shown_is_what_the_model_finds(read, tiny):

@@ -48,7 +48,7 @@ def wait_for_steps(lab: TrainingLab, n_steps: int = 2) -> None:
 
 
 def hear(lab: TrainingLab, content: dict, *buffers: bytes) -> None:
-    lab._hear(lab, content, [memoryview(buffer) for buffer in buffers])
+    lab._on_message(lab, content, [memoryview(buffer) for buffer in buffers])
 
 
 def test_what_is_shown_is_what_was_learnt(make):

@@ -1,4 +1,4 @@
-/* What panels share whose votes may go into the class's picture, after furniture.js. The trait `class_share` holds
+/* The box "Add my votes to the class's picture", for panels whose votes or numbers may be shared. The trait `class_share` holds
  *   offers   whether a class is open
  *   is_on    whether the box is ticked
  *   what     votes, or kept numbers
@@ -8,15 +8,18 @@
  * and is empty where there is neither class nor hall: then nothing is shown.
  */
 
-function buildClassShare(v) {
+import { noteAnswer, send } from "#shared/connection.js";
+import { button, make, saveFile } from "#shared/dom.js";
+
+export function buildClassShare(v) {
   const box = make("input", { type: "checkbox", id: `${v.id}-class`, "aria-describedby": `${v.id}-class-names` });
-  box.addEventListener("change", () => say(v, { kind: "class share", is_on: box.checked }));
+  box.addEventListener("change", () => send(v, { kind: "class share", is_on: box.checked }));
   const what = make("span", {});
   const label = make("label", { for: box.id, class: "ch-label" }, box, what);
   const names = make("p", { class: "cp-hint", id: `${v.id}-class-names` });
   const said = make("p", { class: "ch-said", role: "status" });
   const offer = make("div", { class: "ch-offer" }, label, names, said);
-  const file = button("Download what I kept", () => say(v, { kind: "class ledger" }), { class: "cp-quiet" });
+  const file = button("Download what I kept", () => send(v, { kind: "class ledger" }), { class: "cp-quiet" });
   const node = make("div", { class: "ch-share", hidden: true }, offer, file);
   const show = () => {
     const { offers = false, is_on = false, what: mine = "", names: sent = "", said: words = "", kept = 0 } = v.model.get("class_share") ?? {};
@@ -28,15 +31,8 @@ function buildClassShare(v) {
     names.textContent = `What is sent: ${sent}; with the minute, and a random number in the place of your name. No prompt, no text, no reason. Untick it to take it back, as long as this page is open; each page and each notebook has a box of its own.`;
     if (said.textContent !== words) said.textContent = words;
   };
-  v.model.on("change:class_share", () => (heard(v), show()));
+  v.model.on("change:class_share", () => (noteAnswer(v), show()));
   v.model.on("msg:custom", (message) => message.kind === "class ledger" && saveFile(message.name, message.text, "application/jsonl"));
   show();
   return node;
-}
-
-/** Hand the person a file. */
-function saveFile(name, text, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -1,66 +1,50 @@
-/* What panels with outcomes share, after furniture.js: who speaks, how far the work is, rows with intervals, what to keep.
+/* Panels with results: the model that is asked, how far the work is, rows with intervals, numbers to keep as evidence.
  *
  * A group of rows is {title, low, high, mark, rows, hint}: the ends of its scale, a value to mark (such as chance), and rows
  * as outcome.py makes them: {label, value, low, high, words}. A number to keep is {metric, row, words}.
  */
 
-const isWorking = (v) => ["loading", "working"].includes(v.model.get("state"));
+import { send, stateWords } from "#shared/connection.js";
+import { button, enable, make, setText } from "#shared/dom.js";
+import { cssPercent, duration } from "#shared/format.js";
+import { buildModelChooser } from "#shared/models.js";
+import { buildMessage, showMessage } from "#shared/panel.js";
+import { isWorking } from "#shared/states.js";
+import { visible } from "#shared/text.js";
 
-function duration(seconds) {
-  return seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
-}
+/* ---- the model, and how far its work is --------------------------------------------------------------------------------- */
 
-/* ---- who speaks, and how far it is --------------------------------------------------------------------------------- */
+export const buildSpeaker = (v) => buildModelChooser(v, "oc-speaker");
 
-function buildSpeaker(v) {
-  v.chooser = make("select", { id: `${v.id}-model`, onchange: () => showAbout(v) });
-  v.about = make("span", { class: "cp-about" });
-  return make("div", { class: "oc-speaker" }, make("label", { for: v.chooser.id }, "Model"), v.chooser, v.about);
-}
-
-function showModels(v) {
-  const [models, current] = [v.model.get("models"), v.model.get("model")];
-  v.chooser.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  v.chooser.value = current;
-  showAbout(v);
-}
-
-function showAbout(v) {
-  v.about.textContent = v.model.get("models").find(({ name }) => name === v.chooser.value)?.about ?? "";
-  v.chooser.dispatchEvent(new Event("chosen"));
-}
-
-function buildWork(v) {
-  v.stop = button("Stop", () => isWorking(v) && say(v, { kind: "stop" }));
+export function buildWork(v) {
+  v.stop = button("Stop", () => isWorking(v) && send(v, { kind: "stop" }));
   v.bar = make("progress", { class: "oc-bar", max: 1, "aria-label": "Share that is done" });
   v.state = make("span", { class: "cp-strong", role: "status" });
   v.numbers = make("span", { class: "cp-numbers" });
   v.work = make("div", { class: "oc-work", hidden: true }, v.stop, make("p", {}, v.state, " ", v.numbers), v.bar);
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
-  return [v.work, v.message];
+  return [v.work, buildMessage(v)];
 }
 
 /** Words by state, of the panel's own; nothing is said of a state without words. */
-function showWork(v, words) {
+export function showWork(v, words) {
   const [state, { share, what, left_s }] = [v.model.get("state"), v.model.get("progress")];
   v.root.dataset.state = state;
   const told = stateWords(v, words[state] ?? "", isWorking(v));
-  if (v.state.textContent !== told) v.state.textContent = told;
+  setText(v.state, told);
   v.numbers.textContent = isWorking(v) && what ? `${what}${left_s ? ` · about ${duration(left_s)} left` : ""}` : "";
   v.bar.value = share ?? 0;
   const held = document.activeElement === v.stop;
   v.work.hidden = !told;
   v.stop.hidden = v.bar.hidden = !isWorking(v);
   if (held && v.stop.hidden) v.rest?.().focus(); // the keyboard's place must not vanish with the button
-  v.message.textContent = messageWords(v, isWorking(v));
-  v.message.hidden = !v.message.textContent;
-  able(v.stop, isWorking(v));
+  showMessage(v, isWorking(v));
+  enable(v.stop, isWorking(v));
 }
 
 /* ---- what was found ------------------------------------------------------------------------------------------------ */
 
-function buildGroup({ title, low, high, mark, rows, hint }) {
-  const place = (value) => `${((100 * (value - low)) / (high - low)).toFixed(2)}%`;
+export function buildGroup({ title, low, high, mark, rows, hint }) {
+  const place = (value) => cssPercent((value - low) / (high - low));
   const list = rows.map((row) => {
     const track = make("span", { class: "oc-track", "aria-hidden": "true" });
     if (mark !== null && mark !== undefined) track.append(piece("oc-mark", { left: place(mark) }));
@@ -82,7 +66,7 @@ function piece(name, style) {
 }
 
 /** A table that scrolls by itself where the page is narrow, also by keyboard. */
-function buildTable(title, heads, rows) {
+export function buildTable(title, heads, rows) {
   const cells = (tag, row) => make("tr", {}, ...row.map((cell) => (cell instanceof Node ? make(tag, {}, cell) : make(tag, {}, visible(String(cell))))));
   const table = make("table", { class: "oc-table" }, make("caption", { class: "cp-unseen" }, title));
   table.append(make("thead", {}, cells("th", heads)), make("tbody", {}, ...rows.map((row) => cells("td", row))));
@@ -91,7 +75,7 @@ function buildTable(title, heads, rows) {
 }
 
 /** One choice of several, side by side; `options` are [value, words]. */
-function buildChoice(name, legend, options, choose) {
+export function buildChoice(name, legend, options, choose) {
   const choices = options.map(([value, words]) => {
     const input = make("input", { type: "radio", name, value: String(value) });
     input.addEventListener("change", () => choose(value));
@@ -102,12 +86,12 @@ function buildChoice(name, legend, options, choose) {
 
 /* ---- what is kept -------------------------------------------------------------------------------------------------- */
 
-function buildKeep(v, name, numbers) {
+export function buildKeep(v, name, numbers) {
   const which = make("select", { "aria-label": "Which number to keep" }, ...numbers.map(({ words }, i) => make("option", { value: String(i) }, visible(words))));
   const keep = button("Keep as evidence", () => {
     const { metric, row } = numbers[Number(which.value)];
     v.keeps = name;
-    say(v, { kind: "keep", of: name, metric, row });
+    send(v, { kind: "keep", of: name, metric, row });
   });
   const kept = make("span", { class: "oc-kept", role: "status" });
   kept.dataset.of = name;
@@ -115,7 +99,7 @@ function buildKeep(v, name, numbers) {
   return make("div", { class: "oc-keep" }, which, keep, kept);
 }
 
-function showKept(v) {
+export function showKept(v) {
   for (const place of v.root.querySelectorAll(".oc-kept")) {
     place.textContent = place.dataset.of === v.keeps ? v.model.get("kept") : "";
   }

@@ -1,6 +1,12 @@
-/* Papers side by side with the rubric, after furniture.js, essay_view.js and rubric_view.js. It also draws:
+/* Papers side by side with the rubric. Besides the essay and the rubric, this module draws:
  *   papers  [{key, number, state, needs}];   counts  {all, marked}
  */
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { buildEssay, showPictures, showSheet } from "#shared/essay_view.js";
+import { buildHead, buildMessage, showFailure } from "#shared/panel.js";
+import { after, buildRubric, isText, showBank, showMarks, showSaved, toCriterion } from "#shared/rubric_view.js";
 
 const STATES = { "to mark": "○", begun: "◐", marked: "✓" };
 const KEYS = [
@@ -12,10 +18,10 @@ const KEYS = [
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 /** Wish for another paper, or whatever else needs all that was typed to be written first. */
-function wish(v, content) {
+export function wish(v, content) {
   after(v, () => {
     v.isGoing = content.kind !== "undo";
-    say(v, content);
+    send(v, content);
   });
 }
 
@@ -42,11 +48,11 @@ function buildKeys(v) {
 }
 
 /** Build the whole panel; `parts`: label, title, essay (what a paper is called), has, more (buttons), aside, above, below. */
-function buildDesk(v, { label, title, essay, has, more = [], aside = "", above = [], below = [] }) {
-  v.message = make("p", { class: "cp-message", role: "alert", hidden: true });
+export function buildDesk(v, { label, title, essay, has, more = [], aside = "", above = [], below = [] }) {
+  buildMessage(v);
   v.total = make("p", { class: "md-total" });
   v.savedLine = make("p", { class: "md-saved", role: "status" });
-  const head = make("div", { class: "cp-head" }, make("p", { class: "cp-title" }, title), buildSwitches(v));
+  const head = buildHead(v, title);
   v.left = make("div", { class: "md-left", tabindex: "0", role: "region", "aria-label": "Essay and evidence" }, buildEssay(v, essay));
   v.right = make("div", { class: "md-right" }, buildRubric(v, has));
   v.foot = make("div", { class: "md-foot" }, v.total, v.savedLine);
@@ -108,7 +114,7 @@ function buildPaper(v, { key, number, state, needs }, isOpen) {
   return node;
 }
 
-function showTotal(v) {
+export function showTotal(v) {
   const { total, missing = [] } = v.model.get("marks");
   v.foot.hidden = v.right.hidden = !total;
   const rest = missing.length ? ` so far. No points yet: ${missing.join(", ")}.` : ". Nothing is missing.";
@@ -125,17 +131,11 @@ function showPaper(v) {
   toTop(v);
 }
 
-function showState(v) {
-  v.message.textContent = v.isLost ? NO_ANSWER : v.model.get("message");
-  v.message.hidden = !v.message.textContent;
-  v.root.dataset.state = v.message.textContent ? "failed" : "idle";
-}
-
 /** What to draw when which trait changes. */
-function deskShows(v) {
+export function deskShows(v) {
   const papers = () => showPapers(v);
   return {
-    message: () => showState(v), sheet: () => showPaper(v), pictures: () => showPictures(v), marks: () => (showMarks(v), papers()), papers, counts: papers,
+    message: () => showFailure(v), sheet: () => showPaper(v), pictures: () => showPictures(v), marks: () => (showMarks(v), papers()), papers, counts: papers,
     bank: () => showBank(v), saved: () => showSaved(v),
   };
 }

@@ -1,9 +1,13 @@
-/* What marking panels show of an essay, after furniture.js. It draws two traits:
+/* An essay as marking panels show it. This module draws two traits:
  *   sheet     {key, number, length, is_out, strategy, sections, findings, evidence, readings, notices}, all of them plain
  *             data: a section is {key, title, blocks, more}, a block {kind, runs}, a run {text, style, id or href}
  *   pictures  {id: {src, alt} or {why}}, each asked for when its citation is unfolded
  * A person's text enters through text nodes only; links are shown with their addresses and lead nowhere.
  */
+
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { LETTER_OR_DIGIT, visible } from "#shared/text.js";
 
 const SIGNS = { reproduced: "✓", "within tolerance": "≈", "not reproduced": "✗", "cannot be tried": "–", "not sampled": "○" };
 const SIGN_ELSE = "?";
@@ -11,11 +15,10 @@ const AGAIN = {
   reproduced: "Done again: reproduced", "within tolerance": "Done again: within tolerance", "not reproduced": "Done again: not reproduced",
   "cannot be tried": "Done again: cannot be tried", "not sampled": "Not done again", "no such record": "No such record", "nothing is known": "Nothing is known of it",
 };
-const IS_SIGN = /[\p{L}\p{N}]/u; // what counts when words are looked for: a letter or digit, not its dress
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
-function buildEssay(v, name) {
+export function buildEssay(v, name) {
   v.essayName = name;
   v.essayTitle = make("h3", { class: "ev-title", tabindex: "-1" });
   v.essayFacts = make("p", { class: "ev-facts" });
@@ -47,7 +50,7 @@ function buildSection(v, { key, title, blocks, more }) {
   return node;
 }
 
-function buildBlock(v, { kind, runs }) {
+export function buildBlock(v, { kind, runs }) {
   const words = make(kind === "code" ? "pre" : "p", { class: `ev-block ev-${kind}`, dir: "auto" });
   const under = make("div", { class: "ev-under" });
   words.append(...runs.map((run) => buildRun(v, run, under)));
@@ -112,14 +115,14 @@ function buildCard(v, id) {
   if (found.has_picture) {
     card.append(make("div", { class: "ev-frame", "data-id": id, tabindex: "0", role: "region", "aria-label": `Picture of ${id}` }));
     showPictures(v, card);
-    if (!v.model.get("pictures")[id]) say(v, { kind: "picture", id });
+    if (!v.model.get("pictures")[id]) send(v, { kind: "picture", id });
   }
   return card;
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
-function showSheet(v) {
+export function showSheet(v) {
   const sheet = v.model.get("sheet");
   v.essay.hidden = sheet.number === undefined;
   if (v.essay.hidden) return;
@@ -150,7 +153,7 @@ function buildFinding(v, found) {
   return choose;
 }
 
-function showPictures(v, within = v.text) {
+export function showPictures(v, within = v.text) {
   for (const frame of within.querySelectorAll(".ev-frame")) {
     const found = v.model.get("pictures")[frame.dataset.id];
     if (!found && frame.firstChild) continue; // it has its picture from before
@@ -190,14 +193,14 @@ function unmark(v) {
 }
 
 /** Where letters and digits stand in a section, the `place`-th time from 0, one range a text node; essay_view.py counts alike. */
-function findWords(section, wanted, place) {
+export function findWords(section, wanted, place) {
   if (!wanted || place < 0) return [];
   const walker = document.createTreeWalker(section, NodeFilter.SHOW_TEXT, (node) => (node.parentNode.closest(".ev-block") && !node.parentNode.closest(".cp-unseen, .ev-sign") ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT));
   let [all, places] = ["", []];
   while (walker.nextNode()) {
     let offset = 0;
     for (const c of walker.currentNode.data) {
-      if (IS_SIGN.test(c)) for (let i = 0; i < c.length; i++) ((all += c[i]), places.push([walker.currentNode, offset + i]));
+      if (LETTER_OR_DIGIT.test(c)) for (let i = 0; i < c.length; i++) ((all += c[i]), places.push([walker.currentNode, offset + i]));
       offset += c.length;
     }
   }

@@ -1,16 +1,20 @@
-/* The rubric of marking panels, after furniture.js. It draws these traits, and sends what a person does, at once:
+/* The rubric of marking panels. This module draws these traits, and sends what a person does, at once:
  *   rubric  {title, points, criteria: [{id, name, weight, asks, levels: [{name, points, text}], scheme}]}
  *   marks   {paper, points, comments, levels, between: each by criterion; total, missing}
  *   bank    {criterion: earlier comments};   saved  {n, words, why, criterion, kind, typed}, the answer to a change
  * What is typed stays in its field until the kernel has written it; what it refuses stays there too, with the reason.
  */
 
+import { send } from "#shared/connection.js";
+import { button, make } from "#shared/dom.js";
+import { visible } from "#shared/text.js";
+
 const PAUSE_MS = 700;
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
 /** Build all criteria; `has` says which parts: points, bank; and what a comment is called. */
-function buildRubric(v, has) {
+export function buildRubric(v, has) {
   Object.assign(v, { rows: new Map(), unsaved: new Set(), refused: new Set(), has });
   const criteria = v.model.get("rubric").criteria.map((criterion, i) => buildCriterion(v, criterion, i + 1));
   v.rubric = make("div", { class: "rv", role: "region", "aria-label": "Rubric", tabindex: "-1" }, ...criteria);
@@ -60,7 +64,7 @@ function buildComment(v, row) {
   if (v.has.bank) {
     row.bank = make("div", { class: "rv-bank" });
     row.earlier = make("details", {}, make("summary", {}, "Earlier comments"), row.bank);
-    row.earlier.addEventListener("toggle", () => row.earlier.open && say(v, { kind: "bank", criterion: row.id }));
+    row.earlier.addEventListener("toggle", () => row.earlier.open && send(v, { kind: "bank", criterion: row.id }));
     parts.push(row.earlier);
   }
   return make("div", { class: "rv-comment" }, ...parts);
@@ -86,13 +90,13 @@ function write(v, row, kind) {
   const [key, typed] = [`${row.id}/${kind}`, fieldOf(row, kind).value];
   if (!v.unsaved.has(key) || row[`${kind}Sent`] === typed) return;
   row[`${kind}Sent`] = typed;
-  say(v, { kind, criterion: row.id, typed, paper: v.model.get("marks").paper, goes_on: Boolean(row.goesOn) });
+  send(v, { kind, criterion: row.id, typed, paper: v.model.get("marks").paper, goes_on: Boolean(row.goesOn) });
   if (kind === "comment") row.goesOn = true;
 }
 
 function chooseLevel(v, row, level) {
   forget(v, row, "points");
-  say(v, { kind: "level", criterion: row.id, typed: level, paper: v.model.get("marks").paper });
+  send(v, { kind: "level", criterion: row.id, typed: level, paper: v.model.get("marks").paper });
   showSaving(v);
 }
 
@@ -116,7 +120,7 @@ function forget(v, row, kind) {
 }
 
 /** Wish for something that needs all that is typed to be written first: another paper, an undo. */
-function after(v, wish) {
+export function after(v, wish) {
   for (const row of v.rows.values()) for (const kind of ["points", "comment"]) if (fieldOf(row, kind)) write(v, row, kind);
   v.wish = v.unsaved.size ? wish : null;
   if (!v.unsaved.size) return wish();
@@ -141,7 +145,7 @@ function insertComment(v, row, text) {
   write(v, row, "comment");
 }
 
-const isText = (node) => node.matches("textarea, input[type='text']");
+export const isText = (node) => node.matches("textarea, input[type='text']");
 
 function onCriterionKey(v, row, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -176,7 +180,7 @@ function leaveField(v, row, event) {
 const atLevels = (row) => (row.radios.find((radio) => radio.checked) ?? row.radios[0]).focus();
 
 /** To the first criterion without points, then from each to the next one. */
-function toCriterion(v, step) {
+export function toCriterion(v, step) {
   const rows = [...v.rows.values()];
   const here = rows.findIndex((row) => row.set.contains(document.activeElement));
   const open = Math.max(0, rows.findIndex((row) => !row.radios.some((radio) => radio.checked) && !row.points?.value));
@@ -187,7 +191,7 @@ function toCriterion(v, step) {
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */
 
-function showMarks(v) {
+export function showMarks(v) {
   const { points = {}, comments = {}, levels = {}, between = {}, paper } = v.model.get("marks");
   if (v.shownPaper !== paper) {
     for (const row of v.rows.values()) for (const kind of ["points", "comment"]) forget(v, row, kind);
@@ -205,7 +209,7 @@ function showMarks(v) {
   v.showTotal?.();
 }
 
-function showSaved(v) {
+export function showSaved(v) {
   const { n, words, why, criterion, kind, typed } = v.model.get("saved");
   if (!n || n === v.heardOf) return;
   v.heardOf = n;
@@ -244,7 +248,7 @@ function showSaving(v) {
   if (v.unsaved.size && !v.refused.size) v.savedLine.textContent = "Saving…";
 }
 
-function showBank(v) {
+export function showBank(v) {
   for (const [id, row] of v.rows) {
     const said = v.model.get("bank")[id];
     if (!row.bank) continue;
