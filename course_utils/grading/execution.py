@@ -66,6 +66,8 @@ class Marking:
         Cells that ended their Python or did not end, and why.
     late : list of str
         Cells and calls that did not end in time.
+    meddled : list of str
+        Cells and checks in which the student's code wrote what looks like an answer into the grader's pipe.
     seed : str
     order : list of str
         In which the checks were run.
@@ -78,6 +80,7 @@ class Marking:
     outputs: dict[str, list] = dataclasses.field(default_factory=dict)
     stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     late: list[str] = dataclasses.field(default_factory=list)
+    meddled: list[str] = dataclasses.field(default_factory=list)
     seed: str = ""
     order: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
@@ -88,6 +91,9 @@ class Marking:
         told = [f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]]
         if calls := [each for each in self.late if each not in self.stopped]:
             told.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
+        if self.meddled:
+            named = ", ".join(dict.fromkeys(self.meddled).keys() if len(self.meddled) < 4 else self.meddled[:3])
+            told.append(f"Its code wrote into the pipe between it and the grader ({named}): points are lost by that.")
         undecided = {name: each["why"] for name, each in self.verdicts.items() if each["points"] is None}
         told += [f"The check {name} could not be decided: {why}" for name, why in list(undecided.items())[:3]]
         return told
