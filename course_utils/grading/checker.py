@@ -102,6 +102,7 @@ class Checks(Setting):
         self.tried: set[str] = set()  # cells and checks whose process was lost once: they get a fresh one, once
         self.is_late: list[str] = []  # cells and calls that did not end in time
         self.meddled: list[str] = []  # cells and checks in which the student's code wrote what looks like an answer
+        self.vanished: list[str] = []  # names that a cell without an error sets, and that were not there afterwards
         self.is_hidden = False  # what cells show is kept from the visible pass only: they have seen no hidden input
         self.order: list[str] = []
         self.seed = str(job["seed"])
@@ -120,7 +121,8 @@ class Checks(Setting):
         return {
             "verdicts": {name: dataclasses.asdict(verdict) for name, verdict in self.verdicts.items()},
             "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "meddled": self.meddled,
-            "order": self.order, "seed": self.seed, "seconds": round(self.clock.seconds - self.clock.left(), 2),
+            "vanished": self.vanished, "order": self.order, "seed": self.seed,
+            "seconds": round(self.clock.seconds - self.clock.left(), 2),
         }  # fmt: skip
 
     # -- the student's process -----------------------------------------------------------------------------------------
@@ -259,7 +261,11 @@ class Checks(Setting):
             if name in self.spaces[owner.name]:
                 space[name] = self.spaces[owner.name][name]
         if use.of_student:
-            space |= student.fetch(sorted(use.of_student))
+            found = student.fetch(sorted(use.of_student))
+            self.vanished += [
+                each for each in use.of_student - found.keys() if each not in self.vanished and self._is_set(each)
+            ]
+            space |= found
         file = f"<{cell.name}>"
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         tree = ast.parse(cell.source, file)
@@ -270,6 +276,16 @@ class Checks(Setting):
                 return None
             value = eval(compile(ast.Expression(last.value), file, "eval"), space)
         return None if _is_call_of(last.value, use.of_student) else value
+
+    def _is_set(self, name: str) -> bool:
+        """Tell whether one of the student's cells sets a name, and showed no error: then its Python was spoilt."""
+        for cell in self.job["submission"]:
+            if any(shown[0] == "error" for shown in self.outputs.get(cell["id"], ())) or "source" not in cell:
+                continue
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                if name in names_set_by(cell["source"][:LONGEST_SOURCE]):
+                    return True
+        return False
 
     def _run_first(self, owner: Cell, student: Student) -> None:
         """Run a cell whose names another one needs; where it is a check, its verdict counts too."""

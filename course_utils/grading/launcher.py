@@ -4,8 +4,8 @@ It is stand-alone and has one thread, so that limits can be set between fork and
 becomes its child when the parent in between has died (Linux: child subreaper). It ends all of them when the pipe that
 it was given, the lifeline, is closed. So nothing stays behind when a grader is killed, at whatever moment.
 
-Started as ``python launcher.py JSON``, with keys line, environment, parent, lifeline, limits, groups, filter. It passes standard
-input, output and error on.
+Started as ``python launcher.py JSON``, with keys line, environment, parent, lifeline, limits, groups, filter. It
+passes standard input, output and error on.
 """
 
 import json

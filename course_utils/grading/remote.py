@@ -86,8 +86,8 @@ class Process:
         self._stack = contextlib.ExitStack()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = self._stack.enter_context(started(line, limits, environment, work, **pipes))
-        # Bounded: a process that writes without being asked fills the pipe and waits. What it wrote is decoded only when
-        # it was asked for, as the decoded form may take twenty times as much memory.
+        # Bounded: a process that writes without being asked fills the pipe and waits. What it wrote is decoded only
+        # when it was asked for, as the decoded form may take twenty times as much memory.
         self._answers: queue.Queue = queue.Queue(maxsize=1)
         self._questions: queue.Queue = queue.Queue()
         for task in (self._read, self._write, self._watch):
@@ -153,17 +153,19 @@ class Process:
                     del data
             except wire.IllFormed:
                 self._answers.put(b"")  # which is no message either
+        with contextlib.suppress(OSError):
+            pipe.close()
         if not self.why_gone:
             self._answers.put(None)
 
     def _write(self) -> None:
         pipe = self._process.stdin
-        while (data := self._questions.get()) is not None:
-            try:
+        with contextlib.suppress(OSError, ValueError):  # it has ended; `_read` reports this
+            while (data := self._questions.get()) is not None:
                 pipe.write(data)
                 pipe.flush()
-            except (OSError, ValueError):  # it has ended; `_read` reports this
-                return
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
 
     def _watch(self) -> None:
         while not self.why_gone and self._process.poll() is None:
