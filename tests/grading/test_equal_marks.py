@@ -1,0 +1,71 @@
+"""A mark is the same wherever it is read: database, status, page, every export, nbgrader's own pages; for drawn classes."""
+
+import csv
+import io
+import random
+import re
+
+import pytest
+from made_course import GOOD, WRONG
+from made_marks import exercise_of, give, graded, machine, submitted, write_report
+
+from course_utils.grading.commands import status_table
+from course_utils.grading.course import EXERCISES, nbgraders_warnings
+from course_utils.grading.exports import export_csv
+from course_utils.grading.feedback import write_feedback
+from course_utils.grading.late import refresh_penalty
+from course_utils.grading.overview import MARKED, overview
+from course_utils.grading.safe_csv import unguard
+
+NAMES = ("ann", "=1-1", "李", "bo")  # those of the marked class whose work can be marked again
+POINTS = (0, 0.1, 1 / 3, 0.5, 1.05, 1.25, 1.995, 2)  # of 2
+
+
+def rows_of(course, shape: str, folder) -> list[dict[str, str]]:
+    export_csv(course, EXERCISES, folder / f"{shape}.csv", shape)
+    text = (folder / f"{shape}.csv").read_text("utf-8-sig")
+    return [{name: unguard(cell) for name, cell in row.items()} for row in csv.DictReader(io.StringIO(text))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mark_is_the_same_wherever_it_is_read(seed, marked_course, tmp_path):
+    draw, course, expected = random.Random(seed), marked_course, {}
+    for student in NAMES:
+        see, unseen = draw.choice(POINTS), draw.choice(POINTS)
+        graded(course, student, EXERCISES, exercise_of(course, draw.choice((GOOD, WRONG))), late=draw.random() < 0.5)
+        machine(course, student, see=see, unseen=unseen)
+        if draw.random() < 0.5:
+            unseen = draw.choice(POINTS)
+            give(course, student, EXERCISES, "Seen.", unseen=unseen)
+        write_report(course, student, EXERCISES)
+        with course.gradebook() as gradebook, nbgraders_warnings():
+            notebook = gradebook.find_submission_notebook(EXERCISES, EXERCISES, student)
+            refresh_penalty(notebook)
+            gradebook.db.commit()
+            penalty = notebook.late_submission_penalty or 0.0
+        expected[student] = (see + unseen, penalty)
+    table = overview(course, EXERCISES).set_index("student")
+    shown = status_table(overview(course, EXERCISES))
+    pages = {each.student: each.file for each in write_feedback(course, EXERCISES, lambda _: None)}
+    whole = {row["student"]: row for row in rows_of(course, "course", tmp_path)}
+    canvas = [row for row in rows_of(course, "canvas", tmp_path) if row["Student"].strip() != "Points Possible"]
+    moodle = rows_of(course, "moodle", tmp_path)
+    api = course.api()
+    n_marked = 0
+    for student, (raw, penalty) in expected.items():
+        row, score = table.loc[student], raw - penalty
+        assert row["state"] == MARKED, row["why"]
+        n_marked += 1
+        with course.gradebook() as gradebook:
+            notebook = gradebook.find_submission_notebook(EXERCISES, EXERCISES, student)
+            assert (notebook.score, notebook.late_submission_penalty or 0.0) == pytest.approx((raw, penalty))
+        assert (row["raw"], row["late_penalty"], row["score"]) == pytest.approx((raw, penalty, score))
+        line = next(each for each in shown.splitlines() if re.match(rf"\s*{re.escape(student)}\s", each))
+        assert f"{row['score']:g}"[:4] in line
+        assert (float(whole[student]["raw"]), float(whole[student]["score"])) == pytest.approx((raw, score))
+        assert f"{score:.4g}"[:4] in pages[student].read_text("utf-8")
+        assert [float(each["size_comparison"]) for each in canvas if each["SIS Login ID"] == student] == pytest.approx([score])
+        with nbgraders_warnings():
+            assert api.get_submission(EXERCISES, student)["score"] == pytest.approx(raw)
+    assert len(canvas) == len(moodle) == n_marked
+    assert sorted(float(each["Grade"]) for each in moodle) == pytest.approx(sorted(a - b for a, b in expected.values()))
