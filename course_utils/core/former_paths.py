@@ -46,6 +46,6 @@ def with_present_paths(source: str) -> str:
     """
     for former, present in FORMER.items():
         source = re.sub(
-            rf"^(\s*(?:from|import)\s+){re.escape(former)}(?![\w.])", rf"\g<1>{present}", source, flags=re.M
+            rf"^([ \t]*+(?:from|import)[ \t]++){re.escape(former)}(?![\w.])", rf"\g<1>{present}", source, flags=re.M
         )
     return source

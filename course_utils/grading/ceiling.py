@@ -1,23 +1,28 @@
-"""A ceiling on processes that the system itself keeps: a fork bomb is faster than whoever counts them."""
+"""A ceiling on processes and memory that the system itself keeps: a bomb is faster than whoever counts.
+
+Only the system sees memory that belongs to no process, such as files in memory and what waits in pipes and sockets.
+"""
 
 import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
 CONTROLLERS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))  # control groups, version 1 and 2
+OF_MEMORY = Path("/sys/fs/cgroup/memory")  # version 1; version 2 has one group for all
+MEMORY_FILES = ("memory.max", "memory.limit_in_bytes", "memory.swap.max", "memory.memsw.limit_in_bytes")
 SPARE = 500  # threads count as well, and a kernel with a model in it has many
 
 
 @contextlib.contextmanager
-def kept_by_the_system(n_processes: int) -> Iterator[tuple[str, int]]:
-    """Yield the file into which a new process writes 0 to enter a control group, and the limit of its user's processes.
+def kept_by_the_system(n_processes: int, memory_mb: int = 0) -> Iterator[tuple[list[str], int]]:
+    """Yield files into which a new process writes 0 to enter control groups, and the limit of its user's processes.
 
-    The file is "" where there is no group to be had, and the limit 0 where nobody tells how many processes run now.
+    There is no file where there is no group to be had. The limit is 0 where nobody tells how many processes run now.
 
     It is above the number that `sandbox.run` looks for, as it counts threads too: it keeps the machine alive until
     somebody looks. The rights of a superuser bring a control group, where the system has them to give; anybody else
@@ -26,30 +31,56 @@ def kept_by_the_system(n_processes: int) -> Iterator[tuple[str, int]]:
     Parameters
     ----------
     n_processes : int
+    memory_mb : int, optional
+        0 for no limit.
     """
-    group = _group(n_processes + SPARE)
+    groups = _groups(n_processes + SPARE, memory_mb)
     running = _running()
     try:
-        yield str(group / "cgroup.procs") if group else "", running + n_processes + SPARE if running else 0
+        yield [str(group / "cgroup.procs") for group in groups], running + n_processes + SPARE if running else 0
     finally:
-        if group:
+        for group in groups:
             _remove(group)
 
 
-def _group(n_threads: int) -> Path | None:
-    """Make a control group that may hold so many threads; None where there are none to be had."""
-    for controller in CONTROLLERS:
-        _remove_old(controller)
+def _groups(n_threads: int, memory_mb: int) -> list[Path]:
+    """Make control groups that may hold so many threads and so much memory; none where there are none to be had."""
+    limits = {"pids.max": str(n_threads)}
+    if memory_mb:
+        limits |= dict.fromkeys(MEMORY_FILES, str(memory_mb * 1_000_000)) | {"memory.swap.max": "0"}
+    found = [group for each in CONTROLLERS if (group := _group(each, "pids.max", limits))][:1]
+    if memory_mb and OF_MEMORY.is_dir() and (group := _group(_own(OF_MEMORY), "memory.limit_in_bytes", limits)):
+        found.append(group)
+    return found
+
+
+def _group(controller: Path, needed: str, limits: Mapping[str, str]) -> Path | None:
+    """Make a group with these limits; None where it cannot be made, or the limit that it is for cannot be set."""
+    _remove_old(controller)
+    try:
+        group = Path(tempfile.mkdtemp(prefix=f"grading-{os.getpid()}-", dir=controller))
+    except OSError:
+        return None
+    for name, limit in limits.items():
         try:
-            group = Path(tempfile.mkdtemp(prefix=f"grading-{os.getpid()}-", dir=controller))
+            if name == needed or (group / name).exists():
+                (group / name).write_text(limit)
         except OSError:
-            continue
-        try:
-            (group / "pids.max").write_text(str(n_threads))
-            return group
-        except OSError:
-            _remove(group)
-    return None
+            if name == needed:
+                _remove(group)
+                return None
+    return group
+
+
+def _own(controller: Path) -> Path:
+    """Return the group in which this process is: its limit holds for the groups below it too."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return controller
+    paths = [line.split(":", 2)[2] for line in lines if line.count(":") >= 2 and line.split(":")[1] == controller.name]
+    own = controller / paths[0].lstrip("/") if paths else controller
+    return own if own.is_dir() else controller
 
 
 def _remove_old(controller: Path) -> None:

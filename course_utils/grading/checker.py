@@ -15,6 +15,7 @@ import builtins
 import contextlib
 import dataclasses
 import io
+import json
 import linecache
 import os
 import random
@@ -26,17 +27,18 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.grading import expect, wire
-from course_utils.grading.answers import Stopped, UnsupportedCheck, one_line
+from course_utils.grading.answers import Stopped, UnsupportedCheck, one_line, plain
 from course_utils.grading.expect import AnswerError, Setting
 from course_utils.grading.plan import Cell, names_set_by, read_plan
-from course_utils.grading.remote import Clock, Gone, Process, Student
+from course_utils.grading.remote import MEDDLED, Clock, Gone, Process, Student
+from course_utils.grading.runner import KEPT
 from course_utils.grading.sandbox import Limits
 
 MOST_DEATHS = 4  # of cells that end their Python: each is left out when the others are run again
 LIMITS = Limits(memory_mb=2000)
 LONGEST_SAID = 5_000  # characters of a message
 LONGEST_SOURCE = 100_000  # characters of a cell that is parsed
-MOST_OUTPUT = 6_000_000  # characters of all outputs of a submission
+MOST_OUTPUT = 6_000_000  # bytes of all outputs of a submission, as they are sent
 
 
 @dataclasses.dataclass
@@ -99,6 +101,9 @@ class Checks(Setting):
         self.stopped: dict[str, str] = {}  # cells that ended their Python, and why
         self.tried: set[str] = set()  # cells and checks whose process was lost once: they get a fresh one, once
         self.is_late: list[str] = []  # cells and calls that did not end in time
+        self.meddled: list[str] = []  # cells and checks in which the student's code wrote what looks like an answer
+        self.vanished: list[str] = []  # names that a cell without an error sets, and that were not there afterwards
+        self.is_hidden = False  # what cells show is kept from the visible pass only: they have seen no hidden input
         self.order: list[str] = []
         self.seed = str(job["seed"])
         self._solution: dict[str, object] | None = None
@@ -109,13 +114,15 @@ class Checks(Setting):
         expect.setting = self
         shuffled = random.Random(f"order:{self.seed}")
         for is_hidden in (False, True):
+            self.is_hidden = is_hidden
             checks = {cell.name: cell for cell in self.plan if cell.is_check and cell.is_hidden is is_hidden}
             if checks or not is_hidden:
                 self._run_all(_steps(self.job["submission"], checks, shuffled))
         return {
             "verdicts": {name: dataclasses.asdict(verdict) for name, verdict in self.verdicts.items()},
-            "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "order": self.order,
-            "seed": self.seed, "seconds": round(self.clock.seconds - self.clock.left(), 2),
+            "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "meddled": self.meddled,
+            "vanished": self.vanished, "order": self.order, "seed": self.seed,
+            "seconds": round(self.clock.seconds - self.clock.left(), 2),
         }  # fmt: skip
 
     # -- the student's process -----------------------------------------------------------------------------------------
@@ -172,6 +179,8 @@ class Checks(Setting):
                 self.stopped[cell["id"]] = f"it is too long: {limit}"
                 continue
             except Gone as gone:
+                if gone.why == MEDDLED:
+                    self.meddled.append(cell["id"])
                 if not gone.is_late and cell["id"] not in self.tried:
                     # A function that an earlier check called may have left processes that answer in its place.
                     self.tried.add(cell["id"])
@@ -182,7 +191,7 @@ class Checks(Setting):
                 if gone.is_late:
                     self.is_late.append(cell["id"])
                 raise
-            if cell["id"] not in self.outputs:
+            if cell["id"] not in self.outputs and not self.is_hidden:
                 self.outputs[cell["id"]] = self._kept(answer.get("ok"))
 
     def _kept(self, outputs: object) -> list:
@@ -191,7 +200,13 @@ class Checks(Setting):
         for each in outputs if type(outputs) is list else ():
             form = [type(part) for part in each] if type(each) is list else []
             if form == [str, str] or form == [str, dict] or form == [str, str, str, list]:
-                self._n_output += sum(len(str(part)) for part in each)
+                *first, last = each
+                if type(last) is dict:
+                    last = {kind: last[kind] for kind in KEPT if type(last.get(kind)) is str}
+                elif type(last) is list:
+                    last = [line for line in last if type(line) is str]
+                each = [*first, last]
+                self._n_output += len(json.dumps(each))
                 if self._n_output > MOST_OUTPUT:
                     return [*kept, ["stream", "\n(There was more; the rest is left out.)\n"]]
                 kept.append(each)
@@ -215,6 +230,8 @@ class Checks(Setting):
                 why = f"all of it together took longer than {self.clock.seconds:g} seconds"
                 verdict = Verdict(None, verdict.error, why)
         self.is_late += student.late[n_late:]
+        if student.process.why_gone == MEDDLED:
+            self.meddled.append(cell.name)
         self.verdicts[cell.name] = verdict
         self.order.append(cell.name)
 
@@ -244,7 +261,11 @@ class Checks(Setting):
             if name in self.spaces[owner.name]:
                 space[name] = self.spaces[owner.name][name]
         if use.of_student:
-            space |= student.fetch(sorted(use.of_student))
+            found = student.fetch(sorted(use.of_student))
+            self.vanished += [
+                each for each in use.of_student - found.keys() if each not in self.vanished and self._is_set(each)
+            ]
+            space |= found
         file = f"<{cell.name}>"
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         tree = ast.parse(cell.source, file)
@@ -255,6 +276,16 @@ class Checks(Setting):
                 return None
             value = eval(compile(ast.Expression(last.value), file, "eval"), space)
         return None if _is_call_of(last.value, use.of_student) else value
+
+    def _is_set(self, name: str) -> bool:
+        """Tell whether one of the student's cells sets a name, and showed no error: then its Python was spoilt."""
+        for cell in self.job["submission"]:
+            if any(shown[0] == "error" for shown in self.outputs.get(cell["id"], ())) or "source" not in cell:
+                continue
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                if name in names_set_by(cell["source"][:LONGEST_SOURCE]):
+                    return True
+        return False
 
     def _run_first(self, owner: Cell, student: Student) -> None:
         """Run a cell whose names another one needs; where it is a check, its verdict counts too."""
@@ -307,7 +338,21 @@ def _is_call_of(node: ast.expr, names: frozenset[str]) -> bool:
 
 
 def _points(value: object, cell: Cell) -> float:
-    """Return the points of a check that did not fail: a number in its last line is a part of them, as in nbgrader."""
+    """Return the points of a check that did not fail: a number in its last line is a part of them, as in nbgrader.
+
+    Raises
+    ------
+    UnsupportedCheck
+        The last line is no number of points: below 0, more than there are, or True or False, which nbgrader would take
+        for all points.
+    """
+    value = plain(value)
+    if type(value) is bool:
+        raise UnsupportedCheck(
+            f"The check {cell.name} ends in {value}.",
+            "An assert, which fails, or a number of points.",
+            f"Write assert before the last line, or {cell.most:g} * ( ) around it.",
+        )
     if type(value) not in (int, float):
         return cell.most
     if not 0 <= value <= cell.most:

@@ -39,6 +39,7 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 
 from course_utils.core.files import replace_file
 from course_utils.grading import checker, runner, wire
+from course_utils.grading.answers import one_line
 from course_utils.grading.course import Course, nbgraders_warnings
 from course_utils.grading.sandbox import prefix, small_command
 from course_utils.places import python_path, source_file
@@ -66,6 +67,10 @@ class Marking:
         Cells that ended their Python or did not end, and why.
     late : list of str
         Cells and calls that did not end in time.
+    meddled : list of str
+        Cells and checks in which the student's code wrote what looks like an answer into the grader's pipe.
+    vanished : list of str
+        Names that one of the cells sets without an error, and that were not there afterwards.
     seed : str
     order : list of str
         In which the checks were run.
@@ -78,6 +83,8 @@ class Marking:
     outputs: dict[str, list] = dataclasses.field(default_factory=dict)
     stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     late: list[str] = dataclasses.field(default_factory=list)
+    meddled: list[str] = dataclasses.field(default_factory=list)
+    vanished: list[str] = dataclasses.field(default_factory=list)
     seed: str = ""
     order: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
@@ -88,6 +95,12 @@ class Marking:
         told = [f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]]
         if calls := [each for each in self.late if each not in self.stopped]:
             told.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
+        if self.meddled:
+            named = ", ".join(list(dict.fromkeys(self.meddled))[:3])
+            told.append(f"Its code wrote into the pipe between it and the grader ({named}): points are lost by that.")
+        if self.vanished:
+            named = ", ".join(map(one_line, sorted(self.vanished)[:5]))
+            told.append(f"Its cells set {named} without an error, and nothing of that name was there afterwards.")
         undecided = {name: each["why"] for name, each in self.verdicts.items() if each["points"] is None}
         told += [f"The check {name} could not be decided: {why}" for name, why in list(undecided.items())[:3]]
         return told

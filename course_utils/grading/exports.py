@@ -19,7 +19,6 @@ from course_utils.grading.safe_csv import UNWRITABLE, Cell, guard, write_csv
 from course_utils.grading.worksheet import Mark, fill_worksheet
 
 DEFAULT = "grades.csv"
-PLACES = 2  # digits behind the point: all that Canvas and Moodle keep
 CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 MOODLE = [
     "Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed",
@@ -117,7 +116,7 @@ def canvas_rows(course: Course, assignment: str, found: Sequence[Standing], numb
     rows: Rows = [[*CANVAS, title], [POINTS_POSSIBLE, "", "", "", "", most]]
     for each in marked:
         name = each.person.last_name and f"{each.person.last_name}, {each.person.first_name}".strip(", ")
-        rows.append([name or each.person.id, each.person.lms_id, "", each.person.id, "", round(each.score, PLACES)])
+        rows.append([name or each.person.id, each.person.lms_id, "", each.person.id, "", each.score])
     told = _unmarked(found, "are left out: Canvas would delete what an empty cell stands for")
     return rows, told + _unknown(marked, "Canvas looks for them by their login, then by their name")
 
@@ -128,7 +127,7 @@ def moodle_rows(_course: Course, _assignment: str, found: Sequence[Standing], _n
     rows: Rows = [list(MOODLE)]
     for each in marked:
         who = f"{PARTICIPANT}{each.person.lms_id}" if each.person.lms_id else ""
-        score = round(each.score, PLACES)
+        score = each.score
         last = [score, each.most, "Yes", "", "", _comments(each)]
         rows.append([who, _name(each.person), each.person.email, "Submitted for grading", *last])
     told = _unmarked(found, "are left out: Moodle would empty what is said to them there")
@@ -195,7 +194,7 @@ def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[Standing
     marked = [each for each in found if each.state == MARKED]
     marks = [
         Mark(
-            each.person.id, each.person.lms_id, each.person.email, _name(each.person), round(each.score, PLACES),
+            each.person.id, each.person.lms_id, each.person.email, _name(each.person), each.score,
             guard(UNWRITABLE.sub("\ufffd", _comments(each))),
         )
         for each in marked

@@ -4,8 +4,8 @@ It is stand-alone and has one thread, so that limits can be set between fork and
 becomes its child when the parent in between has died (Linux: child subreaper). It ends all of them when the pipe that
 it was given, the lifeline, is closed. So nothing stays behind when a grader is killed, at whatever moment.
 
-Started as ``python launcher.py JSON``, with keys line, environment, parent, lifeline, limits, group. It passes standard
-input, output and error on.
+Started as ``python launcher.py JSON``, with keys line, environment, parent, lifeline, limits, groups, filter. It
+passes standard input, output and error on.
 """
 
 import json
@@ -52,8 +52,8 @@ def _become(told: dict) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    if told["group"]:
-        with open(told["group"], "w") as file:
+    for group in told["groups"]:
+        with open(group, "w") as file:
             file.write("0")
     for name, value in told["limits"].items():
         kind = getattr(resource, f"RLIMIT_{name}")
@@ -61,7 +61,14 @@ def _become(told: dict) -> None:
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (most, most))
     os.close(told["lifeline"])
-    os.execve(told["line"][0], told["line"], told["environment"])
+    line = told["line"]
+    if told["filter"]:  # a pipe holds 4,096 bytes at least without a reader
+        reader, writer = os.pipe()
+        os.write(writer, bytes.fromhex(told["filter"]))
+        os.close(writer)
+        os.set_inheritable(reader, True)
+        line = [line[0], "--seccomp", str(reader), *line[1:]]
+    os.execve(line[0], line, told["environment"])
 
 
 def _reaped(child: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,13 +76,22 @@ class Standing:
 
     @property
     def score(self) -> float | None:
-        """Return the mark: never below 0, and None where nobody gave one."""
-        return None if self.raw is None else round(max(0.0, self.raw - self.penalty), DIGITS)
+        """Return the mark, to two places: never below 0, and None where nobody gave one.
+
+        It is rounded here, once: a learning platform takes two places, and the page must not say another number.
+        """
+        return None if self.raw is None else _to_a_hundredth(max(0.0, self.raw - self.penalty))
 
     @property
     def most(self) -> float:
         """Return the points that can be had."""
         return sum(part.most for part in self.parts)
+
+
+def _to_a_hundredth(points: float) -> float:
+    """Return points to two places as on paper: a half goes up, whatever the nearest binary number is."""
+    written = Decimal(repr(round(points, DIGITS)))
+    return float(written.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
 def overview(course: Course, assignment: str) -> pd.DataFrame:

@@ -27,6 +27,9 @@ from course_utils.grading.sandbox import LOOK_EVERY_S, Limits, over, started
 START_S = 60.0  # a busy machine may need long to start a Python
 NAMED = (builtins, math, cmath, operator, statistics)  # whose functions a check may hand to a student's function
 LONGEST_NAME = 100  # characters
+MEDDLED = "it wrote into the pipe between it and the grader"
+# Python itself takes these for the end of a loop: all(map(f, values)) would be true where f raises one at once.
+ENDS_OF_LOOPS = (StopIteration, StopAsyncIteration)
 
 
 class Gone(Exception):
@@ -83,8 +86,9 @@ class Process:
         self._stack = contextlib.ExitStack()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = self._stack.enter_context(started(line, limits, environment, work, **pipes))
-        # Bounded: a process that writes without being asked fills the pipe and waits.
-        self._answers: queue.Queue = queue.Queue(maxsize=2)
+        # Bounded: a process that writes without being asked fills the pipe and waits. What it wrote is decoded only
+        # when it was asked for, as the decoded form may take twenty times as much memory.
+        self._answers: queue.Queue = queue.Queue(maxsize=1)
         self._questions: queue.Queue = queue.Queue()
         for task in (self._read, self._write, self._watch):
             threading.Thread(target=task, daemon=True).start()
@@ -125,37 +129,43 @@ class Process:
     def _answer(self, number: int, seconds: float) -> dict[str, object]:
         time_left = self.clock.left()
         try:
-            answer = self._answers.get(timeout=min(seconds, time_left))
+            data = self._answers.get(timeout=min(seconds, time_left))
         except queue.Empty:
             if seconds <= time_left:
                 raise Gone(f"it did not end within {seconds:g} seconds", is_late=True) from None
             raise Gone(f"all of it together took longer than {self.clock.seconds:g} seconds", is_late=True) from None
-        if answer is None:
+        if data is None:
             raise Gone(self._over or "it ended its own Python")
-        if type(answer) is not dict or answer.get("id") != number or type(answer["id"]) is not int:
-            raise Gone("it wrote into the pipe between it and the grader")
+        try:
+            answer = wire.decoded(data)
+        except wire.IllFormed:
+            raise Gone(MEDDLED) from None
+        if answer.get("id") != number or type(answer["id"]) is not int:
+            raise Gone(MEDDLED)
         return answer
 
     def _read(self) -> None:
         pipe = self._process.stdout
-        answer: object = None
         with contextlib.suppress(OSError, ValueError):
             try:
-                while (answer := wire.read(pipe.read)) is not None:
-                    self._answers.put(answer)
+                while (data := wire.read_bytes(pipe.read)) is not None:
+                    self._answers.put(data)
+                    del data
             except wire.IllFormed:
-                self._answers.put("no message")
+                self._answers.put(b"")  # which is no message either
+        with contextlib.suppress(OSError):
+            pipe.close()
         if not self.why_gone:
             self._answers.put(None)
 
     def _write(self) -> None:
         pipe = self._process.stdin
-        while (data := self._questions.get()) is not None:
-            try:
+        with contextlib.suppress(OSError, ValueError):  # it has ended; `_read` reports this
+            while (data := self._questions.get()) is not None:
                 pipe.write(data)
                 pipe.flush()
-            except (OSError, ValueError):  # it has ended; `_read` reports this
-                return
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
 
     def _watch(self) -> None:
         while not self.why_gone and self._process.poll() is None:
@@ -387,6 +397,8 @@ def _stopped(told: object, words: str) -> Stopped:
 def _stopped_type(bases: tuple[str, ...]) -> type[Stopped]:
     for name in bases:
         own = getattr(builtins, name, None)
+        if own in ENDS_OF_LOOPS:
+            return Stopped
         if isinstance(own, type) and issubclass(own, Exception) and own is not Exception:
             try:
                 made = type(name, (Stopped, own), {})

@@ -282,7 +282,7 @@ def _written_into_others(expected: list[NotebookNode], found: dict[str, Notebook
         own = found.get(name_of(wanted))
         if own is None or is_answer(wanted):
             continue
-        known = {line.strip() for line in wanted.source.splitlines()}
+        known = {line.strip() for line in with_present_paths(wanted.source).splitlines()}
         given = with_present_paths(own.source).splitlines()  # a notebook of an earlier release is not a changed one
         lines = [line for line in given if line.strip() and line.strip() not in known]
         if lines:

@@ -29,10 +29,13 @@ from course_utils import expect as public_expect
 from course_utils.core import former_paths, lazy
 from course_utils.errors import CourseError
 from course_utils.grading import answers, ceiling, expect, launcher, runner, wire
+from course_utils.grading.system_calls import system_call_filter
 from course_utils.places import PACKAGE, source_file
 
 LOOK_EVERY_S = 0.1
 MOST_FILES = 20_000  # that are looked at to see how much was written
+SPARE_MB = 400  # what is in the folders in memory counts for the system, and not for `over`
+MOST_OPEN_FILES = 256  # each pipe and socket holds memory that no process is charged for
 NOBODY = "65534"
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
 FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
@@ -247,11 +250,13 @@ def started(
         return
     lifeline, ours = os.pipe()
     try:
-        with ceiling.kept_by_the_system(limits.n_processes) as (group, n_threads):
+        with ceiling.kept_by_the_system(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
+            program = shutil.which(line[0]) or line[0]
+            refused = system_call_filter() if Path(program).name == "bwrap" else b""
             told = {
-                "line": [shutil.which(line[0]) or line[0], *line[1:]], "environment": dict(environment),
+                "line": [program, *line[1:]], "environment": dict(environment),
                 "parent": os.getpid(), "lifeline": lifeline, "limits": _system_limits(limits, n_threads),
-                "group": group,
+                "groups": groups, "filter": refused.hex(),
             }  # fmt: skip
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(told)],
@@ -376,7 +381,7 @@ def _system_limits(limits: Limits, n_threads: int) -> dict[str, int]:
     mega = 1_000_000
     found = {
         "AS": (2 * limits.memory_mb + 2000) * mega, "CPU": limits.cpu_seconds, "FSIZE": limits.file_mb * mega,
-        "CORE": 0, "NOFILE": 512,
+        "CORE": 0, "NOFILE": MOST_OPEN_FILES,
     }  # fmt: skip
     return found | ({"NPROC": n_threads} if n_threads else {})
 

@@ -16,6 +16,8 @@ LONGEST_MESSAGE = 16_000_000  # bytes
 MOST_VALUES = 200_000  # in one message
 MOST_KEYS = 10_000  # of all dicts and sets of a message: a student can choose keys whose hashes collide
 MOST_TEXT = 2_000_000  # characters in one message
+MOST_LISTS = 3_000_000  # two for each value, and the brackets that stand in texts
+MOST_OBJECTS = 20_000  # of JSON: a dict of a student's is sent as a list
 DEEPEST = 30  # containers within containers
 MOST_BITS = 20_000  # of a whole number: about 6,000 digits
 SMALL = 2**53  # whole numbers up to here are JSON numbers
@@ -185,12 +187,12 @@ def message(content: dict[str, object]) -> bytes:
     return HEAD.pack(len(data)) + data
 
 
-def read(read_bytes: Callable[[int], bytes]) -> dict[str, object] | None:
+def read(read_some: Callable[[int], bytes]) -> dict[str, object] | None:
     """Read one message.
 
     Parameters
     ----------
-    read_bytes : callable
+    read_some : callable
         Given a number, returns so many bytes or fewer; none at the end.
 
     Returns
@@ -202,17 +204,55 @@ def read(read_bytes: Callable[[int], bytes]) -> dict[str, object] | None:
     ------
     IllFormed
     """
-    head = _exactly(read_bytes, HEAD.size)
+    data = read_bytes(read_some)
+    return None if data is None else decoded(data, from_student=False)
+
+
+def read_bytes(read_some: Callable[[int], bytes]) -> bytes | None:
+    """Read the bytes of one message, without its length; see `read`.
+
+    Raises
+    ------
+    IllFormed
+        It is too long.
+    """
+    head = _exactly(read_some, HEAD.size)
     if len(head) < HEAD.size:
         return None
     (length,) = HEAD.unpack(head)
     if length > LONGEST_MESSAGE:
         raise IllFormed("too long a message")
-    data = _exactly(read_bytes, length)
-    if len(data) < length:
-        return None
+    data = _exactly(read_some, length)
+    return data if len(data) == length else None
+
+
+def decoded(data: bytes, from_student: bool = True) -> dict[str, object]:
+    """Return the content of a message.
+
+    Parameters
+    ----------
+    data : bytes
+    from_student : bool, optional
+        It may be written to take all memory, so its lists and objects are counted.
+
+    Raises
+    ------
+    IllFormed
+        It is no JSON object, or holds more lists and objects than any message does: each takes 60 to 240 bytes.
+    """
+    if from_student and data.count(b"[") > MOST_LISTS:
+        raise IllFormed("too many lists")
+    n_objects = 0
+
+    def made(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal n_objects
+        n_objects += 1
+        if from_student and n_objects > MOST_OBJECTS:
+            raise IllFormed("too many objects")
+        return dict(pairs)
+
     try:
-        content = json.loads(data, parse_constant=_refuse)
+        content = json.loads(data, parse_constant=_refuse, object_pairs_hook=made)
     except (ValueError, RecursionError) as problem:
         raise IllFormed("no JSON") from problem
     if type(content) is not dict:
@@ -220,9 +260,9 @@ def read(read_bytes: Callable[[int], bytes]) -> dict[str, object] | None:
     return content
 
 
-def _exactly(read_bytes: Callable[[int], bytes], n: int) -> bytes:
+def _exactly(read_some: Callable[[int], bytes], n: int) -> bytes:
     parts = []
-    while n > 0 and (part := read_bytes(min(n, 1 << 20))):
+    while n > 0 and (part := read_some(min(n, 1 << 20))):
         parts.append(part)
         n -= len(part)
     return b"".join(parts)

@@ -214,3 +214,18 @@ def test_the_cells_that_came_are_not_changed():
     before = copy.deepcopy(cells)
     repair(cells, essay())
     assert cells == before
+
+
+def test_a_sheet_that_was_released_with_former_paths_is_as_it_was_given_out():
+    given = exercises()
+    for cell in given.cells:
+        cell.source = cell.source.replace("course_utils.expect", "course_utils.grading.expect")
+    assert any("course_utils.grading.expect" in cell.source for cell in given.cells)
+    for reference in (given, exercises()):
+        assert repaired(copy.deepcopy(given), reference).doubts == ()
+
+
+def test_blank_lines_in_a_locked_cell_cost_no_time():
+    notebook = exercises()
+    next(cell for cell in notebook.cells if cell.id == "see").source = "\n" * 500_000 + " " * 500_000
+    assert repaired(notebook, exercises()).n_matched == 4
