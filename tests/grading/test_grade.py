@@ -310,7 +310,7 @@ def test_a_killed_grading_goes_on_where_it_was(tmp_path):
 
 
 def _wait_until(is_so) -> None:
-    for _ in range(100):
+    for _ in range(1200):
         if is_so():
             return
         time.sleep(0.1)
