@@ -24,7 +24,7 @@ from course_utils.grading.overview import MARKED, NOT_GRADED, PERSON, TO_MARK, o
 from course_utils.grading.papers import UNFINISHED, read_report
 from course_utils.grading.sandbox import why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 NAME = "size_comparison"
 
 
@@ -36,15 +36,35 @@ def _released(tmp_path_factory):
     return course
 
 
-@pytest.fixture
-def course(_released, tmp_path, monkeypatch):
-    """A course with two sheets handed in: one right, one wrong."""
-    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
-    shutil.copytree(_released.root, tmp_path / "course")
-    course = find_course(tmp_path / "course")
+@pytest.fixture(scope="module")
+def _handed_in(_released, tmp_path_factory):
+    shutil.copytree(_released.root, root := tmp_path_factory.mktemp("handed-in") / "course")
+    course = find_course(root)
     for student, answer in (("ann", GOOD), ("bob", WRONG)):
         hand_in(course, student, NAME, with_answer(released(course, NAME), answer_double=answer))
     return course
+
+
+@pytest.fixture(scope="module")
+def _graded(_handed_in, tmp_path_factory):
+    shutil.copytree(_handed_in.root, root := tmp_path_factory.mktemp("graded") / "course")
+    course = find_course(root)
+    grade(course, NAME, say=quietly)
+    return course
+
+
+@pytest.fixture
+def course(_handed_in, tmp_path, monkeypatch):
+    """A course with two sheets handed in: one right, one wrong."""
+    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
+    return find_course(shutil.copytree(_handed_in.root, tmp_path / "course"))
+
+
+@pytest.fixture
+def graded_course(_graded, tmp_path, monkeypatch):
+    """The same course after its grading."""
+    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
+    return find_course(shutil.copytree(_graded.root, tmp_path / "course"))
 
 
 def quietly(_line: str) -> None:
@@ -99,8 +119,8 @@ def test_the_command_says_what_is_left_and_its_exit_code_does(course, capsys):
     assert scores(course) == {"ann": 4, "bob": 0}
 
 
-def test_a_folder_that_vanishes_meanwhile_leaves_the_report_from_before(course):
-    grade(course, NAME, say=quietly, n_jobs=1)
+def test_a_folder_that_vanishes_meanwhile_leaves_the_report_from_before(graded_course):
+    course = graded_course
     before = read_report(course, "ann", NAME)
 
     def remove_it(line: str) -> None:
@@ -135,9 +155,9 @@ def test_an_interrupted_grading_is_no_mark_and_goes_on(course, moment):
     assert scores(course) == {"ann": 4, "bob": 0}
 
 
-def test_marks_that_wait_for_a_person_still_do_after_an_interruption(course):
+def test_marks_that_wait_for_a_person_still_do_after_an_interruption(graded_course):
     """nbgrader lets every mark wait while it grades; what a person has confirmed must not be asked for again."""
-    grade(course, NAME, say=quietly, n_jobs=1)
+    course = graded_course
     with course.gradebook() as gradebook:
         part = gradebook.find_grade("see", NAME, NAME, "bob")
         part.manual_score, part.needs_manual_grade = 1.5, False
@@ -235,8 +255,8 @@ def test_what_somebody_has_to_read_is_not_confirmed_as_zero(course):
     assert states(course, ESSAY_NAME)["ann"] == TO_MARK
 
 
-def test_confirming_twice_changes_nothing(course):
-    grade(course, NAME, say=quietly, n_jobs=1)
+def test_confirming_twice_changes_nothing(graded_course):
+    course = graded_course
     before = scores(course)
     assert "nothing was changed" in confirm(course, NAME, "ann")[0]
     assert scores(course) == before
