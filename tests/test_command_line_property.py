@@ -13,6 +13,8 @@ from course_utils.__main__ import main
 from course_utils.errors import CourseError
 from course_utils.evidence import ledger
 
+pytestmark = pytest.mark.slow
+
 FEW = drawn(10)
 KNOWN = {0, 1, 2}
 

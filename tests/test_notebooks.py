@@ -163,6 +163,7 @@ def run_nbval(files: list[Path], **variables: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_every_notebook_runs_offline_in_silence_and_its_panels_work(offline, tmp_path):
     files = sorted((with_checks(file, tmp_path) for file in NOTEBOOKS), key=lambda file: -file.stat().st_size)
     with forked_kernels(os.environ) as kernels:
@@ -170,6 +171,7 @@ def test_every_notebook_runs_offline_in_silence_and_its_panels_work(offline, tmp
     assert run.returncode == 0, run.stdout[-16000:]
 
 
+@pytest.mark.slow
 def test_a_notebook_that_breaks_a_rule_is_found_out(offline, tmp_path):
     breaches = {"import warnings; warnings.warn('psst')": "on stderr: ", "'Playground()'": "0 panels were shown"}
     (tmp_path / "checked").mkdir()

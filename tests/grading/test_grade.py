@@ -21,7 +21,7 @@ from course_utils.grading.papers import read_report
 from course_utils.grading.sandbox import NoSandbox, why_not
 from course_utils.grading.submissions import safe_id
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 NAME = "size_comparison"
 SECRET = "secret-of-the-instructor"
 

@@ -15,6 +15,8 @@ from course_utils.grading import samples, sandbox
 from course_utils.grading.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
 from course_utils.places import PACKAGE
 
+pytestmark = pytest.mark.slow
+
 LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); s.accept()"
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 

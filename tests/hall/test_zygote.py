@@ -16,7 +16,10 @@ from guest import SOON_S, write_notebook
 from course_utils.hall.demos import Shown
 from course_utils.hall.nursery import DemoFailed, Nursery, ask, until_gone
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes"),
+]
 
 TOY = """
 import os, random

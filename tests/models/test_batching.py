@@ -16,6 +16,8 @@ from course_utils.models.turns import Limits, Turn, Turns
 from course_utils.models.wire import Refusal
 from course_utils.models.wish import Wish
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["the", "release", "of a", "model", "in stages:", "why", "2019?", "🙂", "naïve", "café\n", '"so on"', "read"]
 SETTINGS = [
     Settings(temperature=0),

@@ -19,6 +19,8 @@ from course_utils.models.catalogue import Entry
 from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, Answer, Faults, HubServer
 
+pytestmark = pytest.mark.slow
+
 FEW = drawn(10)
 KNOWN = Entry("drawn", 1, "", "hub", repo=REPO, revision=REVISION)
 

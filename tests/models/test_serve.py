@@ -23,6 +23,8 @@ from course_utils.models.settings import Settings
 from course_utils.models.turns import Limits
 from course_utils.models.wire import step_of
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "open-sesame"
 
 

@@ -26,6 +26,8 @@ from course_utils.widgets.server_watch import NOT_THERE
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.token_map import TokenMap
 
+pytestmark = pytest.mark.slow
+
 PANELS = [
     "playground",
     "side_by_side",
