@@ -13,6 +13,7 @@ from pathlib import Path
 # Two processes of pytest share the cores, and the models are tiny: further threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before transformers is imported: a progress bar or notice on stderr would count as an error in a graded cell.
+import course_utils  # noqa: F401  # isort: skip
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
