@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 MODULES = (
     "ipykernel.kernelapp", "ipykernel.zmqshell", "ipywidgets", "anywidget", "nbformat", "numpy", "pandas",
@@ -29,7 +29,7 @@ MODULES = (
     "transformers.modeling_utils", "transformers.models.gpt2.modeling_gpt2", "transformers.models.auto",
     "transformers.generation",
 )  # fmt: skip
-CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
+IS_SAFE = sys.platform == "linux"  # macOS ends a fork that uses some of its libraries
 
 
 @contextlib.contextmanager
@@ -44,18 +44,21 @@ def forked_kernels(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     Yields
     ------
     dict
-        The variables that let a program use these kernels as its kernels of the name python3. Empty on Windows.
+        The variables that let a program use these kernels as its kernels of the name python3. Empty where there is no
+        Linux.
 
     Raises
     ------
     AssertionError
         The imports wrote something to standard error: then each kernel would have done so.
     """
-    if not CAN_FORK:
+    if not IS_SAFE:
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="kernels-") as folder, tempfile.TemporaryFile() as said:
-        place = Path(folder)
+    from course_utils.core.files import temporary_folder_for_sockets  # kernels start this file without the course
+
+    place = temporary_folder_for_sockets("kernels-")
+    with tempfile.TemporaryFile() as said:
         command = [sys.executable, __file__, "serve", str(place / "door")]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         try:
@@ -75,6 +78,7 @@ def forked_kernels(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             process.stdin.close()  # it ends
             process.wait()
             process.stdout.close()
+            shutil.rmtree(place)
 
 
 # -- the process that has imported the libraries -----------------------------------------------------------------------
