@@ -14,15 +14,17 @@ READY := $(VENV)/.installed
 DEV_READY := $(VENV)/.installed-dev
 # Jupyter finds its own subcommands on the PATH, and stays quiet about newer pips.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Two processes; tests/conftest.py tells which test runs in which one, and which tests come first.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # In a container people often are root, which JupyterLab refuses unless told that it is meant.
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor release collect grade marking feedback export bundle test bench load lint browser docs clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test test-fast test-long coverage bench load lint browser docs clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
 lab: $(READY) ## set up what is missing, then open JupyterLab on the first notebook
 	$(BIN)/python -m course_utils fetch --default
@@ -59,7 +61,18 @@ bundle: $(READY) ## write the zip that students get
 
 test: $(DEV_READY) ## run every test
 	$(BIN)/python -m course_utils fetch smollm2-135m texts
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_OPTIONS)
+	$(PYTEST) $(TEST_OPTIONS)
+
+test-fast: $(DEV_READY) ## run the tests that need no browser, no sandbox and no notebook's kernel
+	$(PYTEST) -m "not browser and not slow" $(TEST_OPTIONS)
+
+test-long: $(DEV_READY) ## run every test, with twenty times as many drawn inputs, other ones in each run
+	$(BIN)/python -m course_utils fetch smollm2-135m texts
+	COURSE_TEST_TIMES=20 $(PYTEST) $(TEST_OPTIONS)
+
+coverage: $(DEV_READY) ## run every test, then print which lines of the package none of them ran
+	$(BIN)/python -m course_utils fetch smollm2-135m texts
+	$(PYTEST) --cov --cov-report=term $(TEST_OPTIONS)
 
 bench: $(DEV_READY) ## our stream against transformers' own, and how fast exercises are graded
 	$(BIN)/python -m course_utils fetch smollm2-135m

@@ -1,14 +1,19 @@
-"""A tiny model of GPT-2's true architecture, made at test time, and a cache folder of every test's own."""
+"""A tiny model of GPT-2's true architecture, made at test time, a cache folder of every test's own, and the order."""
 
+import asyncio
 import functools
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+# Two processes of pytest share the cores, and the models are tiny: further threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before transformers is imported: a progress bar or notice on stderr would count as an error in a graded cell.
+import course_utils  # noqa: F401  # isort: skip
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -18,6 +23,53 @@ from course_utils.models import shelf
 from course_utils.places import PACKAGE
 
 SMOLLM2 = "smollm2-135m"
+# Folders and files in the order in which pytest-xdist starts them: what takes long comes first, so that no process is
+# left with a long file at the end.
+FIRST = ("tests/browser/", "tests/test_notebooks.py", "tests/grading/", "tests/hall/", "tests/models/", "tests/")
+BROWSER = "tests/browser/"
+
+
+# -- which test runs when, and in which process ------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or a server, and put what takes long first."""
+    for item in items:
+        if item.nodeid.startswith(BROWSER):
+            item.add_marker("browser")
+    items.sort(key=lambda item: next((i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give all tests with a browser to one process, and each other file to whichever process is free.
+
+    So there is one JupyterLab, one Voila and one browser in a run of the whole suite.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _no_running_loop(request):
+    """Let a test without a browser start an event loop: Playwright's own runs in the process until the last test."""
+    loop = None if "browser" in request.fixturenames else asyncio._get_running_loop()
+    if loop is None:
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
 
 
 @functools.cache

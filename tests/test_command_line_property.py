@@ -5,17 +5,17 @@ import io
 import os
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from drawn import drawn
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from course_utils.__main__ import main
 from course_utils.errors import CourseError
 from course_utils.evidence import ledger
 
-FEW = settings(
-    max_examples=25, derandomize=True, deadline=None, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+pytestmark = pytest.mark.slow
+
+FEW = drawn(10)
 KNOWN = {0, 1, 2}
 
 

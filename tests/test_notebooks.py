@@ -6,11 +6,11 @@ import re
 import statistics
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
+from forked_kernels import forked_kernels
 from panel_uses import USES
 from repository import ROOT
 
@@ -155,20 +155,23 @@ def with_checks(file: Path, folder: Path) -> Path:
     return folder / file.name
 
 
-def run_nbval(files: list[Path]) -> subprocess.CompletedProcess:
+def run_nbval(files: list[Path], **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "-c", os.devnull]
     limits = [f"--nbval-cell-timeout={SECONDS_A_CELL}", f"--nbval-kernel-startup-timeout={SECONDS_A_CELL}"]
-    return subprocess.run([*command, *limits, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [*command, *limits, *map(str, files)], cwd=ROOT, capture_output=True, text=True, env={**os.environ, **variables}
+    )
 
 
+@pytest.mark.slow
 def test_every_notebook_runs_offline_in_silence_and_its_panels_work(offline, tmp_path):
     files = sorted((with_checks(file, tmp_path) for file in NOTEBOOKS), key=lambda file: -file.stat().st_size)
-    shares = files[::4] + files[3::4], files[1::4] + files[2::4]  # a long one with a short one
-    with ThreadPoolExecutor(2) as two_at_once:
-        runs = list(two_at_once.map(run_nbval, shares))
-    assert [run.returncode for run in runs] == [0, 0], "\n".join(run.stdout[-8000:] for run in runs)
+    with forked_kernels(os.environ) as kernels:
+        run = run_nbval(files, **kernels)
+    assert run.returncode == 0, run.stdout[-16000:]
 
 
+@pytest.mark.slow
 def test_a_notebook_that_breaks_a_rule_is_found_out(offline, tmp_path):
     breaches = {"import warnings; warnings.warn('psst')": "on stderr: ", "'Playground()'": "0 panels were shown"}
     (tmp_path / "checked").mkdir()

@@ -17,6 +17,8 @@ import pytest
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 from course_utils.packages import Package, fetch_file, sha256_of
 
+pytestmark = pytest.mark.slow
+
 CONTENT = b"a file worth having\n" * 1000
 
 

@@ -9,6 +9,8 @@ from course_utils.models import checkpoint
 from course_utils.models.language_model import load
 from course_utils.models.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SHAPE = ["--layers", "1", "--width", "16", "--heads", "1", "--context", "16", "--vocabulary", "270", "--batch", "2"]
 
 

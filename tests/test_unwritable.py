@@ -7,6 +7,8 @@ import sys
 import pytest
 from repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 CAN_MOUNT = (
     sys.platform == "linux"
     and subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0

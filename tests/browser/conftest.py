@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from forked_kernels import forked_kernels
 from repository import ROOT
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -79,14 +81,14 @@ def hostile_folder(tiny_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(slow_folder, tmp_path_factory) -> dict[str, str]:
-    """Folders that no person and no other test shares."""
+def environment(slow_folder, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """Folders that no person and no other test shares, and kernels that start quickly."""
     home = tmp_path_factory.mktemp("jupyter")
     news = home / "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
-    return {
+    variables = {
         **os.environ,
         **{name: str(home / folder) for name, folder in folders.items()},
         "IPYTHONDIR": str(home / "ipython"),
@@ -95,6 +97,8 @@ def environment(slow_folder, tmp_path_factory) -> dict[str, str]:
         "COURSE_MODELS": str(slow_folder.parent),
         "COURSE_CACHE": str(tmp_path_factory.mktemp("browser-cache")),
     }
+    with forked_kernels(variables) as kernels:
+        yield variables | kernels
 
 
 def free_port() -> int:

@@ -117,8 +117,7 @@ def test_a_number_out_of_range_is_explained_beside_its_field(panel):
     problem.wait_for(state="hidden", timeout=SOON_MS)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
 def test_nothing_sticks_out(panel, photograph, theme, width):
     write(panel, 40, n_samples=2)
     if panel.root.get_attribute("data-theme") != theme:

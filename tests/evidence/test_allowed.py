@@ -34,6 +34,8 @@ from course_utils.experiments.token_ranks import read_ranks
 from course_utils.models.settings import Settings
 from course_utils.places import cache_folder
 
+pytestmark = pytest.mark.slow
+
 READ = {"i_have_read_the_warning": True}
 SHORT = Settings(max_new_tokens=30, top_k=0, seed=3)
 PROMPTS = ["The court said", "People in the new state"]

@@ -346,6 +346,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_no_essay_takes_long(piece):
     n = 1_000_000 if piece in ("[@", "0.1 ", "“", "\n\n", "x" * 50) else 80_000

@@ -27,6 +27,8 @@ from course_utils.experiments.release_decisions import CHOICES, next_size
 from course_utils.grading.small_groups import FEWEST
 from course_utils.models.stage import NAMES
 
+pytestmark = pytest.mark.slow
+
 SESSION, DEMO, QUESTION = "lecture-1", "timeline", "Feb 2019"
 VOTER = """
 import sys, time

@@ -28,6 +28,8 @@ from course_utils.evidence.record import FIELDS, FIRST, ID, Record, parse, seal
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.pictures.plots import Picture
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = versions()
 CITE = ("finding", "metric", "value", "n", "low", "high", "unit", "models", "seed", "settings", "versions")
 

@@ -13,6 +13,8 @@ from course_utils.evidence.prose import Essay, Section, citations, n_words, read
 from course_utils.evidence.readings import words_of
 from course_utils.evidence.sentences import sentences
 
+pytestmark = pytest.mark.slow
+
 TIMES_LONGER, TIMES_SLOWER = 8, 24  # what is quadratic takes 64 times as long
 SHORTEST_S = 0.03  # less is not measured well
 

@@ -13,6 +13,8 @@ from course_utils.experiments.base_rates import base_rates
 from course_utils.models import shelf
 from course_utils.places import cache_folder
 
+pytestmark = pytest.mark.slow
+
 # Written by the course before its records named a procedure, with the pocket models in fp32.
 LEDGERS = sorted((TESTS / "evidence" / "ledgers").glob("*.jsonl"))
 IDS = [(ledger, record.id) for ledger in LEDGERS for record in read(ledger).records]

@@ -302,11 +302,11 @@ def test_citations_are_runs_of_their_own():
     ids=lambda text: text[:4],
 )
 def test_no_text_takes_long(text):
-    begun = time.monotonic()
+    begun = time.process_time()
     n_words(text)
     blocks(text[:200_000])
     list(sentences(text))
-    assert time.monotonic() - begun < 4
+    assert time.process_time() - begun < 4
 
 
 def test_reading_changes_nothing():

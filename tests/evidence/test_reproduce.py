@@ -16,6 +16,8 @@ from course_utils.experiments.sizes import compare_sizes
 from course_utils.models.decoding import Cancelled
 from course_utils.models.packing import train_tokenizer
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = [f"The {word} met again, and it could not agree on the {word}. " * n for n, word in enumerate(
     ["committee", "council", "senate", "board", "crowd"], start=1)]  # fmt: skip
 BITS = "bits_per_character"

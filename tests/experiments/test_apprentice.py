@@ -15,6 +15,8 @@ from course_utils.experiments.schoolbook import MANY, SHORTEST, VOCABULARIES, en
 from course_utils.models import checkpoint
 from course_utils.models.language_model import load
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(size="smallest", n_tokens=10_000, seed=3, prompt="The old bridge", n_said=8)
 TEXTS = [sentences(30_000)]
 WITHOUT_TIMES = ("step", "tokens", "loss_nats", "learning_rate", "held_out_bits")

@@ -15,6 +15,8 @@ from course_utils.experiments.best_of import KOEBIS_MOSSINK, PROXY, WEAKNESS, be
 from course_utils.models.decoding import Cancelled
 from course_utils.models.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ["The old bridge", "Rain fell", "She said that"]
 HOW = {"n_samples": 4, "settings": Settings(max_new_tokens=8), "ns": (1, 2, 4, 10)}
 REFERENCES = [sentences(400, seed) for seed in range(8)]

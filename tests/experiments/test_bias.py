@@ -18,6 +18,8 @@ from course_utils.experiments.bias_probes import MATCHES, pattern, probes, publi
 from course_utils.experiments.result import Result
 from course_utils.models.decoding import Cancelled
 
+pytestmark = pytest.mark.slow
+
 READ = {"i_have_read_the_warning": True}
 SMALL = {"n_samples": 2, "max_new_tokens": 6} | READ
 

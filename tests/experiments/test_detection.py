@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from made_pairs import made_pairs
+from made_pairs import made_pairs, wordy_model
 from sklearn.metrics import roc_auc_score
 
 from course_utils.errors import SettingsError, TextError
@@ -14,6 +14,12 @@ from course_utils.experiments.detectors import RankDetector, WordDetector
 
 FEW = made_pairs(24, apart=0.15)
 MANY = made_pairs(210, apart=0.04)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A model of 310 tokens: with GPT-2's 50,257, the detectors would sort most of the time."""
+    return wordy_model(tmp_path_factory.mktemp("wordy"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from course_utils.models.decoding import Cancelled
 from course_utils.models.settings import Settings
 from course_utils.places import cache_folder
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(max_new_tokens=30, top_k=0)
 
 

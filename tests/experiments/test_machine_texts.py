@@ -14,6 +14,8 @@ from course_utils.models.settings import Settings
 from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ["The senate met.", "A long report on the weather in the north.", "The council met.", "", "The board met."]
 SETTINGS = Settings(max_new_tokens=12, seed=5)
 

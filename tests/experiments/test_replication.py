@@ -12,6 +12,8 @@ from course_utils.experiments.apprentice import Plan
 from course_utils.experiments.replication import AT_ONCE, TAGS, as_many, costs, imitate, text_hash, write_texts
 from course_utils.models.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 HUMAN = [sentences(3000, seed) for seed in range(10)]
 HELD_OUT = [sentences(1500, seed) for seed in range(100, 104)]
 

@@ -11,6 +11,8 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.roc import FEWEST_HUMAN, GRID, auc, measure, newcombe, resampled_auc, roc
 from course_utils.experiments.statistics import resample
 
+pytestmark = pytest.mark.slow
+
 
 def scores_apart(n: int, by: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(seed)

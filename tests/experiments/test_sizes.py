@@ -24,6 +24,8 @@ from course_utils.models.seal import WEIGHTS
 from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = [f"The {word} met again, and it could not agree on the {word}. " * n for n, word in enumerate(
     ["committee", "council", "senate", "board", "naïve crowd 你好"], start=1)]  # fmt: skip
 

@@ -8,7 +8,8 @@ import zipfile
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils.grading.archives import Archive, safe_path
@@ -51,7 +52,7 @@ def test_a_name_in_an_extra_field_is_read():
     assert Archive(out.getvalue(), 1000).members[0].name == "Łódź.ipynb"
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@drawn(100)
 @given(st.text(max_size=400))
 def test_no_name_leads_out(name):
     parts = safe_path(name).split("/")
@@ -100,7 +101,7 @@ def test_a_damaged_member_stops_no_other():
     assert second.read(1000) == b"b" * 100
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@drawn(60)
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_bytes_are_answered(noise, at):
     content = made(("a.ipynb", b"hello " * 20))

@@ -18,6 +18,8 @@ from course_utils.grading.course import ASSIGNMENTS, find_course
 from course_utils.grading.marks import CELL
 from course_utils.grading.rubric import load_rubric, rubric_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def course(tmp_path):

@@ -21,7 +21,7 @@ from course_utils.grading import checker, execution
 from course_utils.grading.execution import Marking, check
 from course_utils.grading.sandbox import why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 SECRET = "hub-secret-123"
 TRIPLE = "def triple(x):\n    return 3 * x"
 WRONG = "\ndef double(x):\n    return x"

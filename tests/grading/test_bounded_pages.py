@@ -16,6 +16,8 @@ from course_utils.grading.feedback_essay import prose
 from course_utils.grading.page import typed
 from course_utils.grading.safe_html import PLAIN, RICH, safe_code, safe_markdown
 
+pytestmark = pytest.mark.slow
+
 REPEATED = [
     "[", "![", "]", "[@E-07f3] ", "[@E-07f3; @zhang2019] ", "[a](", "[a](b) ", "[a](<b", "[a]: b\n", "*", "*a ", "a* ",
     "a**b_", "*a **a ", "_a_", "`a", "``", "> ", ">", "- ", "- a\n", "- a\n\n", "1. a\n", "> - ", "|", "|a|b|\n|-|-|\n",

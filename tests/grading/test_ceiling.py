@@ -11,6 +11,8 @@ import pytest
 from course_utils.grading import ceiling
 from course_utils.grading.sandbox import Limits, started
 
+pytestmark = pytest.mark.slow
+
 MANY_FORKS = """
 import os, signal
 children = []

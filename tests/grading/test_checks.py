@@ -22,6 +22,8 @@ from course_utils.grading.plan import names_of, read_plan
 from course_utils.grading.sandbox import why_not
 from course_utils.grading.verify import submission_of, verify_checks
 
+pytestmark = pytest.mark.slow
+
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 NAME = "size_comparison"
 MORE = EXPECT + "from course_utils.expect import cases, expect_error, expect_same, source_of, tree_of\n"

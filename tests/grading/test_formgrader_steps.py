@@ -12,6 +12,8 @@ from course_utils.grading.course import Course, nbgraders_warnings
 from course_utils.grading.grade import grade
 from course_utils.grading.sandbox import why_not
 
+pytestmark = pytest.mark.slow
+
 NAME = "size_comparison"
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 

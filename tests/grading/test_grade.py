@@ -21,7 +21,7 @@ from course_utils.grading.papers import read_report
 from course_utils.grading.sandbox import NoSandbox, why_not
 from course_utils.grading.submissions import safe_id
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 NAME = "size_comparison"
 SECRET = "secret-of-the-instructor"
 
@@ -310,7 +310,7 @@ def test_a_killed_grading_goes_on_where_it_was(tmp_path):
 
 
 def _wait_until(is_so) -> None:
-    for _ in range(100):
+    for _ in range(1200):
         if is_so():
             return
         time.sleep(0.1)

@@ -28,6 +28,8 @@ from course_utils.grading.gradebook_access import (
 from course_utils.grading.literal_glob import literal_glob
 from course_utils.grading.overview import standings
 
+pytestmark = pytest.mark.slow
+
 MEANINGFUL = "%?#;'\"{}[]*!&=+@:~ $()^`,|<>\\äЖ李é"  # in an address, a pattern, a format string or a shell
 names = st.text(st.sampled_from(MEANINGFUL + "a2%20"), min_size=1, max_size=12).filter(
     lambda name: name.strip() == name and name not in (".", "..")

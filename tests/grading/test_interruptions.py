@@ -24,7 +24,7 @@ from course_utils.grading.overview import MARKED, NOT_GRADED, PERSON, TO_MARK, o
 from course_utils.grading.papers import UNFINISHED, read_report
 from course_utils.grading.sandbox import why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 NAME = "size_comparison"
 
 
@@ -36,15 +36,35 @@ def _released(tmp_path_factory):
     return course
 
 
-@pytest.fixture
-def course(_released, tmp_path, monkeypatch):
-    """A course with two sheets handed in: one right, one wrong."""
-    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
-    shutil.copytree(_released.root, tmp_path / "course")
-    course = find_course(tmp_path / "course")
+@pytest.fixture(scope="module")
+def _handed_in(_released, tmp_path_factory):
+    shutil.copytree(_released.root, root := tmp_path_factory.mktemp("handed-in") / "course")
+    course = find_course(root)
     for student, answer in (("ann", GOOD), ("bob", WRONG)):
         hand_in(course, student, NAME, with_answer(released(course, NAME), answer_double=answer))
     return course
+
+
+@pytest.fixture(scope="module")
+def _graded(_handed_in, tmp_path_factory):
+    shutil.copytree(_handed_in.root, root := tmp_path_factory.mktemp("graded") / "course")
+    course = find_course(root)
+    grade(course, NAME, say=quietly)
+    return course
+
+
+@pytest.fixture
+def course(_handed_in, tmp_path, monkeypatch):
+    """A course with two sheets handed in: one right, one wrong."""
+    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
+    return find_course(shutil.copytree(_handed_in.root, tmp_path / "course"))
+
+
+@pytest.fixture
+def graded_course(_graded, tmp_path, monkeypatch):
+    """The same course after its grading."""
+    monkeypatch.setenv(WAIT_VARIABLE, "0.2")
+    return find_course(shutil.copytree(_graded.root, tmp_path / "course"))
 
 
 def quietly(_line: str) -> None:
@@ -99,8 +119,8 @@ def test_the_command_says_what_is_left_and_its_exit_code_does(course, capsys):
     assert scores(course) == {"ann": 4, "bob": 0}
 
 
-def test_a_folder_that_vanishes_meanwhile_leaves_the_report_from_before(course):
-    grade(course, NAME, say=quietly)
+def test_a_folder_that_vanishes_meanwhile_leaves_the_report_from_before(graded_course):
+    course = graded_course
     before = read_report(course, "ann", NAME)
 
     def remove_it(line: str) -> None:
@@ -131,13 +151,13 @@ def test_an_interrupted_grading_is_no_mark_and_goes_on(course, moment):
     running.wait()
     whole = {student for student in ("ann", "bob") if read_report(course, student, NAME).get("fingerprint")}
     assert set(scores(course)) == whole
-    grade(course, NAME, say=quietly)
+    grade(course, NAME, say=quietly, n_jobs=1)
     assert scores(course) == {"ann": 4, "bob": 0}
 
 
-def test_marks_that_wait_for_a_person_still_do_after_an_interruption(course):
+def test_marks_that_wait_for_a_person_still_do_after_an_interruption(graded_course):
     """nbgrader lets every mark wait while it grades; what a person has confirmed must not be asked for again."""
-    grade(course, NAME, say=quietly)
+    course = graded_course
     with course.gradebook() as gradebook:
         part = gradebook.find_grade("see", NAME, NAME, "bob")
         part.manual_score, part.needs_manual_grade = 1.5, False
@@ -149,7 +169,7 @@ def test_marks_that_wait_for_a_person_still_do_after_an_interruption(course):
     unfinished = {**report, "status": UNFINISHED, "fingerprint": "", "waited": {"see": False}}
     (course.folder("reports", "bob", NAME) / "report.json").write_text(json.dumps(unfinished))
     assert states(course)["bob"] == NOT_GRADED
-    grade(course, NAME, say=quietly)
+    grade(course, NAME, say=quietly, n_jobs=1)
     assert scores(course)["bob"] == 1.5
 
 
@@ -157,9 +177,9 @@ def test_a_submission_that_takes_too_long_goes_to_a_person_and_is_not_tried_each
     slow = "import time\ntime.sleep(300)\n"
     hand_in(course, "slow", NAME, with_answer(released(course, NAME), answer_double=slow + GOOD))
     course.config.Execute.timeout = 300
-    (found,) = grade(course, NAME, ["slow"], say=quietly, seconds=3)
+    (found,) = grade(course, NAME, ["slow"], say=quietly, seconds=3, n_jobs=1)
     assert found.report["status"] == NEEDS_A_PERSON and "took more than 3 seconds" in found.report["why"][0]
-    again = {each.submission.student: each.is_new for each in grade(course, NAME, say=quietly)}
+    again = {each.submission.student: each.is_new for each in grade(course, NAME, say=quietly, n_jobs=1)}
     assert again == {"ann": True, "bob": True, "slow": False}
     assert states(course) == {"ann": MARKED, "bob": MARKED, "slow": PERSON}
 
@@ -204,7 +224,7 @@ def test_a_whole_cycle_in_a_folder_whose_name_means_something_everywhere(_releas
 def test_an_untouched_sheet_waits_for_a_person_and_one_command_confirms_its_zero(course, capsys):
     hand_in(course, "cy", NAME, released(course, NAME))
     hand_in(course, "dee", NAME, b"\x00\x01 no notebook")
-    grade(course, NAME, say=quietly)
+    grade(course, NAME, say=quietly, n_jobs=1)
     assert states(course) == {"ann": MARKED, "bob": MARKED, "cy": PERSON, "dee": PERSON}
     assert read_report(course, "cy", NAME)["why"] == [UNTOUCHED]
     assert set(scores(course)) == {"ann", "bob"}
@@ -213,10 +233,10 @@ def test_an_untouched_sheet_waits_for_a_person_and_one_command_confirms_its_zero
     assert main(["grade", "confirm", NAME, "cy", "dee", "--course", str(course.root)]) == 0
     assert "cy: see: 0 of 2" in capsys.readouterr().out
     assert scores(course) == {"ann": 4, "bob": 0, "cy": 0, "dee": 0}
-    grade(course, NAME, force=True, say=quietly)
+    grade(course, NAME, force=True, say=quietly, n_jobs=1)
     assert scores(course) == {"ann": 4, "bob": 0, "cy": 0, "dee": 0}  # a person's decision stays
     hand_in(course, "cy", NAME, with_answer(released(course, NAME), answer_double=GOOD))
-    grade(course, NAME, say=quietly)
+    grade(course, NAME, say=quietly, n_jobs=1)
     assert states(course)["cy"] == PERSON  # until it is another submission
 
 
@@ -229,14 +249,14 @@ def test_nobody_is_confirmed_who_has_not_been_graded(course):
 def test_what_somebody_has_to_read_is_not_confirmed_as_zero(course):
     essay = with_answer(released(course, ESSAY_NAME), text_thesis="A thesis of my own.")
     hand_in(course, "ann", ESSAY_NAME, essay)
-    grade(course, ESSAY_NAME, say=quietly, n_again=0)
+    grade(course, ESSAY_NAME, say=quietly, n_again=0, n_jobs=1)
     (line,) = confirm(course, ESSAY_NAME, "ann")
     assert "has to be read" in line
     assert states(course, ESSAY_NAME)["ann"] == TO_MARK
 
 
-def test_confirming_twice_changes_nothing(course):
-    grade(course, NAME, say=quietly)
+def test_confirming_twice_changes_nothing(graded_course):
+    course = graded_course
     before = scores(course)
     assert "nothing was changed" in confirm(course, NAME, "ann")[0]
     assert scores(course) == before

@@ -6,7 +6,8 @@ import unicodedata
 import zipfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 from made_course import GOOD, exercises, make_course, with_answer
 
@@ -127,7 +128,7 @@ def test_a_class_arrives_completely(empty, platform):
     assert bring(empty, files)[0] == []
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(25)
 @given(
     platform=st.sampled_from(PLATFORMS),
     disguise=st.sampled_from(DISGUISES),
@@ -300,7 +301,7 @@ def test_wrong_wishes_are_refused(empty):
         bring(empty, {}, who={"x": "nemo"})
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@drawn(100)
 @given(st.text(max_size=80))
 def test_any_name_can_be_read(name):
     read_lms_name(name)

@@ -3,7 +3,8 @@
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 from made_course import make_course
 
@@ -80,7 +81,7 @@ def test_what_is_no_list_is_told(content):
         read_roster(content)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@drawn(60)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_answered(content):
     with contextlib.suppress(TextError):

@@ -281,9 +281,12 @@ def course(tmp_path_factory, source):
     return root, points
 
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Object of type <Submitted",  # SQLAlchemy 2.1 on nbgrader's way of adding a submission
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Object of type <Submitted",  # SQLAlchemy 2.1 on nbgrader's way of adding a submission
+    ),
+]
 
 
 def test_what_is_released_holds_no_solution_and_no_hidden_test(course, source):

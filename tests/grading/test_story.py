@@ -29,7 +29,7 @@ from course_utils.grading.papers import read_report
 from course_utils.grading.samples import load_samples, sample_ledger
 from course_utils.grading.sandbox import why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
 SOLVED = "### BEGIN SOLUTION"
 
 

@@ -12,6 +12,8 @@ from course_utils.core.limits import cpu_limit
 from course_utils.errors import CourseError
 from course_utils.grading.workers import Answer, Task, answers, default_jobs
 
+pytestmark = pytest.mark.slow
+
 WORK = """
 import ctypes, os, signal, subprocess, sys, time
 

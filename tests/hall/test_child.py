@@ -8,7 +8,10 @@ import psutil
 import pytest
 from guest import SOON_S
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent"),
+]
 
 CHILD = [sys.executable, "-m", "course_utils.hall.child"]
 PARENT = """

@@ -13,7 +13,10 @@ from guest import Guest, OpenHall, write_notebook
 from course_utils.hall.demos import Shown
 from course_utils.hall.nursery import DemoFailed, Nursery
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes"),
+]
 
 ODD = "a %20#b?c&d;e 'f' \"g\" [1] {connection_file} %s ü😀\n"
 PANEL = "import ipywidgets\nipywidgets.IntSlider(value=3)"

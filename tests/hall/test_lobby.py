@@ -5,6 +5,8 @@ import pytest
 from course_utils.hall import lobby
 from course_utils.hall.lobby import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallIsFull, Lobby
 
+pytestmark = pytest.mark.slow
+
 
 class Clock:
     now = 1000.0

@@ -16,7 +16,10 @@ from guest import SOON_S, write_notebook
 from course_utils.hall.demos import Shown
 from course_utils.hall.nursery import DemoFailed, Nursery, ask, until_gone
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes"),
+]
 
 TOY = """
 import os, random
@@ -222,7 +225,7 @@ def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
     client, _, line, _ = kernels.start(zygote, "rested")
     client.wait_for_ready(timeout=SOON_S)
     assert run(client, "print(done)") == "[1]"
-    again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(5), done)"
+    again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(120), done)"
     assert run(client, again) == "True [1, 2]"
     hang_up(client)
     kernels.cut(line)

@@ -1,6 +1,7 @@
 import random
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from course_utils.models.stops import Stops
 from course_utils.models.turns import Limits, Turn, Turns
 from course_utils.models.wire import Refusal
 from course_utils.models.wish import Wish
+
+pytestmark = pytest.mark.slow
 
 WORDS = ["the", "release", "of a", "model", "in stages:", "why", "2019?", "🙂", "naïve", "café\n", '"so on"', "read"]
 SETTINGS = [
@@ -87,6 +90,14 @@ def assert_same(steps: list[Step], expected: list[Step], looks: bool) -> None:
             mine, other = ([getattr(s, name) for s in each] for each in (steps, expected))
             assert mine == pytest.approx(other, abs=1e-4)
         assert [len(s.alternatives) for s in steps] == [10] * len(steps)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.001)
 
 
 # -- the text it would be alone ----------------------------------------------------------------------------------------
@@ -303,7 +314,7 @@ def test_many_people_at_random_times_read_what_they_would_alone(pairs):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(240)
         assert engine.state()["waiting"] == 0
     for i, wish in enumerate(wishes):
         if i % 6 != 5:
@@ -331,17 +342,16 @@ def test_a_cancelled_text_is_gone_within_two_steps(llama):
         )
         engine.cancel(reader.job)
         n_steps = engine.n_steps
-        while engine.state()["rows"]:
-            time.sleep(0.001)
+        until(lambda: not engine.state()["rows"])
         assert engine.n_steps - n_steps <= 2
 
 
 def test_a_reader_who_reads_nothing_is_given_up_and_the_others_are_not(llama):
     with running() as engine:
         deaf = Reader(engine, llama, Wish(prompt="Once", n=8, settings=Settings(max_new_tokens=200)), "deaf")
-        assert deaf.bell.wait(10)
+        assert deaf.bell.wait(120)
         deaf.bell.clear()  # the news rang once; the next ring is the end
-        assert deaf.bell.wait(10)
+        assert deaf.bell.wait(120)
         assert deaf.job.error.code == "slow_reader"
         assert deaf.job._n_unread <= MOST_UNREAD + 8
         hearing = Reader(engine, llama, Wish(prompt="Once", settings=Settings(max_new_tokens=5)), "hearing").read()
@@ -385,7 +395,9 @@ def test_a_model_that_only_waits_for_its_turn_is_not_forgotten(pairs):
     waiting = Reader(engine, model, Wish(prompt="Once", settings=Settings(max_new_tokens=3)))
     assert engine.forget([model]) == []
     engine.start()
-    assert waiting.read().n_tokens == 3 and engine.forget([model]) == [model]
+    assert waiting.read().n_tokens == 3
+    # A reader hears of the end before the engine has put the text away.
+    until(lambda: engine.forget([model]) == [model])
     assert engine.close(10)
 
 
@@ -405,7 +417,10 @@ def test_forgetting_at_any_moment_keeps_nobody_waiting(pairs):
     models = [pairs[kind, "int8"][1] for kind in ("gpt2", "llama")]
     is_over = threading.Event()
     with running(rows=3) as engine:
-        forgetting = threading.Thread(target=lambda: [engine.forget(models) for _ in iter(is_over.is_set, True)])
+        # With pauses: a thread that only forgets would hold the interpreter's lock most of the time.
+        forgetting = threading.Thread(
+            target=lambda: [engine.forget(models) for _ in iter(lambda: is_over.wait(0.0005), True)]
+        )
         forgetting.start()
         try:
             for i in range(12):

@@ -14,6 +14,8 @@ from course_utils.models import seal, shelf
 from course_utils.places import cache_folder
 from tests.test_packages import make_wheel
 
+pytestmark = pytest.mark.slow
+
 
 def write_gguf(path: Path) -> None:
     """A random-weight Llama of one layer with a byte vocabulary, in the format of the wheel's file."""

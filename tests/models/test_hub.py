@@ -22,6 +22,8 @@ from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, Faults, HubServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -18,10 +19,9 @@ from course_utils.models.catalogue import Entry
 from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, Answer, Faults, HubServer
 
-FEW = settings(
-    max_examples=25, derandomize=True, deadline=None, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+pytestmark = pytest.mark.slow
+
+FEW = drawn(10)
 KNOWN = Entry("drawn", 1, "", "hub", repo=REPO, revision=REVISION)
 
 

@@ -20,6 +20,8 @@ from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 from course_utils.packages import sha256_of
 
+pytestmark = pytest.mark.slow
+
 SENTENCE = "The king was old, and the queen said that nobody should open the door."
 
 

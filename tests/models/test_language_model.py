@@ -13,6 +13,8 @@ from course_utils.models.sampling import SeededNoise, processors
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "The staged release of a language model"
 SETTINGS = [
     Settings(max_new_tokens=24, seed=5),

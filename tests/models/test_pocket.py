@@ -17,6 +17,8 @@ from course_utils.models.language_model import load
 from course_utils.models.recipe import Recipe
 from course_utils.models.scoring import score_nats
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = [ROOT / "models" / name for name in POCKET]
 SHAPE = {"n_layers", "width", "n_heads"}
 REAL = [known.n_parameters for name, known in CATALOGUE.items() if name.startswith("gpt2")]

@@ -23,6 +23,8 @@ from course_utils.models.server_line import NotServed
 from course_utils.models.settings import Settings
 from course_utils.packages import sha256_of
 
+pytestmark = pytest.mark.slow
+
 NAME = "mine"
 TEXT = "The king was old."
 

@@ -28,6 +28,8 @@ from course_utils.models.settings import Settings
 from course_utils.models.steps import Step
 from course_utils.models.turns import Limits
 
+pytestmark = pytest.mark.slow
+
 KEY = "a key for tests"
 PROMPTS = ["The senate met", "", "naïve 你好 🙂👩‍👩‍👧 e\u0301", "word " * 200]
 SETTINGS = [

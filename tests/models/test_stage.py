@@ -102,10 +102,10 @@ def test_a_panel_that_is_open_writes_no_more_with_what_was_closed(medium):
     panel = Playground(LanguageModel(medium), prompt="The letter said")
     panel.values = {**panel.values, "max_new_tokens": 3}
     panel.generate()
-    assert panel.wait(30) and panel.state == "done"
+    assert panel.wait(120) and panel.state == "done"
     stage.choose("Feb 2019")
     panel.generate()
-    assert panel.wait(30) and panel.state == "failed"
+    assert panel.wait(120) and panel.state == "failed"
     assert "pocket-medium is not released yet" in panel.message
     panel.close()
 

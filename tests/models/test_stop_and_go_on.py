@@ -14,6 +14,8 @@ from course_utils.models.serve import ModelServer
 from course_utils.models.settings import Settings
 from course_utils.models.slots import Kept, PlainSlot, Slot
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ["The staged release", "", "naïve 你好 🙂 " * 3, "word " * 200]  # the last is longer than the context
 
 

@@ -23,6 +23,8 @@ from course_utils.models.packing import END, Batches, pack, read_documents, trai
 from course_utils.models.recipe import OPTIMIZERS, Recipe
 from course_utils.models.training import Training
 
+pytestmark = pytest.mark.slow
+
 TINY = Recipe(n_layers=2, width=32, n_heads=2, context=32, vocabulary=300, batch=4, epochs=3)
 AVERAGED = dataclasses.replace(TINY, epochs=1, schedule="wsd", warm_up_steps=5, average_steps=6, optimizer="muon")
 WORDS = "the a cat dog king small old saw told found and of to in Anna Bern river stone bread was is slowly".split()  # noqa: SIM905

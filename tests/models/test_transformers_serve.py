@@ -20,9 +20,12 @@ NEEDED = ("fastapi", "uvicorn", "openai", "pydantic")
 COMMAND = Path(sys.executable).with_name("transformers")
 READY_S = 240
 
-pytestmark = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, NEEDED)) or not COMMAND.exists(), reason="no transformers[serving] here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, NEEDED)) or not COMMAND.exists(), reason="no transformers[serving] here"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from transformers import PreTrainedTokenizerFast
 from course_utils.models import checkpoint
 from course_utils.models.packing import pack, train_tokenizer
 from course_utils.models.recipe import Recipe
+
+pytestmark = pytest.mark.slow
 
 SHARED = Recipe(
     context=16, vocabulary=270, batch=2, epochs=0.5, optimizer="muon", learning_rate=1e-2, schedule="wsd",
@@ -158,6 +161,7 @@ def test_a_process_that_is_told_to_stop_stops_and_two_others_finish_the_work(com
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while not any((tmp_path / name / checkpoint.STATE).exists() for name in FAMILY):
         assert first.poll() is None
+        time.sleep(0.02)
     first.send_signal(signal.SIGTERM)
     assert first.wait(timeout=120) == 0
     assert any(checkpoint.read(tmp_path / name) for name in FAMILY)

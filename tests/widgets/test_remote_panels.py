@@ -26,6 +26,8 @@ from course_utils.widgets.server_watch import NOT_THERE
 from course_utils.widgets.side_by_side import SideBySide
 from course_utils.widgets.token_map import TokenMap
 
+pytestmark = pytest.mark.slow
+
 PANELS = [
     "playground",
     "side_by_side",
@@ -112,7 +114,7 @@ def test_stop_is_heard_while_the_server_is_away(line):
     panel.generate()
     until(lambda: panel.waiting)
     panel.stop()
-    assert panel.wait(2) and panel.state == "stopped" and panel.waiting == ""
+    assert panel.wait(SOON_S) and panel.state == "stopped" and panel.waiting == ""
 
 
 @pytest.mark.parametrize("make", [Playground, SideBySide, TokenMap, BlindTest, DetectorBench, AccessRegimes])
@@ -217,7 +219,7 @@ def test_a_stop_ends_all_columns(line):
     panel.generate()
     until(lambda: any(sample["n_tokens"] for sample in panel._live.cards))
     panel.stop()
-    assert panel.wait(3) and panel.state == "stopped"
+    assert panel.wait(SOON_S) and panel.state == "stopped"
     shown = [sample["text"] for sample in panel.samples]
     assert shown == [generation.text for generation in panel.generations]
 

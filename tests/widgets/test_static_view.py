@@ -33,6 +33,8 @@ from course_utils.widgets.furniture import LOG, FurnishedPanel, in_words
 from course_utils.widgets.lectern import lectern
 from course_utils.widgets.static_view import VIEW, Fact, Table, Text, to_html, to_text
 
+pytestmark = pytest.mark.slow
+
 SOON = 60
 HOSTILE = "</script><img src=x onerror=window.__xss=1>\x1b[31m\u202eabc\ud800"
 

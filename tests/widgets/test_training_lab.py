@@ -13,6 +13,8 @@ from course_utils.widgets.playground import Playground
 from course_utils.widgets.training_lab import N_POINTS, OVERTAKEN, TrainingLab, thinned
 from course_utils.widgets.worker import the_worker
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 PLAN = Plan(size="smallest", n_tokens=6_000, prompt="The old bridge", n_said=8)
 LONG = Plan(size="smallest", n_tokens=1_000_000, prompt="The old bridge", n_said=8)
