@@ -79,7 +79,7 @@ docs: $(DEV_READY) ## build the documentation site in build/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs
 
 requirements: $(DEV_READY) ## make the pinned lists of packages from pyproject.toml; UPGRADE=--upgrade takes the newest
-	$(BIN)/python scripts/pin_requirements.py $(UPGRADE)
+	$(BIN)/python tools/pin_requirements.py $(UPGRADE)
 
 clean: ## remove .venv and what tools left here; fetched models stay in your cache folder
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build docs/_generated *.egg-info

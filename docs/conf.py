@@ -16,7 +16,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
-    "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]

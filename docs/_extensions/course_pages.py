@@ -7,6 +7,7 @@ stands a note with a picture of the panel, where there is one.
 """
 
 import ast
+import functools
 import inspect
 import os
 import re
@@ -31,11 +32,15 @@ PAGES = (
     "CHANGELOG.md",
 )
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-PANELS = {
-    name: panel
-    for name in course_utils.__all__
-    if inspect.isclass(panel := getattr(course_utils, name)) and issubclass(panel, anywidget.AnyWidget)
-}
+
+
+@functools.cache
+def panels() -> dict[str, type]:
+    """Return the panels that notebooks import from the package, by name."""
+    found = {name: getattr(course_utils, name) for name in course_utils.__all__}
+    return {
+        name: each for name, each in found.items() if inspect.isclass(each) and issubclass(each, anywidget.AnyWidget)
+    }
 
 
 def copy_pages(app: Sphinx) -> None:
@@ -68,7 +73,7 @@ def rendered(cell, page: Path, pages: set[Path], texts: dict[Path, bytes], pictu
     cell.outputs = []
     notes = []
     for name in panels_shown(cell.source) if cell.cell_type == "code" else []:
-        panel = PANELS[name]
+        panel = panels()[name]
         what = (inspect.getdoc(panel) or "").split("\n\n")[0].replace("\n", " ")
         lines = [":::{admonition} A panel appears here when the notebook runs", ":class: note", "", what, ""]
         lines += [f"{{py:class}}`{name} <{panel.__module__}.{panel.__qualname__}>`"]
@@ -89,7 +94,7 @@ def panels_shown(code: str) -> list[str]:
     if not last or not isinstance(last[0], ast.Expr):
         return []
     calls = [node.func.id for node in ast.walk(last[0]) if isinstance(node, ast.Call) and hasattr(node.func, "id")]
-    return [name for name in dict.fromkeys(calls) if name in PANELS]
+    return [name for name in dict.fromkeys(calls) if name in panels()]
 
 
 def pictures_of_panels() -> dict[str, Path]:
