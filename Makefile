@@ -7,6 +7,7 @@ LOAD_OPTIONS ?=
 GRADE_OPTIONS ?=
 ASSIGNMENTS ?=
 SHAPE ?= course
+UPGRADE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,10 +22,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo doctor release collect grade marking feedback export bundle test test-fast test-long coverage bench load lint browser docs clean
+.PHONY: help lab demo doctor release collect grade marking feedback export bundle test test-fast test-long coverage bench load lint browser docs requirements clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 lab: $(READY) ## set up what is missing, then open JupyterLab on the first notebook
 	$(BIN)/python -m course_utils fetch --default
@@ -94,6 +95,9 @@ browser: ## bundle the panels' browser code anew, after a change of it; needs No
 
 docs: $(DEV_READY) ## build the documentation site in build/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs
+
+requirements: $(DEV_READY) ## make the pinned lists of packages from pyproject.toml; UPGRADE=--upgrade takes the newest
+	$(BIN)/python tools/pin_requirements.py $(UPGRADE)
 
 clean: ## remove .venv and what tools left here; fetched models stay in your cache folder
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build docs/_generated *.egg-info

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from course_utils import trainer
+from course_utils.core.extras import missing_package
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
 from course_utils.grading import commands as grading
 from course_utils.hall import launch
@@ -28,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except CourseError as error:
         print(error, file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as problem:
+        if (told := missing_package(problem)) is None:
+            raise
+        print(told, file=sys.stderr)
         return 1
     except BrokenPipeError:  # as with "| head": the reader has closed the pipe
         return _silenced(1)

@@ -10,21 +10,21 @@ import tempfile
 import webbrowser
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from course_utils import texts
+from course_utils.core import extras
 from course_utils.core.files import nearest_folder, why_not_writable
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger import ledger_path
 from course_utils.grading.sandbox import why_not
 from course_utils.models import shelf
-from course_utils.places import REPOSITORY, cache_folder, own_models_folder
+from course_utils.places import cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
 JUPYTER_PORT = 8888
 ROOM_TO_WORK_MB = 200
 HOW_TO_MOVE_JUPYTER = "Set JUPYTER_DATA_DIR, JUPYTER_CONFIG_DIR and IPYTHONDIR to folders that you may write to."
-REQUIREMENTS = REPOSITORY / "requirements.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,33 +94,25 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    """Compare what is installed with requirements.txt: one line in all, or one for each that is wrong."""
-    if not REQUIREMENTS.is_file():
-        return [Finding("packages", "not compared: requirements.txt is not beside the course", "note")]
-    wanted = list(_requirements(REQUIREMENTS.read_text(encoding="utf-8")))
-    wrong = [finding for finding in map(_package, wanted) if finding.state != "ok"]
-    return wrong or [Finding("packages", f"all {len(wanted)} as requirements.txt asks")]
+    """Compare what is installed with what the course asks for: one line in all, or one for each that is wrong."""
+    asked = extras.requirements()
+    if not asked.get(""):
+        return [Finding("packages", "not compared: the course is not installed", "note", "make lab")]
+    wrong = [_package(wanted, extra) for extra, several in asked.items() for wanted in several]
+    wrong = [finding for finding in wrong if finding.state != "ok"]
+    return wrong or [Finding("packages", f"all {sum(map(len, asked.values()))} as the course asks")]
 
 
-def _requirements(text: str) -> list[Requirement]:
-    found = []
-    for line in text.splitlines():
-        try:
-            found.append(Requirement(line.split("#")[0].strip()))
-        except InvalidRequirement:
-            continue  # a comment, an empty line, "-e ."
-    return found
-
-
-def _package(wanted: Requirement) -> Finding:
+def _package(wanted: Requirement, extra: str) -> Finding:
+    """Look at one package. One that only an extra needs, such as grading, is no reason to stop."""
     try:
         version = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:
         version = ""
     if version and wanted.specifier.contains(version, prereleases=True):
         return Finding(wanted.name, version)
-    cure = "python -m pip install -r requirements.txt"
-    return Finding(wanted.name, f"{version or 'missing'} (asked for: {wanted.specifier})", "fix", cure)
+    found = f"{version or 'missing'} (asked for: {wanted.specifier}{f', only for {extra}' if extra else ''})"
+    return Finding(wanted.name, found, "note" if extra else "fix", extras.pip_install([wanted]))
 
 
 def _model(known: shelf.Entry) -> Finding:

@@ -4,8 +4,10 @@ import shutil
 import socket
 
 import pytest
+from packaging.requirements import Requirement
 
 from course_utils import doctor
+from course_utils.core import extras
 from course_utils.models import seal, shelf
 
 
@@ -24,14 +26,19 @@ def test_every_thing_is_looked_at():
     assert things >= {"Python", *shelf.CATALOGUE, "random-gpt2", "human texts", "memory", "disk", "port", "browser"}
 
 
-def test_what_must_be_fixed_has_a_cure(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "REQUIREMENTS", tmp_path / "requirements.txt")
-    (tmp_path / "requirements.txt").write_text("no-such-package>=1  # why\npytest<1\n-e .\n")
+def test_what_must_be_fixed_has_a_cure(monkeypatch):
+    asked = {"": ["no-such-package>=1", "pytest<1", "numpy>=1"], "grading": ["no-such-grader>=2"]}
+    told = {extra: [Requirement(line) for line in lines] for extra, lines in asked.items()}
+    monkeypatch.setattr(extras, "requirements", lambda: told)
     report = doctor.examine()
     to_fix = [each for each in report.findings if each.state == "fix"]
-    assert {each.thing for each in to_fix} == {"no-such-package", "pytest"}
-    assert all(each.cure for each in to_fix)
+    assert {each.thing: each.cure for each in to_fix} == {
+        "no-such-package": 'python -m pip install "no-such-package>=1"',
+        "pytest": 'python -m pip install "pytest<1"',
+    }
     assert "Put right 2 things first" in str(report)
+    of_extra = next(each for each in report.findings if each.thing == "no-such-grader")
+    assert of_extra.state == "note" and "only for grading" in of_extra.found and of_extra.cure
 
 
 def test_a_pocket_model_alone_is_told_how_to_get_a_fluent_one(monkeypatch):

@@ -8,11 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from repository import ROOT
 
 PACKAGE = ROOT / "course_utils"
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 
 # -- layers ------------------------------------------------------------------------------------------------------------
@@ -137,25 +135,6 @@ def test_an_unknown_name_at_the_front_desk_is_told_the_known_ones():
 
 
 # -- lists that must agree ---------------------------------------------------------------------------------------------
-
-
-def requirements(name: str = "requirements.txt") -> list[str]:
-    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
-    return [line for line in lines if line]
-
-
-def test_conda_and_pip_install_the_same():
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
-    by_pip = [line for part in listed if isinstance(part, dict) for line in part["pip"]]
-    by_conda = [part for part in listed if isinstance(part, str) and not re.match(r"(python=|pip$)", part)]
-    renamed = [re.sub(r"^[\w-]+", lambda name: CONDA_NAMES.get(name[0], name[0]), line) for line in by_conda]
-    assert sorted(renamed + by_pip) == sorted(requirements())
-
-
-def test_every_requirement_has_an_upper_end():
-    for line in requirements() + requirements("requirements-dev.txt"):
-        assert line == "-e ." or "==" in line or "<" in line, line
-    assert requirements()[-1] == "-e ."
 
 
 def test_every_path_in_the_documents_exists():

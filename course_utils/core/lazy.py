@@ -24,11 +24,18 @@ def lazy_exports(package: str) -> tuple[Callable[[str], object], Callable[[], li
         if name not in table:
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(table))}")
         module, inside = table[name]
-        if module != package:
-            found = importlib.import_module(module)
-            if hasattr(found, inside):
-                return getattr(found, inside)
-        return importlib.import_module(f"{module}.{inside}")  # the name is a module
+        try:
+            if module != package:
+                found = importlib.import_module(module)
+                if hasattr(found, inside):
+                    return getattr(found, inside)
+            return importlib.import_module(f"{module}.{inside}")  # the name is a module
+        except ModuleNotFoundError as problem:
+            from course_utils.core.extras import missing_package
+
+            if (error := missing_package(problem)) is None:
+                raise
+            raise error from problem
 
     return fetch, lambda: sorted(table)
 

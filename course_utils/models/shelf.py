@@ -41,6 +41,12 @@ def entry(name: str) -> Entry:
     if name in known:
         return known[name]
     _require_no_other_format(name)
+    if name in POCKET:  # known, but its files are in the repository and not in the package
+        raise ModelNotHere(
+            f"{name} comes with the course's repository. Only the package is installed here.",
+            "The folder models/ of the repository.",
+            "Set COURSE_MODELS to that folder, and start Python again.",
+        )
     near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.4)
     raise UnknownModel(
         f"No model is called {name!r}.",
