@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from course_utils.grading.class_report import class_report as make_class_report
     from course_utils.grading.class_report import write_class_report
     from course_utils.grading.course import find_course
-    from course_utils.grading.nbgrader_config import configure
+    from course_utils.grading.nbgrader_settings import configure
     from course_utils.grading.rubric import load_rubric
 
 __all__ = [

@@ -201,5 +201,5 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """Give `configure` to the ``nbgrader_config.py`` of courses that were set up when it was in this module."""
         if name == "configure":
-            return importlib.import_module(".nbgrader_config", __package__).configure
+            return importlib.import_module(".nbgrader_settings", __package__).configure
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
