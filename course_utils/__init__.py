@@ -91,7 +91,7 @@ __getattr__, __dir__ = lazy_exports(__name__)
 former_paths.install()
 
 
-def _show(result: object) -> None:
+def _show(result: "Result") -> None:
     """Show a Result as a notebook should, with the button that keeps it as evidence."""
     from course_utils.widgets.keep_button import show_result
 

@@ -8,6 +8,7 @@ import ast
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.abc import InspectLoader
 
 
 def lazy_exports(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -48,9 +49,9 @@ def origin_of(package: str, name: str) -> tuple[str, str]:
 def _table(package: str) -> dict[str, tuple[str, str]]:
     """Read the imports under ``if TYPE_CHECKING:`` in a package's source."""
     spec = sys.modules[package].__spec__
-    source = spec.loader.get_source(package)  # type: ignore[union-attr]
-    table = {}
-    for block in ast.parse(source).body:
+    assert spec is not None and isinstance(spec.loader, InspectLoader)  # every way to import a package has both
+    table: dict[str, tuple[str, str]] = {}
+    for block in ast.parse(spec.loader.get_source(package) or "").body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             for line in block.body:
                 if isinstance(line, ast.ImportFrom) and line.module and not line.level:
