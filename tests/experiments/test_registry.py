@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import TESTS
 
 from course_utils.evidence.record import FIRST, seal
 from course_utils.evidence.reproduce import can_rerun, redraw, rerun
 from course_utils.experiments import registry
 from course_utils.experiments.base_rates import base_rates
+from course_utils.places import PACKAGE
 
-LEDGERS = sorted((Path(__file__).parents[1] / "evidence" / "ledgers").glob("*.jsonl"))
+LEDGERS = sorted((TESTS / "evidence" / "ledgers").glob("*.jsonl"))
 # These names stand in ledgers that students have handed in. Add to them; a name that goes needs an entry in ALIASES.
 NAMES_IN_LEDGERS = [
     "sizes.compare_sizes", "token_ranks.read_ranks", "sampling_effects.measure_settings", "best_of.best_of",
@@ -63,7 +65,7 @@ def test_an_experiment_is_registered_under_the_name_that_its_results_carry():
 def test_no_experiment_writes_its_own_name():
     """The decorator does: two copies of a name would one day differ."""
     names = {*registry.RERUNNABLE, *registry.DRAWN_ONLY}
-    for file in Path(registry.__file__).parent.rglob("*.py"):
+    for file in (PACKAGE / "experiments").rglob("*.py"):
         if file.name == "registry.py":
             continue
         tree = ast.parse(file.read_text("utf-8"))
