@@ -49,7 +49,7 @@ def _table(package: str) -> dict[str, tuple[str, str]]:
     """Read the imports under ``if TYPE_CHECKING:`` in a package's source."""
     spec = sys.modules[package].__spec__
     source = spec.loader.get_source(package)  # type: ignore[union-attr]
-    table = {}
+    table: dict[str, tuple[str, str]] = {}
     for block in ast.parse(source).body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             for line in block.body:
