@@ -6,6 +6,7 @@ made here, and in ``__all__``. The linter compares the two. Nothing else is impo
 
 import ast
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 
@@ -47,8 +48,7 @@ def origin_of(package: str, name: str) -> tuple[str, str]:
 
 def _table(package: str) -> dict[str, tuple[str, str]]:
     """Read the imports under ``if TYPE_CHECKING:`` in a package's source."""
-    spec = sys.modules[package].__spec__
-    source = spec.loader.get_source(package)  # type: ignore[union-attr]
+    source = inspect.getsource(sys.modules[package])
     table: dict[str, tuple[str, str]] = {}
     for block in ast.parse(source).body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
