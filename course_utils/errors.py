@@ -27,6 +27,13 @@ class CourseError(Exception):
     next_step : str
         What to do now, preferably something to type.
 
+    Attributes
+    ----------
+    status : int or None
+        HTTP status, where a server refused or is to refuse; else None.
+    code : str or None
+        OpenAI's short word for the refusal, for programs.
+
     Examples
     --------
     >>> print(CourseError("seed is -1.", "A whole number from 0.", "Set seed=0."))
@@ -34,6 +41,9 @@ class CourseError(Exception):
     Expected: A whole number from 0.
     Next: Set seed=0.
     """
+
+    status: int | None = None
+    code: str | None = None
 
     def __init__(self, what: str, expected: str = "", next_step: str = "") -> None:
         self.what, self.expected, self.next_step = what, expected, next_step

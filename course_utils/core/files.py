@@ -35,7 +35,7 @@ UNWRITABLE = {
 MAX_SOCKET_FOLDER_BYTES = 40
 
 
-def expanded(path: str | os.PathLike) -> Path:
+def expanded(path: str | os.PathLike[str]) -> Path:
     """Return an absolute path, with ``~`` replaced by the home folder where there is one.
 
     ``Path.expanduser`` raises RuntimeError for a user without a home folder. Here the path then stays as it is.

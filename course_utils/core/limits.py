@@ -92,9 +92,9 @@ def _cpu_quotas(root: Path) -> Iterator[float]:
 
 
 def _quota(quota: str, period: str) -> Iterator[float]:
-    numbers = positive_number(quota), positive_number(period)
-    if None not in numbers:
-        yield numbers[0] / numbers[1]
+    allowed, per = positive_number(quota), positive_number(period)
+    if allowed is not None and per is not None:
+        yield allowed / per
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ def _group_memory(root: Path) -> Iterator[float]:
                 yield most - max(0, _whole(_read(folder / used)) - stat.get(dropped, 0))
         # Version 1 also tells the smallest limit of all groups above, which a container cannot see otherwise.
         if "hierarchical_memory_limit" in stat:
-            used = _whole(_read(folder / "memory.usage_in_bytes")) - stat.get("total_inactive_file", 0)
-            yield stat["hierarchical_memory_limit"] - max(0, used)
+            n_used = _whole(_read(folder / "memory.usage_in_bytes")) - stat.get("total_inactive_file", 0)
+            yield stat["hierarchical_memory_limit"] - max(0, n_used)
 
 
 def _address_space() -> Iterator[float]:
@@ -299,7 +299,7 @@ def bytes_of(text: str | None) -> float | None:
     """
     found = re.fullmatch(r"\s*([0-9.eE+]+)\s*([KMGT]?)(?:i?B)?\s*", text or "", re.IGNORECASE)
     number = positive_number(found[1]) if found else None
-    return None if number is None else number * UNITS[found[2].upper()]
+    return None if found is None or number is None else number * UNITS[found[2].upper()]
 
 
 def _whole(text: str) -> int:

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator, Sequence
+from typing import NotRequired, TypedDict
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -14,7 +15,24 @@ STYLES = {"em": "em", "strong": "strong", "link": "link"}
 TAGS = {"heading": "h4", "paragraph": "p", "quote": "blockquote", "item": "li", "code": "pre", "table-row": "p"}
 
 
-def blocks(markdown: str) -> list[dict]:
+class Run(TypedDict):
+    """Run of text in one style; ``id`` is the key that a citation names, ``href`` where a link goes."""
+
+    text: str
+    style: str
+    id: NotRequired[str]
+    href: NotRequired[str]
+
+
+class Block(TypedDict):
+    """Block of Markdown: its kind, its level where it is a heading, and its runs of text."""
+
+    kind: str
+    level: NotRequired[int]
+    runs: list[Run]
+
+
+def blocks(markdown: str) -> list[Block]:
     """Return Markdown as a list of blocks, each with its runs of text.
 
     Parameters
@@ -28,7 +46,7 @@ def blocks(markdown: str) -> list[dict]:
     """
     if len(markdown) > LONGEST:
         return [{"kind": "paragraph", "runs": list(_with_citations(part, ""))} for part in markdown.split("\n\n")]
-    found: list[dict] = []
+    found: list[Block] = []
     around: list[str] = []
     for token in MarkdownIt("commonmark", {"html": False}).enable("table").parse(markdown):
         if token.type == "tr_open":
@@ -41,31 +59,32 @@ def blocks(markdown: str) -> list[dict]:
             row = found[-1]["runs"]
             row += [{"text": " | " if row else "", "style": ""}, *_runs(token)]
         elif token.type == "inline":
-            found.append({**_kind(around), "runs": list(_runs(token))})
+            kind, level = _kind(around)
+            found.append({"kind": kind, "level": level, "runs": list(_runs(token))})
         elif token.type in ("fence", "code_block"):
             found.append({"kind": "code", "level": 0, "runs": [{"text": token.content, "style": "code"}]})
     return found
 
 
-def to_html(found: Sequence[dict]) -> str:
+def to_html(found: Sequence[Block]) -> str:
     """Return blocks as HTML in which every text is escaped."""
     return "\n".join(f"<{TAGS[each['kind']]}>{_html(each['runs'])}</{TAGS[each['kind']]}>" for each in found)
 
 
-def _kind(around: Sequence[str]) -> dict[str, object]:
+def _kind(around: Sequence[str]) -> tuple[str, int]:
     """Return what a text is, by what stands around it: its kind, and the level of a heading."""
     if around and around[-1].startswith("heading h"):
-        return {"kind": "heading", "level": int(around[-1][-1])}
+        return "heading", int(around[-1][-1])
     names = {each.partition(" ")[0] for each in around}
     kind = "quote" if "blockquote" in names else "item" if "list_item" in names else "paragraph"
-    return {"kind": kind, "level": 0}
+    return kind, 0
 
 
-def _runs(token: Token) -> Iterator[dict]:
+def _runs(token: Token) -> Iterator[Run]:
     """Yield the runs of a text; a line end is a text like any other, so that a citation may go over it."""
-    before: dict = {}
+    before: Run | None = None
     for run in _pieces(token):
-        if before and "href" not in run and {**before, "text": ""} == {**run, "text": ""}:
+        if before is not None and "href" not in run and {**before, "text": ""} == {**run, "text": ""}:
             before["text"] += run["text"]
             continue
         yield from _finished(before)
@@ -73,14 +92,16 @@ def _runs(token: Token) -> Iterator[dict]:
     yield from _finished(before)
 
 
-def _finished(run: dict) -> Iterator[dict]:
-    if run and run["style"] not in ("code", "link"):
-        yield from _with_citations(run["text"], run["style"])
-    elif run:
+def _finished(run: Run | None) -> Iterator[Run]:
+    if run is None:
+        return
+    if run["style"] in ("code", "link"):
         yield run
+    else:
+        yield from _with_citations(run["text"], run["style"])
 
 
-def _pieces(token: Token) -> Iterator[dict]:
+def _pieces(token: Token) -> Iterator[Run]:
     styles: list[str] = []
     href = ""
     for child in token.children or ():
@@ -102,7 +123,7 @@ def _pieces(token: Token) -> Iterator[dict]:
             yield {"text": child.content, "style": style}
 
 
-def _with_citations(text: str, style: str) -> Iterator[dict]:
+def _with_citations(text: str, style: str) -> Iterator[Run]:
     """Yield a text's runs, each citation one of its own."""
     place = 0
     for found in CITATION.finditer(text):
@@ -116,7 +137,7 @@ def _with_citations(text: str, style: str) -> Iterator[dict]:
         yield {"text": text[place:], "style": style}
 
 
-def _html(runs: Sequence[dict]) -> str:
+def _html(runs: Sequence[Run]) -> str:
     names = {"em": "em", "strong": "strong", "code": "code", "cite-evidence": "cite", "cite-reading": "cite"}
     told = []
     for run in runs:

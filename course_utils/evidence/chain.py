@@ -226,7 +226,8 @@ def _objects(kept: list[tuple[int, bytes]]) -> list[_Piece]:
     except UnicodeDecodeError:
         return []
     starts = [0, *(found.end() for found in re.finditer("\n", text))]
-    decoder, place, pieces = json.JSONDecoder(), BETWEEN_OBJECTS.match(text).end(), []
+    decoder, place = json.JSONDecoder(), _next_object(text, 0)
+    pieces: list[_Piece] = []
     while place < len(text):
         line = kept[bisect.bisect_right(starts, place) - 1][0]
         try:
@@ -236,8 +237,14 @@ def _objects(kept: list[tuple[int, bytes]]) -> list[_Piece]:
             pieces.append(_Piece(line, str(why), is_usual=False, is_like=looks_like_record(values)))
         except (ValueError, RecursionError):
             return []
-        place = BETWEEN_OBJECTS.match(text, end).end()
+        place = _next_object(text, end)
     return pieces
+
+
+def _next_object(text: str, place: int) -> int:
+    """Return where the next object may begin: after blanks, commas and brackets."""
+    between = BETWEEN_OBJECTS.match(text, place)
+    return between.end() if between else place
 
 
 # -- from records to a chain -------------------------------------------------------------------------------------------
@@ -250,8 +257,10 @@ def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], 
     line_of = {piece.found.hash: piece.line for piece in pieces if isinstance(piece.found, Record)}
     faults, n_explained = [], 0  # a faulty piece explains one record after it that follows nothing
     waiting: dict[str, list[Record]] = {}
-    placed, seen = [], {FIRST}
-    is_moved, before = False, None
+    placed: list[Record] = []
+    seen = {FIRST}
+    is_moved = False
+    before: _Piece | None = None
     for piece in pieces:
         found = piece.found
         if isinstance(found, str):
@@ -267,7 +276,7 @@ def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], 
             if n_explained:
                 n_explained -= 1
             else:
-                faults.append(_follows_nothing(piece, before))
+                faults.append(_follows_nothing(piece.line, found.id, before))
             placed += _with_followers(found, waiting, seen)
         if isinstance(found, Record) and not has_its_id(found):
             faults.append((piece.line, f"is called {found.id}, which is not the id of its content"))
@@ -295,18 +304,18 @@ def _with_followers(record: Record, waiting: dict[str, list[Record]], seen: set[
         stack += reversed(waiting.pop(each.hash, ()))
 
 
-def _follows_nothing(piece: _Piece, before: _Piece | None) -> tuple[int, str]:
+def _follows_nothing(line: int, id: str, before: _Piece | None) -> tuple[int, str]:
     """Say why a whole record does not follow another."""
-    id = piece.found.id
     if before is None:
-        return piece.line, f"({id}) is not the first of its ledger: what came before it is missing"
-    what = f"was changed, or a line after it is missing: line {piece.line} ({id}) does not follow it"
+        return line, f"({id}) is not the first of its ledger: what came before it is missing"
+    what = f"was changed, or a line after it is missing: line {line} ({id}) does not follow it"
     return before.line, what
 
 
 def _branches(placed: list[Record], line_of: dict[str, int]) -> list[str]:
     """Say where several ledgers, or copies of one that went on separately, stand in one file."""
-    notes, followed = [], {}
+    notes: list[str] = []
+    followed: dict[str, Record] = {}
     for record in placed:
         first = followed.setdefault(record.previous, record)
         if first is record:

@@ -50,12 +50,12 @@ def citation_findings(section: Section, by_id: Mapping[str, Record], cited: Sequ
     for found in itertools.islice(LEFT.finditer(blank), MOST):
         says = f"\u201c{found[0]}\u201d is a note to yourself: finish what it stands for, and delete it."
         yield finding_at(section, *found.span(), "placeholder", FAULT, says)
-    if found := UNSEEN.search(text):
-        says = f"Here stands a character that nobody sees (U+{ord(found[0]):04X}): type these words anew."
-        yield finding_at(section, *found.span(), "unseen character", HINT, says)
+    if unseen := UNSEEN.search(text):
+        says = f"Here stands a character that nobody sees (U+{ord(unseen[0]):04X}): type these words anew."
+        yield finding_at(section, *unseen.span(), "unseen character", HINT, says)
 
 
-def _nowhere(section: Section, found: re.Match, part: str, key: str, by_id: Mapping[str, Record]) -> Finding:
+def _nowhere(section: Section, found: re.Match[str], part: str, key: str, by_id: Mapping[str, Record]) -> Finding:
     """Return what is wrong with a citation whose key is nobody's."""
     if EVIDENCE.fullmatch(key):
         near = _near(key, tuple(by_id)[-MOST_NEAR:])
@@ -73,7 +73,9 @@ def _nowhere(section: Section, found: re.Match, part: str, key: str, by_id: Mapp
     return finding_at(section, *found.span(), "unknown reading", FAULT, says)
 
 
-def _loose(section: Section, found: re.Match, by_id: Mapping[str, Record], cited: Sequence[str]) -> Iterator[Finding]:
+def _loose(
+    section: Section, found: re.Match[str], by_id: Mapping[str, Record], cited: Sequence[str]
+) -> Iterator[Finding]:
     """Yield what is to be said about words that look like a citation."""
     bare = found[0].strip("[]()@ \n")
     if not bare:
@@ -107,7 +109,7 @@ def _near(key: str, known: tuple[str, ...]) -> list[str]:
 
 def _by_name(key: str) -> list[str]:
     """Return the readings whose key begins with the same name: zhang, openai."""
-    name = re.match(r"[a-z]*", key.lower())[0]
+    name = re.sub(r"[^a-z].*", "", key.lower(), flags=re.DOTALL)
     return [each for each in readings() if len(name) > 3 and (each.startswith(name) or name.startswith(each[:5]))][:2]
 
 

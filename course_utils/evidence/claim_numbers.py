@@ -136,21 +136,23 @@ def numbers(sentence: str) -> list[Written]:
     text = _blanked(NAMES, _blanked(NO_CLAIM, sentence))
     found = [_written(text, each) for each in NUMBER.finditer(text) if not _is_a_year(text, each)]
     found += [each for each in map(functools.partial(_in_words, text), IN_WORDS.finditer(text)) if each.out_of >= 0]
-    wholes = {OUT_OF.match(text, each.end).end() for each in found if each.out_of}  # 100 in "31 of 100"
+    wholes = {
+        whole.end() for each in found if each.out_of and (whole := OUT_OF.match(text, each.end))
+    }  # 100 in "31 of 100"
     return sorted((each for each in found if each.end not in wholes), key=lambda each: each.start)
 
 
-def _blanked(pattern: re.Pattern, text: str) -> str:
+def _blanked(pattern: re.Pattern[str], text: str) -> str:
     return pattern.sub(lambda found: " " * len(found[0]), text)
 
 
-def _is_a_year(text: str, found: re.Match) -> bool:
+def _is_a_year(text: str, found: re.Match[str]) -> bool:
     is_plain = not (found["percent"] or found["scale"] or found["power"])
     is_one = is_plain and re.fullmatch(r"(?:19|20)\d\d", found["digits"])
     return bool(is_one and not COUNT.search(text[max(0, found.start() - 8) : found.start()]))
 
 
-def _written(text: str, found: re.Match) -> Written:
+def _written(text: str, found: re.Match[str]) -> Written:
     before = text[max(0, found.start() - 30) : found.start()]
     rest = (BETWEEN if re.search(r"between\s$", before) else RANGE).match(text, found.end())
     scale, percent = found["scale"] or "", bool(found["percent"])
@@ -168,7 +170,7 @@ def _written(text: str, found: re.Match) -> Written:
     )  # fmt: skip
 
 
-def _in_words(text: str, found: re.Match) -> Written:
+def _in_words(text: str, found: re.Match[str]) -> Written:
     value, out_of = float(WORDS[found["digits"].lower()]), OUT_OF.match(text, found.end())
     is_percent = bool(found["percent"])
     end = found.end("percent") if is_percent else found.end()
@@ -185,7 +187,7 @@ def _bound(before: str) -> str:
     return "below" if BELOW.search(before) else "about" if ABOUT.search(before) else ""
 
 
-def _number_of(out_of: re.Match) -> float:
+def _number_of(out_of: re.Match[str]) -> float:
     told = (out_of["all"] or out_of["all_"]).lower()
     return float(WORDS.get(told) or told.replace(",", "") or 0)
 

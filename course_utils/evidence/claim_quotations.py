@@ -41,7 +41,8 @@ class Own:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._records, self._words = records, None
+        self._records = records
+        self._words: str | None = None
 
     def __repr__(self) -> str:
         """Return of how many records."""

@@ -4,9 +4,11 @@ import bisect
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeGuard
 
+from course_utils.core.json_types import JsonObject
 from course_utils.evidence.claim_numbers import Written, numbers
-from course_utils.evidence.record import Record
+from course_utils.evidence.record import Record, interval_of
 
 MOST_ROWS, MOST_CELLS = 2000, 50_000
 LARGEST_COUNT = 1e15
@@ -48,7 +50,8 @@ class Held:
         self.is_percent = "%" in record.unit or "percent" in record.unit
         self.value = float(record.value)
         rows = record.rows[:MOST_ROWS]
-        self.intervals = [(record.low, record.high)] if None not in (record.low, record.high) else []
+        own = interval_of(record)
+        self.intervals = [] if own is None else [own]
         self.intervals += itertools.islice((pair for row in rows for pair in _intervals_in(row)), MOST_ROWS)
         ends = {end for end in (record.low, record.high) if end is not None}
         ends |= {end for pair in self.intervals for end in pair}
@@ -57,7 +60,8 @@ class Held:
         measured, self.counted = _apart(each for row in told for each in inside(row))
         set_to, counted = _apart(each for part in (record.settings, record.inputs) for each in inside(part))
         self.counted |= counted | {float(each) for each in (record.n, record.seed) if each is not None}
-        finding, self.p_values = set(), set()
+        finding: set[float] = set()
+        self.p_values: set[float] = set()
         for each in numbers(record.finding[:LONGEST_FINDING]):
             meant = {value / (100 if each.is_percent else 1) for value in each.values}
             if P_VALUE.search(record.finding[max(0, each.start - 12) : each.start]):
@@ -266,13 +270,18 @@ def _hundredths(written: Written) -> Ranges:
     return [(low / 100, high / 100) for low, high in intervals(written)]
 
 
-def _intervals_in(row: dict) -> Iterator[tuple[float, float]]:
+def _intervals_in(row: JsonObject) -> Iterator[tuple[float, float]]:
     """Yield the intervals of a row of a table: columns such as auc_low and auc_high."""
     for name, low in row.items():
         if _IS_LOW.search(name):
             high = row.get(_IS_LOW.sub(r"\1high\2", name))
-            if type(low) in (int, float) and type(high) in (int, float):
+            if is_plain_number(low) and is_plain_number(high):
                 yield float(low), float(high)
+
+
+def is_plain_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a number as JSON has it; True and False are none."""
+    return type(value) in (int, float)
 
 
 def _part_of(part: float, whole: float) -> tuple[float, float]:

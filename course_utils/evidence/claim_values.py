@@ -308,7 +308,7 @@ def _lacks_source(written: Written, sentence: Sentence, held: Mapping[str, Held]
 
 
 @functools.lru_cache(maxsize=64)
-def _has(pattern: re.Pattern, sentence: str) -> bool:
+def _has(pattern: re.Pattern[str], sentence: str) -> bool:
     return pattern.search(sentence) is not None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from course_utils.evidence.claim_records import Held
 from course_utils.evidence.finding import FAULT, HINT, Finding, finding_at
 from course_utils.evidence.prose import Section
-from course_utils.evidence.record import Record
+from course_utils.evidence.record import Record, interval_of
 from course_utils.evidence.sentences import Sentence
 
 UP = ("higher", "larger", "greater", "bigger", "more", "longer", "stronger")
@@ -94,8 +94,8 @@ class Comparison:
     @property
     def overlaps(self) -> bool:
         """Tell whether the two intervals share values, so that the difference may be chance."""
-        ends = [self.first.low, self.first.high, self.second.low, self.second.high]
-        return None not in ends and ends[0] <= ends[3] and ends[2] <= ends[1]
+        first, second = interval_of(self.first), interval_of(self.second)
+        return first is not None and second is not None and first[0] <= second[1] and second[0] <= first[1]
 
 
 def comparison_findings(section: Section, sentence: Sentence, held: Mapping[str, Held]) -> Iterator[Finding]:
@@ -146,12 +146,12 @@ def comparisons(sentence: Sentence, records: Mapping[str, Record]) -> Iterator[C
             yield Comparison(each.start("word"), each.end("word"), words, first, second, expected)
 
 
-def _is_of_values(found: re.Match) -> bool:
+def _is_of_values(found: re.Match[str]) -> bool:
     """Tell "is higher (0.9) than" from "a larger model is better than": only numbers are compared here."""
     return MEASURES.fullmatch(found["between"].strip()) is not None
 
 
-def _pair(found: re.Match, cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
+def _pair(found: re.Match[str], cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
     """Return which record is compared with which: the one told before the words, and the one told after them."""
     before = [(place, key) for place, key in cited if place < found.end()]
     after = [(place, key) for place, key in cited if place >= found.end()]
@@ -168,7 +168,7 @@ def _pair(found: re.Match, cited: Sequence[tuple[int, str]], bare: str) -> tuple
     return None
 
 
-def _from_to(found: re.Match, cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
+def _from_to(found: re.Match[str], cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
     """Return the record at the end of a change and the one at its beginning."""
     inside = [key for place, key in cited if found.start() < place < found.end()]
     after = [(place, key) for place, key in cited if place >= found.end()]
@@ -181,12 +181,12 @@ def _from_to(found: re.Match, cited: Sequence[tuple[int, str]], bare: str) -> tu
     return (after[1][1], after[0][1]) if is_plain else None
 
 
-def _expected(found: re.Match, first: Record, bare: str) -> str | float | None:
+def _expected(found: re.Match[str], first: Record, bare: str) -> str | float | None:
     word = found["word"].lower()
     if found.re is FROM_TO:
         return "up" if RISES.match(word) else "down"
     if found.re is TIMES:
-        number = re.match(r"[\d.]+|[a-z]+", word)[0]
+        number = "".join(re.findall(r"^(?:[\d.]+|[a-z]+)", word))
         return {"twice": 2.0, "double": 2.0, "half": 0.5}.get(number) or float(WORDS.get(number, 0) or number)
     if word not in ("better", "worse"):
         return BY_WORD[word]

@@ -45,7 +45,8 @@ def check(essay: Essay, records: Sequence[Record], words: tuple[int, int] = WORD
     by_id = {record.id: record for record in records}
     cited = essay.cited_evidence
     held = {id: Held(by_id[id]) for id in cited if id in by_id}
-    own, seen = Own(records), {}
+    own = Own(records)
+    seen: dict[str, str] = {}
     found = [*_length(essay, words), *_strategy(essay), *_engagement(essay), *_evidence(cited, by_id)]
     for section in essay.sections:
         looked_at = dataclasses.replace(section, text=section.text[:LONGEST])

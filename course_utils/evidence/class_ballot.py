@@ -1,11 +1,12 @@
 """What may stand in a class's picture: votes from fixed lists, numbers of experiments, and nothing a person wrote."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from course_utils.errors import SettingsError, TextError
+from course_utils.evidence.record import Record
 from course_utils.experiments.registry import can_rerun
 from course_utils.models.stage import NAMES as STAGES
 
@@ -84,7 +85,7 @@ class Kept:
         return self
 
 
-def of_record(record: object) -> Kept:
+def of_record(record: Record) -> Kept:
     """Take of a kept record what may be counted: no finding, no note, no prompt.
 
     Parameters
@@ -122,10 +123,10 @@ def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
     return dict(list(fits.items())[:MOST_SETTINGS])
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Tell whether this is a number that can be counted with."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool)
-    return fits and math.isfinite(value) and abs(value) <= LARGEST
+    # No isfinite: it cannot take a whole number that is larger than any float. A comparison can; with NaN it is False.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 # -- votes -------------------------------------------------------------------------------------------------------------
@@ -164,11 +165,10 @@ def read_score(choice: str) -> tuple[int, int, int, int]:
     NotCounted
     """
     found = READ.fullmatch(choice)
-    numbers = tuple(map(int, found.groups())) if found else (1, 0, 0, 0)
-    right_h, n_h, right_m, n_m = numbers
+    right_h, n_h, right_m, n_m = map(int, found.groups()) if found else (1, 0, 0, 0)
     fits = right_h <= n_h <= MOST_TEXTS and right_m <= n_m <= MOST_TEXTS and n_h + n_m > 0
     _require(fits, "choice", choice, "Such as 5/6 2/6.")
-    return numbers
+    return right_h, n_h, right_m, n_m
 
 
 def check_vote(demo: str, question: str, choice: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import os
 import sqlite3
 import threading
@@ -171,7 +172,10 @@ def _opened(path: Path) -> _Door:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # votes are for nobody else on this machine
-        door = _Door(path, _stamp(path))
+        stamp = _stamp(path)
+        if stamp is None:  # another program took it away
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        door = _Door(path, stamp)
         try:
             _begin(door.db)
         except BaseException:
@@ -193,11 +197,11 @@ def _begin(db: sqlite3.Connection) -> None:
         raise _NotOurs("is damaged")
 
 
-def _schema(db: sqlite3.Connection) -> list[tuple]:
+def _schema(db: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
     return sorted(db.execute("SELECT type, name, sql FROM sqlite_master").fetchall(), key=str)
 
 
-def _schema_of_ours() -> list[tuple]:
+def _schema_of_ours() -> list[tuple[str, str, str | None]]:
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         db.executescript(TABLES)
         return _schema(db)
@@ -263,7 +267,7 @@ def _is_sound(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as db:
             _begin(db)
-            return db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+            return bool(db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
     except (sqlite3.Error, _NotOurs):
         return False
 

@@ -18,11 +18,14 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence.class_ballot import EVIDENCE, VIEWER, Kept, check_session, check_vote
 from course_utils.evidence.class_file import changes, empty_log, transaction
 from course_utils.evidence.class_tally import FEWEST, Tally, csv_text, picture_of, rows
+
+Place: TypeAlias = tuple[str, int, str, str]  # where votes are counted: session, round, demo, question
 
 __all__ = [
     "add_evidence", "add_vote", "add_votes", "changes", "clear", "count_of_viewer", "export_csv", "new_round",
@@ -158,9 +161,9 @@ def count_of_viewer(session: str, viewer: str, path: str | Path | None = None) -
 def new_round(session: str, path: str | Path | None = None) -> int:
     """Begin anew: what comes is counted in another round; what came stays in the file. Return its number, from 1."""
     with transaction(path) as db:
-        _joined(db, session)
+        (_, round), _ = _joined(db, session)
         db.execute("UPDATE sessions SET round = round + 1 WHERE session = ?", (session,))
-        return _look_up(db, session)[0]
+        return round + 1
 
 
 def clear(session: str, path: str | Path | None = None) -> None:
@@ -225,19 +228,25 @@ def _joined(db: sqlite3.Connection, session: str, viewer: str = "") -> tuple[tup
     check_session(session)
     new = (session, secrets.token_hex(16))
     db.execute("INSERT OR IGNORE INTO sessions VALUES (?, 1, ?)", new)
-    round, salt = _look_up(db, session)
+    found = _look_up(db, session)
+    if found is None:
+        raise RuntimeError(f"The session {session} was not written.")
+    round, salt = found
     return (session, round), _token(salt, session, viewer)
 
 
 def _look_up(db: sqlite3.Connection, session: str) -> tuple[int, str] | None:
-    return db.execute("SELECT round, salt FROM sessions WHERE session = ?", (session,)).fetchone()
+    found: tuple[int, str] | None = db.execute(
+        "SELECT round, salt FROM sessions WHERE session = ?", (session,)
+    ).fetchone()
+    return found
 
 
 def _token(salt: str, session: str, viewer: str) -> str:
     return hashlib.sha256(f"{salt} {session} {viewer}".encode()).hexdigest()[:32]
 
 
-def _count(db: sqlite3.Connection, place: tuple, token: str, choice: str) -> None:
+def _count(db: sqlite3.Connection, place: Place, token: str, choice: str) -> None:
     """Put a vote in its place; the picture changes with it if enough others wait."""
     mine = f"{HERE} AND viewer = ?"
     found = db.execute(f"SELECT choice, is_waiting FROM votes WHERE {mine}", (*place, token)).fetchone()
@@ -252,7 +261,7 @@ def _count(db: sqlite3.Connection, place: tuple, token: str, choice: str) -> Non
     _note(db, place, int(is_new), int(not (found and found[1])))
 
 
-def _take_back(db: sqlite3.Connection, place: tuple, token: str) -> None:
+def _take_back(db: sqlite3.Connection, place: Place, token: str) -> None:
     """Empty a vote. That somebody was in the picture is remembered until it changes: he counts among the five then."""
     mine = f"{HERE} AND viewer = ?"
     was_shown, is_waiting = db.execute(
@@ -268,7 +277,7 @@ def _take_back(db: sqlite3.Connection, place: tuple, token: str) -> None:
     _note(db, place, -1, int(not is_waiting) if was_shown else -1)
 
 
-def _note(db: sqlite3.Connection, place: tuple, n: int, waiting: int) -> None:
+def _note(db: sqlite3.Connection, place: Place, n: int, waiting: int) -> None:
     """Keep count of a question, and take its picture anew when five viewers have changed it."""
     db.execute("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, ?, 0, 0, NULL)", place)
     db.execute(f"UPDATE questions SET n = n + ?, waiting = waiting + ? WHERE {HERE}", (n, waiting, *place))

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from course_utils.core.json_types import JsonObject
 from course_utils.evidence.class_ballot import EVIDENCE, READERS, read_score
 
 FEWEST = 5  # people behind a picture, and behind the difference between a picture and the next
@@ -36,7 +37,7 @@ class Tally:
     demo: str
     question: str
     n: int
-    shown: dict | None
+    shown: JsonObject | None
     waiting: int
     needed: int
 
@@ -60,14 +61,14 @@ def wilson(n_yes: int, n: int) -> tuple[float, float]:
 
 def t_quantile(degrees: int) -> float:
     """Return Student's t at 97.5%, by Fisher and Cornish's series; to a hundredth from four degrees of freedom."""
-    z3, z5, z7 = Z**3, Z**5, Z**7
+    z3, z5, z7, z9 = Z**3, Z**5, Z**7, Z**9
     terms = (
         (z3 + Z) / 4,
         (5 * z5 + 16 * z3 + 3 * Z) / 96,
         (3 * z7 + 19 * z5 + 17 * z3 - 15 * Z) / 384,
-        (79 * Z**9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * Z) / 92160,
+        (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * Z) / 92160,
     )
-    return Z + sum(term / degrees**power for power, term in enumerate(terms, start=1))
+    return Z + sum(term / float(degrees**power) for power, term in enumerate(terms, start=1))
 
 
 def picture_of(demo: str, choices: Sequence[str]) -> dict[str, object]:

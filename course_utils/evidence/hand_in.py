@@ -155,6 +155,7 @@ def _keep_older(content: bytes, target: Path) -> Path:
                 return path
         if not os.path.lexists(path):
             return replace_file(path, content, HOW_TO_WRITE)
+    raise AssertionError("itertools.count ends never")
 
 
 # -- the essay ---------------------------------------------------------------------------------------------------------

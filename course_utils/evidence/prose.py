@@ -8,8 +8,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from course_utils.errors import TextError
+
+Cell: TypeAlias = Mapping[str, Any]  # a notebook or a part of one, as its file holds it: nothing about it is sure
 
 SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")
 READINGS = ("openai2019feb", "zhang2019", "openai2019aug", "zellers2019")
@@ -122,7 +125,7 @@ def n_words(markdown: str) -> int:
     return sum(any(letter.isalnum() for letter in word) for word in html.unescape(text).split())
 
 
-def read_essay(notebook: Mapping | str | Path) -> Essay:
+def read_essay(notebook: Cell | str | Path) -> Essay:
     """Read an essay out of a notebook.
 
     Parameters
@@ -157,7 +160,7 @@ def _require_small(path: Path) -> None:
             raise TextError(f"{path} is larger than {LARGEST_MB} MB.", "An essay.", "Clear its outputs, then save it.")
 
 
-def _sections(cells: list[Mapping]) -> list[Section]:
+def _sections(cells: list[Cell]) -> list[Section]:
     titles: dict[str, str] = {}
     texts: dict[str, list[str]] = {}
     has_lost_names = not any(_heading(cell) for cell in cells)
@@ -177,23 +180,23 @@ def _sections(cells: list[Mapping]) -> list[Section]:
     return [Section(each, titles.get(each, each), joined[each]) for each in dict.fromkeys(keys)]
 
 
-def _metadata(cell: Mapping, name: str) -> Mapping:
+def _metadata(cell: Cell, name: str) -> Cell:
     """Return one part of a cell's metadata, whatever stands there."""
     metadata = cell.get("metadata")
     part = metadata.get(name) if isinstance(metadata, Mapping) else None
     return part if isinstance(part, Mapping) else {}
 
 
-def _after(start: str, cell: Mapping) -> str:
+def _after(start: str, cell: Cell) -> str:
     id = str(cell.get("id", ""))
     return id.removeprefix(start) if id.startswith(start) else ""
 
 
-def _heading(cell: Mapping) -> str:
+def _heading(cell: Cell) -> str:
     return str(_metadata(cell, "course").get("section") or _after("heading-", cell))
 
 
-def _heading_by_words(cell: Mapping) -> str:
+def _heading_by_words(cell: Cell) -> str:
     """Return which section a cell heads, judged by its first line."""
     first = source(cell)[:200].strip().split("\n")[0].lower()
     if cell.get("cell_type") != "markdown" or not re.match(r"##? ", first):
@@ -203,14 +206,14 @@ def _heading_by_words(cell: Mapping) -> str:
     return next((key for start, key in HEADINGS.items() if is_sections and words.startswith(start)), "")
 
 
-def _ends_a_section(cell: Mapping, has_lost_names: bool) -> bool:
+def _ends_a_section(cell: Cell, has_lost_names: bool) -> bool:
     flags = _metadata(cell, "nbgrader")
     if not has_lost_names:
         return bool(flags.get("locked") or flags.get("task"))
     return cell.get("cell_type") == "code" or bool(re.match(r"##? [^\n]*(?:points\)|[Hh]and|Help)", source(cell)[:200]))
 
 
-def _strategy(cells: list[Mapping]) -> str:
+def _strategy(cells: list[Cell]) -> str:
     """Return what a code cell assigns to ``strategy``; read, never run."""
     for cell in cells:
         if cell.get("cell_type") != "code" or "strategy" not in source(cell):
@@ -220,13 +223,15 @@ def _strategy(cells: list[Mapping]) -> str:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in body:
-            named = isinstance(node, ast.Assign) and any(getattr(each, "id", "") == "strategy" for each in node.targets)
-            if named and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+                continue
+            is_named = any(getattr(each, "id", "") == "strategy" for each in node.targets)
+            if is_named and isinstance(node.value.value, str):
                 return " ".join(node.value.value.split())
     return ""
 
 
-def source(cell: Mapping) -> str:
+def source(cell: Cell) -> str:
     """Return a cell's text, also where it is stored as lines."""
     value = cell.get("source", "")
     if isinstance(value, list):

@@ -58,8 +58,9 @@ def readings() -> dict[str, Reading]:
     return {
         key: Reading(
             key, each["title"], each["author"], each["date"], each["url"],
-            *(tuple(quotation[part] for quotation in each["quotations"]) for part in ("text", "tag")),
-            tuple(each["names"]), number,
+            quotations=tuple(quotation["text"] for quotation in each["quotations"]),
+            tags=tuple(quotation["tag"] for quotation in each["quotations"]),
+            names=tuple(each["names"]), number=number,
         )
         for (key, each), number in zip(stored.items(), READINGS, strict=True)
     }  # fmt: skip

@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
+from typing import Any, TypeGuard
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import TextError
 
 ID = re.compile(r"E-[0-9a-f]{4,64}")
@@ -57,12 +59,12 @@ class Record:
     n: int | None
     row: int | None
     experiment: str
-    inputs: dict | None
-    settings: dict
-    models: dict
+    inputs: JsonObject | None
+    settings: JsonObject
+    models: dict[str, str]
     seed: int | None
-    rows: list
-    versions: dict
+    rows: list[JsonObject]
+    versions: dict[str, str]
     time: str
     previous: str
     hash: str
@@ -71,11 +73,11 @@ class Record:
         """Return the record as it stands in the ledger, with its line end."""
         return _dumped(self.values()) + b"\n"
 
-    def values(self) -> dict[str, object]:
+    def values(self) -> JsonObject:
         """Return its fields by name, in order."""
         return {name: getattr(self, name) for name in FIELDS}
 
-    def measured(self) -> dict[str, object]:
+    def measured(self) -> JsonObject:
         """Return what was measured, without what keeping added."""
         return {name: value for name, value in self.values().items() if name not in SEALED}
 
@@ -101,7 +103,7 @@ class NotARecord(ValueError):
     """A line that is no record; says why in a few words."""
 
 
-def plain(measured: dict[str, object]) -> dict[str, object]:
+def plain(measured: JsonObject) -> JsonObject:
     """Return a measurement as it comes back from a ledger.
 
     Raises
@@ -117,10 +119,12 @@ def plain(measured: dict[str, object]) -> dict[str, object]:
             "Plain values in settings, inputs and rows.",
             "Tell whoever wrote the experiment.",
         ) from error
-    return json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))  # half a character cannot be
+    # Half a character cannot be written:
+    read: JsonObject = json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return read
 
 
-def seal(measured: dict[str, object], time: str, previous: str, taken: Collection[str]) -> Record:
+def seal(measured: JsonObject, time: str, previous: str, taken: Collection[str]) -> Record:
     """Make a record of a measurement: give it an id that is not taken, and the hash that binds it.
 
     Raises
@@ -176,9 +180,14 @@ def from_values(values: object) -> Record:
     return record
 
 
-def looks_like_record(values: object) -> bool:
+def looks_like_record(values: object) -> TypeGuard[JsonObject]:
     """Tell whether a JSON value is meant as a record, sound or not."""
     return isinstance(values, dict) and "finding" in values and "hash" in values
+
+
+def interval_of(record: Record) -> tuple[float, float] | None:
+    """Return the interval of a record's number, lower end first; None where it has not both ends."""
+    return None if record.low is None or record.high is None else (record.low, record.high)
 
 
 def has_its_id(record: Record) -> bool:
@@ -186,7 +195,7 @@ def has_its_id(record: Record) -> bool:
     return any(digest.startswith(record.id[2:]) for digest in _digests(record.values(), without=("id", "hash")))
 
 
-def _checked(values: dict[str, object]) -> Record:
+def _checked(values: JsonObject) -> Record:
     for name in FIELDS:
         value, types = values[name], _TYPES.get(name, (str,))
         fits = (value is None and None in types) or type(value) in types
@@ -200,18 +209,18 @@ def _checked(values: dict[str, object]) -> Record:
     return Record(**{name: values[name] for name in FIELDS})
 
 
-def _id_of(values: dict[str, object], taken: Collection[str]) -> str:
+def _id_of(values: JsonObject, taken: Collection[str]) -> str:
     """Return the shortest id from the content that is not taken."""
     digest = _digests(values, without=("id", "hash"))[0]
     lengths = range(SHORTEST_ID, len(digest) + 1)
     return next(found for found in (f"E-{digest[:length]}" for length in lengths) if found not in taken)
 
 
-def _hashes_of(values: dict[str, object]) -> tuple[str, ...]:
+def _hashes_of(values: JsonObject) -> tuple[str, ...]:
     return _digests(values, without=("hash",))
 
 
-def _digests(values: dict[str, object], without: tuple[str, ...]) -> tuple[str, ...]:
+def _digests(values: JsonObject, without: tuple[str, ...]) -> tuple[str, ...]:
     """Return the sha256 of the canonical form, which new records carry, and of the line, which older records carry.
 
     The canonical form has sorted keys, and whole numbers without a decimal point. So a program that sorts keys or
@@ -228,7 +237,7 @@ def _is_sorted(value: object) -> bool:
     return all(map(_is_sorted, value)) if isinstance(value, list) else True
 
 
-def _canonical(value: object) -> object:
+def _canonical(value: Any) -> Any:
     """Return a value in which floats without decimals are whole numbers, as JavaScript writes them."""
     if isinstance(value, dict):
         return {name: _canonical(each) for name, each in value.items()}
@@ -237,7 +246,7 @@ def _canonical(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
 
 
-def _dumped(values: dict[str, object], without: tuple[str, ...] = (), *, sort: bool = False) -> bytes:
+def _dumped(values: JsonObject, without: tuple[str, ...] = (), *, sort: bool = False) -> bytes:
     """Return the one way in which these values are written."""
     kept = {name: values[name] for name in FIELDS if name not in without}
     try:

@@ -105,7 +105,7 @@ def _of_a_paragraph(text: str, start: int, end: int) -> Iterator[Sentence]:
         yield _trimmed(text, begun, end, (start, end))
 
 
-def _goes_on(text: str, start: int, end: re.Match) -> bool:
+def _goes_on(text: str, start: int, end: re.Match[str]) -> bool:
     """Tell whether a point does not end its sentence."""
     first = FIRST_WORD.match(text[end.end() : end.end() + 20])
     if first is not None and first[1].islower():

@@ -22,7 +22,9 @@ MEASURES = (
 )
 
 
-def share_of_flags_that_are_right(caught: float, false_alarms: float, machine_share: float) -> float:
+def share_of_flags_that_are_right(
+    caught: float | Fraction, false_alarms: float | Fraction, machine_share: float | Fraction
+) -> float:
     """Return the share of flagged texts that a machine wrote: the precision, by Bayes' rule.
 
     Parameters
@@ -134,7 +136,8 @@ def worth_of_a_flag(
     """
     ends = (caught[1], false_alarms[2]), (caught[2], false_alarms[1])
     cases = [(caught[0], false_alarms[0]), *ends]
-    return tuple(share_of_flags_that_are_right(sensitivity, alarms, machine_share) for sensitivity, alarms in cases)
+    share, worst, best = (share_of_flags_that_are_right(found, alarms, machine_share) for found, alarms in cases)
+    return share, worst, best
 
 
 def _row(accuracy: Fraction, false_alarms: Fraction, machine_share: Fraction) -> dict[str, float]:

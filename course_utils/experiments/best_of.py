@@ -205,10 +205,10 @@ def best_of(
             f"A prompt has {fewest} rated texts.", "As many as the smallest n.", "Rate more, or ns=(1,)"
         )
     best = np.array([[expected_best(each, n) for n in ns] for each in by_prompt])  # (prompts, ns)
-    found = [mean_interval(best[:, place], seed) for place in range(len(ns))]
+    means = [mean_interval(best[:, place], seed) for place in range(len(ns))]
     about = {"n_prompts": len(by_prompt), "rated_by": rated_by}
     rows = pd.DataFrame(
-        [{"n": n, "mean_of_best": e.mean, "low": e.low, "high": e.high} | about for n, e in zip(ns, found, strict=True)]
+        [{"n": n, "mean_of_best": e.mean, "low": e.low, "high": e.high} | about for n, e in zip(ns, means, strict=True)]
     )
     gain = mean_interval(best[:, -1] - best[:, 0], seed)
     told = {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by, "precision": model.precision}
@@ -269,7 +269,7 @@ def proxy_ratings(
     n_tokens = (settings or Settings()).max_new_tokens
     cut = [model.encode(each)[: REFERENCE_SKIP + n_tokens] for each in references]
     openings = [REFERENCE_SKIP if len(ids) > REFERENCE_SKIP else 0 for ids in cut]
-    ordinary = np.sort(_bits_after(model, [model.tokenizer.decode(ids) for ids in cut], openings))
+    ordinary = np.sort(_bits_after(model, [str(model.tokenizer.decode(ids)) for ids in cut], openings))
     whole = [row.prompt + row.text for row in table.itertuples()]
     bits = _bits_after(model, whole, [len(model.encode(prompt)) for prompt in table["prompt"]])
     places = (np.searchsorted(ordinary, bits, "left") + np.searchsorted(ordinary, bits, "right")) / (2 * len(ordinary))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from course_utils.errors import SettingsError
+from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.bias_probes import pattern, require_reading
 from course_utils.experiments.result import Result
 from course_utils.experiments.statistics import wilson
@@ -87,7 +87,7 @@ def _corrected(n: int, n_hit: int, n_marked: int, n_true: int) -> tuple[float, f
 def _hits(result: Result) -> pd.DataFrame:
     """Return one row a text and list that has a hit, in the order of the texts."""
     rows = []
-    for text in result.details.itertuples():
+    for text in result.known_details().itertuples():
         for words in (words for words, found in text.found.items() if found):
             known = {"group": text.group, "words": words, "found": text.found[words][0]}
             rows.append(known | {"context": _context(text, words, result)})
@@ -97,6 +97,8 @@ def _hits(result: Result) -> pd.DataFrame:
 
 def _context(text, words: str, result: Result) -> str:
     hit = pattern(result.settings["words"][words], result.settings["match"]).search(text.text)
+    if hit is None:
+        raise TextError("The details and the words of this result do not fit.", "A result as it came.", "Run it again.")
     whole, begin, end = text.prompt + text.text, len(text.prompt) + hit.start(), len(text.prompt) + hit.end()
     start = max(0, begin - CONTEXT)
     return f"{'…' if start else ''}{whole[start:begin]}[{whole[begin:end]}]{whole[end : end + CONTEXT]}"

@@ -206,7 +206,7 @@ def stereoset_style(
     token. The sentences are not theirs: compare sizes of model with each other, not a number with their table.
     """
     require_reading(i_have_read_the_warning)
-    told = None if items is None else kept_rows(items)
+    told = None if items is None else kept_rows([dict(item) for item in items])
     items = [dict(item) for item in (probes()["sentences"] if items is None else items)]
     if not items:
         raise TextError("There are no items.", "One at least.", "Leave items out.")
@@ -245,7 +245,8 @@ def _sentences(a, b) -> tuple[list[str], list[str], tuple[str, str]]:
     """Return the sentences of A, those of B, and what to call the two."""
     default = probes()["next_words"]
     if a is None and b is None:
-        return *(fill(default["templates"], default[side]) for side in ("a", "b")), (default["a"], default["b"])
+        templates, a, b = default["templates"], default["a"], default["b"]
+        return fill(templates, a), fill(templates, b), (a, b)
     firsts, seconds = ([each] if isinstance(each, str) else list(each or []) for each in (a, b))
     if len(firsts) != len(seconds) or not firsts or not all(each.strip() for each in [*firsts, *seconds]):
         told = f"There are {len(firsts)} sentences A and {len(seconds)} sentences B, or an empty one."

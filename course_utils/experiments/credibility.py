@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments import input_types
 from course_utils.experiments.blind_items import HUMAN, Item
@@ -43,7 +45,7 @@ def _answers(types: Mapping[str, InputType[object]]) -> InputType[list[dict[str,
 )
 def judge(
     items: Sequence[Item],
-    answers: Iterable[dict],
+    answers: Iterable[JsonObject],
     progress: Callable[[float, str], object] | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -78,16 +80,17 @@ def judge(
     sources = sorted(set(table["source"]), key=lambda source: (source != HUMAN, source))
     groups = {source: table[table["source"] == source] for source in sources} | {"all": table}
     rows = pd.DataFrame([_counted(source, group) for source, group in groups.items()])
-    agreed = agreements(answers := table.to_dict("records"))
-    settings = _settings(items, answers) | {"agreements": json.loads(agreed.to_json(orient="records"))}
+    said: list[JsonObject] = table.to_dict("records")
+    agreed = agreements(said)
+    settings = _settings(items, said) | {"agreements": json.loads(agreed.to_json(orient="records"))}
     found = Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
-    found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, answers, ("answer",)))
+    found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, said, ("answer",)))
     if progress:
         progress(1.0, "done")
     return dataclasses.replace(found, headline=found.metric("right", "all"))
 
 
-def agreements(answers: Iterable[dict]) -> pd.DataFrame:
+def agreements(answers: Iterable[JsonObject]) -> pd.DataFrame:
     """Return, for every two raters, Cohen's kappa on the texts that both judged.
 
     Returns
@@ -95,7 +98,7 @@ def agreements(answers: Iterable[dict]) -> pd.DataFrame:
     pandas.DataFrame
         rater_a, rater_b, kappa, low, high, observed (share of equal answers), n.
     """
-    of_rater = {}
+    of_rater: dict[str, dict[str, str]] = {}
     for answer in answers:
         of_rater.setdefault(answer["rater"], {}).setdefault(answer["item"], answer["answer"])
     rows = []
@@ -133,7 +136,7 @@ def index(believable: int, accurate: int, clear: int) -> int:
 )
 def rate(
     items: Sequence[Item],
-    answers: Iterable[dict],
+    answers: Iterable[JsonObject],
     seed: int = 0,
     progress: Callable[[float, str], object] | None = None,
     cancel: threading.Event | None = None,
@@ -174,9 +177,10 @@ def rate(
         f"Mean credibility from 1 to 10, 95% interval over texts: {told}; OpenAI reported 6.07, 6.72 and 6.91 for "
         "355M, 774M and 1.5B, of other readers and other texts."
     )
-    settings = _settings(items, answers := table.to_dict("records"))
+    said: list[JsonObject] = table.to_dict("records")
+    settings = _settings(items, said)
     found = Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
-    inputs = _inputs(items, answers, SCALES) | {"seed": seed}
+    inputs = _inputs(items, said, SCALES) | {"seed": seed}
     if progress:
         progress(1.0, "done")
     found = dataclasses.replace(found, measures=(INDEX,), inputs=inputs)
@@ -184,7 +188,7 @@ def rate(
     return dataclasses.replace(found, headline=found.metric("index", min(1, len(sources) - 1)))
 
 
-def read_answers(path: str | Path) -> list[dict]:
+def read_answers(path: str | Path) -> list[JsonObject]:
     """Return the answers in a JSON Lines file, as `preferences.append` writes them; none where there is no file yet.
 
     Raises
@@ -196,9 +200,10 @@ def read_answers(path: str | Path) -> list[dict]:
     return [_parsed(path, number, line) for number, line in read_lines(path)]
 
 
-def _table(items: Sequence[Item], answers: Iterable[dict], require) -> pd.DataFrame:
+def _table(items: Sequence[Item], answers: Iterable[JsonObject], require: Callable[[JsonObject], None]) -> pd.DataFrame:
     """Return one row an answer, with its item's source; a rater's first answer about an item counts."""
-    known, first = {item.id: item for item in items}, {}
+    known = {item.id: item for item in items}
+    first: dict[tuple[str, str], JsonObject] = {}
     for answer in answers:
         if not isinstance(answer, dict) or answer.get("item") not in known or "rater" not in answer:
             raise TextError(f"No item fits the answer {answer!r}.", "An item's id and a rater.", "Use the same items.")
@@ -209,13 +214,14 @@ def _table(items: Sequence[Item], answers: Iterable[dict], require) -> pd.DataFr
     return pd.DataFrame([{**answer, "source": known[answer["item"]].source} for answer in first.values()])
 
 
-def _require_answer(answer: dict) -> None:
+def _require_answer(answer: JsonObject) -> None:
     if answer.get("answer") not in ANSWERS:
         raise TextError(f"An answer is {answer.get('answer')!r}.", '"human" or "machine".', "Leave others out.")
 
 
-def _require_ratings(answer: dict) -> None:
-    index(*(answer.get(scale) for scale in SCALES))
+def _require_ratings(answer: JsonObject) -> None:
+    ratings: list[Any] = [answer.get(scale) for scale in SCALES]
+    index(*ratings)
 
 
 def _counted(source: str, group: pd.DataFrame) -> dict[str, object]:
@@ -260,12 +266,12 @@ def _with_ends(rows: pd.DataFrame) -> list[str]:
     return [f"{mean:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})") for mean, low, high in each]
 
 
-def _settings(items: Sequence[Item], answers: list[dict]) -> dict[str, object]:
+def _settings(items: Sequence[Item], answers: list[JsonObject]) -> dict[str, object]:
     counts = {"n_items": len(items), "n_answers": len(answers), "n_raters": len({each["rater"] for each in answers})}
     return counts | {"items_sha256": sha256_of_values([dataclasses.astuple(item) for item in items])}
 
 
-def _inputs(items: Sequence[Item], answers: list[dict], said: Sequence[str]) -> dict[str, object]:
+def _inputs(items: Sequence[Item], answers: list[JsonObject], said: Sequence[str]) -> dict[str, object]:
     """Return what a Result needs to be done again: the items and all that was said, if that is short enough."""
     answers = [{name: answer[name] for name in ("item", "rater", *said)} for answer in answers]
     return {"items": kept_rows([dataclasses.asdict(item) for item in items]), "answers": kept_rows(answers)}
@@ -275,12 +281,12 @@ def _models(items: Sequence[Item]) -> dict[str, str]:
     return {item.source: item.weights_sha256 for item in items if item.source != HUMAN}
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict:
+def _parsed(path: Path, number: int, line: bytes) -> JsonObject:
     try:
         answer = json.loads(line)
-        if {"item", "rater"} <= set(answer):
+        if isinstance(answer, dict) and {"item", "rater"} <= set(answer):
             return answer
-    except (ValueError, TypeError):
+    except (ValueError, RecursionError):
         pass
     raise DamagedFile(
         f"{path}, line {number}, is no answer: {line[:60].decode('utf-8', 'replace')!r}.",

@@ -122,8 +122,8 @@ def differences(result: Result) -> pd.DataFrame:
         side by side.
     """
     names, auc = list(result.rows["detector"]), result.rows.set_index("detector")["auc"]
-    tables = dict(list(result.details.groupby("detector")))
-    drawn = dict(zip(names, resampled_of([tables[name] for name in names], result.seed).T, strict=True))
+    tables = dict(list(result.known_details().groupby("detector")))
+    drawn = dict(zip(names, resampled_of([tables[name] for name in names], result.known_seed()).T, strict=True))
     pairs = [sorted(pair, key=lambda name: -auc[name]) for pair in itertools.combinations(names, 2)]
     if not pairs:
         return pd.DataFrame(columns=["better", "than", "auc_gained", "low", "high"])
@@ -240,9 +240,9 @@ def transfer(
     """
     sets, tell = write_missing(sets, progress or (lambda share, what: None), cancel)
     inputs = {"sets": [pairs_as_input(each) for each in sets], "detector": detector_as_input(detector), "seed": seed}
-    detector, sets = detector or WordDetector(), in_common(sets)
-    sets = [each.cut(min(other.n_words for other in sets)) for each in sets]
-    names, rows, details = _names(sets), [], []
+    detector, shared = detector or WordDetector(), in_common(sets)
+    cut = [each.cut(min(other.n_words for other in shared)) for each in shared]
+    names, rows, details = _names(cut), [], []
     for number, (one, other) in enumerate(itertools.product(names, names)):
         tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
         row, single = judged(detector, names[one], names[other], seed, cancel)
@@ -256,11 +256,11 @@ def transfer(
         f"A detector by {detector.name} comes out lowest when trained on {worst['trained_on']} and tested on "
         f"{worst['tested_on']}: {in_words(worst, len(rows))}; n = {worst['n_human']} pairs in each cell."
     )
-    settings = settings_of(sets) | {"detector": detector.name} | precision_of([detector])
+    settings = settings_of(cut) | {"detector": detector.name} | precision_of([detector])
     head = auc_metric(worst, f"{detector.name}, trained on {worst['trained_on']}, tested on {worst['tested_on']}")
     measures = [dataclasses.replace(each, of=("trained_on", "tested_on")) for each in MEASURES]
     return Result(
-        rows, finding, settings, models_of(sets, [detector]), seed, versions(), transfer_matrix, details, head,
+        rows, finding, settings, models_of(cut, [detector]), seed, versions(), transfer_matrix, details, head,
         measures, inputs=inputs,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -159,10 +160,12 @@ def judge_pairs(
     cancel: threading.Event | None = None,
 ) -> Result:
     """Let the trial's detectors learn from texts and judge them, wherever these were written; see `run_trial`."""
-    result = compare_detectors(pairs, [reader] if trial.needs_reader else [], trial.seed, progress, cancel)
+    readers = [reader] if trial.needs_reader and reader is not None else []
+    result = compare_detectors(pairs, readers, trial.seed, progress, cancel)
     names = [detector.name for detector in trial.detectors(reader)]
     rows = result.rows[result.rows["detector"].isin(names)].reset_index(drop=True)
-    details = result.details[result.details["detector"].isin(names)]
+    details = result.known_details()
+    details = details[details["detector"].isin(names)]
     tables = dict(list(details.groupby("detector")))
     rows = with_ends_of_all(rows, resampled_of([tables[name] for name in rows["detector"]], trial.seed))
     best = rows.loc[rows["auc"].idxmax()]
@@ -177,7 +180,7 @@ def judge_pairs(
         f"On {len(pairs.test)} pairs of {pairs.n_words} words, machine text by {pairs.generator} ({pairs.sampling}), "
         f"{which} reaches {in_words(best, len(rows))}."
     )
-    told = {"rows": rows, "details": details, "finding": finding, "headline": headline}
+    told: dict[str, Any] = {"rows": rows, "details": details, "finding": finding, "headline": headline}
     if len(rows) < len(result.rows):  # what does all detectors again would not find this one in its row
         told |= {"experiment": "", "inputs": None}
     return dataclasses.replace(result, settings={**result.settings, "sampling": pairs.sampling}, **told)
@@ -216,7 +219,8 @@ def place_text(
     """
     cut, told = beginning(result, text), []
     for detector in trial.detectors(reader):
-        table = result.details[result.details["detector"] == detector.name]
+        details = result.known_details()
+        table = details[details["detector"] == detector.name]
         learnt = table[table["half"] == "training"].groupby("author")["text"].agg(list)
         score = float(detector.fit(learnt["human"], learnt["machine"], cancel).score([cut], cancel)[0])
         sides = dict(zip(("human", "machine"), map(np.ndarray.tolist, scores_by_author(table)), strict=True))
@@ -254,8 +258,9 @@ def worth(n_machine: int, of_machine: int, n_human: int, of_human: int, one_in: 
     >>> [round(share, 2) for share in worth(90, 100, 10, 100, 10)]
     [0.5, 0.34, 0.66]
     """
-    shares = [wilson(n, of) for n, of in ((n_machine, of_machine), (n_human, of_human))]
-    return worth_of_a_flag(*((each.share, each.low, each.high) for each in shares), 1 / one_in)
+    caught, alarms = wilson(n_machine, of_machine), wilson(n_human, of_human)
+    ends = (caught.share, caught.low, caught.high), (alarms.share, alarms.low, alarms.high)
+    return worth_of_a_flag(*ends, 1 / one_in)
 
 
 # -- how much is written ----------------------------------------------------------------------------------------------

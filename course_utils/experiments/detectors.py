@@ -3,8 +3,10 @@
 import abc
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
@@ -65,7 +67,8 @@ class WordDetector(Detector):
     """
 
     def __init__(self) -> None:
-        self.name, self._model = "word counts", None
+        self.name = "word counts"
+        self._model: Any = None  # a pipeline of scikit-learn, once it has learned
 
     def fit(self, human: Sequence[str], machine: Sequence[str], cancel: threading.Event | None = None) -> Detector:
         """Learn which words and word pairs tell; see `Detector.fit`."""
@@ -164,7 +167,7 @@ def detector_as_input(detector: Detector | None) -> dict[str, str] | None:
     return {"kind": kind} | ({"reader": detector.reader.name} if isinstance(detector, _WithReader) else {})
 
 
-def rank_shares(ranks: Sequence[int]) -> list[float]:
+def rank_shares(ranks: Sequence[int] | NDArray[Any]) -> list[float]:
     """Return the shares of tokens in the top 10, 11 to 100, 101 to 1000, and beyond.
 
     Examples
@@ -190,7 +193,7 @@ def scores(
     return np.array(remembered("detector", inputs, compute)["scores"])
 
 
-def _learn(blank, human: Sequence, machine: Sequence):
+def _learn(blank: Any, human: Sequence[str] | NDArray[Any], machine: Sequence[str] | NDArray[Any]) -> Any:
     """Return features and logistic regression, fitted with the C that was most often right on pairs not seen."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold

@@ -309,7 +309,7 @@ def _most_human(detector: Detector, pairs: PairedTexts, tries: list[Sequence[str
     """Return, for each opening, the text with the lowest score."""
     asked = [(place, text) for texts in tries for place, text in enumerate(texts) if text]
     found = scores(detector, pairs.training, [text for _, text in asked], cancel)
-    best = {}
+    best: dict[int, tuple[float, str]] = {}
     for (place, text), score in zip(asked, found, strict=True):
         if place not in best or score < best[place][0]:
             best[place] = score, text
@@ -329,4 +329,8 @@ def _in_words(rows: pd.DataFrame, change: Metric) -> str:
 
 def _parts(tell: Progress, n: int) -> list[Callable[[float, str], object]]:
     """Return n functions, each of which tells its progress as one n-th of the whole, which ends elsewhere."""
-    return [lambda done, what, i=i: tell(min((i + done) / n, 0.999), what) for i in range(n)]
+
+    def part(i: int) -> Callable[[float, str], object]:
+        return lambda done, what: tell(min((i + done) / n, 0.999), what)
+
+    return [part(i) for i in range(n)]

@@ -50,7 +50,8 @@ def judged(
 def scores_by_author(details: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of the human and of the machine texts of a test half, pair by pair."""
     test = details[details["half"] == "test"]
-    return tuple(test.loc[test["author"] == author, "score"].to_numpy() for author in ("human", "machine"))
+    human, machine = (test.loc[test["author"] == author, "score"].to_numpy() for author in ("human", "machine"))
+    return human, machine
 
 
 def auc_metric(row: pd.Series, of: str) -> Metric:

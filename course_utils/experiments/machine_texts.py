@@ -1,6 +1,7 @@
 """What machines write on from openings: in batches, each text with its own seed, none written twice."""
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -68,7 +69,8 @@ def write(
     """
     if isinstance(prompts, str) or not prompts:
         raise TextError(f"prompts is {prompts[:40]!r}.", "A list of at least one text.", "Put it in brackets: [text].")
-    tell, n_done, written = progress or (lambda share, what: None), 0, {}
+    tell, n_done = progress or (lambda share, what: None), 0
+    written: dict[int, str] = {}
     known = [*model.identity, dataclasses.asdict(settings)]
     known += [versions(), code_hash(__name__)]
     for places in _batches(model, prompts):
@@ -76,7 +78,7 @@ def write(
             raise Cancelled
         tell(n_done / len(prompts), f"{model.name} writes text {n_done + 1} of {len(prompts)}")
         jobs = [(prompts[place], settings.seed_of(place)) for place in places]
-        found = remembered("texts", [*known, jobs], lambda jobs=jobs: _write_batch(model, jobs, settings, cancel))
+        found = remembered("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
         written |= zip(places, found["texts"], strict=True)
         n_done += len(places)
     tell(1.0, "done")
@@ -121,9 +123,9 @@ def equal_length(human: str, machine: str) -> tuple[str, str]:
     >>> equal_length("One two three four.", "Five six,\n\nseven")
     ('One two three', 'Five six, seven')
     """
-    words = human.split(), machine.split()
-    n_words = min(map(len, words))
-    return tuple(" ".join(each[:n_words]) for each in words)
+    ours, theirs = human.split(), machine.split()
+    n_words = min(len(ours), len(theirs))
+    return " ".join(ours[:n_words]), " ".join(theirs[:n_words])
 
 
 def _is_fit(article: texts.Article, min_words: int) -> bool:

@@ -3,7 +3,8 @@
 import dataclasses
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
@@ -101,16 +102,16 @@ class PairedTexts:
         """
         if isinstance(n_words, bool) or not isinstance(n_words, int) or not 1 <= n_words <= self.n_words:
             raise SettingsError(f"n_words is {n_words!r}.", f"From 1 to {self.n_words}.", "Write longer texts.")
-        shorter = {side: tuple(_first_words(each, n_words) for each in getattr(self, side)) for side in SIDES}
-        return dataclasses.replace(self, n_words=n_words, **shorter)
+        human, machine = (tuple(_first_words(each, n_words) for each in side) for side in (self.human, self.machine))
+        return dataclasses.replace(self, n_words=n_words, human=human, machine=machine)
 
-    def of_articles(self, ids: Sequence[int]) -> "PairedTexts":
+    def of_articles(self, ids: Collection[int]) -> "PairedTexts":
         """Return only the pairs of these articles, in their own order."""
         wanted = set(ids)
         return self._only([place for place, article in enumerate(self.articles) if article in wanted])
 
     def _only(self, places: list[int]) -> "PairedTexts":
-        kept = {name: tuple(getattr(self, name)[i] for i in places) for name in (*SIDES, *LABELS)}
+        kept: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in places) for name in (*SIDES, *LABELS)}
         return dataclasses.replace(self, **kept)
 
 

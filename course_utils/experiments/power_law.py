@@ -1,13 +1,12 @@
 """How a loss falls with size: a straight line where both axes are logarithmic, and how sure its slope is."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.statistics import percentiles
+from course_utils.experiments.statistics import Numbers, percentiles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,9 +58,7 @@ class PowerLaw:
         )
 
 
-def fit_power_law(
-    n_parameters: Sequence[float], losses: Sequence[float], resampled: np.ndarray | None = None
-) -> PowerLaw:
+def fit_power_law(n_parameters: Numbers, losses: Numbers, resampled: np.ndarray | None = None) -> PowerLaw:
     """Fit the logarithm of the loss to the logarithm of the size, by least squares.
 
     Parameters

@@ -39,7 +39,7 @@ def pairs(rankings: Iterable[dict]) -> pd.DataFrame:
     other readers. Between rows they are not, which is why rows are not added up here.
     """
     won: dict[tuple[str, str], list[bool]] = {}
-    sizes = {}
+    sizes: dict[str, int] = {}
     for ranking in rankings:
         sizes |= ranking["n_parameters"]
         for better, worse in combinations(ranking["ranking"], 2):

@@ -1,9 +1,11 @@
 """What a language model makes of texts that somebody wrote: each token's surprisal and rank, many texts at once."""
 
 import dataclasses
+import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.abilities import Speaker
+from course_utils.models.abilities import LocalModel, Speaker
 
 BLOCK = 16  # texts that are read and kept together
 
@@ -59,7 +61,7 @@ def read_texts(
     readings = []
     for start in range(0, len(texts), BLOCK):
         block = list(texts[start : start + BLOCK])
-        found = remembered("reading", [*known, block], lambda block=block: _read_block(model, block, cancel))
+        found = remembered("reading", [*known, block], functools.partial(_read_block, model, block, cancel))
         pairs = zip(found["nats"], found["ranks"], strict=True)
         readings += [Reading(np.array(nats), np.array(ranks)) for nats, ranks in pairs]
         if progress is not None:
@@ -67,13 +69,15 @@ def read_texts(
     return readings
 
 
-def _read_block(model: Speaker, texts: list[str], cancel: threading.Event | None) -> dict:
+def _read_block(
+    model: Speaker, texts: list[str], cancel: threading.Event | None
+) -> dict[str, list[list[float]] | list[list[int]]]:
     if model.abilities.weights:
         from course_utils.models.ranks import nats_and_ranks  # only here: a kernel without weights needs no torch
 
         for text in texts:
             _require_length(model, text, model.count_tokens(text))
-        return dict(zip(("nats", "ranks"), nats_and_ranks(model, texts, cancel), strict=True))
+        return dict(zip(("nats", "ranks"), nats_and_ranks(cast(LocalModel, model), texts, cancel), strict=True))
     nats, ranks = [], []
     for text in texts:
         steps = model.score(text, cancel=cancel).steps

@@ -74,7 +74,7 @@ class Decisions:
         if stage in self.made():
             what = f"At {stage} you have decided: {self.made()[stage]['decision']}."
             raise TextError(what, "One decision a stage; it stays.", "Go to the next stage.")
-        if not next_size(stage):
+        if stage is None or not next_size(stage):
             what = f"After {stage} no size is left to decide on." if stage else "No stage is set."
             first = release_stage.NAMES[0]
             raise TextError(what, "A stage before the last one.", f'timeline.choose("{first}")')
@@ -93,7 +93,7 @@ class Decisions:
     def keep_draft(self, stage: str | None, text: str) -> None:
         """Keep a reason that is not committed yet."""
         text = text[:LONGEST_REASON]
-        if next_size(stage) and stage not in self.made() and text != self.drafts().get(stage, ""):
+        if stage is not None and next_size(stage) and stage not in self.made() and text != self.drafts().get(stage, ""):
             self._add({"stage": stage, "draft": text})
 
     def table(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from course_utils.errors import TextError
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.experiments.statistics import ratio_interval
-from course_utils.models import seal
+from course_utils.models import formats
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation
 from course_utils.packages import sha256_of
@@ -108,7 +108,8 @@ def write_texts(
     list of str
         Openings included: they are asked for, so the student may read them too.
     """
-    written, texts = 0, []
+    written = 0
+    texts: list[str] = []
     longest = min(LONGEST, teacher.context // 2)
     while written < n_tokens and not (cancel and cancel.is_set()):
         opening = openings[len(texts) // AT_ONCE % len(openings)]
@@ -191,10 +192,11 @@ def as_many(texts: Sequence[str], model: "LanguageModel", n_tokens: int) -> list
     TextError
         There are not so many.
     """
-    kept, left = [], n_tokens
+    kept: list[str] = []
+    left = n_tokens
     for text in texts:
         ids = model.encode(text)
-        kept.append(text if len(ids) <= left else model.tokenizer.decode(ids[:left]))
+        kept.append(text if len(ids) <= left else str(model.tokenizer.decode(ids[:left])))
         left -= len(ids)
         if left <= 0:
             return kept
@@ -242,7 +244,7 @@ def _result(
 
 
 def _weights(model: "LanguageModel") -> Path:
-    return Path(model.tokenizer.name_or_path) / seal.WEIGHTS
+    return Path(model.tokenizer.name_or_path) / formats.WEIGHTS
 
 
 def _bits(model: "LanguageModel", texts: Sequence[str]) -> np.ndarray:

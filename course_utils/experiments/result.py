@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import pandas as pd
 
 from course_utils.core.limits import processor
-from course_utils.errors import SettingsError
+from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.pictures.plots import Picture
 
@@ -93,7 +94,8 @@ class Metric:
         """Make NumPy's numbers Python's; what is not a number is None."""
         for name in ("value", "low", "high"):
             object.__setattr__(self, name, _plain_number(getattr(self, name)))
-        object.__setattr__(self, "n", None if _plain_number(self.n) is None else int(self.n))
+        n = _plain_number(self.n)
+        object.__setattr__(self, "n", None if n is None else int(n))
 
     def __str__(self) -> str:
         """Return the number with all that a sentence owes its reader."""
@@ -162,7 +164,7 @@ class Result:
 
     rows: pd.DataFrame
     finding: str
-    settings: Mapping[str, object]
+    settings: Mapping[str, Any]
     models: Mapping[str, str]
     seed: int | None
     versions: Mapping[str, str]
@@ -172,6 +174,32 @@ class Result:
     measures: Sequence[Measure] = ()
     experiment: str = ""
     inputs: Mapping[str, object] | None = None
+
+    def known_details(self) -> pd.DataFrame:
+        """Return the details.
+
+        Raises
+        ------
+        TextError
+            This experiment keeps none, or the result was read from a record, which has none.
+        """
+        if self.details is None:
+            what = f"The result of {self.experiment or 'this experiment'} has no details."
+            raise TextError(what, "A result with details.", "Run the experiment again.")
+        return self.details
+
+    def known_seed(self) -> int:
+        """Return the seed.
+
+        Raises
+        ------
+        TextError
+            This experiment draws nothing, so it has none.
+        """
+        if self.seed is None:
+            what = f"The result of {self.experiment or 'this experiment'} has no seed."
+            raise TextError(what, "A result of an experiment that draws.", "Use the result of another experiment.")
+        return self.seed
 
     def picture(self) -> Picture:
         """Return the rows as a figure, with its description in words."""

@@ -1,13 +1,12 @@
 """How well scores tell machine from human texts: ROC, AUC, what is caught at 1 % false alarms, all with intervals."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError
-from course_utils.experiments.statistics import percentiles, resample, wilson
+from course_utils.experiments.statistics import Numbers, percentiles, resample, wilson
 
 FALSE_ALARMS = 0.01
 FEWEST_HUMAN = 100  # texts: with fewer, 1 % of them is less than one text
@@ -15,7 +14,7 @@ Z_95 = 1.959964
 GRID = np.linspace(0, 1, 101)
 
 
-def measure(human: Sequence[float], machine: Sequence[float], seed: int) -> dict[str, float]:
+def measure(human: Numbers, machine: Numbers, seed: int) -> dict[str, float]:
     """Say how well scores tell the two apart, where above 0 means "machine".
 
     Parameters
@@ -45,7 +44,7 @@ def measure(human: Sequence[float], machine: Sequence[float], seed: int) -> dict
     """
     human, machine = _checked(human, machine)
     drawn, n = resample(len(human), seed), len(human)
-    right = (machine > 0).astype(float) + (np.array(human) <= 0)  # of each pair, 0 to 2
+    right = (machine > 0).astype(float) + (human <= 0)  # of each pair, 0 to 2
     share = wilson(int(right.sum()), 2 * n)
     row = {"n_human": n, "n_machine": n, "auc": auc(human, machine)}
     ends = _wider(percentiles(_resampled_auc(human, machine, drawn)), newcombe(row["auc"], n, n))
@@ -57,14 +56,14 @@ def measure(human: Sequence[float], machine: Sequence[float], seed: int) -> dict
     return row | _caught(human, machine, drawn)
 
 
-def auc(human: Sequence[float], machine: Sequence[float]) -> float:
+def auc(human: Numbers, machine: Numbers) -> float:
     """Return the share of (human, machine) couples in which the machine's score is the higher; ties count half."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score([0] * len(human) + [1] * len(machine), [*human, *machine]))
 
 
-def roc(human: Sequence[float], machine: Sequence[float], seed: int) -> pd.DataFrame:
+def roc(human: Numbers, machine: Numbers, seed: int) -> pd.DataFrame:
     """Return the ROC curve and its 95% band over pairs.
 
     Returns
@@ -113,7 +112,7 @@ def newcombe(area: float, n_human: int, n_machine: int, n_compared: int = 1) -> 
     return low, high
 
 
-def resampled_auc(human: Sequence[float], machine: Sequence[float], seed: int) -> np.ndarray:
+def resampled_auc(human: Numbers, machine: Numbers, seed: int) -> np.ndarray:
     """Return the AUC of each resample of the pairs, shape (R,): the same pairs are drawn for every detector."""
     human, machine = _checked(human, machine)
     return _resampled_auc(human, machine, resample(len(human), seed))
@@ -150,7 +149,7 @@ def _wider(one: tuple[float, float], other: tuple[float, float]) -> tuple[float,
     return min(one[0], other[0]), max(one[1], other[1])
 
 
-def _checked(human: Sequence[float], machine: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _checked(human: Numbers, machine: Numbers) -> tuple[np.ndarray, np.ndarray]:
     human, machine = np.asarray(human, dtype=float), np.asarray(machine, dtype=float)
     if len(human) != len(machine) or not len(human) or not np.isfinite([human, machine]).all():
         raise SettingsError(

@@ -51,7 +51,8 @@ def next_bits(model: "LanguageModel", sentence: str, cancel: threading.Event | N
     """Return log2 of every next token's probability, shape (V,)."""
     import torch
 
-    from course_utils.models.decoding import Cancelled, read
+    from course_utils.models.abilities import Cancelled
+    from course_utils.models.decoding import read
 
     if cancel is not None and cancel.is_set():
         raise Cancelled

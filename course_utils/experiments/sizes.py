@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from course_utils import texts
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import ModelNotHere, SettingsError, TextError
 from course_utils.experiments import input_types
 from course_utils.experiments.power_law import PowerLaw, fit_power_law
@@ -16,7 +17,7 @@ from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.statistics import N_RESAMPLES, ratio_interval, resample
-from course_utils.models import seal, shelf, stage
+from course_utils.models import formats, seal, shelf, stage
 from course_utils.models.architecture import GPT2
 from course_utils.models.catalogue import POCKET
 from course_utils.pictures.plots import Picture
@@ -96,12 +97,16 @@ def compare_sizes(
     from course_utils.experiments import measuring  # only here: a list of the family needs no torch
 
     folders = _folders(family_here() if models is None else models)
-    inputs = {"models": list(folders), "documents": None if documents is None else kept_texts(_checked(documents))}
+    inputs: dict[str, object] = {
+        "models": list(folders),
+        "documents": None if documents is None else kept_texts(_checked(documents)),
+    }
     inputs |= {"n_documents": n_documents, "seed": seed, "stride": stride}
     documents = held_out_news(n_documents, seed) if documents is None else _checked(documents)
-    sizes = {name: seal.n_parameters(folder / seal.WEIGHTS) for name, folder in folders.items()}
-    hashes = {name: seal.check(folder)[seal.WEIGHTS] for name, folder in folders.items()}
-    tell, n_done, measured = progress or (lambda share, what: None), 0, {}
+    sizes = {name: seal.n_parameters(folder / formats.WEIGHTS) for name, folder in folders.items()}
+    hashes = {name: seal.check(folder)[formats.WEIGHTS] for name, folder in folders.items()}
+    tell, n_done = progress or (lambda share, what: None), 0
+    measured: dict[str, JsonObject] = {}
     for name in sorted(folders, key=sizes.__getitem__):
         what = f"{name} reads {len(documents)} documents"
         step = _part(tell, n_done / sum(sizes.values()), sizes[name] / sum(sizes.values()), what)
@@ -152,11 +157,11 @@ def differences(result: Result) -> pd.DataFrame:
         share_of_documents (on which the larger is better). No row for a model that stands alone.
     """
     names = list(result.rows["model"])
-    bits, characters = by_document(result.details, "bits"), by_document(result.details, "n_characters")
+    bits, characters = by_document(result.known_details(), "bits"), by_document(result.known_details(), "n_characters")
     rows = []
     for smaller, larger in zip(names, names[1:], strict=False):
         saved, length = bits[smaller] - bits[larger], characters[smaller]
-        low, high = ratio_interval(saved, length, result.seed)
+        low, high = ratio_interval(saved, length, result.known_seed())
         pair = {"smaller": smaller, "larger": larger, "bits_saved": saved.sum() / length.sum()}
         rows.append(pair | {"low": low, "high": high, "share_of_documents": (saved > 0).mean()})
     return pd.DataFrame(rows, columns=["smaller", "larger", "bits_saved", "low", "high", "share_of_documents"])
@@ -164,7 +169,7 @@ def differences(result: Result) -> pd.DataFrame:
 
 def panel(result: Result, title: str = "ours") -> Panel:
     """Return a result as one panel of `loss_against_parameters`, with its fitted line and band."""
-    return _panel(result.rows, result.details, result.seed, title)
+    return _panel(result.rows, result.known_details(), result.known_seed(), title)
 
 
 # -- what goes in --------------------------------------------------------------------------------------------------
@@ -189,7 +194,7 @@ def _checked(documents: Sequence[str]) -> list[str]:
     return documents
 
 
-def _part(tell: Progress, begun: float, share: float, what: str) -> Callable[[float], None]:
+def _part(tell: Progress, begun: float, share: float, what: str) -> Callable[[float], object]:
     """Return a function that tells one model's progress as a part of the whole, which ends elsewhere."""
     return lambda done: tell(min(begun + share * done, 0.999), what)
 
@@ -197,7 +202,7 @@ def _part(tell: Progress, begun: float, share: float, what: str) -> Callable[[fl
 # -- from documents to rows -------------------------------------------------------------------------------------------
 
 
-def _details(measured: dict[str, dict], documents: list[str]) -> pd.DataFrame:
+def _details(measured: dict[str, JsonObject], documents: list[str]) -> pd.DataFrame:
     """Return one row a model and document."""
     lengths = [len(document) for document in documents]
     parts = [
@@ -262,7 +267,8 @@ def _headline(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> Metric:
 
 def _finding(rows: pd.DataFrame, headline: Metric) -> str:
     first, last = rows.iloc[0], rows.iloc[-1]
-    n_documents = f"{headline.n} document{'s' if headline.n > 1 else ''}"
+    n = headline.n or 0
+    n_documents = f"{n} document{'s' if n > 1 else ''}"
     if len(rows) == 1:
         return f"{first['model']} needs {headline.value:.3f} {BITS} on {n_documents}{_ends(headline)}."
     return (
@@ -273,7 +279,7 @@ def _finding(rows: pd.DataFrame, headline: Metric) -> str:
 
 
 def _ends(headline: Metric) -> str:
-    if headline.low is None:
+    if headline.low is None or headline.high is None:
         return ""
     low, high = (headline.low, headline.high) if headline.value >= 0 else (-headline.high, -headline.low)
     return f" (95% interval over documents {low:.3f} to {high:.3f})"

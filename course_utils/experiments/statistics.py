@@ -8,10 +8,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from course_utils.errors import SettingsError
+
+Numbers: TypeAlias = Sequence[float] | NDArray[Any]  # one number for each unit
 
 N_RESAMPLES = 2000
 
@@ -257,7 +261,7 @@ def percentiles(resampled: np.ndarray, confidence: float = 0.95) -> tuple:
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
 
-def mean_interval(values: Sequence[float], seed: int, confidence: float = 0.95) -> Estimate:
+def mean_interval(values: Numbers, seed: int, confidence: float = 0.95) -> Estimate:
     """Return a mean with its bootstrap interval.
 
     Parameters
@@ -283,7 +287,7 @@ def mean_interval(values: Sequence[float], seed: int, confidence: float = 0.95) 
     return Estimate(mean, min(low, mean), max(high, mean), len(numbers))  # in this order, NaN stays
 
 
-def ratio_interval(amounts: Sequence[float], lengths: Sequence[float], seed: int) -> tuple[float, float]:
+def ratio_interval(amounts: Numbers, lengths: Numbers, seed: int) -> tuple[float, float]:
     """Return the 95% bootstrap interval of a ratio of sums, such as bits to characters; NaN with one document.
 
     Parameters
@@ -296,7 +300,7 @@ def ratio_interval(amounts: Sequence[float], lengths: Sequence[float], seed: int
     return bootstrap(lambda drawn: over[drawn].sum(axis=1) / under[drawn].sum(axis=1), len(over), seed)
 
 
-def simultaneous(estimates: Sequence[float], resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def simultaneous(estimates: Numbers, resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return intervals that hold for all of K statistics at once, and so for the best of them too.
 
     An interval of 95 % for each alone is too narrow for the largest of K: that one was chosen because it came out

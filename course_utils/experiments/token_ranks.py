@@ -79,7 +79,7 @@ def read_ranks(
     tables = []
     for place, text in enumerate(texts):
         step = _part(tell, place, len(texts), f"{model.name} reads {_name(place)}")
-        found = remembered("ranks", [*known, text], lambda text=text, step=step: _read(model, text, step, cancel))
+        found = remembered("ranks", [*known, text], functools.partial(_read, model, text, step, cancel))
         tables.append(pd.DataFrame(found["tokens"], columns=COLUMNS).assign(text=_name(place)))
     rows = pd.DataFrame([_row(_name(i), text, tables[i]) for i, text in enumerate(texts)])
     tell(1.0, "done")

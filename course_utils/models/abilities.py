@@ -3,13 +3,20 @@
 import abc
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from course_utils.errors import CourseError
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Scored, Step
+
+if TYPE_CHECKING:  # a panel whose model lies behind a server never imports torch
+    import torch
+    from transformers import DynamicCache, PreTrainedModel
+
+    from course_utils.models.slots import Kept
+    from course_utils.models.text_pieces import Vocabulary
 
 
 class Cancelled(Exception):
@@ -70,7 +77,7 @@ class Abilities:
         return f"This server {' and '.join(filter(None, parts))}." if any(parts) else ""
 
 
-def _without(verb: str, had: dict[str, object]) -> str:
+def _without(verb: str, had: Mapping[str, object]) -> str:
     missing = [name for name, is_had in had.items() if not is_had]
     if not missing:
         return ""
@@ -108,7 +115,6 @@ class Speaker(abc.ABC):
         Tokens it can see at once.
     n_parameters : int
         0 where it is not told.
-    abilities : Abilities
     on_wait : callable or None
         Told in words what is waited for, and "" when that is over; only a model behind a server makes anybody wait.
     """
@@ -118,8 +124,12 @@ class Speaker(abc.ABC):
     label: str
     context: int
     n_parameters: int
-    abilities: Abilities
     on_wait: Callable[[str], object] | None = None
+
+    @property
+    @abc.abstractmethod
+    def abilities(self) -> Abilities:
+        """What can be had of it."""
 
     @property
     @abc.abstractmethod
@@ -171,3 +181,49 @@ class Speaker(abc.ABC):
         for _ in stream:
             pass
         return stream.generations()
+
+
+class LocalModel(Protocol):
+    """A model whose weights lie in this process, as decoding and scoring use it.
+
+    Attributes
+    ----------
+    name, precision : str
+    context : int
+        Tokens it can see at once.
+    device : torch.device
+    network : transformers.PreTrainedModel
+    vocabulary : Vocabulary
+    start_id : int
+        The token that stands between documents.
+    end_ids : frozenset of int
+        Tokens that end a text.
+    can_pad : bool
+        Whether prompts of different lengths may share a batch.
+    kept : Kept
+        What the network remembers of texts that were stopped.
+    """
+
+    name: str
+    precision: str
+    context: int
+    device: "torch.device"
+    network: "PreTrainedModel"
+    vocabulary: "Vocabulary"
+    start_id: int
+    end_ids: frozenset[int]
+    can_pad: bool
+    kept: "Kept"
+
+    @property
+    def identity(self) -> list[str]:
+        """What its numbers depend on: weights, precision, device, config and tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return a text's token ids."""
+
+    def tensor(self, ids: list[int]) -> "torch.Tensor":
+        """Return token ids as a tensor of shape (1, T) on the model's device."""
+
+    def new_cache(self) -> "DynamicCache":
+        """Return an empty key-value cache for the network."""

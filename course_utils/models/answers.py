@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from course_utils.models.engine import Job
+from course_utils.core.json_types import JsonObject
+from course_utils.models.engine import Job, News
 from course_utils.models.scoring import window_and_stride
 from course_utils.models.steps import Step
 from course_utils.models.wire import digest, logprobs_of, row_of
@@ -25,48 +26,52 @@ class Answer:
         self._job, self._wish = job, job.wish
         self._offsets = [0] * self._wish.n  # where the next text of each sample begins
         self._n_tokens, self._ended = 0, [""] * self._wish.n
-        self._head = {
+        self._head: JsonObject = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": job.model.name,
         }
-        self._course = {"seed": self._wish.settings.seed, "prompt_tokens": len(job.ids), "notice": notice}
-        self._course["identity"] = digest(job.model.identity)
+        self._course: JsonObject = {
+            "seed": self._wish.settings.seed,
+            "prompt_tokens": len(job.ids),
+            "notice": notice,
+            "identity": digest(job.model.identity),
+        }
 
     @property
     def is_whole(self) -> bool:
         """Whether all samples have ended."""
         return all(self._ended)
 
-    def chunks(self, news: list[tuple[int, list[Step], str]]) -> Iterator[dict]:
+    def chunks(self, news: list[News]) -> Iterator[JsonObject]:
         """Return what came since the last time: a chunk for each sample that has news."""
         for sample, (steps, ended) in sorted(_by_sample(news).items()):
             yield self._whole([self._choice(sample, steps, ended)])
 
-    def note_ends(self, news: list[tuple[int, list[Step], str]]) -> None:
+    def note_ends(self, news: list[News]) -> None:
         """Learn from news which samples have ended."""
         for sample, _, ended in news:
             self._ended[sample] = ended or self._ended[sample]
 
-    def end(self) -> Iterator[dict]:
+    def end(self) -> Iterator[JsonObject]:
         """Return the chunk that counts the tokens, where it is wanted."""
         if self._wish.include_usage:
             yield self._whole([]) | {"usage": self._usage()}
 
-    def at_once(self, news: list[tuple[int, list[Step], str]]) -> dict:
+    def at_once(self, news: list[News]) -> JsonObject:
         """Return all as one answer."""
         choices = [self._choice(sample, *told) for sample, told in sorted(_by_sample(news).items())]
         return self._whole(choices) | {"usage": self._usage()}
 
-    def _whole(self, choices: list[dict]) -> dict:
+    def _whole(self, choices: list[JsonObject]) -> JsonObject:
         return self._head | {"choices": choices, "course": self._course}
 
-    def _choice(self, sample: int, steps: list[Step], ended: str) -> dict:
+    def _choice(self, sample: int, steps: list[Step], ended: str) -> JsonObject:
         text = "".join(step.text for step in steps)
         if self._wish.echo and not self._wish.scores and self._offsets[sample] == 0:
             text = self._prompt() + text
-        choice = {"index": sample, "text": text, "logprobs": None, "finish_reason": ended or None}
+        choice: JsonObject = {"index": sample, "text": text, "logprobs": None, "finish_reason": ended or None}
         if self._wish.logprobs is not None:
             choice["logprobs"] = logprobs_of(steps, self._wish.logprobs, self._offsets[sample])
         if self._wish.steps:
@@ -90,21 +95,21 @@ class Answer:
         return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
 
 
-def _by_sample(news: list[tuple[int, list[Step], str]]) -> dict[int, tuple[list[Step], str]]:
+def _by_sample(news: list[News]) -> dict[int, tuple[list[Step], str]]:
     """Join the news of each sample."""
-    found = {}
+    found: dict[int, tuple[list[Step], str]] = {}
     for sample, steps, ended in news:
         before, _ = found.get(sample, ([], ""))
         found[sample] = before + steps, ended
     return found
 
 
-def as_json(value: dict) -> bytes:
+def as_json(value: JsonObject) -> bytes:
     """Write JSON; in ASCII, so that no line breaks of Unicode part an event."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def as_event(value: dict | str) -> bytes:
+def as_event(value: JsonObject | str) -> bytes:
     """Write one server-sent event."""
     return b"data: " + (value.encode() if isinstance(value, str) else as_json(value)) + b"\n\n"
 

@@ -7,6 +7,7 @@ from typing import Self
 
 import pandas as pd
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile, SettingsError
 from course_utils.models import shelf
 
@@ -127,10 +128,16 @@ class Architecture:
         return self.width
 
     @classmethod
-    def from_config(cls, config: dict) -> Self:
+    def from_config(cls, config: JsonObject) -> Self:
         """Read the shape out of a checkpoint's ``config.json``."""
-        fields = (config[name] for name in ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions"))
-        return cls(*fields, inner=config.get("n_inner"))
+        return cls(
+            n_layers=config["n_layer"],
+            width=config["n_embd"],
+            n_heads=config["n_head"],
+            vocabulary=config["vocab_size"],
+            context=config["n_positions"],
+            inner=config.get("n_inner"),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,11 +174,17 @@ class LlamaArchitecture(Architecture):
         return self.width // self.n_heads * (self.n_kv_heads or self.n_heads)
 
     @classmethod
-    def from_config(cls, config: dict) -> Self:
+    def from_config(cls, config: JsonObject) -> Self:
         """Read the shape out of a checkpoint's ``config.json``."""
-        names = "num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "max_position_embeddings"
-        fields = (config[name] for name in names)
-        return cls(*fields, inner=config["intermediate_size"], n_kv_heads=config.get("num_key_value_heads"))
+        return cls(
+            n_layers=config["num_hidden_layers"],
+            width=config["hidden_size"],
+            n_heads=config["num_attention_heads"],
+            vocabulary=config["vocab_size"],
+            context=config["max_position_embeddings"],
+            inner=config["intermediate_size"],
+            n_kv_heads=config.get("num_key_value_heads"),
+        )
 
 
 # Layers and widths: Radford et al. 2019, table 2. Heads of 64, as in the repository's smallest; they change no count.

@@ -5,6 +5,7 @@ import functools
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -33,7 +34,7 @@ def bf16_is_faster(device: torch.device) -> bool:
 def repeatable(device: torch.device) -> Iterator[None]:
     """Let PyTorch take only operations that give the same numbers every time; on a graphics card, where it has them."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    memory = torch.utils.deterministic
+    memory: Any = torch.utils.deterministic  # its one setting is a property of a class that stands for the module
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     filled_before = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")

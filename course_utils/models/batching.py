@@ -4,18 +4,23 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeAlias, cast
 
 import torch
+from transformers import DynamicCache
 
+from course_utils.models.abilities import LocalModel
 from course_utils.models.decoding import CHUNK, TextRow, observe, read
 from course_utils.models.sampling import gumbel, processors
 from course_utils.models.scoring import look, window_and_stride, with_text
 from course_utils.models.settings import Settings
-from course_utils.models.slots import PlainSlot, Slot, next_logits, prepare
+from course_utils.models.slots import PlainSlot, Slot, keys_and_values, next_logits, prepare
 from course_utils.models.steps import Step
 from course_utils.models.stops import Stops
-from course_utils.models.text_pieces import TextPieces
+from course_utils.models.text_pieces import TextPieces, Vocabulary
+
+ReadPrompt: TypeAlias = tuple[DynamicCache, torch.Tensor]  # the cache after a prompt, and its last logits (1, V)
 
 REMEMBERED = 64_000_000  # bytes of prompts that were read lately: in a lecture many ask with the same
 
@@ -69,12 +74,19 @@ class Row:
         return self.ids[: len(self.ids) - min(self.written, len(self.ids) - 1)]
 
     @property
-    def kind(self) -> tuple:
+    def filled_slot(self) -> Slot | PlainSlot:
+        """Where its keys and values lie, once its prompt has been read."""
+        if self.slot is None:
+            raise RuntimeError("The prompt of this row has not been read.")
+        return self.slot
+
+    @property
+    def kind(self) -> tuple[float, int, float, int | None]:
         """Rows of the same kind are drawn in one go; the repetition penalty looks at each row's own text."""
         own = id(self) if self.settings.repetition_penalty != 1 else None
         return self.settings.temperature, self.settings.top_k, self.settings.top_p, own
 
-    def take(self, step: Step, model) -> bool:
+    def take(self, step: Step, model: LocalModel) -> bool:
         """Take the token that came; return whether the row goes on."""
         self._text = self._text or TextRow(self.sample, TextPieces(model.vocabulary))
         self.step, self.n_left = self.step + 1, self.n_left - 1
@@ -108,10 +120,18 @@ class Scoring:
         As for `Row`.
     """
 
-    def __init__(self, model, ids: list[int], stride: int | None, tell: Callable, is_wanted: Callable) -> None:
+    def __init__(
+        self,
+        model: LocalModel,
+        ids: list[int],
+        stride: int | None,
+        tell: Callable[[list[Step], str], None],
+        is_wanted: Callable[[], bool],
+    ) -> None:
         self.window, self.stride = window_and_stride(model, stride)
         self.tell, self.is_wanted = tell, is_wanted
-        self._looks, self._model, self._steps = look(model, [model.start_id, *ids], self.window, self.stride), model, []
+        self._looks, self._model = look(model, [model.start_id, *ids], self.window, self.stride), model
+        self._steps: list[Step] = []
 
     def go_on(self) -> bool:
         """Score one more chunk; return whether there is more."""
@@ -138,11 +158,11 @@ class Batch:
         How often every row has got its next token.
     """
 
-    def __init__(self, model) -> None:
+    def __init__(self, model: LocalModel) -> None:
         self._slot_kind = prepare(model.network)
         self.model, self.n_steps = model, 0
         self._writing: list[Row] = []
-        self._reading: collections.deque[tuple[Row | Scoring, Iterator[bool]]] = collections.deque()
+        self._reading: collections.deque[tuple[Row | Scoring, Generator[bool, None, None]]] = collections.deque()
         self._memory = _Memory(REMEMBERED)
 
     @property
@@ -156,14 +176,15 @@ class Batch:
 
     def turn(self) -> list[Row | Scoring]:
         """Write one token of every row and read one chunk; return those that have left."""
-        left = [row for row in self._writing if not row.is_wanted()]
+        left: list[Row | Scoring] = [row for row in self._writing if not row.is_wanted()]
         self._writing = [row for row in self._writing if row not in left]
         if self._writing:
-            rows = self._writing
-            ids = [row.ids[row.slot.length] for row in rows]  # the last one, or one that was written before
-            logits = next_logits(self.model.network, [row.slot for row in rows], ids)
+            rows, slots = self._writing, [row.filled_slot for row in self._writing]
+            # The last one, or one that was written before:
+            ids = [row.ids[slot.length] for row, slot in zip(rows, slots, strict=True)]
+            logits = next_logits(self.model.network, slots, ids)
             self.n_steps += 1
-            new = [i for i, row in enumerate(rows) if row.slot.length == len(row.ids)]
+            new = [i for i, row in enumerate(rows) if slots[i].length == len(row.ids)]
             left += self._take([rows[i] for i in new], logits[new]) if new else []
         if self._reading:
             left += self._read_on()
@@ -193,19 +214,19 @@ class Batch:
         if isinstance(row, Scoring) or not is_wanted:
             reader.close()
             return [row]
-        cache, logits = self._memory.get(row.prompt)
+        cache, logits = self._memory[row.prompt]
         row.slot = self._slot_kind(cache)
         self._writing.append(row)
-        return self._take([row], logits) if row.slot.length == len(row.ids) else []
+        return [*self._take([row], logits)] if row.slot.length == len(row.ids) else []
 
-    def _read(self, row: Row | Scoring) -> Iterator[bool]:
+    def _read(self, row: Row | Scoring) -> Generator[bool, None, None]:
         """Read a prompt or score a text; yield after each chunk but the last."""
         if isinstance(row, Scoring):
             while row.go_on():
                 yield True
             return
         prompt = row.prompt
-        while not self._memory.get(prompt):
+        while prompt not in self._memory:
             if self._memory.is_being_read(prompt):  # by another sample of the same request
                 yield True
                 continue
@@ -222,19 +243,22 @@ class _Memory:
     """Prompts that were read lately, with what the network remembers of them: the longest unused goes first."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._kept, self._being_read = most, collections.OrderedDict(), set()
+        self._most = most
+        self._kept: collections.OrderedDict[tuple[int, ...], ReadPrompt] = collections.OrderedDict()
+        self._being_read: set[tuple[int, ...]] = set()
 
-    def get(self, ids: list[int]) -> tuple | None:
-        key = tuple(ids)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+    def __contains__(self, ids: list[int]) -> bool:
+        return tuple(ids) in self._kept
+
+    def __getitem__(self, ids: list[int]) -> ReadPrompt:
+        self._kept.move_to_end(tuple(ids))
+        return self._kept[tuple(ids)]
 
     def is_being_read(self, ids: list[int]) -> bool:
         return tuple(ids) in self._being_read
 
     @contextlib.contextmanager
-    def reading(self, ids: list[int]) -> Iterator[Callable]:
+    def reading(self, ids: list[int]) -> Iterator[Callable[[DynamicCache, torch.Tensor], None]]:
         """Hold a prompt's place while it is being read, also where the reader is given up."""
         key = tuple(ids)
         self._being_read.add(key)
@@ -243,9 +267,11 @@ class _Memory:
         finally:
             self._being_read.discard(key)
 
-    def _keep(self, key: tuple, cache, logits: torch.Tensor) -> None:
+    def _keep(self, key: tuple[int, ...], cache: DynamicCache, logits: torch.Tensor) -> None:
         self._kept[key] = cache, logits
-        n_bytes = [sum(2 * layer.keys.nbytes for layer in each.layers) for each, _ in self._kept.values()]
+        n_bytes = [
+            sum(2 * keys_and_values(layer)[0].nbytes for layer in each.layers) for each, _ in self._kept.values()
+        ]
         while len(n_bytes) > 1 and sum(n_bytes) > self._most:
             self._kept.popitem(last=False)
             del n_bytes[0]
@@ -255,7 +281,7 @@ class _Memory:
 
 
 @torch.inference_mode()
-def draw(rows: list[Row], logits: torch.Tensor, vocabulary) -> list[Step]:
+def draw(rows: list[Row], logits: torch.Tensor, vocabulary: Vocabulary) -> list[Step]:
     """Choose the next token of every row by its own settings, seed and step; say what the model thought of it.
 
     Parameters
@@ -289,8 +315,9 @@ def draw(rows: list[Row], logits: torch.Tensor, vocabulary) -> list[Step]:
 def _draw_alike(rows: list[Row], logits: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
     """Draw for rows with the same settings."""
     settings = rows[0].settings
-    seen = torch.tensor([rows[0].ids], device=logits.device) if settings.repetition_penalty != 1 else None
-    scores = processors(settings)(seen, logits)
+    # Only the repetition penalty looks at the tokens before, and rows that have one are drawn alone.
+    seen = torch.tensor([rows[0].ids if settings.repetition_penalty != 1 else []], device=logits.device)
+    scores = processors(settings)(cast(torch.LongTensor, seen), cast(torch.FloatTensor, logits))
     if settings.is_greedy:
         return scores.argmax(dim=-1).cpu(), [1.0] * len(rows)
     noise = torch.stack([gumbel(row.seed, row.step, scores.shape[-1]) for row in rows]).to(scores.device)

@@ -6,22 +6,26 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from course_utils.core.files import append_to_file, no_space, replace_file, write_errors
+from course_utils.core.json_types import Json, JsonObject
 from course_utils.errors import DamagedFile, SettingsError
+
+State: TypeAlias = dict[str, Any]  # what a training needs to go on: numbers, names and tensors
 
 STATE = "checkpoint.pt"
 LOG = "log.jsonl"
 RECIPE = "recipe.json"
 
 
-def save(folder: Path, state: dict) -> None:
+def save(folder: Path, state: State) -> None:
     """Write the training state atomically: a kill leaves the old state or the new one.
 
     Raises
@@ -34,7 +38,7 @@ def save(folder: Path, state: dict) -> None:
     replace_file(folder / STATE, whole.getvalue())
 
 
-def load(folder: Path, is_ours: Callable[[dict], list[str]]) -> dict | None:
+def load(folder: Path, is_ours: Callable[[State], list[str]]) -> State | None:
     """Return the training state in a folder, or None if there is none.
 
     Parameters
@@ -54,7 +58,7 @@ def load(folder: Path, is_ours: Callable[[dict], list[str]]) -> dict | None:
     if not file.exists():
         return None
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state: State = torch.load(file, map_location="cpu", weights_only=True)
         other = is_ours(state)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
         raise DamagedFile(
@@ -69,7 +73,7 @@ def load(folder: Path, is_ours: Callable[[dict], list[str]]) -> dict | None:
     return state
 
 
-def write_recipe(folder: Path, recipe: dict) -> None:
+def write_recipe(folder: Path, recipe: Mapping[str, Json]) -> None:
     """Write the recipe beside the log, so that the same training can be repeated."""
     replace_file(folder / RECIPE, json.dumps(recipe, indent=2) + "\n")
 
@@ -115,7 +119,7 @@ class Log:
         lines = [line for line in read(folder) if line["step"] <= step]
         replace_file(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
-    def write(self, line: dict) -> None:
+    def write(self, line: Mapping[str, Json]) -> None:
         """Add a line. Floats get six digits, which is more than the arithmetic is worth."""
         self._waiting.append(json.dumps({name: _short(value) for name, value in line.items()}) + "\n")
 
@@ -126,11 +130,11 @@ class Log:
             append_to_file(self.path, "".join(waiting))
 
 
-def _short(value: object) -> object:
+def _short(value: Json) -> Json:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def read(folder: Path) -> list[dict]:
+def read(folder: Path) -> list[JsonObject]:
     """Return the whole lines of a log. A last line that a kill cut in two is left out."""
     path = folder / LOG
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []

@@ -8,6 +8,7 @@ logits, one token at a time and with the course's faster layers, must be those o
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
@@ -30,8 +31,10 @@ def read_network(folder: Path) -> PreTrainedModel:
     CourseError
         transformers knows no causal language model of that kind.
     """
+    network: PreTrainedModel
+    read_all: Any = AutoModelForCausalLM.from_pretrained  # whose type leaves out that it can return a pair
     try:
-        network, told = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        network, told = read_all(folder, dtype=torch.float32, output_loading_info=True)
     except (ValueError, KeyError, ImportError, AttributeError, TypeError, OSError, RuntimeError) as problem:
         raise DamagedFile(
             f"{folder} cannot be loaded: {_first_line(problem)}",
@@ -45,7 +48,8 @@ def read_network(folder: Path) -> PreTrainedModel:
             "All tensors of the network that config.json describes.",
             "Copy config.json and the weights again, both from the same model.",
         )
-    return network.eval()
+    network.eval()
+    return network
 
 
 @torch.inference_mode()
@@ -60,7 +64,7 @@ def plain_logits(network: PreTrainedModel, name: str) -> torch.Tensor | None:
     if network.config.model_type in TRIED:
         return None
     with as_course_error(network, name):
-        plain = network(_some_ids(network), use_cache=False).logits[0, -1].float()
+        plain: torch.Tensor = network(_some_ids(network), use_cache=False).logits[0, -1].float()
     require_same(network, plain, name, "fp32")
     return plain
 
@@ -98,7 +102,7 @@ def can_pad(network: PreTrainedModel) -> bool:
 
 def _some_ids(network: PreTrainedModel) -> torch.Tensor:
     """Return token ids of shape (1, T) from all over the vocabulary."""
-    n_vocabulary = network.get_input_embeddings().weight.shape[0]
+    n_vocabulary = network.get_input_embeddings().get_parameter("weight").shape[0]
     ids = [(1 + place * 7919) % n_vocabulary for place in range(N_READ + N_STEPS)]
     return torch.tensor([ids], device=network.device)
 

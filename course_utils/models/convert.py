@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from course_utils.core.files import replace_file
 from course_utils.errors import DamagedFile
@@ -70,7 +71,7 @@ def unpack(gguf: str, folder: str) -> None:
     _forget_where_it_came_from(Path(folder))
 
 
-def _end_texts(model: object, tokenizer: object) -> None:
+def _end_texts(model: Any, tokenizer: Any) -> None:
     """Let texts begin and end with GPT-2's own sign; the end of a chat turn ends a text as well."""
     turn_ends = model.config.eos_token_id
     tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = END_OF_TEXT
@@ -81,7 +82,7 @@ def _end_texts(model: object, tokenizer: object) -> None:
     generation.eos_token_id = [end, turn_ends]
 
 
-def _mend_digits(tokenizer: object) -> None:
+def _mend_digits(tokenizer: Any) -> None:
     """Split numbers into single digits, as the model saw them in training ("smollm" in the file's header says so)."""
     from tokenizers import pre_tokenizers
 

@@ -4,15 +4,16 @@ import collections
 import dataclasses
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import cast
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
-from course_utils.models.abilities import Cancelled
+from course_utils.models.abilities import Cancelled, LocalModel
 from course_utils.models.sampling import SeededNoise, processors
 from course_utils.models.settings import Settings
-from course_utils.models.slots import next_logits, prepare
+from course_utils.models.slots import PlainSlot, Slot, next_logits, prepare
 from course_utils.models.steps import Alternative, Generation, Step
 from course_utils.models.text_pieces import TextPieces, Vocabulary
 
@@ -22,7 +23,7 @@ N_ALTERNATIVES = 10
 
 @torch.inference_mode()
 def read(
-    network,
+    network: PreTrainedModel,
     ids: torch.Tensor,
     cache: DynamicCache,
     cancel: threading.Event | None = None,
@@ -38,7 +39,7 @@ def read(
         chunk = ids[:, start : start + CHUNK]
         seen = {} if mask is None else _seen(mask, ids.shape[1] - start, chunk.shape[1])
         out = network(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
-    return out.logits[:, -1].float()
+    return cast(torch.Tensor, out.logits[:, -1].float())
 
 
 def _seen(mask: torch.Tensor, n_left: int, n_now: int) -> dict[str, torch.Tensor]:
@@ -141,9 +142,16 @@ class Stream:
         Looked at between tokens and between chunks of the prompt.
     """
 
-    on_wait = None  # nobody has to wait where the weights lie here
+    on_wait: Callable[[str], object] | None = None  # nobody has to wait where the weights lie here
 
-    def __init__(self, model, so_far: list[Generation], starts: list[Start], notice: str = "", cancel=None) -> None:
+    def __init__(
+        self,
+        model: LocalModel,
+        so_far: list[Generation],
+        starts: list[Start],
+        notice: str = "",
+        cancel: threading.Event | None = None,
+    ) -> None:
         self.notice = notice
         self._model, self._so_far, self._starts, self._cancel = model, so_far, starts, cancel or threading.Event()
         self._steps = [list(generation.steps) for generation in so_far]
@@ -177,9 +185,9 @@ class Stream:
             for generation, steps, ended in zip(self._so_far, self._steps, self._ended, strict=True)
         ]
 
-    def _run(self) -> Iterator[Step]:
+    def _run(self) -> Generator[Step, None, None]:
         """Write group after group: samples that have written equally much go through the network together."""
-        groups = collections.defaultdict(list)
+        groups: dict[tuple[int, int, int], list[int]] = collections.defaultdict(list)
         for sample, (steps, start) in enumerate(zip(self._steps, self._starts, strict=True)):
             if self._ended[sample] != "end of text":
                 groups[len(steps), start.n_new, 0 if self._model.can_pad else len(start.ids)].append(sample)
@@ -245,7 +253,7 @@ class Together:
         For the next token of each.
     """
 
-    def __init__(self, model, starts: list[Start], cancel: threading.Event) -> None:
+    def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
         self._network, self._cache = model.network, model.new_cache()
         rows, mask = padded([start.ids for start in starts])
         self.seen, self._mask = rows.to(model.device), mask if mask is None else mask.to(model.device)
@@ -263,7 +271,7 @@ class Together:
 
     def close(self) -> None:
         """Let go of the cache."""
-        self._cache = None
+        self._cache = DynamicCache()
 
 
 class RowByRow:
@@ -276,20 +284,25 @@ class RowByRow:
         As of `Together`.
     """
 
-    def __init__(self, model, starts: list[Start], cancel: threading.Event) -> None:
+    def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
         self._network, self._kept, self._starts = model.network, model.kept, starts
         self._fed = [list(start.written) for start in starts]
         self.seen = padded([start.ids for start in starts])[0].to(model.device)
-        kind, prompts, rows = prepare(model.network), {}, []
-        self._slots = [self._kept.take(start.prompt, start.written) for start in starts]
+        kind = prepare(model.network)
+        prompts: dict[tuple[int, ...], tuple[DynamicCache, torch.Tensor]] = {}
+        rows: dict[int, torch.Tensor] = {}
+        self._slots: list[Slot | PlainSlot] = []
         for i, start in enumerate(starts):
-            if self._slots[i] is None:
+            slot: Slot | PlainSlot | None = self._kept.take(start.prompt, start.written)
+            if slot is None:
                 key = tuple(start.prompt)
                 if key not in prompts:
                     cache = model.new_cache()
                     prompts[key] = cache, read(self._network, model.tensor(start.prompt), cache, cancel)
-                self._slots[i] = kind(prompts[key][0])
-            rows.append(prompts[tuple(start.prompt)][1] if not start.written else None)
+                slot = kind(prompts[key][0])
+            self._slots.append(slot)
+            if not start.written:
+                rows[i] = prompts[tuple(start.prompt)][1]
         while behind := [i for i, start in enumerate(starts) if self._slots[i].length < len(start.ids)]:
             if cancel.is_set():
                 raise Cancelled
@@ -298,7 +311,7 @@ class RowByRow:
                 behind, next_logits(self._network, [self._slots[i] for i in behind], ids), strict=True
             ):
                 rows[i] = logits[None]
-        self.logits = torch.cat(rows)
+        self.logits = torch.cat([rows[i] for i in range(len(starts))])
 
     def feed(self, chosen: torch.Tensor) -> torch.Tensor:
         """Read the next token of each text, of shape (B,); return the logits for the one after it."""
@@ -339,7 +352,7 @@ class Draw:
             The tokens before; the repetition penalty looks at them.
         logits : torch.Tensor of shape (B, V)
         """
-        scores = self._shape(seen, logits)
+        scores = self._shape(cast(torch.LongTensor, seen), cast(torch.FloatTensor, logits))
         if self._noise is None:
             return scores.argmax(dim=-1), [1.0] * len(scores)
         chosen = self._noise(seen, scores).argmax(dim=-1)
@@ -357,7 +370,8 @@ class TextRow:
 
     def __init__(self, sample: int, pieces: TextPieces) -> None:
         self.sample, self.has_ended = sample, False
-        self._pieces, self._waiting = pieces, []
+        self._pieces = pieces
+        self._waiting: list[Step] = []
 
     def add(self, step: Step) -> list[Step]:
         """Take the next step; return those whose text can no longer change."""

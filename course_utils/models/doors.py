@@ -6,15 +6,18 @@ import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import safe_open
 
 from course_utils.errors import AccessRefused
 from course_utils.models import formats
-from course_utils.models.abilities import NeedsWeights
+from course_utils.models.abilities import NeedsWeights, Speaker, Writing
 from course_utils.models.gated import GatedModel, Key
 from course_utils.models.settings import Settings
+from course_utils.models.steps import Generation
 
 TEXT, MANY, PROBABILITIES, SCORE, INSIDE = ACTIONS = ("text", "many", "probabilities", "score", "inside")
 N_MANY = 10
@@ -43,6 +46,19 @@ class Wish:
     settings: Settings
 
 
+class Answer(TypedDict, total=False):
+    """An answer through one door: texts, rows (token, probability) or facts (what, how much), and a note on the cost.
+
+    ``error`` says why fewer texts came than were asked for; it is empty or absent where all came.
+    """
+
+    texts: list[str]
+    rows: list[list[str]]
+    facts: list[list[str]]
+    note: str
+    error: str
+
+
 class Lazy:
     """A model that is loaded when it is first asked for something, and asked for again each time.
 
@@ -52,10 +68,10 @@ class Lazy:
         Returns the LanguageModel.
     """
 
-    def __init__(self, load: Callable) -> None:
+    def __init__(self, load: Callable[[], Speaker]) -> None:
         self._load = load
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:  # whatever a Speaker has
         """Ask the model itself."""
         return getattr(self._load(), name)
 
@@ -63,10 +79,10 @@ class Lazy:
 class OpenWeights:
     """Every wish is answered: the file lies here."""
 
-    def __init__(self, model) -> None:
+    def __init__(self, model: Speaker) -> None:
         self._model = model
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> dict:
+    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return texts, rows (token, probability) or facts (what, how much), and a note on what it took."""
         match wish.action:
             case "probabilities":
@@ -99,7 +115,7 @@ class Api:
     def __init__(self, gated: GatedModel, key: Key | None = None) -> None:
         self.gated, self.key = gated, key
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> dict:
+    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return texts and what they cost; an error beside the texts where the quota ended on the way.
 
         Raises
@@ -107,14 +123,14 @@ class Api:
         AccessRefused
         """
         if wish.action in (PROBABILITIES, SCORE, INSIDE):
-            return getattr(self.gated, wish.action)()
-        before, texts, problem = self.gated.cost, [], ""
+            refuse: Callable[[], NoReturn] = getattr(self.gated, wish.action)
+            refuse()
+        before, problem = self.gated.cost, ""
+        texts: list[str] = []
         while not problem and len(texts) < (N_MANY if wish.action == MANY else 1):
             paid, temperature = len(texts) * self.gated.max_new_tokens, wish.settings.temperature
             try:
-                text = self.gated.generate(
-                    wish.prompt, self.key, temperature, cancel, lambda n, paid=paid: tell(paid + n)
-                )
+                text = self.gated.generate(wish.prompt, self.key, temperature, cancel, _on_top_of(paid, tell))
                 texts.append(text)
             except AccessRefused as error:
                 if not texts:
@@ -129,10 +145,10 @@ class Api:
 class HostedDemo:
     """A web page: a prompt in, one short text out, every setting fixed, and no door for more."""
 
-    def __init__(self, model, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
+    def __init__(self, model: Speaker, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
         self._model, self._settings = model, settings
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> dict:
+    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return one text, another one each time.
 
         Raises
@@ -151,18 +167,22 @@ class HostedDemo:
         return {"texts": texts, "note": "cut short; its settings are not told"}
 
 
+def _on_top_of(n_before: int, tell: Tell) -> Tell:
+    return lambda n_tokens: tell(n_before + n_tokens)
+
+
 def dollars(cost: float) -> str:
     """Write a price so that a small one is not nothing."""
     return f"${cost:.4f}" if cost < 1 else f"${cost:,.2f}"
 
 
-def _written(stream, tell: Tell) -> list:
+def _written(stream: Writing, tell: Tell) -> list[Generation]:
     for n_written, _ in enumerate(stream, start=1):
         tell(n_written)
     return stream.generations()
 
 
-def _inside(model) -> list[list[str]]:
+def _inside(model: Speaker) -> list[list[str]]:
     """Return what a look into the weights shows: how many, which file, and one matrix of them.
 
     The file itself is looked into, so that a model that speaks from behind a server can be seen too where its weights
@@ -188,8 +208,9 @@ def _inside(model) -> list[list[str]]:
     ]
 
 
-def _embedding(folder: Path) -> np.ndarray:
+def _embedding(folder: Path) -> NDArray[np.float32]:
     """Return the matrix that turns tokens into numbers, in 32 bits."""
     weights, name = formats.file_with_tensor(folder, _EMBEDDINGS)
     with safe_open(weights, framework="numpy") as file:
-        return file.get_tensor(name).astype(np.float32)
+        matrix: NDArray[np.float32] = file.get_tensor(name).astype(np.float32)
+    return matrix

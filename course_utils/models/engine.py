@@ -6,9 +6,11 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from course_utils.models import precision
+from course_utils.models.abilities import LocalModel
 from course_utils.models.batching import Batch, Row, Scoring
 from course_utils.models.steps import Step
 from course_utils.models.turns import Limits, Turn, Turns
@@ -16,6 +18,14 @@ from course_utils.models.wire import Refusal
 from course_utils.models.wish import Wish
 
 MOST_UNREAD = 600  # steps that wait for a slow reader
+
+
+class News(NamedTuple):
+    """News of one sample: its steps since the last time, and ``"stop"`` or ``"length"`` where it has ended, else ""."""
+
+    sample: int
+    steps: list[Step]
+    ended: str
 
 
 class Job(Turn):
@@ -32,14 +42,16 @@ class Job(Turn):
         Called, by the engine's thread, when there is something to take and nothing was there before.
     """
 
-    def __init__(self, model, wish: Wish, ids: list[int], viewer: str, bell: Callable[[], object]) -> None:
+    def __init__(self, model: LocalModel, wish: Wish, ids: list[int], viewer: str, bell: Callable[[], object]) -> None:
         super().__init__(viewer, wish.n)
         self.model, self.wish, self.ids = model, wish, ids
-        self.is_cancelled, self.error = False, None
-        self._bell, self._lock, self._news, self._n_unread = bell, threading.Lock(), collections.deque(), 0
+        self.is_cancelled = False
+        self.error: Refusal | None = None
+        self._bell, self._lock, self._n_unread = bell, threading.Lock(), 0
+        self._news: collections.deque[News] = collections.deque()
 
-    def take(self) -> list[tuple[int, list[Step], str]]:
-        """Return the news so far: sample, steps, and why it ended, or ""."""
+    def take(self) -> list[News]:
+        """Return the news that has come since the last time."""
         with self._lock:
             news, self._news, self._n_unread = list(self._news), collections.deque(), 0
         return news
@@ -51,7 +63,7 @@ class Job(Turn):
         """
         with self._lock:
             was_empty = not self._news
-            self._news.append((sample, steps, ended))
+            self._news.append(News(sample, steps, ended))
             self._n_unread += len(steps)
             is_slow = not was_empty and self._n_unread > MOST_UNREAD
         if is_slow:
@@ -89,8 +101,11 @@ class Engine:
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.n_steps = limits, 0
-        self._turns, self._batches = Turns(limits), {}
-        self._retired: weakref.WeakSet = weakref.WeakSet()  # models to let go of when their last text has ended
+        self._turns: Turns[Job] = Turns(limits)
+        self._batches: dict[LocalModel, Batch] = {}
+        self._retired: weakref.WeakSet[LocalModel] = (
+            weakref.WeakSet()
+        )  # models to let go of when their last text has ended
         self._jobs: dict[Row | Scoring, Job] = {}
         self._change = threading.Condition()
         self._is_open = True
@@ -134,7 +149,7 @@ class Engine:
         with self._change:
             return {"rows": sum(batch.n_rows for batch in self._batches.values()), "waiting": self._turns.n_waiting}
 
-    def forget(self, models: list) -> list:
+    def forget(self, models: Sequence[LocalModel]) -> list[LocalModel]:
         """Let go of those models that write nothing and that no request waits for; return them.
 
         A model that is at work stays: its texts go on to their end.
@@ -146,13 +161,13 @@ class Engine:
         gc.collect()
         return idle
 
-    def retire(self, model) -> None:
+    def retire(self, model: LocalModel) -> None:
         """Let go of a model as soon as its last text has ended: another one has taken its place."""
         with self._change:
             self._retired.add(model)
             self._let_go()
 
-    def _is_busy(self, model) -> bool:
+    def _is_busy(self, model: LocalModel) -> bool:
         """Tell whether a model has a text that is being written, or one that waits for its turn."""
         return any(job.model is model for job in (*self._jobs.values(), *self._turns.all()))
 
@@ -203,7 +218,7 @@ class Engine:
         self._jobs[row] = job
         self._batches[job.model].add(row)
 
-    def _step(self, model, batch: Batch) -> None:
+    def _step(self, model: LocalModel, batch: Batch) -> None:
         try:
             left = batch.turn()
         except Exception:  # whatever it is, the texts of this model are lost, and the others go on
@@ -215,7 +230,7 @@ class Engine:
             with self._change:
                 self._end(left)
 
-    def _give_up(self, model, error: Refusal) -> None:
+    def _give_up(self, model: LocalModel, error: Refusal) -> None:
         """Let all rows of a model go, and tell their readers why."""
         batch = self._batches.get(model)
         if batch is not None:
@@ -225,7 +240,7 @@ class Engine:
             self._jobs[row].fail(error)
         self._end(rows)
 
-    def _end(self, rows: list[Row | Scoring]) -> None:
+    def _end(self, rows: Sequence[Row | Scoring]) -> None:
         """Take note that rows have left."""
         for row in rows:
             job = self._jobs.pop(row)

@@ -17,6 +17,9 @@ class SweptOutput(torch.nn.Module):
     bias : torch.Tensor of shape (V,), optional
     """
 
+    columns: torch.Tensor
+    bias: torch.Tensor | None
+
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("columns", weight.detach().t().contiguous(), persistent=False)

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile
 
 WEIGHTS = "model.safetensors"
@@ -98,7 +99,7 @@ def n_parameters(folder: Path, cure: str = "Copy the file again.") -> int:
         return sum(_count_in_bin(file, _item_bytes(folder), cure) for file in files)
     headers = {file.name: _header(file, cure) for file in files}
     first = _first(folder)
-    if first.name.endswith(INDEX):
+    if first is not None and first.name.endswith(INDEX):
         for tensor, name in _weight_map(first, cure).items():
             if tensor not in headers[name]:
                 raise DamagedFile(f"{folder / name} has no tensor {tensor}.", f"As {first.name} says.", cure)
@@ -230,7 +231,7 @@ def _conversion(folder: Path) -> str:
 
 def _weight_map(index: Path, cure: str) -> dict[str, str]:
     try:
-        told = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        told: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = set(told.values())
         is_sound = bool(names) and all(isinstance(each, str) and Path(each).name == each for each in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -240,12 +241,12 @@ def _weight_map(index: Path, cure: str) -> dict[str, str]:
     return told
 
 
-def _header(file: Path, cure: str) -> dict[str, dict]:
+def _header(file: Path, cure: str) -> dict[str, JsonObject]:
     """Return a safetensors file's tensors by name, having compared the file's size with them."""
     try:
         with file.open("rb") as opened:
             n_header = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(min(n_header, LARGEST_HEADER)))
+            header: dict[str, JsonObject] = json.loads(opened.read(min(n_header, LARGEST_HEADER)))
         header.pop("__metadata__", None)
         n_bytes = 8 + n_header + max(tensor["data_offsets"][1] for tensor in header.values())
         [_product(tensor["shape"]) for tensor in header.values()]

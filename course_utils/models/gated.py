@@ -9,10 +9,13 @@ import datetime
 import math
 import secrets
 import threading
+from collections.abc import Callable
+from typing import NoReturn
 
 import pandas as pd
 
 from course_utils.errors import AccessRefused, SettingsError, TextError
+from course_utils.models.abilities import Speaker
 from course_utils.models.settings import Settings
 
 TERMS = (
@@ -84,7 +87,7 @@ class GatedModel:
 
     def __init__(
         self,
-        model,
+        model: Speaker,
         price_per_1000_tokens: float = 0.06,
         quota: int = 20,
         max_new_tokens: int = 60,
@@ -98,7 +101,9 @@ class GatedModel:
             )
         self.price_per_1000_tokens, self.quota, self.max_new_tokens = price_per_1000_tokens, quota, max_new_tokens
         self.refused_words, self.cost = dict(refused_words), 0.0
-        self._model, self._keys, self._log = model, {}, []
+        self._model = model
+        self._keys: dict[str, Key] = {}
+        self._log: list[dict[str, object]] = []
         self._lock = threading.Lock()
 
     # -- what a user can do --------------------------------------------------------------------------------------------
@@ -130,7 +135,14 @@ class GatedModel:
         self._keys[key.name] = key
         return key
 
-    def generate(self, prompt: str, key: Key | str | None, temperature: float = 1.0, cancel=None, progress=None) -> str:
+    def generate(
+        self,
+        prompt: str,
+        key: Key | str | None,
+        temperature: float = 1.0,
+        cancel: threading.Event | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> str:
         """Return a text, and nothing about it. There is no seed: the provider draws another one each time.
 
         Parameters
@@ -167,15 +179,15 @@ class GatedModel:
         self._write(held, prompt, answer.text, n_prompt + len(answer.steps))
         return answer.text
 
-    def probabilities(self, *_asked, **_settings) -> None:
+    def probabilities(self, *_asked: object, **_settings: object) -> NoReturn:
         """Refuse: this gate has no door for the next token's probabilities."""
         self._has_no_door("probabilities")
 
-    def score(self, *_asked, **_settings) -> None:
+    def score(self, *_asked: object, **_settings: object) -> NoReturn:
         """Refuse: without probabilities no text can be scored."""
         self._has_no_door("probability of a text, and so no perplexity")
 
-    def inside(self, *_asked, **_settings) -> None:
+    def inside(self, *_asked: object, **_settings: object) -> NoReturn:
         """Refuse: the weights stay with the provider."""
         self._has_no_door("weights, and tells neither their number nor their hash")
 
@@ -189,7 +201,7 @@ class GatedModel:
         AccessRefused
             No such key was given out.
         """
-        name = getattr(key, "name", key)
+        name = _name_of(key)
         if name not in self._keys:
             raise AccessRefused(f"No key is called {name!r}.", "One that was given out.", "request_key gives one out.")
         self._keys[name].is_revoked = True
@@ -208,9 +220,9 @@ class GatedModel:
     # -- the gate ------------------------------------------------------------------------------------------------------
 
     def _require_key(self, key: Key | str | None) -> Key:
-        held = self._keys.get(getattr(key, "name", key))
+        held = None if key is None else self._keys.get(_name_of(key))
         if held is None:
-            what = "The request carries no key." if key is None else f"No key is called {getattr(key, 'name', key)!r}."
+            what = "The request carries no key." if key is None else f"No key is called {_name_of(key)!r}."
             raise AccessRefused(what, "A key that this provider gave out.", "Ask for one: request_key(purpose).")
         if held.is_revoked:
             raise AccessRefused(
@@ -242,7 +254,7 @@ class GatedModel:
                         "Say it in other words, if your use is an honest one.",
                     )
 
-    def _has_no_door(self, what: str) -> None:
+    def _has_no_door(self, what: str) -> NoReturn:
         raise AccessRefused(
             f"This API gives no {what}.",
             "A request for text: generate(prompt, key).",
@@ -256,3 +268,7 @@ class GatedModel:
             self.cost += cost
             row = [time, held.name, held.purpose, prompt, answer, n_tokens, cost]
             self._log.append(dict(zip(LOG_COLUMNS, row, strict=True)))
+
+
+def _name_of(key: Key | str) -> str:
+    return key.name if isinstance(key, Key) else key

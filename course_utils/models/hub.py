@@ -8,6 +8,7 @@ An answer is checked before a byte of it is kept: its length, where its range be
 """
 
 import dataclasses
+import datetime
 import email.utils
 import functools
 import hashlib
@@ -20,7 +21,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -105,8 +106,9 @@ def endpoint() -> str:
     address = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).strip().rstrip("/")
     try:
         parts = urlsplit(address)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        is_address = is_address and not (parts.query or parts.fragment) and re.fullmatch(r"[!-~]+", address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_address = is_address and not (parts.query or parts.fragment)
+        is_address = is_address and re.fullmatch(r"[!-~]+", address) is not None
         if is_address:
             httpx2.URL(address)
     except (ValueError, httpx2.InvalidURL):
@@ -232,7 +234,7 @@ def _described(told: Any, repo: str, revision: str) -> list[RemoteFile]:
     wanted = [sibling for sibling in told["siblings"] if sibling["rfilename"] in WANTED]
     if wanted and all(sibling.get("size") is None for sibling in wanted):
         raise _other_mirror(repo, "the mirror tells no sizes of its files")
-    files = {}
+    files: dict[str, RemoteFile] = {}
     for sibling in wanted:
         size, stored, sha1 = sibling.get("size"), sibling.get("lfs") or {}, sibling.get("blobId") or ""
         sha256 = stored.get("sha256") or str(stored.get("oid") or "").removeprefix("sha256:")
@@ -363,10 +365,11 @@ def _begins(answer: httpx2.Response, file: RemoteFile, have: int) -> int:
     if answer.status_code == 206:
         told = answer.headers.get("Content-Range", "")
         found = re.fullmatch(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", told, re.IGNORECASE)
-        is_right = found and not is_packed and int(found[1]) == have and have <= int(found[2]) < file.size
-        is_right = is_right and found[3] in ("*", str(file.size))
-        if is_right and length.isdecimal() and int(length) != int(found[2]) - have + 1:
-            is_right = False
+        is_right = False
+        if found is not None and not is_packed:
+            first, last = int(found[1]), int(found[2])
+            is_right = first == have <= last < file.size and found[3] in ("*", str(file.size))
+            is_right = is_right and (not length.isdecimal() or int(length) == last - have + 1)
         if not is_right:
             raise Unusable(f"bytes {have:,} and on were asked for, and {told[:60] or 'others'!r} came", is_range=True)
         return have
@@ -514,7 +517,7 @@ class Connection:
 
 
 @contextmanager
-def _begun_in_time() -> Iterator[Callable[[str, dict], None]]:
+def _begun_in_time() -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
     """Cut the connections that are opened in the block if it takes longer than HEADER_S.
 
     The client's own time-out begins anew with each byte, so a header that comes in drops would never end.
@@ -526,7 +529,7 @@ def _begun_in_time() -> Iterator[Callable[[str, dict], None]]:
     """
     lines: list[socket.socket] = []
 
-    def trace(event: str, about: dict) -> None:
+    def trace(event: str, about: Mapping[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
             with suppress(OSError, AttributeError):
                 lines.append(about["return_value"].get_extra_info("socket").dup())
@@ -556,10 +559,11 @@ def _asked_to_wait(answer: httpx2.Response, n_before: int) -> float:
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", told):
         return float(told)
     with suppress(ValueError, TypeError, OverflowError):
-        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time()) + 1  # whole seconds
+        moment: datetime.datetime = email.utils.parsedate_to_datetime(told)
+        return max(0.0, moment.timestamp() - time.time()) + 1  # whole seconds
     if limit := re.search(r";\s*t=(\d{1,9})", answer.headers.get("RateLimit", "")):
         return float(limit[1])
-    return PAUSE_S * 2 ** (n_before + 1)
+    return PAUSE_S * 2.0 ** (n_before + 1)
 
 
 def _token(say: Say) -> str:
@@ -612,7 +616,7 @@ def _usual_certificates() -> ssl.SSLContext:
 def _client(what: str) -> httpx2.Client:
     certificates = _certificates()
     try:
-        if not proxy_bypass(urlsplit(endpoint()).hostname):
+        if not proxy_bypass(urlsplit(endpoint()).hostname or ""):
             for value in _proxies().values():
                 _ = urlsplit(value).port  # a ValueError for a port that is none
         return httpx2.Client(

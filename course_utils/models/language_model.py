@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import (
@@ -204,7 +205,8 @@ class LanguageModel(Speaker):
         raise seal.changing(folder)
 
     def _read_network(self, folder: Path) -> PreTrainedModel:
-        network = compatibility.read_network(folder).to(self.device)
+        network = compatibility.read_network(folder)
+        cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
         self.n_parameters = network.num_parameters()
         plain = compatibility.plain_logits(network, self.name)
         with compatibility.as_course_error(network, self.name):
@@ -222,7 +224,9 @@ class LanguageModel(Speaker):
         """Return the label."""
         return f"<LanguageModel {self.label}>"
 
-    def stream(self, prompt: str, settings: Settings = Settings(), n_samples: int = 1, cancel=None) -> Stream:
+    def stream(
+        self, prompt: str, settings: Settings = Settings(), n_samples: int = 1, cancel: threading.Event | None = None
+    ) -> Stream:
         """Write on from a prompt, one token at a time.
 
         Parameters
@@ -255,7 +259,7 @@ class LanguageModel(Speaker):
         ]
         return Stream(self, empty, [start] * n_samples, notice, cancel)
 
-    def resume(self, generations: list[Generation], cancel=None) -> Stream:
+    def resume(self, generations: list[Generation], cancel: threading.Event | None = None) -> Stream:
         """Let samples go on where they ended, for ``max_new_tokens`` more; those at their end of text stay as they are.
 
         A text that was stopped and resumed is the text that would have come without the stop, in fp32 and in int8.
@@ -304,7 +308,7 @@ class LanguageModel(Speaker):
         """Where the same weights lie; None where the file has changed since they were loaded."""
         seen = self._seen
         with contextlib.suppress(CourseError):
-            if seen.is_current() or seal.check(seen.folder)[seal.WEIGHTS] == seen.weights_sha256:
+            if seen.is_current() or seal.check(seen.folder)[formats.WEIGHTS] == seen.weights_sha256:
                 return seen.folder
         return None
 
@@ -340,7 +344,8 @@ class LanguageModel(Speaker):
                 "Text that can be written as UTF-8.",
                 "Paste the text again, or read its file with encoding='utf-8'.",
             ) from None
-        return self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def _start(self, prompt: str, written: list[int], settings: Settings) -> tuple[Start, str]:
         """Return what the model sees before it writes on, and a notice where that is not the whole text."""
@@ -380,7 +385,10 @@ class LanguageModel(Speaker):
 
     def _require_matching(self) -> None:
         """Raise DamagedFile where the tokenizer is empty, or has tokens that the network does not know."""
-        ids, n_known = self.tokenizer.get_vocab().values(), self.network.get_input_embeddings().weight.shape[0]
+        ids, n_known = (
+            self.tokenizer.get_vocab().values(),
+            self.network.get_input_embeddings().get_parameter("weight").shape[0],
+        )
         if not ids or not self.tokenizer.backend_tokenizer.encode("a", add_special_tokens=False).ids:
             what = f"The tokenizer of {self.name} has no tokens."
         elif max(ids) >= n_known:

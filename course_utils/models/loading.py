@@ -3,7 +3,10 @@
 import os
 import time
 from pathlib import Path
+from typing import TypedDict
 
+from course_utils.core.json_types import JsonObject
+from course_utils.core.limits import memory_available_mb
 from course_utils.errors import ModelNotHere, SettingsError
 from course_utils.models import shelf, stage
 from course_utils.models.abilities import Speaker
@@ -14,7 +17,15 @@ from course_utils.models.server_line import Line
 SERVER = "COURSE_MODEL_SERVER"
 FRESH_S = 2.0  # a server's list of models is not asked for again within this time
 
-_lists: dict[str, tuple[float, list[dict]]] = {}
+_lists: dict[str, tuple[float, list[JsonObject]]] = {}
+
+
+class Offered(TypedDict):
+    """A server's model as a panel shows it; ``n_parameters`` is 0 where the server does not tell it."""
+
+    name: str
+    about: str
+    n_parameters: int
 
 
 def server_of(name: str | Path | None = None) -> str:
@@ -84,9 +95,7 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
         from course_utils.models import language_model  # torch and transformers: seconds, and 400 MB
 
         return language_model.load(name, precision)
-    name = None if is_address(name) else name
-    if name is None:
-        name = best_of(url)
+    name = best_of(url) if name is None or is_address(name) else str(name)
     stage.require_open(name)
     model = RemoteModel(url, name)
     if precision != "auto" and model.is_ours and precision != model.precision:
@@ -98,7 +107,7 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
     return model
 
 
-def offered(url: str) -> list[dict]:
+def offered(url: str) -> list[Offered]:
     """Return the models of a server that the release stage leaves open: name, about, n_parameters.
 
     Raises
@@ -147,7 +156,7 @@ def family(most: int) -> list[str]:
     pocket = [each.name for each in here if each.name in POCKET]
     if len(pocket) > 1:
         return pocket[:most]
-    room_mb, names = shelf.memory_available_mb() - shelf.OVERHEAD_MB, []
+    room_mb, names = memory_available_mb() - shelf.OVERHEAD_MB, []
     for each in here[:most]:
         room_mb -= shelf.memory_needed_mb(each) - shelf.OVERHEAD_MB
         names += [each.name] if room_mb >= 0 else []
@@ -162,9 +171,10 @@ def sizes(server: str = "") -> dict[str, int]:
     return {each["name"]: each["n_parameters"] for each in map(_told, found)}
 
 
-def _told(entry: dict) -> dict:
+def _told(entry: JsonObject) -> Offered:
     """Return what a panel tells of a server's model."""
-    told = entry.get("course") if isinstance(entry.get("course"), dict) else {}
+    ours = entry.get("course")
+    told: JsonObject = ours if isinstance(ours, dict) else {}
     size = int(told.get("n_parameters") or 0)
     words = [str(told.get("about") or "")] if told.get("about") else []
     words += [f"{size / 1e6:,.1f} M parameters"] if size else []

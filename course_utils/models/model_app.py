@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import hmac
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from course_utils.errors import CourseError
 from course_utils.models import wish as wishes
@@ -48,8 +50,8 @@ class ModelApp:
             Route("/v1/completions", self.completions, methods=["POST"]),
             Route("/tokenize", self.tokenize, methods=["POST"]),
         ]
-        told = {CourseError: _course_error, HTTPException: _http_error, Exception: _unexpected}
-        self.asgi = Starlette(routes=routes, exception_handlers=told)
+        told: dict[Any, Any] = {CourseError: _course_error, HTTPException: _http_error, Exception: _unexpected}
+        self.asgi = Starlette(routes=routes, exception_handlers=told)  # each handler gets errors of its own kind only
 
     async def health(self, request: Request) -> Response:
         """Say that the server is well and how busy it is."""
@@ -67,7 +69,7 @@ class ModelApp:
         self._require_token(request)
         return JSONResponse(await asyncio.to_thread(self.offer.model, request.path_params["name"]))
 
-    async def completions(self, request: Request) -> Response:
+    async def completions(self, request: Request) -> ASGIApp:
         """Write or score a text."""
         self._require_token(request)
         wish = read_wish(await _body(request))

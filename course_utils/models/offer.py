@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile, ModelNotHere, NotEnoughMemory
 from course_utils.models import formats, language_model, seal, shelf, stage
 from course_utils.models.catalogue import Entry
@@ -35,8 +36,10 @@ class Offer:
     """
 
     def __init__(self, engine: Engine, precision: str = "") -> None:
-        self._engine, self._loaded, self._lock = engine, {}, threading.Lock()
-        self._looked, self._entries = 0.0, []
+        self._engine, self._lock = engine, threading.Lock()
+        self._loaded: dict[str, LanguageModel] = {}
+        self._looked = 0.0
+        self._entries: list[Entry] = []
         self._chosen = precision
 
     @functools.cached_property
@@ -61,7 +64,7 @@ class Offer:
                 model = self._current(name) or self._load(name)
         return model
 
-    def models(self) -> list[dict]:
+    def models(self) -> list[JsonObject]:
         """Describe all models on offer, as OpenAI lists them."""
         if time.monotonic() - self._looked > REMEMBERED_S:
             here = [known for known in shelf.entries() if shelf.folder_of(known)]
@@ -69,16 +72,14 @@ class Offer:
             self._looked = time.monotonic()
         told = []
         for known in self._entries:
-            with contextlib.suppress(DamagedFile):  # whoever asks for it is told what is wrong
+            with contextlib.suppress(DamagedFile, ModelNotHere):  # whoever asks for it is told what is wrong
                 told += [self._describe(known)] if stage.is_open(known.name) else []
         return told
 
-    def model(self, name: str) -> dict:
+    def model(self, name: str) -> JsonObject:
         """Describe one of them."""
         known = shelf.entry(name)
         stage.require_open(name)
-        if not shelf.folder_of(known):
-            raise ModelNotHere(f"{name} is not on this server.", "A model that /v1/models lists.", "Ask for another.")
         return self._describe(known)
 
     def _current(self, name: str) -> LanguageModel | None:
@@ -104,8 +105,11 @@ class Offer:
         self._loaded[name] = model
         return model
 
-    def _describe(self, known: Entry) -> dict:
+    def _describe(self, known: Entry) -> JsonObject:
         folder, loaded = shelf.folder_of(known), self._current(known.name)
+        if folder is None:
+            what = f"{known.name} is not on this server."
+            raise ModelNotHere(what, "A model that /v1/models lists.", "Ask for another.")
         if loaded is None:
             seen, device = seal.look(folder, known.weights_sha256), language_model.default_device().type
             identity = [seen.weights_sha256, self.precision, device, seen.settings_sha256]

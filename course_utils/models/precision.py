@@ -11,6 +11,7 @@ import torch
 
 from course_utils.core import limits
 from course_utils.core.files import try_replace_file
+from course_utils.core.json_types import JsonObject
 from course_utils.models.quantize import Int8Linear, Int8Output, to_whole_numbers, whole_product
 from course_utils.places import cache_folder
 
@@ -24,7 +25,7 @@ FILE = "precision.json"
 MOST_MACHINES = 50  # remembered in one file
 
 logger = logging.getLogger(__name__)
-_found: dict[tuple, dict[str, float]] = {}  # by file and machine: the cache folder may be read-only
+_found: dict[tuple[Path, str], dict[str, float]] = {}  # by file and machine: the cache folder may be read-only
 _lock = threading.Lock()
 
 
@@ -64,7 +65,7 @@ def self_test() -> dict[str, float]:
         return dict(_found[file, name])
 
 
-def _read(file: Path) -> dict:
+def _read(file: Path) -> JsonObject:
     """Return all that the file says; nothing where it is not there or half written."""
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))

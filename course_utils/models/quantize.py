@@ -1,6 +1,7 @@
 """Weights of eight bits, for laptops: half the time a token, nearly the same model."""
 
 import torch
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 BLOCK = 1 << 17  # numbers rounded at a time: they stay in the processor's cache, which halves the time to load
@@ -22,6 +23,10 @@ class Int8Linear(torch.nn.Module):
     batch.
     ``torch._weight_int8pack_mm`` is PyTorch's own kernel but not public: this is its only caller.
     """
+
+    whole: torch.Tensor
+    scale: torch.Tensor
+    bias: torch.Tensor | None
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -52,6 +57,10 @@ class Int8Output(torch.nn.Module):
     -----
     Measured on two cores: a quarter of the time of the fp32 layer for SmolLM2-135M, where it is a third of all work.
     """
+
+    whole: torch.Tensor
+    scale: torch.Tensor
+    bias: torch.Tensor | None
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         super().__init__()
@@ -110,7 +119,7 @@ def to_whole_numbers(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def quantize(model: torch.nn.Module) -> torch.nn.Module:
+def quantize(model: PreTrainedModel) -> PreTrainedModel:
     """Replace every linear layer, one at a time, in place; embeddings and norms stay fp32.
 
     Parameters

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import torch
 
-from course_utils.models.abilities import Cancelled
+from course_utils.models.abilities import Cancelled, LocalModel
 
 MOST_TOKENS = 512  # in one batch, padding included: with GPT-2's vocabulary 100 MB of logits
 
 
 def nats_and_ranks(
-    model, texts: Sequence[str], cancel: threading.Event | None = None
+    model: LocalModel, texts: Sequence[str], cancel: threading.Event | None = None
 ) -> tuple[list[list[float]], list[list[int]]]:
     """Return surprisal (in nats) and rank of every token of texts that fit into the model's context, many at once.
 
@@ -21,7 +21,8 @@ def nats_and_ranks(
         If the stop signal came.
     """
     all_ids = [[model.start_id, *model.encode(text)] for text in texts]
-    nats, ranks = [None] * len(texts), [None] * len(texts)
+    nats: list[list[float]] = [[]] * len(texts)  # each is replaced by the numbers of its text
+    ranks: list[list[int]] = [[]] * len(texts)
     waiting = sorted(range(len(texts)), key=lambda place: -len(all_ids[place]))
     while waiting:
         if cancel is not None and cancel.is_set():
@@ -34,7 +35,7 @@ def nats_and_ranks(
 
 
 @torch.inference_mode()
-def _look(model, batch: list[list[int]]) -> list[tuple[list[float], list[int]]]:
+def _look(model: LocalModel, batch: list[list[int]]) -> list[tuple[list[float], list[int]]]:
     """Return nats and ranks of what came; the shorter are filled up at their end, which no token before it sees."""
     rows = [torch.tensor(ids, device=model.device) for ids in batch]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (B, T)

@@ -155,5 +155,7 @@ def optimizers(network: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Opt
     decayed = {"params": [weight for weight in others if weight.dim() == 2], "weight_decay": recipe.weight_decay}
     free = {"params": [weight for weight in others if weight.dim() < 2], "weight_decay": 0.0}
     adamw = torch.optim.AdamW([decayed, free], lr=recipe.learning_rate, betas=(0.9, 0.95), fused=True)
-    scaled = {"weight_decay": recipe.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
-    return [torch.optim.Muon(muon, recipe.learning_rate, **scaled), adamw] if muon else [adamw]
+    if not muon:
+        return [adamw]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    return [torch.optim.Muon(muon, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"), adamw]

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError, SettingsError, TextError, UnknownModel
-from course_utils.models import seal, server_abilities, shelf
+from course_utils.models import formats, seal, server_abilities, shelf
 from course_utils.models.abilities import Abilities, NeedsWeights, Speaker
 from course_utils.models.remote_stream import RemoteStream
 from course_utils.models.remote_texts import parts_of, require_text, without_half_character
-from course_utils.models.server_line import Line, Lost, NotServed, viewer
+from course_utils.models.server_line import Line, Lost, NotServed, StopSignal, viewer
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Alternative, Generation, Scored
 from course_utils.models.wire import digest, step_of
@@ -56,9 +57,9 @@ class RemoteModel(Speaker):
     def __init__(self, url: str, name: str | None = None, key: str | None = None) -> None:
         self.line, self.on_wait = Line(url, key), None
         entry = _entry(self.line, name)
-        self.name, told = entry["id"], entry.get("course")
-        self.is_ours = isinstance(told, dict)
-        told = told if self.is_ours else _told_by_others(entry)
+        self.name, ours = entry["id"], entry.get("course")
+        self.is_ours = isinstance(ours, dict)
+        told: JsonObject = ours if isinstance(ours, dict) else _told_by_others(entry)
         self.precision = str(told.get("precision") or "unknown precision")
         self.context = int(told.get("context") or FALLBACK_CONTEXT)
         self.n_parameters = int(told.get("n_parameters") or 0)
@@ -99,7 +100,7 @@ class RemoteModel(Speaker):
         """Where the same file lies on this machine, as its hash shows; None where it does not."""
         folder = shelf.folder_named(self.name)
         with contextlib.suppress(CourseError):  # one that is damaged is not the same
-            if folder is not None and self._sha256 and seal.check(folder)[seal.WEIGHTS] == self._sha256:
+            if folder is not None and self._sha256 and seal.check(folder)[formats.WEIGHTS] == self._sha256:
                 return folder
         return None
 
@@ -152,10 +153,10 @@ class RemoteModel(Speaker):
         """Let samples go on where they ended, for ``max_new_tokens`` more; see `LanguageModel.resume`."""
         return RemoteStream(self, [without_half_character(each) for each in generations], cancel)
 
-    def body(self, settings: Settings, seed: int, n_tokens: int) -> dict:
+    def body(self, settings: Settings, seed: int, n_tokens: int) -> JsonObject:
         """Return the fields of a request: those that the server understands."""
         had = self.abilities
-        body = {"model": self.name, "max_tokens": n_tokens, "temperature": settings.temperature}
+        body: JsonObject = {"model": self.name, "max_tokens": n_tokens, "temperature": settings.temperature}
         body |= {"top_p": settings.top_p} if self.is_ours or settings.top_p < 1 else {}
         body |= {"seed": seed} if had.seeds else {}
         body |= {"top_k": settings.top_k} if had.top_k else {}
@@ -212,7 +213,7 @@ class RemoteModel(Speaker):
         """Return how many tokens a text has; of another server than the course's, about how many."""
         return len(self.encode(text)) if self.is_ours else max(1, len(text) // 4)
 
-    def encode(self, text: str, cancel: threading.Event | None = None) -> list[int]:
+    def encode(self, text: str, cancel: StopSignal | None = None) -> list[int]:
         """Return a text's token ids, as the course's server tells them."""
         require_text(text)
         if not self.is_ours:
@@ -221,11 +222,11 @@ class RemoteModel(Speaker):
             )
         return [token_id for part in parts_of(text) if part for token_id in self._token_ids(part, cancel)["tokens"]]
 
-    def prompt_ids(self, prompt: str, cancel: threading.Event | None = None) -> list[int]:
+    def prompt_ids(self, prompt: str, cancel: StopSignal | None = None) -> list[int]:
         """Return what the model sees of a prompt: its ids, or the token from which it starts without one."""
         return self.encode(prompt, cancel) or [self._token_ids("", cancel)["course"]["start_id"]]
 
-    def _token_ids(self, text: str, cancel: threading.Event | None) -> dict:
+    def _token_ids(self, text: str, cancel: StopSignal | None) -> JsonObject:
         told = self._ask(self.line.token_ids, {"model": self.name, "input": text}, cancel)
         self.require_same(told.get("course"))
         return told
@@ -244,7 +245,9 @@ class RemoteModel(Speaker):
         window = told.get("window") or self.context
         return Scored(text, tuple(steps), window, told.get("stride") or window, self.name, self.precision)
 
-    def _ask(self, ask: Callable[..., dict], body: dict, cancel: threading.Event | None) -> dict:
+    def _ask(
+        self, ask: Callable[[JsonObject, StopSignal | None], JsonObject], body: JsonObject, cancel: StopSignal | None
+    ) -> JsonObject:
         """Return an answer in one piece; while nobody answers, wait, and tell so."""
         while True:
             try:
@@ -253,7 +256,7 @@ class RemoteModel(Speaker):
                 self.line.wait(cancel, self.on_wait)
 
 
-def models_of(line: Line) -> list[dict]:
+def models_of(line: Line) -> list[JsonObject]:
     """Return what a server says of its models, the one first that it gives to those who name none.
 
     Raises
@@ -270,8 +273,9 @@ def models_of(line: Line) -> list[dict]:
         found = {}  # it has no list, or cannot make one; it may well have models
     told = found.get("data") or []
     models = [each for each in told if isinstance(each, dict) and isinstance(each.get("id"), str)]
-    ours = found.get("course") if isinstance(found.get("course"), dict) else {}
-    return sorted(models, key=lambda each: each["id"] != ours.get("default"))
+    ours = found.get("course")
+    default = ours.get("default") if isinstance(ours, dict) else None
+    return sorted(models, key=lambda each: each["id"] != default)
 
 
 def label_of(name: str, n_parameters: int, precision: str) -> str:
@@ -286,7 +290,7 @@ def label_of(name: str, n_parameters: int, precision: str) -> str:
     return " · ".join([name, *size, precision, "shared server"])
 
 
-def _entry(line: Line, name: str | None) -> dict:
+def _entry(line: Line, name: str | None) -> JsonObject:
     """Return what a server says of one of its models; of one that another server than the course's hides, its name."""
     known = {each["id"]: each for each in models_of(line)}
     if name in known:
@@ -302,9 +306,10 @@ def _entry(line: Line, name: str | None) -> dict:
     return {"id": name}
 
 
-def _told_by_others(entry: dict) -> dict:
+def _told_by_others(entry: JsonObject) -> dict[str, int]:
     """Read what vLLM and llama.cpp say of a model, each in its own words."""
-    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    about = entry.get("meta")
+    meta: JsonObject = about if isinstance(about, dict) else {}
     context = entry.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
     numbers = {"context": context, "n_parameters": meta.get("n_params")}
     return {name: number for name, number in numbers.items() if isinstance(number, int)}

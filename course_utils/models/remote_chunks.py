@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from course_utils.core.json_types import JsonObject
 from course_utils.models.steps import Alternative, Step
 from course_utils.models.wire import step_of
 
@@ -10,7 +11,7 @@ UNTOLD = math.nan
 ENDINGS = {"stop": "end of text", "length": "length"}
 
 
-def steps_of(choice: dict, sample: int) -> tuple[list[Step], str]:
+def steps_of(choice: JsonObject, sample: int) -> tuple[list[Step], str]:
     """Return the steps in one choice of a chunk, and how its sample ended, empty while it goes on.
 
     Parameters
@@ -25,7 +26,7 @@ def steps_of(choice: dict, sample: int) -> tuple[list[Step], str]:
     >>> steps[0].text, steps[0].rank, steps[0].is_last, ended
     (' sea', 0, True, 'length')
     """
-    ended = ENDINGS.get(choice.get("finish_reason"), "")
+    ended = ENDINGS.get(str(choice.get("finish_reason")), "")
     ours = choice.get("course")
     rows = ours.get("steps") if isinstance(ours, dict) else None
     if isinstance(rows, list):

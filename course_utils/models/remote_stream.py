@@ -6,13 +6,16 @@ import dataclasses
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError
 from course_utils.models.abilities import Cancelled
 from course_utils.models.context_window import notice_of, window
 from course_utils.models.remote_chunks import steps_of
-from course_utils.models.server_line import Lost, NotServed, Stop
+from course_utils.models.server_line import Line, Lost, NotServed, Stop, StopSignal
+from course_utils.models.settings import Settings
 from course_utils.models.steps import Generation, Step
 
 AT_ONCE = 2  # requests of one stream that are open together: more would be many viewers to a server
@@ -23,7 +26,7 @@ REAPED_S = 5.0  # until a server has surely seen that a text was stopped
 BACK = "The model's process is back, and takes your text up again."
 ANEW = "What follows was asked for anew: it may not be the text that would have come."
 
-_writing: weakref.WeakSet = weakref.WeakSet()  # this process's streams that have not ended
+_writing: weakref.WeakSet["RemoteStream"] = weakref.WeakSet()  # this process's streams that have not ended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,25 @@ class _Part:
     n_known: int = 0
 
 
+class Served(Protocol):
+    """A model behind a server, as a stream uses it; see `course_utils.models.remote.RemoteModel`."""
+
+    line: Line
+    is_ours: bool
+    precision: str
+    context: int
+    on_wait: Callable[[str], object] | None
+
+    def body(self, settings: Settings, seed: int, n_tokens: int) -> JsonObject:
+        """Return the fields of a request."""
+
+    def prompt_ids(self, prompt: str, cancel: StopSignal | None = None) -> list[int]:
+        """Return what the model sees of a prompt."""
+
+    def require_same(self, told: object) -> None:
+        """Raise NotServed where an answer comes from other weights than before."""
+
+
 class RemoteStream:
     """An iterator over the steps of one or several samples that a server writes; see `decoding.Stream`.
 
@@ -62,7 +84,7 @@ class RemoteStream:
         Told in words what is waited for, and "" when it is over. Where it is None, an outage of a minute is an error.
     """
 
-    def __init__(self, model, so_far: list[Generation], cancel: threading.Event | None = None) -> None:
+    def __init__(self, model: Served, so_far: list[Generation], cancel: threading.Event | None = None) -> None:
         self.notice, self.on_wait = "", model.on_wait
         self._model, self._so_far, self._cancel = model, so_far, Stop(cancel)
         self._steps = [list(generation.steps) for generation in so_far]
@@ -101,8 +123,10 @@ class RemoteStream:
 
     # -- several requests, one after the other or two at once ----------------------------------------------------------
 
-    def _run(self) -> Iterator[Step]:
-        waiting, writing, n_breaks = collections.deque(), [], 0
+    def _run(self) -> Generator[Step, None, None]:
+        waiting: collections.deque[_Part] = collections.deque()
+        writing: list[tuple[_Part, Generator[Step, None, None]]] = []
+        n_breaks = 0
         _writing.add(self)
         try:
             self._limit_lengths()
@@ -201,7 +225,7 @@ class RemoteStream:
 
     # -- one request ---------------------------------------------------------------------------------------------------
 
-    def _write(self, part: _Part) -> Iterator[Step]:
+    def _write(self, part: _Part) -> Generator[Step, None, None]:
         known = collections.deque(self._steps[part.samples[0]][part.first_step :] if part.n_known else [])
         for chunk in self._chunks(self._body(part)):
             if isinstance(chunk, str):
@@ -230,7 +254,7 @@ class RemoteStream:
             self.notice = ANEW
             raise Lost("the server writes other tokens than before")
 
-    def _chunks(self, body: dict) -> Iterator[dict | str]:
+    def _chunks(self, body: JsonObject) -> Iterator[JsonObject | str]:
         """Follow a request; where other texts of this viewer are being written, or were just stopped, ask again."""
         begun = time.monotonic()
         while True:
@@ -245,14 +269,14 @@ class RemoteStream:
                 if self._cancel.wait(RETRY_S):
                     raise Cancelled from None
 
-    def _body(self, part: _Part) -> dict:
+    def _body(self, part: _Part) -> JsonObject:
         generation, first_step = self._so_far[part.samples[0]], part.first_step
         steps = self._steps[part.samples[0]][:first_step]
         n_left = self._length[part.samples[0]] - first_step
         if self._model.is_ours:
             body = self._model.body(generation.settings, generation.seed, n_left)
             seen, n_written = self._seen(generation, steps) if steps else (generation.prompt, 0)
-            ours = {"first_step": first_step, "fit": True}
+            ours: JsonObject = {"first_step": first_step, "fit": True}
             # In 32 bits it makes no difference to the text, and reading at once is faster.
             ours |= {"written": n_written} if self._model.precision != "fp32" else {}
             return body | {"prompt": seen, "n": len(part.samples), "course": ours, "stream": True}

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
+from starlette.types import Receive, Scope, Send
+
+from course_utils.core.json_types import JsonObject
 from course_utils.models.answers import Answer, as_comment, as_event, as_json
-from course_utils.models.engine import Engine, Job
+from course_utils.models.engine import Engine, Job, News
 from course_utils.models.wire import Refusal
 
 PATIENCE_S = 10.0  # with a reader who takes nothing
@@ -32,7 +35,7 @@ class Reply:
         self._engine, self._job, self._bell, self._answer = engine, job, bell, answer
         self._is_gone = False
 
-    async def __call__(self, scope, receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and watch whether the reader is still there."""
         watcher = asyncio.create_task(self._watch(receive))
         try:
@@ -45,19 +48,20 @@ class Reply:
             watcher.cancel()
             self._engine.cancel(self._job)
 
-    async def _send_to(self, send: Callable) -> None:
+    async def _send_to(self, send: Send) -> None:
         raise NotImplementedError
 
-    async def _watch(self, receive: Callable) -> None:
+    async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._is_gone = True
         self._engine.cancel(self._job)
         self._bell.set()
 
-    async def _news(self) -> AsyncIterator[list | str]:
+    async def _news(self) -> AsyncIterator[list[News] | str]:
         """Give what came, as soon as it comes; before that, comments on the place in the queue and against silence."""
-        told, spoken = None, time.monotonic()
+        told: int | None = None  # the place in the queue that the reader knows of
+        spoken = time.monotonic()
         while not self._is_gone and not self._answer.is_whole:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GLANCE_S):
@@ -81,7 +85,7 @@ class Reply:
 class Streamed(Reply):
     """An answer as server-sent events."""
 
-    async def _send_to(self, send: Callable) -> None:
+    async def _send_to(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
@@ -91,7 +95,7 @@ class Streamed(Reply):
                 else:
                     await _send_some(send, b"".join(map(as_event, self._answer.chunks(news))))
                     await asyncio.sleep(0 if self._answer.is_whole else BREATH_S)
-            last = [*self._answer.end(), "[DONE]"]
+            last: list[JsonObject | str] = [*self._answer.end(), "[DONE]"]
         except Refusal as error:
             last = [error.as_json()]
         if not self._is_gone:
@@ -101,8 +105,9 @@ class Streamed(Reply):
 class AtOnce(Reply):
     """An answer as one JSON object."""
 
-    async def _send_to(self, send: Callable) -> None:
-        status, whole = 200, []
+    async def _send_to(self, send: Send) -> None:
+        status = 200
+        whole: list[News] = []
         try:
             async for news in self._news():
                 whole += news if isinstance(news, list) else []
@@ -118,6 +123,6 @@ class AtOnce(Reply):
         await _send_some(send, data, more=False)
 
 
-async def _send_some(send: Callable, data: bytes, more: bool = True) -> None:
+async def _send_some(send: Send, data: bytes, more: bool = True) -> None:
     async with asyncio.timeout(PATIENCE_S):
         await send({"type": "http.response.body", "body": data, "more_body": more})

@@ -36,7 +36,7 @@ class SeededNoise(LogitsProcessor):
     def __init__(self, seeds: list[int], first_step: int = 0) -> None:
         self.seeds, self.step = seeds, first_step
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities of shape (B, V) plus noise; the next call is the next step."""
         log_probability = torch.log_softmax(scores.float(), dim=-1)
         noise = torch.stack([gumbel(seed, self.step, scores.shape[-1]) for seed in self.seeds]).to(scores.device)

@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from course_utils.core import limits
 from course_utils.errors import SettingsError, TextError
-from course_utils.models.abilities import Cancelled
+from course_utils.models.abilities import Cancelled, LocalModel
 from course_utils.models.decoding import CHUNK, observe
 from course_utils.models.steps import Scored, Step
-from course_utils.models.text_pieces import TextPieces
+from course_utils.models.text_pieces import TextPieces, Vocabulary
 
 WINDOW = 1024  # tokens seen at once: GPT-2's context, so that models with a longer one compare
 BATCH = 2048  # tokens read at once, padding included
@@ -24,7 +24,7 @@ MOST_LOGITS = 1 << 22  # at once: 16 MB stay near the processor, and large ones 
 
 
 def score(
-    model,
+    model: LocalModel,
     text: str,
     stride: int | None = None,
     *,
@@ -67,7 +67,7 @@ def score(
     return Scored(text, tuple(with_text(steps, model.vocabulary)), window, stride, model.name, model.precision)
 
 
-def look(model, ids: list[int], window: int, stride: int) -> Iterator[list[Step]]:
+def look(model: LocalModel, ids: list[int], window: int, stride: int) -> Iterator[list[Step]]:
     """Score every token but the first, a chunk of text at a time, so that other work can be done in between.
 
     Yields
@@ -80,7 +80,7 @@ def look(model, ids: list[int], window: int, stride: int) -> Iterator[list[Step]
 
 
 def score_nats(
-    model,
+    model: LocalModel,
     texts: Sequence[str],
     stride: int | None = None,
     *,
@@ -182,14 +182,14 @@ class _Window:
         return self.new - self.begin
 
 
-def _ids(model, text: str) -> list[int]:
+def _ids(model: LocalModel, text: str) -> list[int]:
     ids = [model.start_id, *model.encode(text)]
     if len(ids) == 1:
         raise TextError("There is no text to score.", "At least one character.", "Pass the text as a string.")
     return ids
 
 
-def window_and_stride(model, stride: int | None) -> tuple[int, int]:
+def window_and_stride(model: LocalModel, stride: int | None) -> tuple[int, int]:
     """Return how many tokens a model sees at once, and how far that window moves at a time."""
     window = min(model.context, WINDOW)
     stride = window // 2 if stride is None else stride
@@ -210,7 +210,7 @@ def _batches(laid: list[_Window]) -> Iterator[list[_Window]]:
 
 
 @torch.inference_mode()
-def _read_batch(model, texts: list[list[int]], batch: list[_Window], bf16: bool) -> list[np.ndarray]:
+def _read_batch(model: LocalModel, texts: list[list[int]], batch: list[_Window], bf16: bool) -> list[np.ndarray]:
     """Return the surprisal of what came at the places to be scored of each window."""
     rows = [torch.tensor(ids[place.begin : place.end]) for ids, place in zip(texts, batch, strict=True)]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)  # (B, T)
@@ -218,15 +218,16 @@ def _read_batch(model, texts: list[list[int]], batch: list[_Window], bf16: bool)
         hidden = model.network.base_model(padded, use_cache=False).last_hidden_state.float()  # (B, T, D)
     scored = torch.cat([row[place.n_context : place.length] for row, place in zip(hidden, batch, strict=True)])
     came = [token for ids, place in zip(texts, batch, strict=True) for token in ids[place.new + 1 : place.end + 1]]
+    tokens_that_came = torch.tensor(came, device=model.device)
     output, n_rows = model.network.get_output_embeddings(), max(64, MOST_LOGITS // model.network.config.vocab_size)
-    pairs = zip(scored.split(n_rows), torch.tensor(came, device=model.device).split(n_rows), strict=True)
+    pairs = zip(torch.split(scored, n_rows), torch.split(tokens_that_came, n_rows), strict=True)
     nats = [functional.cross_entropy(output(part).float(), tokens, reduction="none") for part, tokens in pairs]
     ends = np.cumsum([place.end - place.new for place in batch])
     return np.split(torch.cat(nats).cpu().numpy(), ends[:-1])
 
 
 @torch.inference_mode()
-def _require_plain_output(model) -> None:
+def _require_plain_output(model: LocalModel) -> None:
     """Refuse networks that do more after their last layer than multiply: ours reads the layer's output by itself."""
     ids = model.tensor([model.start_id])
     whole = model.network(ids, use_cache=False).logits
@@ -251,7 +252,9 @@ def _all_cores(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _teller(n_chunks: int, progress: Callable | None, cancel: threading.Event | None) -> Callable[[], None]:
+def _teller(
+    n_chunks: int, progress: Callable[[float], object] | None, cancel: threading.Event | None
+) -> Callable[[], None]:
     """Return what looks at the stop signal and tells what is done: a long text takes a large model a minute."""
     done = itertools.count()
 
@@ -265,7 +268,7 @@ def _teller(n_chunks: int, progress: Callable | None, cancel: threading.Event | 
 
 
 @torch.inference_mode()
-def _look(model, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[Step]]:
+def _look(model: LocalModel, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[Step]]:
     """Score the tokens that came after places new … end - 1, in chunks that keep the logits small."""
     cache = model.new_cache()
     for start in range(begin, end, CHUNK):
@@ -276,7 +279,7 @@ def _look(model, ids: list[int], begin: int, new: int, end: int) -> Iterator[lis
         yield observe(logits[n_context:].float(), came, model.vocabulary) if len(came) else []
 
 
-def with_text(steps: list[Step], vocabulary) -> Iterator[Step]:
+def with_text(steps: list[Step], vocabulary: Vocabulary) -> Iterator[Step]:
     """Give each token of a text its piece."""
     pieces = TextPieces(vocabulary)
     texts = [text for step in steps for text in pieces.add(step.token_id)] + pieces.finish()

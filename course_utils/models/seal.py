@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from course_utils.core.files import replace_file, try_replace_file
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile
 from course_utils.models import formats
 from course_utils.models.formats import WEIGHTS
@@ -31,7 +32,7 @@ COARSE_TICK_S = 2.0  # where times are whole seconds
 _BLOCK = 1 << 20
 
 State = dict[str, list[int]]
-_notes: dict[str, dict] = {}  # of this process, where the cache folder cannot be written
+_notes: dict[str, JsonObject] = {}  # of this process, where the cache folder cannot be written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +264,7 @@ def _note(folder: Path) -> Path:
     return cache_folder() / "verified" / f"{formats.name_of(folder)[:80]}-{key}.json"
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> JsonObject:
     """Return an empty dict where there is no readable file: it will be written anew."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -83,8 +84,14 @@ class ModelServer(uvicorn.Server):
         host, port = self._socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def run(self) -> None:
-        """Load the models, say where they are, and answer until told to end."""
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load the models, say where they are, and answer until told to end.
+
+        Parameters
+        ----------
+        sockets : list of socket.socket, optional
+            Where to answer; the address of `url` when left out.
+        """
         try:
             for name in self._models or ("",):
                 self.offer.get(name)
@@ -92,7 +99,7 @@ class ModelServer(uvicorn.Server):
             self._socket.close()
             raise
         self.engine.start()
-        asyncio.run(self.serve(sockets=[self._socket]))
+        asyncio.run(self.serve(sockets=sockets or [self._socket]))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
@@ -121,10 +128,11 @@ class ModelServer(uvicorn.Server):
 class _Line(H11Protocol):
     """One connection. Who connects and says nothing is cut off, and so is, when told, who reads nothing."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": lambda client: transport.abort()}
-        self.loop.call_later(FIRST_WORD_S, lambda: transport.abort() if self.cycle is None else None)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        line = cast(asyncio.Transport, transport)  # asyncio calls this for connections only
+        super().connection_made(line)
+        self.app_state = {**self.app_state, "abort": lambda client: line.abort()}
+        self.loop.call_later(FIRST_WORD_S, lambda: line.abort() if self.cycle is None else None)
 
 
 def _listen(host: str, port: int, token: str) -> socket.socket:

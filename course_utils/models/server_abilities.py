@@ -2,6 +2,7 @@
 
 import math
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError
 from course_utils.models.abilities import Abilities
 from course_utils.models.remote_chunks import steps_of
@@ -29,7 +30,7 @@ def of(line: Line, name: str) -> Abilities:
     return _found[key]
 
 
-def scored(choice: dict) -> list[Step]:
+def scored(choice: JsonObject) -> list[Step]:
     """Return the steps of a text that a server gave back with log-probabilities; none where it did not score it."""
     told = choice.get("logprobs")
     if not isinstance(told, dict) or not told.get("tokens"):
@@ -40,11 +41,12 @@ def scored(choice: dict) -> list[Step]:
 
 
 def _try_out(line: Line, name: str) -> Abilities:
-    def ask(**fields: object) -> dict:
+    def ask(**fields: object) -> JsonObject:
         """Return a choice; empty where the server refuses."""
         body = {"model": name, "prompt": PROMPT, "max_tokens": N_TOKENS, "temperature": 0.0} | fields
         try:
-            return (line.ask(body).get("choices") or [{}])[0]
+            choice: JsonObject = (line.ask(body).get("choices") or [{}])[0]
+            return choice
         except CourseError:
             return {}
 

@@ -7,14 +7,20 @@ import io
 import json
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 from urllib.parse import urlsplit
 
 from course_utils import errors
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError, SettingsError
 from course_utils.models.abilities import Cancelled
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CONNECT_S = 3.0
 SILENCE_S = 30.0  # the course's server sends a comment every ten seconds
@@ -51,6 +57,16 @@ def viewer() -> str:
     return _viewer(os.getpid())
 
 
+class StopSignal(Protocol):
+    """A stop signal: a `threading.Event`, or `Stop`."""
+
+    def is_set(self) -> bool:
+        """Tell whether it has come."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it comes, but no longer than that; return whether it has."""
+
+
 class Stop:
     """A stop signal that also ends when another one comes: a reader's own, beside that of whoever asked.
 
@@ -59,7 +75,7 @@ class Stop:
     asked : threading.Event or None
     """
 
-    def __init__(self, asked: threading.Event | None) -> None:
+    def __init__(self, asked: StopSignal | None) -> None:
         self._asked, self._own = asked or threading.Event(), threading.Event()
 
     def set(self) -> None:
@@ -70,9 +86,9 @@ class Stop:
         """Tell whether either has come."""
         return self._own.is_set() or self._asked.is_set()
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Wait until one comes, but no longer than that; return whether one has."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + timeout
         while not self.is_set() and (left := end - time.monotonic()) > 0:
             self._asked.wait(min(left, LOOK_S))
         return self.is_set()
@@ -105,31 +121,28 @@ class Line:
         self._is_safe, self._host, self._port = parts.scheme == "https", parts.hostname, port
         self._prefix = urlsplit(self.url).path
 
-    def get(self, path: str, cancel: threading.Event | None = None) -> dict:
+    def get(self, path: str, cancel: StopSignal | None = None) -> JsonObject:
         """Return the JSON at a path.
 
         Raises
         ------
         Lost, Cancelled, CourseError
         """
-        return next(self._answer("GET", path, None, cancel, SILENCE_S))
+        return _whole(self._answer("GET", path, None, cancel, SILENCE_S))
 
-    def ask(self, body: dict, cancel: threading.Event | None = None) -> dict:
+    def ask(self, body: JsonObject, cancel: StopSignal | None = None) -> JsonObject:
         """Return the answer to a request for a completion that comes in one piece; raises as `get` does."""
-        found = next(self._answer("POST", "/v1/completions", body, cancel, LONG_SILENCE_S), None)
-        if not isinstance(found, dict):
-            raise Lost("no JSON")
-        return found
+        return _whole(self._answer("POST", "/v1/completions", body, cancel, LONG_SILENCE_S))
 
-    def token_ids(self, body: dict, cancel: threading.Event | None = None) -> dict:
+    def token_ids(self, body: JsonObject, cancel: StopSignal | None = None) -> JsonObject:
         """Return the answer of ``/tokenize``; raises as `get` does."""
-        return next(self._answer("POST", "/tokenize", body, cancel, SILENCE_S), {})
+        return _whole(self._answer("POST", "/tokenize", body, cancel, SILENCE_S))
 
-    def follow(self, body: dict, cancel: threading.Event | None = None) -> Iterator[dict | str]:
+    def follow(self, body: JsonObject, cancel: StopSignal | None = None) -> Iterator[JsonObject | str]:
         """Yield a completion's chunks as they come, and the server's comments as strings; raises as `get` does."""
         yield from self._answer("POST", "/v1/completions", body, cancel, SILENCE_S)
 
-    def wait(self, cancel: threading.Event | None, tell: Tell | None) -> None:
+    def wait(self, cancel: StopSignal | None, tell: Tell | None) -> None:
         """Return when the server answers again.
 
         Raises
@@ -146,7 +159,7 @@ class Line:
                 raise self.absent()
             _rest(next(pauses, PAUSES_S[-1]), cancel)
 
-    def is_there(self, cancel: threading.Event | None = None) -> bool:
+    def is_there(self, cancel: StopSignal | None = None) -> bool:
         """Tell whether anybody answers."""
         try:
             self.get("/health", cancel)
@@ -164,7 +177,9 @@ class Line:
             "Start it: python -m course_utils serve; or wait a little, then try again.",
         )
 
-    def _answer(self, method: str, path: str, body: dict | None, cancel, silence_s: float) -> Iterator[dict | str]:
+    def _answer(
+        self, method: str, path: str, body: JsonObject | None, cancel: StopSignal | None, silence_s: float
+    ) -> Iterator[JsonObject | str]:
         kind = http.client.HTTPSConnection if self._is_safe else http.client.HTTPConnection
         with contextlib.closing(kind(self._host, self._port, timeout=CONNECT_S)) as connection, _lost_where_broken():
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -172,7 +187,8 @@ class Line:
             headers |= {} if data is None else {"Content-Type": "application/json"}
             connection.request(method, self._prefix + path, data, headers)
             connection.sock.settimeout(LOOK_S)
-            with http.client.HTTPResponse(_Patient(connection.sock, cancel, silence_s), method=method) as response:
+            patient = cast(socket.socket, _Patient(connection.sock, cancel, silence_s))  # only `makefile` is asked for
+            with http.client.HTTPResponse(patient, method=method) as response:
                 response.begin()
                 if response.status >= 400:
                     _refuse(response.status, response.read(LONGEST_ANSWER), self.url)
@@ -182,10 +198,29 @@ class Line:
                     yield _json(response.read(LONGEST_ANSWER))
 
 
+def _whole(answer: Iterator[JsonObject | str]) -> JsonObject:
+    """Return the object of an answer that comes in one piece.
+
+    Raises
+    ------
+    NotServed
+        The server sends a stream of events, which the request did not ask for.
+    """
+    found = next(answer, None)
+    if not isinstance(found, dict):
+        came = "nothing" if found is None else repr(found[:40])
+        raise NotServed(
+            f"The model server sends {came} where one object was asked for.",
+            "One JSON object.",
+            "Check the server's address, and whether its version speaks OpenAI's completions.",
+        )
+    return found
+
+
 class _Patient(io.RawIOBase):
     """A socket to read from that looks at the stop signal while nothing comes."""
 
-    def __init__(self, sock, cancel: threading.Event | None, silence_s: float) -> None:
+    def __init__(self, sock: socket.socket, cancel: StopSignal | None, silence_s: float) -> None:
         self._sock, self._cancel, self._silence_s = sock, cancel, silence_s
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -196,7 +231,7 @@ class _Patient(io.RawIOBase):
         """Tell that it can be read."""
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read what has come, or wait for it."""
         heard_at = time.monotonic()
         while True:
@@ -217,7 +252,7 @@ def _lost_where_broken() -> Iterator[None]:
         raise Lost(str(error)) from error
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[dict | str]:
+def _events(response: http.client.HTTPResponse) -> Iterator[JsonObject | str]:
     """Yield what stands after each ``data:``, and comments, until the server says that it is done."""
     rest = b""
     while piece := response.read1(1 << 16):
@@ -236,7 +271,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[dict | str]:
     raise Lost("the answer ended before its end")
 
 
-def _json(data: bytes) -> dict:
+def _json(data: bytes) -> JsonObject:
     try:
         found = json.loads(data)
     except ValueError:
@@ -244,25 +279,25 @@ def _json(data: bytes) -> dict:
     return found if isinstance(found, dict) else {"data": found}
 
 
-def _refuse(status: int, data: bytes, url: str) -> None:
-    found = {}
+def _refuse(status: int, data: bytes, url: str) -> NoReturn:
+    found: object = {}
     with contextlib.suppress(ValueError):
         found = json.loads(data)
-    found = found if isinstance(found, dict) else {}
-    if status in (502, 503, 504) and not found.get("error"):
+    told: JsonObject = found if isinstance(found, dict) else {}
+    if status in (502, 503, 504) and not told.get("error"):
         raise Lost(f"{status} on the way")  # a proxy tells that there is nobody behind it
     if status == 401 and "course" not in str(found):
         raise NotServed(f"The model server at {url} wants a key.", "Its key.", "Set COURSE_MODEL_KEY, and try again.")
-    raise _problem(status, found)
+    raise _problem(status, told)
 
 
-def _problem(status: int, found: dict) -> Exception:
+def _problem(status: int, found: JsonObject) -> Exception:
     """Return what a server says is wrong; where it says that it is going away, it is as good as gone."""
     error = in_its_words(status, found)
     return Lost(str(error)) if error.code == CLOSING else error
 
 
-def in_its_words(status: int, found: dict) -> CourseError:
+def in_its_words(status: int, found: JsonObject) -> CourseError:
     """Return what a server says is wrong as an error: of the course's own kind where it names one."""
     told = found.get("error") or found.get("detail") or found.get("message") or f"no reason given, status {status}"
     ours = told.get("course") if isinstance(told, dict) else None
@@ -273,11 +308,11 @@ def in_its_words(status: int, found: dict) -> CourseError:
     else:
         words = told.get("message", told) if isinstance(told, dict) else told
         error = NotServed(f"The model server refuses: {str(words)[:500]}")
-    error.status, error.code = status, told.get("code") if isinstance(told, dict) else None
+    error.status, error.code = status, str(told.get("code") or "") if isinstance(told, dict) else None
     return error
 
 
-def _rest(seconds: float, cancel: threading.Event | None) -> None:
+def _rest(seconds: float, cancel: StopSignal | None) -> None:
     """Wait a little, unless the stop signal comes."""
     if (cancel or Stop(None)).wait(seconds):
         raise Cancelled

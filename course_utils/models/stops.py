@@ -24,7 +24,8 @@ class Stops:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._words, self._held = words, []
+        self._words = words
+        self._held: list[Step] = []
 
     def add(self, steps: list[Step]) -> tuple[list[Step], bool]:
         """Take the next steps; return those that can go out, and whether a word was found: then they are the last."""

@@ -1,13 +1,17 @@
 """Cut a stream of tokens into pieces of text that never break a character."""
 
 import codecs
+from collections.abc import Callable
+from typing import cast
 
 import regex
+from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from course_utils.errors import CourseError
 
-_BYTE_OF_LETTER = {letter: byte for byte, letter in bytes_to_unicode().items()}
+byte_letters = cast(Callable[[], dict[int, str]], bytes_to_unicode)  # transformers does not say its types
+_BYTE_OF_LETTER = {letter: byte for byte, letter in byte_letters().items()}
 
 
 class Vocabulary:
@@ -24,14 +28,15 @@ class Vocabulary:
         If the tokenizer is of another kind, for example SentencePiece.
     """
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if "ByteLevel" not in type(tokenizer.backend_tokenizer.decoder).__name__:
             raise CourseError(
                 f"The tokenizer of {tokenizer.name_or_path} is not a byte-level BPE.",
                 "A tokenizer of GPT-2's kind.",
                 "Use a model whose tokenizer.json has a ByteLevel decoder.",
             )
-        self._tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        self._tokens = cast(list[str | None], tokens)  # one that the tokenizer does not know is None
         self._special = set(tokenizer.get_added_vocab())
         self._texts: dict[int, str] = {}
 
@@ -104,6 +109,7 @@ class TextPieces:
         if shown is None or not text:
             return 0
         last_character = regex.findall(r"\X", self._pending[shown])[-1]
-        n_joined = max(0, regex.match(r"\X", last_character + text).end() - len(last_character))
+        first = regex.match(r"\X", last_character + text)
+        n_joined = max(0, first.end() - len(last_character)) if first else 0
         self._pending[shown] += text[:n_joined]
         return n_joined

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -229,14 +230,14 @@ class Training:
             state["averaged"] = self.averaged.state_dict()
         checkpoint.save(self.folder, state)
 
-    def _differences(self, state: dict) -> list[str]:
+    def _differences(self, state: checkpoint.State) -> list[str]:
         """Name what differs between a checkpoint's training and this one."""
         theirs = Recipe(**state["recipe"])  # a recipe of an older version lacks the newer settings
         continues = self.recipe.continues(theirs, state["step"], self.n_steps, state["n_steps"])
         other = [] if continues and state["step"] <= self.n_steps else ["recipe"]
         return other if state["text_sha256"] == self.text_sha256 else [*other, "text"]
 
-    def _go_on(self, state: dict) -> None:
+    def _go_on(self, state: checkpoint.State) -> None:
         """Take up the state of a checkpoint."""
         self.network.load_state_dict(state["network"])
         if self.averaged is not self.network:
@@ -255,7 +256,9 @@ class Training:
         with torch.random.fork_rng():
             torch.manual_seed(self.recipe.seed)
             attention = block_attention.NAME if on_processor else "sdpa"
-            return GPT2LMHeadModel._from_config(config, attn_implementation=attention).to(self.device)
+            network: GPT2LMHeadModel = GPT2LMHeadModel._from_config(config, attn_implementation=attention)
+        cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
+        return network
 
 
 class _Speed:

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from course_utils.models.wire import Refusal
 
@@ -48,7 +49,10 @@ class Turn:
         return self.n_left == 0 and self.n_open == 0
 
 
-class Turns:
+AnyTurn = TypeVar("AnyTurn", bound=Turn)
+
+
+class Turns(Generic[AnyTurn]):
     """The requests of all viewers. A free place goes to the viewer who holds the fewest.
 
     Among equals it goes to who has waited longest since their last turn. So eight samples of one viewer do not keep
@@ -61,7 +65,7 @@ class Turns:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._of: dict[str, list[Turn]] = {}
+        self._of: dict[str, list[AnyTurn]] = {}
         self._last: dict[str, int] = collections.defaultdict(int)
         self._clock = itertools.count(1)
 
@@ -70,11 +74,11 @@ class Turns:
         """Requests that have not begun."""
         return sum(not turn.has_begun for turns in self._of.values() for turn in turns)
 
-    def all(self) -> list[Turn]:
+    def all(self) -> list[AnyTurn]:
         """Return all requests that wait or are being served."""
         return [turn for turns in self._of.values() for turn in turns]
 
-    def add(self, turn: Turn) -> None:
+    def add(self, turn: AnyTurn) -> None:
         """Let a request wait, or raise Refusal when too many do."""
         its = self._of.get(turn.viewer, [])
         if len(its) >= self._limits.at_once + self._limits.waiting_a_viewer:
@@ -93,25 +97,24 @@ class Turns:
             )  # fmt: skip
         self._of.setdefault(turn.viewer, []).append(turn)
 
-    def next(self, has_room: Callable[[Turn], bool]) -> Turn | None:
+    def next(self, has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
         """Return the request whose next sample begins now, or None where nothing can."""
-        able = {viewer: self._able(turns, has_room) for viewer, turns in self._of.items()}
-        waiting = [viewer for viewer, turn in able.items() if turn]
-        if not waiting:
+        able = {viewer: turn for viewer, turns in self._of.items() if (turn := self._able(turns, has_room))}
+        if not able:
             return None
-        viewer = min(waiting, key=self._rank)
+        viewer = min(able, key=self._rank)
         turn = able[viewer]
         turn.n_left, turn.n_open, turn.has_begun = turn.n_left - 1, turn.n_open + 1, True
         self._last[viewer] = next(self._clock)
         return turn
 
-    def end(self, turn: Turn) -> None:
+    def end(self, turn: AnyTurn) -> None:
         """Count one sample of a request as served."""
         turn.n_open -= 1
         if turn.is_over:
             self.remove(turn)
 
-    def remove(self, turn: Turn) -> None:
+    def remove(self, turn: AnyTurn) -> None:
         """Forget a request, whatever is left of it."""
         its = self._of.get(turn.viewer, [])
         if turn in its:
@@ -120,7 +123,7 @@ class Turns:
             self._of.pop(turn.viewer, None)
             self._last.pop(turn.viewer, None)
 
-    def place(self, turn: Turn) -> int:
+    def place(self, turn: AnyTurn) -> int:
         """Return a request's place among those that wait, 1 for the next; 0 when it has begun."""
         if turn.has_begun or turn not in self._of.get(turn.viewer, []):
             return 0
@@ -134,7 +137,7 @@ class Turns:
     def _rank(self, viewer: str) -> tuple[int, int]:
         return sum(turn.n_open for turn in self._of[viewer]), self._last[viewer]
 
-    def _able(self, turns: list[Turn], has_room: Callable[[Turn], bool]) -> Turn | None:
+    def _able(self, turns: list[AnyTurn], has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
         n_begun = sum(turn.has_begun for turn in turns)
         may = (turn for turn in turns if turn.n_left and (turn.has_begun or n_begun < self._limits.at_once))
         return next(filter(has_room, may), None)

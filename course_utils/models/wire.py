@@ -23,11 +23,22 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
+from typing import Any, TypedDict
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import AccessRefused, CourseError, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models.steps import Alternative, Step
 
 NO_PROBABILITY = -9999.0  # what OpenAI writes for the logarithm of zero
+
+
+class Logprobs(TypedDict):
+    """Log-probabilities of a text's tokens, in OpenAI's shape: four lists of the same length."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]] | None
+    text_offset: list[int]
 
 
 class Refusal(CourseError):
@@ -48,6 +59,9 @@ class Refusal(CourseError):
     name : str
         The class of the course's error, so that a client can raise the same.
     """
+
+    status: int
+    code: str
 
     def __init__(
         self,
@@ -73,7 +87,7 @@ class Refusal(CourseError):
         name = type(error).__name__
         return cls(error.what, error.expected, error.next_step, status=status, code=code, param=param, name=name)
 
-    def as_json(self) -> dict:
+    def as_json(self) -> JsonObject:
         """Return OpenAI's error object, with the three parts of ours inside."""
         kind = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
         kind |= {500: "server_error", 503: "server_error"}
@@ -102,20 +116,20 @@ _STATUS = {
 }
 
 
-def row_of(step: Step) -> list:
+def row_of(step: Step) -> list[Any]:
     """Write a step as a list: id, text, probability, the model's own, rank, bits, and the ten likeliest as lists."""
     best = [[each.token_id, each.text, each.probability] for each in step.alternatives]
     return [step.token_id, step.text, step.probability, step.model_probability, step.rank, step.entropy_bits, best]
 
 
-def step_of(row: list, sample: int = 0, is_last: bool = False) -> Step:
+def step_of(row: list[Any], sample: int = 0, is_last: bool = False) -> Step:
     """Read what `row_of` wrote."""
     token_id, text, probability, own, rank, bits, best = row
-    alternatives = tuple(Alternative(*each, place) for place, each in enumerate(best, start=1))
+    alternatives = tuple(Alternative(i, likely, p, place) for place, (i, likely, p) in enumerate(best, start=1))
     return Step(sample, text, token_id, probability, own, rank, bits, alternatives, is_last)
 
 
-def logprobs_of(steps: Iterable[Step], k: int, offset: int) -> dict:
+def logprobs_of(steps: Iterable[Step], k: int, offset: int) -> Logprobs:
     """Return OpenAI's four lists; ``offset`` is where the first step's text begins."""
     steps, offsets = list(steps), []
     for step in steps:

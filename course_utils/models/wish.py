@@ -5,7 +5,9 @@ import difflib
 import json
 import secrets
 from collections.abc import Sequence
+from typing import Any, NoReturn, overload
 
+from course_utils.core.json_types import JsonObject
 from course_utils.errors import SettingsError
 from course_utils.models.settings import Settings
 from course_utils.models.wire import Refusal
@@ -91,8 +93,8 @@ def read_wish(body: bytes) -> Wish:
     """
     fields = _Fields(_object(body))
     fields.refuse_what_is_not_served()
-    course = fields.dict("course", COURSE)
-    options = fields.dict("stream_options", None)
+    course = fields.part("course", COURSE)
+    options = fields.part("stream_options", None)
     max_tokens, echo, steps = fields.whole("max_tokens", 16, 0, 500), fields.flag("echo"), course.is_there
     logprobs = fields.whole("logprobs", None, 0, MOST_ALTERNATIVES)
     scores = echo and max_tokens == 0
@@ -141,7 +143,7 @@ def _refuse_half_wishes(max_tokens: int, echo: bool, scores: bool, looks: bool) 
         )
 
 
-def _object(body: bytes) -> dict:
+def _object(body: bytes) -> JsonObject:
     try:
         found = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as problem:
@@ -157,7 +159,7 @@ def _object(body: bytes) -> dict:
     return found
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_constant(name: str) -> NoReturn:
     raise Refusal(f"The request has the number {name}.", "Finite numbers.", code="invalid_json")
 
 
@@ -179,7 +181,7 @@ def read_text_to_tokenize(body: bytes) -> tuple[str, str]:
 class _Fields:
     """The fields of one JSON object, each read with its limits; null is the same as left out."""
 
-    def __init__(self, found: dict, inside: str = "", is_there: bool = True) -> None:
+    def __init__(self, found: JsonObject, inside: str = "", is_there: bool = True) -> None:
         self._found, self._inside, self.is_there = found, inside, is_there
 
     def refuse_what_is_not_served(self) -> None:
@@ -207,7 +209,7 @@ class _Fields:
                     param=self._inside + name[:LONGEST_NAME],
                 )
 
-    def dict(self, name: str, known: Sequence[str] | None) -> "_Fields":
+    def part(self, name: str, known: Sequence[str] | None) -> "_Fields":
         value = self._found.get(name)
         if value is not None and not isinstance(value, dict):
             self._refuse(name, "an object, such as {}")
@@ -215,6 +217,12 @@ class _Fields:
         if known is not None:
             fields.refuse_unknown(known)
         return fields
+
+    @overload
+    def whole(self, name: str, default: int, lowest: int, highest: int) -> int: ...
+
+    @overload
+    def whole(self, name: str, default: None, lowest: int, highest: int) -> int | None: ...
 
     def whole(self, name: str, default: int | None, lowest: int, highest: int) -> int | None:
         value = self._number(name, f"a whole number from {lowest} to {highest}")
@@ -257,7 +265,7 @@ class _Fields:
         return tuple(value)
 
     def settings(self, max_tokens: int) -> Settings:
-        asked = {"max_new_tokens": max(max_tokens, 1), "top_k": 0}
+        asked: dict[str, Any] = {"max_new_tokens": max(max_tokens, 1), "top_k": 0}
         for name in ("temperature", "top_p", "top_k", "repetition_penalty", "seed"):
             value = self._number(name, "a number")
             if value is not None:
@@ -276,7 +284,7 @@ class _Fields:
             self._refuse(name, kind)
         return value
 
-    def _refuse(self, name: str, expected: str) -> None:
+    def _refuse(self, name: str, expected: str) -> NoReturn:
         full = self._inside + name
         raise Refusal(
             f"{full} is {_short(self._found.get(name))}.", f"{expected[:1].upper()}{expected[1:]}.", param=full

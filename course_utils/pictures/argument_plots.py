@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture, Style
 
 WIDTHS = {"claim": 32, "rests_on": 28, "objection": 28, "answer": 28}  # letters a line
 LEFTS = {"claim": 0.0, "rests_on": 0.255, "objection": 0.51, "answer": 0.765}
@@ -62,14 +62,15 @@ def _box(
     from matplotlib.patches import FancyBboxPatch
 
     is_gap = lines == ["?"]
-    style = {"edgecolor": GAP if is_gap else FILLED, "linestyle": (0, (4, 3)) if is_gap else "-", "facecolor": "white"}
+    edge, line = (GAP, (0, (4, 3))) if is_gap else (FILLED, "-")
+    style: Style = {"edgecolor": edge, "linestyle": line, "facecolor": "white"}
     box = FancyBboxPatch((left, top), width, height, "round,pad=0,rounding_size=0.006", linewidth=2, **style)
     axes.add_patch(box)
     weight = "bold" if bold or is_gap else "normal"
-    place = {"va": "center", "fontsize": FONT_SIZE - 2, "weight": weight, "parse_math": False}
+    place: Style = {"va": "center", "fontsize": FONT_SIZE - 2, "weight": weight, "parse_math": False}
     axes.text(left + 0.01, top + height / 2, "\n".join(lines), linespacing=1.35, **place)
 
 
 def _link(axes: Axes, right: float, height: float) -> None:
-    arrow = {"arrowstyle": "-", "color": "#777777", "linewidth": 1.5}
+    arrow: Style = {"arrowstyle": "-", "color": "#777777", "linewidth": 1.5}
     axes.annotate("", (right, height), (right - 0.03, height), arrowprops=arrow)

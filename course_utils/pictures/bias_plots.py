@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 ROW_INCHES = 0.5
 MOST_WORDS = 14  # named in the scatter: those that lean most
@@ -25,7 +25,7 @@ def rates_picture(rows: pd.DataFrame, title: str = "") -> Picture:
     panels = figure.subplots(1, len(lists), sharey=True, squeeze=False)[0]
     for axes, words in zip(panels, lists, strict=True):
         for place, row in enumerate(rows[rows["words"] == words].itertuples()):
-            style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+            style: Style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
             axes.plot([100 * row.low, 100 * row.high], [place, place], color=style["color"], linewidth=3)
             axes.plot([100 * row.share], [place], markersize=12, linestyle="", clip_on=False, **style)
         axes.set_xlim(left=0)
@@ -68,7 +68,7 @@ def scatter_picture(rows: pd.DataFrame, a: str, b: str) -> Picture:
     for number, leans in enumerate((rows["log2_ratio"] >= 0, rows["log2_ratio"] < 0)):
         for sure in (True, False):
             part = rows[leans & (is_sure(rows) == sure)]
-            style = {"marker": MARKERS[number], "edgecolors": COLOURS[number], "s": 90, "linewidths": 2}
+            style: Style = {"marker": MARKERS[number], "edgecolors": COLOURS[number], "s": 90, "linewidths": 2}
             axes.scatter(part["p_b"], part["p_a"], facecolors=COLOURS[number] if sure else "white", **style)
     _name_words(axes, rows)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
@@ -99,8 +99,8 @@ def _name_words(axes: Axes, rows: pd.DataFrame) -> None:
     """Write the words that lean most, away from the diagonal."""
     for row in rows.reindex(rows["log2_ratio"].abs().sort_values(ascending=False).index).head(MOST_WORDS).itertuples():
         up = row.log2_ratio >= 0
-        side = {"xytext": (-9 if up else 9, 0), "ha": "right" if up else "left"}
-        words = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE - 2}
+        side: Style = {"xytext": (-9 if up else 9, 0), "ha": "right" if up else "left"}
+        words: Style = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE - 2}
         axes.annotate(row.word.strip(), (row.p_b, row.p_a), **words, **side)
 
 

@@ -1,13 +1,14 @@
 """What models cost, on one axis on which every step is ten times the last: bounds as arrows, unknowns in words."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
 
 LABELS = {
     "USD": "US dollars of the year (where it says EUR: euros)", "MWh": "megawatt-hours",
@@ -16,6 +17,16 @@ LABELS = {
 ARROWS = {"at least": 1, "more than": 1, "less than": -1}
 ARROW_POINTS = 36
 SEEN = "V"  # the tag of a figure that was seen in its own source: its sign is filled
+
+
+class Cost(NamedTuple):
+    """One figure: what it is of, its value (NaN where none is known), its bound, unit and tag; None is the user's."""
+
+    label: str
+    value: float
+    relation: str
+    unit: str
+    tag: str | None
 
 
 def costs_picture(table: pd.DataFrame, yours: Mapping[str, float] | None = None) -> Picture:
@@ -35,7 +46,7 @@ def costs_picture(table: pd.DataFrame, yours: Mapping[str, float] | None = None)
     """
     rows = [_row(row) for row in table.itertuples()]
     unit = table["unit"].iloc[0]
-    rows += [(f"yours: {what}", value, "about", unit, None) for what, value in (yours or {}).items()]
+    rows += [Cost(f"yours: {what}", value, "about", unit, None) for what, value in (yours or {}).items()]
     figure = Figure(figsize=(11, 0.55 * len(rows) + 1.5), layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
@@ -53,9 +64,9 @@ def costs_picture(table: pd.DataFrame, yours: Mapping[str, float] | None = None)
     return Picture(figure, describe(rows))
 
 
-def describe(rows: list[tuple]) -> str:
+def describe(rows: Sequence[Cost]) -> str:
     """Return in words what :func:`costs_picture` draws: every figure, its bound and how it is known."""
-    known = {SEEN: "seen in its source", None: "your own"}
+    known: dict[str | None, str] = {SEEN: "seen in its source", None: "your own"}
     return " ".join(
         f"{label}: {relation} {number(value)} {unit} ({known.get(tag, 'as others report')})."
         if not math.isnan(value)
@@ -88,7 +99,7 @@ def bits_picture(table: pd.DataFrame) -> Picture:
     figure = Figure(figsize=(10, 0.8 * len(table) + 1.3), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(table.itertuples()):
-        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        style: Style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         axes.plot([row.low, row.high], [place, place], color=style["color"], linewidth=2.5)
         axes.plot([row.bits_per_character], [place], markersize=12, linestyle="", **style)
     axes.set_yticks(range(len(table)), [f"{row.model}\n({row.learned_from})" for row in table.itertuples()])
@@ -100,13 +111,13 @@ def bits_picture(table: pd.DataFrame) -> Picture:
     return Picture(figure, f"Bits per character with 95% interval: {told}.")
 
 
-def _row(row) -> tuple[str, float, str, str, str]:
+def _row(row: Row) -> Cost:
     value = float("nan") if pd.isna(row.value) else float(row.value)
     system = row.system if pd.isna(row.year) else f"{row.system}, {row.year:.0f}"
-    return f"{system}: {row.what}", value, row.relation, row.unit, row.tag
+    return Cost(f"{system}: {row.what}", value, row.relation, row.unit, row.tag)
 
 
-def _sign(axes: Axes, place: int, row: tuple) -> None:
+def _sign(axes: Axes, place: int, row: Cost) -> None:
     _, value, relation, unit, tag = row
     if math.isnan(value):
         axes.text(
@@ -123,11 +134,11 @@ def _sign(axes: Axes, place: int, row: tuple) -> None:
     face = "white" if tag not in (SEEN, None) else colour
     way = ARROWS.get(relation, 0)
     if way:
-        arrow = {"arrowstyle": "<|-", "color": colour, "linewidth": 2.5}
+        arrow: Style = {"arrowstyle": "<|-", "color": colour, "linewidth": 2.5}
         axes.annotate("", (value, place), xytext=(way * ARROW_POINTS, 0), textcoords="offset points", arrowprops=arrow)
     axes.plot([value], [place], color=colour, marker=marker, markersize=11, markeredgewidth=2.5, markerfacecolor=face)
     words = f"{'' if relation == 'about' else relation + ' '}{number(value)}{' EUR' if unit == 'EUR' else ''}"
-    beside = {"xytext": (-12 if way > 0 else 12, 0), "ha": "right" if way > 0 else "left"}  # where no arrow is
+    beside: Style = {"xytext": (-12 if way > 0 else 12, 0), "ha": "right" if way > 0 else "left"}  # where no arrow is
     axes.annotate(words, (value, place), fontsize=FONT_SIZE - 2, textcoords="offset points", va="center", **beside)
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 GUESSING = 0.5
 
@@ -64,7 +64,7 @@ def _dot(axes: Axes, place: int, value: float, low: float, high: float, words: s
     axes.plot([low, high], [place, place], color="black", linewidth=2.5)
     face = colour if filled else "white"
     axes.plot([value], [place], color=colour, marker=marker, markersize=13, markerfacecolor=face, markeredgewidth=2.5)
-    style = {"textcoords": "offset points", "ha": "center", "fontsize": FONT_SIZE - 2}
+    style: Style = {"textcoords": "offset points", "ha": "center", "fontsize": FONT_SIZE - 2}
     axes.annotate(words, (value, place), (0, 12), **style)
 
 

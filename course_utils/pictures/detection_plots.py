@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
 
 LINES = ("-", "--", "-.", ":")
 CHANCE = 0.5
@@ -95,7 +95,7 @@ def auc_of_each(rows: pd.DataFrame, name: str) -> Picture:
     figure = Figure(figsize=(12, 0.8 * len(rows) + 1.8), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(rows.itertuples()):
-        look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        look: Style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         axes.plot([row.auc_low, row.auc_high], [place, place], color="black", linewidth=2.5)
         axes.plot([row.auc], [place], markersize=12, markerfacecolor="white", markeredgewidth=2.5, **look)
         axes.annotate(f"{row.auc:.2f}", (row.auc, place), (0, 11), textcoords="offset points", ha="center",
@@ -170,7 +170,7 @@ def right_flags(rows: pd.DataFrame) -> Picture:
     return Picture(figure, "What a flag is worth (arithmetic). " + " ".join(told))
 
 
-def _looks() -> list[dict[str, object]]:
+def _looks() -> list[Style]:
     """Return what tells lines apart: colour, marker and dashes, so many that no two of thirty agree."""
     triples = zip(range(30), itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False)
     return [
@@ -179,7 +179,7 @@ def _looks() -> list[dict[str, object]]:
     ]
 
 
-def _of_row(row: object) -> str:
+def _of_row(row: Row) -> str:
     return f"{_estimate(row.auc, row.auc_low, row.auc_high)}, n = {row.n_human} pairs"
 
 

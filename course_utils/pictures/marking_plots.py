@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import Locator, MaxNLocator
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture, Style
 
 BAR_INCHES = 0.45
 HEAD_INCHES = 0.75  # above each panel, for its name and the space between
@@ -54,7 +55,7 @@ def _bars(axes: Axes, part: pd.DataFrame) -> None:
     places = range(len(part))
     axes.barh(places, part["n"], color=COLOURS[0], height=0.7)
     for place, n, words in zip(places, part["n"], _words(part), strict=True):
-        style = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE - 1}
+        style: Style = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE - 1}
         axes.annotate(words, (n, place), (6, 0), **style)
     axes.set_yticks(places, part["group"], parse_math=False)
     axes.set_ylim(len(part) - 0.5, -0.5)
@@ -68,7 +69,5 @@ def _words(part: pd.DataFrame) -> list[str]:
     return [str(each) for each in (part["told"] if "told" in part else part["n"])]
 
 
-def _whole() -> object:
-    from matplotlib.ticker import MaxNLocator
-
+def _whole() -> Locator:
     return MaxNLocator(integer=True)

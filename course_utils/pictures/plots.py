@@ -5,11 +5,16 @@ import html
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+Style: TypeAlias = dict[str, Any]  # keyword arguments for matplotlib, which checks them itself
+Row: TypeAlias = Any  # of `DataFrame.itertuples`: its attributes are the table's columns
 
 # Okabe and Ito's palette (2008), told apart by colour-blind eyes; the shapes carry the same news without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -83,7 +88,9 @@ def measures_by_setting(table: pd.DataFrame, summary: pd.DataFrame, labels: Mapp
     panels[0].set_yticks(range(len(settings)), [f"{name}\n(n = {_count(summary, name)})" for name in settings])
     panels[0].set_ylim(len(settings) - 0.5, -0.5)
     figure.suptitle("One mark a text. White mark and bar: mean, 95% interval.", fontsize=FONT_SIZE, x=0.01, ha="left")
-    figure.get_layout_engine().set(wspace=0.06)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(wspace=0.06)
     return Picture(figure, describe(summary, labels))
 
 
@@ -96,7 +103,7 @@ def describe(summary: pd.DataFrame, labels: Mapping[str, str] | None = None) -> 
     return " ".join(sentences)
 
 
-def _in_words(row: object) -> str:
+def _in_words(row: Row) -> str:
     if np.isnan(row.mean):
         return f"{row.setting} unknown (no text long enough)"
     interval = "" if np.isnan(row.low) else f" ({row.low:.2f} to {row.high:.2f})"
@@ -111,13 +118,13 @@ def _count(summary: pd.DataFrame, setting: str) -> str:
 def _dots(axes: Axes, row: int, values: np.ndarray) -> None:
     """Draw the texts of one setting, spread a little so that equal values do not hide one another."""
     spread = np.linspace(-0.35, 0.1, values.size) if values.size > 1 else np.full(values.size, -0.1)
-    style = {"color": COLOURS[row % len(COLOURS)], "marker": MARKERS[row % len(MARKERS)]}
+    style: Style = {"color": COLOURS[row % len(COLOURS)], "marker": MARKERS[row % len(MARKERS)]}
     axes.scatter(values, row + spread, s=46, alpha=0.75, linewidths=0, **style)
 
 
 def _mean(axes: Axes, row: int, summary: pd.Series) -> None:
     axes.plot([summary["low"], summary["high"]], [row + MEAN_BELOW] * 2, color="black", linewidth=2.5, zorder=3)
-    sign = {"marker": MARKERS[row % len(MARKERS)], "markersize": 13, "markeredgewidth": 2.5}
+    sign: Style = {"marker": MARKERS[row % len(MARKERS)], "markersize": 13, "markeredgewidth": 2.5}
     axes.plot([summary["mean"]], [row + MEAN_BELOW], color="black", markerfacecolor="white", zorder=4, **sign)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 LINES = ("-", "--", "-.", ":")
 MOST_POINTS = 60  # of a curve: more would only blacken it
@@ -59,7 +60,7 @@ def describe(panel: Panel) -> str:
     return f"{head}: {told}." + ("" if math.isnan(panel.exponent) else f" {_slope(panel.exponent)}.")
 
 
-def loss_curves(logs: Mapping[str, Sequence[Mapping]]) -> Picture:
+def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Picture:
     """Draw the loss of each training over the tokens it had read, and its held-out bits per character.
 
     Parameters
@@ -96,13 +97,13 @@ def _draw_panel(axes: Axes, panel: Panel, colour: str, marker: str) -> None:
         axes.plot(line["n_parameters"], line["value"], color=colour, linewidth=2.5)
     for row in table.itertuples():
         axes.plot([row.n_parameters] * 2, [row.low, row.high], color="black", linewidth=2.5, zorder=3)
-    style = {"marker": marker, "markersize": 12, "markeredgewidth": 2.5, "markerfacecolor": "white", "zorder": 4}
+    style: Style = {"marker": marker, "markersize": 12, "markeredgewidth": 2.5, "markerfacecolor": "white", "zorder": 4}
     axes.plot(table["n_parameters"], table["value"], color="black", linestyle="", **style)
     for number, row in enumerate(table.sort_values("n_parameters").itertuples()):
         end = np.nanmin([row.value, row.low]) if number % 2 else np.nanmax([row.value, row.high])
         # In turn above and below, so that neighbours' names never meet.
-        place = {"xytext": (0, -14), "va": "top"} if number % 2 else {"xytext": (0, 14), "va": "bottom"}
-        words = {"textcoords": "offset points", "ha": "center", "fontsize": FONT_SIZE - 2, "linespacing": 1.1}
+        place: Style = {"xytext": (0, -14), "va": "top"} if number % 2 else {"xytext": (0, 14), "va": "bottom"}
+        words: Style = {"textcoords": "offset points", "ha": "center", "fontsize": FONT_SIZE - 2, "linespacing": 1.1}
         axes.annotate(f"{row.model}\n{row.value:.2f}", (row.n_parameters, end), **place, **words)
     axes.margins(x=0.2, y=0.35)
     _dress(axes, "parameters", panel.measure)
@@ -125,7 +126,7 @@ def _dress(axes: Axes, x_label: str, y_label: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_held_out(axes: Axes, log: Sequence[Mapping], name: str, colour: str, line: str, marker: str) -> str:
+def _draw_held_out(axes: Axes, log: Sequence[Mapping[str, Any]], name: str, colour: str, line: str, marker: str) -> str:
     """Draw a training's held-out texts; return in words where they and the training began and ended."""
     read = [entry for entry in log if entry.get("held_out_bits")]
     said = f"from {log[0]['loss_nats']:.2f} to {log[-1]['loss_nats']:.2f} nats a token" if log else "no step yet"
@@ -133,13 +134,13 @@ def _draw_held_out(axes: Axes, log: Sequence[Mapping], name: str, colour: str, l
     names = dict.fromkeys(text for entry in read for text in entry["held_out_bits"])
     for text, face in zip(names, itertools.cycle([colour, "white"])):  # filled and hollow
         points = [(entry["tokens"], entry["held_out_bits"][text]) for entry in read if text in entry["held_out_bits"]]
-        style = {"color": colour, "linestyle": line, "marker": marker, "markerfacecolor": face, "linewidth": 2}
+        style: Style = {"color": colour, "linestyle": line, "marker": marker, "markerfacecolor": face, "linewidth": 2}
         axes.plot(*zip(*points, strict=True), label=f"{name}, {text}", **style)
         told.append(f"held-out {text} from {points[0][1]:.2f} to {points[-1][1]:.2f} bits per character")
     return ", ".join(told) + "."
 
 
-def _smoothed(log: Sequence[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+def _smoothed(log: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Return at most `MOST_POINTS` points of a curve, each the mean of its neighbours: the later, the more of them."""
     if not log:
         return np.empty(0), np.empty(0)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MonthLocator
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 KINDS = {
     "OpenAI": ("OpenAI", 0),
@@ -73,7 +73,7 @@ def _steps(axes: Axes, opened: pd.DataFrame, end: pd.Timestamp) -> None:
     axes.fill_between(dates, shares, step="post", color=COLOURS[0], alpha=0.15)
     for number, row in enumerate(opened.itertuples(index=False)):
         is_last = number == len(opened) - 1
-        place = {"xytext": (-8 if is_last else 8, -4 if is_last else 6), "ha": "right" if is_last else "left"}
+        place: Style = {"xytext": (-8 if is_last else 8, -4 if is_last else 6), "ha": "right" if is_last else "left"}
         words = f"{row.name} · {row.share:.0%} · day {(row.date - opened['date'].iloc[0]).days}"
         down = "top" if is_last else "bottom"
         axes.annotate(words, (row.date, row.share), textcoords="offset points", va=down, fontsize=FONT_SIZE, **place)
@@ -86,14 +86,14 @@ def _events(axes: Axes, events: pd.DataFrame) -> None:
     middle = events["first_day"].min() + (events["first_day"].max() - events["first_day"].min()) / 2
     for place, row in enumerate(events.itertuples(index=False)):
         number = KINDS[row.kind][1]
-        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 12, "linestyle": ""}
+        style: Style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 12, "linestyle": ""}
         is_day = row.precision == "day"
         at = row.first_day if is_day else row.first_day + HALF_A_MONTH
         axes.plot([at], [place], markerfacecolor=COLOURS[number] if is_day else "white", markeredgewidth=2.5, **style)
         late = at > middle  # its words go to the left, or they would leave the figure
-        side = {"xytext": (-BESIDE if late else BESIDE, 0), "ha": "right" if late else "left"}
+        side: Style = {"xytext": (-BESIDE if late else BESIDE, 0), "ha": "right" if late else "left"}
         words = f"{_when(row.first_day, row.precision, '%b')} · {row.short}"
-        beside = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE}
+        beside: Style = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE}
         axes.annotate(words, (at, place), **beside, **side)
     for kind, (label, number) in KINDS.items():
         if (events["kind"] == kind).any():

@@ -495,3 +495,12 @@ def test_the_file_is_where_the_hall_says_else_in_the_cache(monkeypatch, tmp_path
     monkeypatch.setenv("COURSE_CLASS", str(tmp_path / "x"))
     monkeypatch.setenv("COURSE_CLASS_SESSION", "abc")
     assert (class_file.class_path(), class_store.open_session()) == (tmp_path / "x", "abc")
+
+
+@pytest.mark.parametrize(
+    "value", [0, -3, 1e12, 10**12, 10**400, -(10**400), 1e13, float("nan"), float("inf"), True, "1"]
+)
+def test_a_number_can_be_counted_with_or_not_whatever_its_size(value):
+    can = type(value) in (int, float) and -class_ballot.LARGEST <= value <= class_ballot.LARGEST
+    assert class_ballot.is_number(value) is can
+    assert class_ballot.plain_settings({"seed": value}) == ({"seed": value} if can or value is True else {})

@@ -226,7 +226,7 @@ def test_answers_that_were_appended_are_read_back(tmp_path):
     assert read_answers(tmp_path / "nothing.jsonl") == []
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "3", '{"item": "text 01"}', "null"])
+@pytest.mark.parametrize("line", ["{", "[]", '["item", "rater"]', "3", '{"item": "text 01"}', "null"])
 def test_a_line_that_is_no_answer_is_named(tmp_path, line):
     (tmp_path / "answers.jsonl").write_text('{"item": "text 01", "rater": "A"}\n' + line + "\n")
     with pytest.raises(DamagedFile, match="line 2"):

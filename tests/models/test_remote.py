@@ -23,7 +23,7 @@ from course_utils.models.loading import load
 from course_utils.models.remote import RemoteModel
 from course_utils.models.remote_stream import BACK
 from course_utils.models.serve import ModelServer
-from course_utils.models.server_line import ABSENT, Line, NoServer, NotServed, viewer
+from course_utils.models.server_line import ABSENT, Line, Lost, NoServer, NotServed, viewer
 from course_utils.models.settings import Settings
 from course_utils.models.steps import Step
 from course_utils.models.turns import Limits
@@ -415,3 +415,33 @@ ODD_LISTS = [{}, {"data": None}, {"data": [5, {"id": 3}]}, {"data": [{"id": "the
 def test_a_list_of_models_of_which_much_is_missing_does_no_harm(plain, models):
     plain.models = models
     assert RemoteModel(plain.url, "theirs").name == "theirs"
+
+
+@pytest.mark.parametrize("body", ["", "data: [DONE]\n\n", ": a comment\n\ndata: {}\n\n", ": one\n\n: two\n\n"])
+@pytest.mark.parametrize("ask", ["get", "ask", "token_ids"])
+def test_a_stream_in_the_place_of_one_object_is_a_clear_error(body, ask):
+    class Streams(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Streams)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        line = Line(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises((NotServed, Lost)):
+            line.get("/v1/models") if ask == "get" else getattr(line, ask)({"model": "one"})
+        with pytest.raises((NotServed, NoServer)):
+            RemoteModel(line.url)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +18,9 @@ import pytest
 from repository import ROOT
 from served_models import save_random_llama
 
-from course_utils.errors import SettingsError
-from course_utils.models import replies, stage
+from course_utils.errors import ModelNotHere, SettingsError, UnknownModel
+from course_utils.models import offer, replies, stage
+from course_utils.models.engine import Engine
 from course_utils.models.serve import ModelServer
 from course_utils.models.settings import Settings
 from course_utils.models.turns import Limits
@@ -364,3 +367,16 @@ def test_a_server_ends_before_its_texts_do_with_a_word_to_their_readers(shelf_fo
         error = json.loads([line for line in lines if line][-1].removeprefix("data: "))["error"]
         assert error["code"] == "closing"
         assert process.stderr.read() == b""
+
+
+def test_a_model_that_was_removed_a_moment_ago_is_no_longer_offered(shelf_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
+    for name in ("stays", "goes"):
+        shutil.copytree(next(folder for folder in shelf_folder.iterdir() if folder.is_dir()), tmp_path / name)
+    offered = offer.Offer(Engine(Limits()), "fp32")
+    assert {"stays", "goes"} <= {each["id"] for each in offered.models()}
+    monkeypatch.setattr(offer, "REMEMBERED_S", math.inf)  # from now on the list is not made anew
+    shutil.rmtree(tmp_path / "goes")
+    assert "goes" not in {each["id"] for each in offered.models()}
+    with pytest.raises((ModelNotHere, UnknownModel)):
+        offered.model("goes")
