@@ -18,6 +18,8 @@ import traceback
 LONGEST_STREAM = 20_000  # characters that are kept of what a cell prints
 LONGEST_PICTURE = 3_000_000  # characters in base 64
 MOST_OUTPUTS = 60  # of a cell
+MOST_SHOWN = 6_000_000  # bytes of all outputs of a cell, as they are sent: a message may have 16 million
+MORE = "(There was more; the rest is left out.)\n"
 LONGEST_SAID = 2_000  # characters of an error's message
 MOST_LINES = 60  # of a traceback
 MOST_LISTED = 10_000  # values of an iterable
@@ -30,13 +32,14 @@ class Outputs:
 
     def __init__(self) -> None:
         self.shown: list[list] = []
-        self.n_characters = 0
+        self.n_characters = self.n_bytes = 0
+        self.is_full = False
 
     def write(self, text: str) -> None:
         """Take text that was printed; what is over the limit is dropped."""
         text = text[: max(0, LONGEST_STREAM - self.n_characters)]
         self.n_characters += len(text)
-        if not text:
+        if not text or self.is_full:
             return
         if self.shown and self.shown[-1][0] == "stream":
             self.shown[-1][1] += text
@@ -44,9 +47,22 @@ class Outputs:
             self.add("stream", text)
 
     def add(self, *output: object) -> None:
-        """Take one output."""
-        if len(self.shown) < MOST_OUTPUTS:
+        """Take one output; of those over the limit only that there were any."""
+        size = sum(map(_size, output))
+        if len(self.shown) < MOST_OUTPUTS and self.n_bytes + size <= MOST_SHOWN:
+            self.n_bytes += size
             self.shown.append(list(output))
+        elif not self.is_full:
+            self.is_full = True
+            self.shown.append(["stream", MORE])
+
+
+def _size(value: object) -> int:
+    """Return how many bytes a text, or all texts in a container, are in JSON, at most."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else 12 * len(value)
+    values = value.values() if isinstance(value, dict) else value
+    return sum(map(_size, values))
 
 
 class Stream:

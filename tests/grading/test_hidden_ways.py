@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_checks import EXPECT, HIDDEN, code
 
-from course_utils.grading import ceiling, checker, wire
+from course_utils.grading import ceiling, checker, runner, wire
 from course_utils.grading.checker import Checks
 from course_utils.grading.execution import Marking, check
 from course_utils.grading.remote import MEDDLED, Clock, Gone, Process
@@ -161,6 +161,18 @@ def test_outputs_are_counted_as_they_are_sent_and_hold_nothing_but_text(name, tm
     for _, *parts in kept:
         values = [each for part in parts for each in (part.values() if type(part) is dict else part)]
         assert all(type(each) is str for each in values)
+
+
+@pytest.mark.parametrize("text", ["A", "\u20ac", "\U0001f600"])
+def test_many_pictures_and_texts_of_a_cell_are_cut_and_the_first_ones_stay(text):
+    outputs = runner.Outputs()
+    for _ in range(200):
+        outputs.write(text * 1_000)
+        outputs.add("data", {"image/png": "A" * 2_900_000, "text/plain": text * 20_000})
+        outputs.add("error", "E", text * 1_000, [text * 1_000] * 60)
+    assert len(wire.message({"ok": outputs.shown})) < 1.1 * runner.MOST_SHOWN
+    assert [each[0] for each in outputs.shown[:2]] == ["stream", "data"]
+    assert outputs.shown.count(["stream", runner.MORE]) == 1 and len(outputs.shown) <= runner.MOST_OUTPUTS + 1
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
