@@ -15,6 +15,8 @@ from course_utils.models.catalogue import CATALOGUE
 from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, HubServer
 
+pytestmark = pytest.mark.slow
+
 
 def run(*words: str) -> int:
     return main(list(words))

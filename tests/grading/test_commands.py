@@ -7,6 +7,8 @@ from course_utils.__main__ import main
 from course_utils.grading.commands import VERBS
 from course_utils.grading.sandbox import why_not
 
+pytestmark = pytest.mark.slow
+
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
 
 
