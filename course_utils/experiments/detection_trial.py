@@ -77,8 +77,23 @@ class Trial:
         return self.kinds != ("words",)
 
     def detectors(self, reader: Speaker | None) -> list[Detector]:
-        """Return the detectors, which have learnt nothing yet."""
-        return [WordDetector() if kind == "words" else WITH_READER[kind](reader) for kind in self.kinds]
+        """Return the detectors, which have learnt nothing yet.
+
+        Raises
+        ------
+        SettingsError
+            A detector looks at texts through a reader, and there is none.
+        """
+        found: list[Detector] = []
+        for kind in self.kinds:
+            if kind == "words":
+                found.append(WordDetector())
+            elif reader is None:
+                what = f"The detector {kind!r} looks at texts through a model, and no reader is given."
+                raise SettingsError(what, "A model that reads the texts.", 'Give a reader, or take kinds=["words"].')
+            else:
+                found.append(WITH_READER[kind](reader))
+        return found
 
     def seconds(self, writer_parameters: int, reader_parameters: int) -> tuple[float, float]:
         """Return about how long writing and judging take on two cores."""
@@ -95,7 +110,7 @@ class Trial:
         "reader": input_types.optional(input_types.model),
         "kinds": input_types.list_of(input_types.one_of(*DETECTORS), len(DETECTORS)),
         **{
-            name: (input_types.integer if is_integer else input_types.number)(low, high)
+            name: input_types.integer(int(low), int(high)) if is_integer else input_types.number(low, high)
             for name, (low, high, is_integer, _) in LIMITS.items()
         },
     },
@@ -160,9 +175,9 @@ def judge_pairs(
     cancel: threading.Event | None = None,
 ) -> Result:
     """Let the trial's detectors learn from texts and judge them, wherever these were written; see `run_trial`."""
+    names = [detector.name for detector in trial.detectors(reader)]
     readers = [reader] if trial.needs_reader and reader is not None else []
     result = compare_detectors(pairs, readers, trial.seed, progress, cancel)
-    names = [detector.name for detector in trial.detectors(reader)]
     rows = result.rows[result.rows["detector"].isin(names)].reset_index(drop=True)
     details = result.known_details()
     details = details[details["detector"].isin(names)]

@@ -239,10 +239,16 @@ def write_missing(
     n_done = 0
     for each in sets:
         if isinstance(each, UnwrittenPairs):
-            each = each.write(lambda share, what, i=n_done: tell(WRITING * (i + share) / n, what), cancel)
+            found.append(each.write(_part(tell, n_done, n), cancel))
             n_done += 1
-        found.append(each)
+        else:
+            found.append(each)
     return found, (lambda share, what: tell(WRITING + (1 - WRITING) * share, what)) if n else tell
+
+
+def _part(tell: Progress, n_done: int, n: int) -> Progress:
+    """Return what tells the progress of writing set number ``n_done`` of ``n`` as a part of the whole."""
+    return lambda share, what: tell(WRITING * (n_done + share) / n, what)
 
 
 def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What size buys and what it costs: bits per character, perplexity, speed, memory, file and seconds to load."""
 
 import functools
+import math
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -269,17 +270,18 @@ def _finding(rows: pd.DataFrame, headline: Metric) -> str:
     first, last = rows.iloc[0], rows.iloc[-1]
     n = headline.n or 0
     n_documents = f"{n} document{'s' if n > 1 else ''}"
+    value = math.nan if headline.value is None else headline.value
     if len(rows) == 1:
-        return f"{first['model']} needs {headline.value:.3f} {BITS} on {n_documents}{_ends(headline)}."
+        return f"{first['model']} needs {value:.3f} {BITS} on {n_documents}{_ends(headline)}."
     return (
-        f"On the same {n_documents}, {last['model']} needs {abs(headline.value):.3f} {BITS} "
-        f"{'fewer' if headline.value >= 0 else 'more'} than {first['model']}{_ends(headline)}, "
+        f"On the same {n_documents}, {last['model']} needs {abs(value):.3f} {BITS} "
+        f"{'fewer' if value >= 0 else 'more'} than {first['model']}{_ends(headline)}, "
         f"with {last['n_parameters'] / first['n_parameters']:.1f} times its parameters."
     )
 
 
 def _ends(headline: Metric) -> str:
-    if headline.low is None or headline.high is None:
+    if headline.value is None or headline.low is None or headline.high is None:
         return ""
     low, high = (headline.low, headline.high) if headline.value >= 0 else (-headline.high, -headline.low)
     return f" (95% interval over documents {low:.3f} to {high:.3f})"

@@ -84,6 +84,13 @@ def test_only_the_detectors_that_were_chosen_judge(wordy):
         assert panel.result.metric().value == kept["auc"].max() and panel.picture["alt"].count("AUC") == len(kinds)
 
 
+@pytest.mark.parametrize("kinds", [("ranks",), ("likelihood",), ("words", "ranks"), tuple(DETECTORS)])
+def test_a_trial_that_needs_a_reader_says_so_where_there_is_none(kinds):
+    with pytest.raises(SettingsError, match="no reader is given"):
+        Trial(kinds).detectors(None)
+    assert [each.name for each in Trial(("words",)).detectors(None)] == ["word counts"]
+
+
 def test_a_rate_that_cannot_be_measured_is_not_told(wordy):
     few = on_dice(wordy, kinds=["words"])
     assert few.rows[0]["caught"] == "not measurable below 100 human test texts (12 here)"
