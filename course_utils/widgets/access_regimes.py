@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -68,8 +69,8 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     _esm, _css = browser_bundle("access_regimes")
     panel_title = "One model, three regimes"
 
-    regimes = traitlets.List().tag(sync=True)
-    actions = traitlets.List().tag(sync=True)
+    regimes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     terms = traitlets.List(list(TERMS)).tag(sync=True)
     rule = traitlets.Unicode().tag(sync=True)
     prompt = traitlets.Unicode(PROMPT).tag(sync=True)
@@ -80,8 +81,8 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     busy = traitlets.Dict().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     account = traitlets.Dict().tag(sync=True)
-    logged = traitlets.List().tag(sync=True)
-    questions = traitlets.List().tag(sync=True)
+    logged: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
         self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))

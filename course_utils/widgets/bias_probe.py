@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -64,10 +65,10 @@ class BiasProbe(OutcomePanel):
 
     warning = traitlets.Unicode(bias_probes.WARNING).tag(sync=True)
     consent = traitlets.Enum(CONSENTS, "").tag(sync=True)
-    published = traitlets.List().tag(sync=True)
+    published: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sentences = traitlets.Dict().tag(sync=True)
     templates = traitlets.Dict().tag(sync=True)
-    kinds = traitlets.List().tag(sync=True)
+    kinds: traitlets.List[Any] = traitlets.List().tag(sync=True)
     seconds_per_token = traitlets.Dict().tag(sync=True)
     hit = traitlets.Dict().tag(sync=True)
     n_hits = traitlets.Int(-1).tag(sync=True)

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -60,7 +61,7 @@ class ClassResults(FurnishedPanel):
 
     session = traitlets.Unicode().tag(sync=True)
     about = traitlets.Unicode().tag(sync=True)
-    pictures = traitlets.List().tag(sync=True)
+    pictures: traitlets.List[Any] = traitlets.List().tag(sync=True)
     round = traitlets.Int(1).tag(sync=True)
     titles = traitlets.Dict(TITLES).tag(sync=True)
     is_lecturer = traitlets.Bool(False).tag(sync=True)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -65,11 +66,11 @@ class EvidenceBoard(FurnishedPanel):
     _esm, _css = browser_bundle("evidence_board")
     panel_title = "Evidence board"
 
-    listed = traitlets.List().tag(sync=True)
+    listed: traitlets.List[Any] = traitlets.List().tag(sync=True)
     counts = traitlets.Dict().tag(sync=True)
     choices = traitlets.Dict().tag(sync=True)
     asked = traitlets.Dict(ANY).tag(sync=True)
-    faults = traitlets.List().tag(sync=True)
+    faults: traitlets.List[Any] = traitlets.List().tag(sync=True)
     chosen = traitlets.Unicode().tag(sync=True)
     shown = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)

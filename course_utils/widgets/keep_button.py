@@ -3,6 +3,7 @@
 import contextlib
 import math
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -52,7 +53,7 @@ class KeepButton(ClassShare):
     has_output_of_its_own = False  # the result itself stands above it
     class_keeps = True
 
-    numbers = traitlets.List().tag(sync=True)
+    numbers: traitlets.List[Any] = traitlets.List().tag(sync=True)
     chosen = traitlets.Int(0).tag(sync=True)
     kept = traitlets.Dict().tag(sync=True)
     nothing = traitlets.Unicode().tag(sync=True)

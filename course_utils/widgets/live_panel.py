@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -41,11 +42,11 @@ class LivePanel(ServerWatch, FurnishedPanel):
         First values of the subclass's traits.
     """
 
-    models = traitlets.List().tag(sync=True)
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     run = traitlets.Int(0).tag(sync=True)
-    samples = traitlets.List().tag(sync=True)
+    samples: traitlets.List[Any] = traitlets.List().tag(sync=True)
     line = traitlets.Unicode().tag(sync=True)
     timing = traitlets.Dict().tag(sync=True)
     best = traitlets.Int(-1).tag(sync=True)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -46,7 +47,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
 
     class_keeps = True
 
-    models = traitlets.List().tag(sync=True)
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
     finding = traitlets.Unicode().tag(sync=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import traitlets
 
@@ -46,7 +47,7 @@ class SelfCheck(FurnishedPanel):
     _esm, _css = browser_bundle("self_check")
     panel_title = "Self-check"
 
-    questions = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     verdicts = traitlets.Dict().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -74,15 +75,15 @@ class TrainingLab(NumberFields, FurnishedPanel):
     fields_trait = "plan"
 
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
-    sources = traitlets.List().tag(sync=True)
-    sizes = traitlets.List().tag(sync=True)
+    sources: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    sizes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     amounts = traitlets.List(list(AMOUNTS)).tag(sync=True)
     limits = traitlets.Dict(LIMITS).tag(sync=True)
     plan = traitlets.Dict().tag(sync=True)  # as typed, possibly out of range
     label = traitlets.Unicode().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
-    curve = traitlets.List().tag(sync=True)
-    said = traitlets.List().tag(sync=True)
+    curve: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    said: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
