@@ -87,7 +87,8 @@ def rated(items: Sequence[Item], lines: list[dict]) -> Told | None:
     hint = f"Hollow: {credibility.OPENAI_SOURCE}, a survey by Sarah Kreps and Miles McCain. {HOW_RATED}"
     rows = [_index_row(each) for each in found.rows.to_dict("records")]
     group = {"title": title, "low": 1, "high": 10, "mark": None, "rows": rows, "hint": hint}
-    return found, [place for place in here if place != found.headline.row], {"groups": [group]}
+    first = found.headline.row if found.headline else None
+    return found, [place for place in here if place != first], {"groups": [group]}
 
 
 def _groups(found: Result) -> list[dict[str, Any]]:

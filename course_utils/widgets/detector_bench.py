@@ -93,7 +93,9 @@ class DetectorBench(NumberFields, MeasuringPanel):
 
     def __init__(self, generator=None, projector: bool = False) -> None:
         self.results: list[Result] = []
-        self._trial, self._reader_name, self._pace = None, "", None
+        self._trial: Trial | None = None
+        self._reader_name = ""
+        self._pace: float | None = None
         super().__init__(generator, projector=projector)
         self.values = {"generator": "", "reader": "", **dataclasses.asdict(Trial()), "kinds": list(DETECTORS)}
         self._take_first()

@@ -94,7 +94,8 @@ def occurrence(text: str, start: int, end: int, quote: str = "") -> tuple[str, i
     wanted = page_letters(quote or text[start:end]) or letters(quote or text[start:end])
     page = page_letters(text)
     before = _letters_before(text, start)
-    places, place = [], page.find(wanted) if wanted else -1
+    places: list[int] = []
+    place = page.find(wanted) if wanted else -1
     while place >= 0 and len(places) < MAX_OCCURRENCES:
         places.append(place)
         place = page.find(wanted, place + 1)

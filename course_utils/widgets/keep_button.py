@@ -132,7 +132,9 @@ def citable(result: Result) -> list[dict[str, object]]:
     >>> citable(base_rates([0.99], [0.5]))[1]["words"]
     'flags right, 0.99 · 0.5: 99 %'
     """
-    found = [(None, None, result.headline)] if result.headline else []
+    found: list[tuple[str | None, int | None, Metric]] = []
+    if result.headline:
+        found.append((None, None, result.headline))
     for measure in result.measures:
         rows = range(min(len(result.rows), MOST_ROWS))
         found += [(measure.column, row, result.metric(measure.column, row)) for row in rows]

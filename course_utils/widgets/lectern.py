@@ -83,7 +83,8 @@ class Lectern(ipywidgets.VBox):
         self.demo, self.panel = told, panel
         self.frame = LecternFrame(told, gallery)
         self.frame.obey = self._handle_message
-        self._stage, self._links = stage.now(), []
+        self._stage = stage.now()
+        self._links: list[Any] = []
         super().__init__([self.frame, panel], layout=ipywidgets.Layout(overflow="visible"))
         self.add_class("cl-stand")
         self._take()

@@ -21,7 +21,7 @@ from course_utils.widgets.live_text import LiveText
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Part, Text, facts
 from course_utils.widgets.transcript import ENDINGS, Run, settings_line, transcript
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 BUSY = ("loading", "generating")
 STATES = ("idle", *BUSY, "done", "stopped", "failed")
@@ -53,7 +53,10 @@ class LivePanel(ServerWatch, FurnishedPanel):
     transcript = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        self._job, self._runs, self.generations, self._is_asked_to_stop = None, [], [], False
+        self._job: Job | None = None
+        self._runs: list[Run] = []
+        self.generations: list[Generation] = []
+        self._is_asked_to_stop = False
         self._live, self._given = LiveText(0, self.send), model
         super().__init__(**traits)
         self._look_around()
@@ -313,7 +316,11 @@ def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | N
     """Return a request and what came of it, for the transcript."""
     had = speaker.abilities
     room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
-    more = {"weights_sha256": speaker.weights_sha256, "lacks": had.in_words(), "is_remote": not had.weights}
+    more: dict[str, Any] = {
+        "weights_sha256": speaker.weights_sha256,
+        "lacks": had.in_words(),
+        "is_remote": not had.weights,
+    }
     more["room"] = max(0, room)
     return Run(speaker.label, tuple(generations), timing or {}, best, **more)
 

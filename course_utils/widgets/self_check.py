@@ -58,7 +58,8 @@ class SelfCheck(FurnishedPanel):
             raise TextError(
                 f"There are no questions called {name!r}.", f"One of {', '.join(sets)}.", f'SelfCheck("{min(sets)}")'
             )
-        self._known, self._firsts = sets[name], {}
+        self._known = sets[name]
+        self._firsts: dict[str, bool] = {}
         super().__init__(projector, questions=[_asked(each) for each in self._known])
 
     def answer(self, number: int, given: float | str) -> bool:

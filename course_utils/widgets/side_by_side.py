@@ -94,8 +94,12 @@ class SideBySide(ClassShare, Form, LivePanel):
     def __init__(self, models=None, prompt="", settings=None, blind=False, record=None, projector=False) -> None:
         self.record = Path(record) if record is not None else None
         self.rankings = preferences.read(self.record) if self.record else []
-        self._lineup, self._wish, self._unsaved = Lineup(models), None, []
-        self._shown, self._kept_back, self._together = [], [], None
+        self._lineup = Lineup(models)
+        self._wish: Wish | None = None
+        self._together: Together | None = None
+        self._unsaved: list[Any] = []
+        self._shown: list[Any] = []
+        self._kept_back: list[Any] = []
         values = dataclasses.asdict(settings or Settings())
         standing = preferences.in_words(self.rankings)
         super().__init__(models, prompt=prompt, values=values, blind=blind, standing=standing, projector=projector)

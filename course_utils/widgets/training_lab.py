@@ -23,7 +23,7 @@ from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.numbers import NumberFields, read_fields
 from course_utils.widgets.static_view import Part, Table, Text, facts
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
 AMOUNTS = (30_000, 300_000, 1_000_000, 3_000_000)
@@ -93,8 +93,10 @@ class TrainingLab(NumberFields, FurnishedPanel):
         projector: bool = False,
     ) -> None:
         self.apprentice: Apprentice | None = None
-        self._job, self._run, self._is_asked_to_stop = None, 0, False
-        self._given, self._uploaded = text, None
+        self._job: Job | None = None
+        self._run, self._is_asked_to_stop = 0, False
+        self._given = text
+        self._uploaded: tuple[str, list[str]] | None = None
         self.folder = expanded(folder) if folder else cache_folder() / "apprentices"
         given = [{"name": "given", "about": str(text) if isinstance(text, str | Path) else "the text given"}]
         sources = [*(given if text is not None else []), *([NEWS] if texts.is_here() else []), OWN]
@@ -238,7 +240,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
 
     def _sizes(self) -> list[dict]:
         """Return the sizes on offer, each with the speed it last had here, or a guess."""
-        measured = {}
+        measured: dict[Any, Any] = {}
         for folder in begun(self.folder):
             known = Apprentice(folder)
             measured |= {known.plan.size: known.log[-1]["tokens_per_s"]} if known.log else {}
