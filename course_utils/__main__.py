@@ -108,9 +108,10 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _models(chosen: argparse.Namespace) -> int:
+    from course_utils.core.limits import memory_available_mb
     from course_utils.models import shelf
 
-    free_mb = shelf.memory_available_mb()
+    free_mb = memory_available_mb()
     print(f"{'name':14} {'parameters':>13} {'file':>9}  fits {free_mb / 1000:,.1f} GB?  released")
     for known in shelf.entries():
         fits = "yes" if shelf.fits(known) else f"no: {shelf.memory_needed_mb(known) / 1000:,.1f} GB"
@@ -124,11 +125,12 @@ def _models(chosen: argparse.Namespace) -> int:
 def _fetch(chosen: argparse.Namespace) -> int:
     """Fetch all that was asked for; one failure does not keep the others from coming."""
     from course_utils.models import shelf
+    from course_utils.models.catalogue import CATALOGUE
 
     if chosen.default:
         chosen.names += _missing_default()
     elif not chosen.names:
-        chosen.misused(f"name what to fetch: {', '.join(shelf.CATALOGUE)} or {TEXTS}; or say --default")
+        chosen.misused(f"name what to fetch: {', '.join(CATALOGUE)} or {TEXTS}; or say --default")
     for name in chosen.names:  # a typing error is told before the first gigabyte, not after it
         if name != TEXTS:
             shelf.entry(name)

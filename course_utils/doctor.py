@@ -15,10 +15,12 @@ from packaging.requirements import Requirement
 from course_utils import texts
 from course_utils.core import extras
 from course_utils.core.files import nearest_folder, why_not_writable
+from course_utils.core.limits import memory_available_mb
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger import ledger_path
 from course_utils.grading.sandbox import why_not
 from course_utils.models import shelf
+from course_utils.models.catalogue import CATALOGUE, Entry
 from course_utils.places import cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
@@ -115,7 +117,7 @@ def _package(wanted: Requirement, extra: str) -> Finding:
     return Finding(wanted.name, found, "note" if extra else "fix", extras.pip_install([wanted]))
 
 
-def _model(known: shelf.Entry) -> Finding:
+def _model(known: Entry) -> Finding:
     """Verify a model that is here; one that is not is no fault."""
     try:
         folder = shelf.find(known.name)
@@ -132,7 +134,7 @@ def _some_model() -> Finding:
     except ModelNotHere as error:
         return Finding("default model", error.what, "fix", error.next_step)
     if not shelf.fits(shelf.entry(name)):
-        need, free = shelf.memory_needed_mb(shelf.entry(name)), shelf.memory_available_mb()
+        need, free = shelf.memory_needed_mb(shelf.entry(name)), memory_available_mb()
         return Finding(
             "default model",
             f"{name} needs {need:,.0f} MB of memory, {free:,.0f} are free",
@@ -154,8 +156,8 @@ def _texts() -> Finding:
 
 
 def _memory() -> Finding:
-    fitting = [known for known in shelf.CATALOGUE.values() if shelf.fits(known)]
-    found = f"{shelf.memory_available_mb():,.0f} MB free"
+    fitting = [known for known in CATALOGUE.values() if shelf.fits(known)]
+    found = f"{memory_available_mb():,.0f} MB free"
     if not fitting:
         return Finding(
             "memory", f"{found}, too little for the smallest GPT-2", "note", "Close other programs or notebooks."

@@ -152,7 +152,7 @@ def without_boilerplate(text: str) -> str:
     """Cut datelines, share buttons, photo credits, disclaimers and newsletter offers."""
     text = ANYWHERE.sub("", " ".join(text.split()))
     text = PHOTO_CREDIT.sub("", text) if "China Daily" in text else text
-    text = text[AT_THE_START.match(text).end() :] if AT_THE_START.match(text) else text
+    text = text[start.end() :] if (start := AT_THE_START.match(text)) else text
     body, ending = text[:-LONGEST_ENDING], text[-LONGEST_ENDING:]
     return " ".join((body + AT_THE_END.sub("", ending)).split()).strip(" -")
 
@@ -208,8 +208,10 @@ def _clean(file: Path, mtime_ns: int) -> tuple[tuple[Article, ...], Counter]:
     return kept, left_out
 
 
-def _cleaned(rows: Iterable[Article]) -> tuple[tuple[Article, ...], Counter]:
-    kept, left_out, seen = [], Counter(), set()
+def _cleaned(rows: Iterable[Article]) -> tuple[tuple[Article, ...], Counter[str]]:
+    kept: list[Article] = []
+    left_out: Counter[str] = Counter()
+    seen: set[str] = set()
     for article in rows:
         why = _why_left_out(article, seen)
         if why:

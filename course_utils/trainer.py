@@ -91,8 +91,8 @@ def _prepared(chosen: argparse.Namespace) -> "Training":
     n_characters = sum(map(len, documents))
     print(f"{len(documents):,} documents, {n_characters:,} characters", flush=True)
     begun = chosen.out if (chosen.out / checkpoint.STATE).exists() else None
-    if chosen.tokenizer or begun:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer or begun)
+    if made_before := chosen.tokenizer or begun:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(made_before)
     else:
         tokenizer = packing.train_tokenizer(documents, recipe.vocabulary)
     row = packing.pack(documents, tokenizer)

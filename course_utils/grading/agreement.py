@@ -129,8 +129,8 @@ def far_apart(a: Levels, b: Levels, rubric: Rubric, numbers: Mapping[str, int] |
             if criterion.id in a[paper] and criterion.id in b[paper]:
                 one, other = a[paper][criterion.id], b[paper][criterion.id]
                 names = rubric.levels[one].name, rubric.levels[other].name
-                rows.append([(numbers or {}).get(paper, paper), criterion.name, *names, abs(other - one)])
-    far = sorted((row for row in rows if row[-1] >= FAR), key=lambda row: (-row[-1], _order(row[0]), row[1]))
+                rows.append(((numbers or {}).get(paper, paper), criterion.name, *names, abs(other - one)))
+    far = sorted((row for row in rows if row[4] >= FAR), key=lambda row: (-row[4], _order(row[0]), row[1]))
     return pd.DataFrame(far, columns=["paper", "criterion", "first", "second", "apart"])
 
 

@@ -4,6 +4,7 @@ import decimal
 import fractions
 import math
 import sys
+from typing import Any
 
 from course_utils.errors import CourseError
 
@@ -60,7 +61,7 @@ class Stopped(Exception):
         )
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> Any:  # the checker does not follow `issubclass(kind, base)`
     """Return what a value stands for, as Python's own type where there is one; anything else as it is.
 
     Parameters
@@ -88,7 +89,7 @@ def plain(value: object) -> object:
     return value
 
 
-def shown(value: object, depth: int = 0) -> str:
+def shown(value: Any, depth: int = 0) -> str:
     """Return a value as it would be typed, cut to a few words; of an unknown object only its type is told.
 
     Parameters
@@ -131,7 +132,7 @@ def one_line(text: str, end: str = "") -> str:
     return one + end if len(one) <= LONGEST_LINE else one[: LONGEST_LINE - 1] + "…"
 
 
-def _inside(value: object, base: type) -> object:
+def _inside(value: Any, base: Any) -> object:
     """Return the plain value inside one of a derived type."""
     if base in (int, float):
         return base.__pos__(value)
@@ -140,17 +141,17 @@ def _inside(value: object, base: type) -> object:
     return value if base is bool else str.__str__(value)
 
 
-def _shown_row(values: tuple | list | dict | set | frozenset, depth: int) -> str:
+def _shown_row(values: tuple[Any, ...] | list[Any] | dict[Any, Any] | set[Any] | frozenset[Any], depth: int) -> str:
     if values and depth >= DEEPEST:
         return "…"
-    if type(values) in (set, frozenset):
+    if isinstance(values, set | frozenset):
         if not values:
             return "set()"
         parts = sorted(shown(each, depth + 1) for each in values)
         more = f", … {len(parts)} in all" if len(parts) > MOST_SHOWN else ""
         return f"{{{', '.join(parts[:MOST_SHOWN])}{more}}}"
-    start, end = {tuple: "()", list: "[]", dict: "{}"}[type(values)]
-    if type(values) is dict:
+    start, end = {tuple: ("(", ")"), list: ("[", "]"), dict: ("{", "}")}[type(values)]
+    if isinstance(values, dict):
         parts = [f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MOST_SHOWN]]
     else:
         parts = [shown(each, depth + 1) for each in values[:MOST_SHOWN]]

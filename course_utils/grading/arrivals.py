@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from course_utils.core.files import replace_file
 from course_utils.grading.course import Course
@@ -65,7 +66,7 @@ def write_arrival(
     replace_file(_file(course, student, assignment), json.dumps(note, indent=1))
 
 
-def read_note(course: Course, student: str, assignment: str) -> dict[str, object]:
+def read_note(course: Course, student: str, assignment: str) -> dict[str, Any]:
     """Return all that was written about an arrival; empty where nothing was."""
     try:
         found = json.loads(_file(course, student, assignment).read_text("utf-8"))

@@ -34,7 +34,7 @@ def task_cell(criterion: Criterion, rubric: Rubric, scheme: str) -> NotebookNode
     parts = [f"## {criterion.name} ({criterion.weight:g} points)", criterion.asks]
     parts += ["\n".join(["| level | points | what it looks like |", "| --- | --- | --- |", *levels])]
     parts += [f"{BEGIN}\n\n{scheme.strip()}\n\n{END}"] if scheme.strip() else []
-    cell = nbformat.v4.new_markdown_cell("\n\n".join(parts), id=CELL + criterion.id)
+    cell: NotebookNode = nbformat.v4.new_markdown_cell("\n\n".join(parts), id=CELL + criterion.id)
     cell.metadata = NotebookNode(nbgrader=NotebookNode(_task(criterion)))
     return cell
 

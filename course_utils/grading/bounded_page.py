@@ -1,6 +1,7 @@
 """Size limits of formgrader's page of one notebook: cells, characters and outputs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
@@ -14,7 +15,7 @@ MAX_CELLS = 500  # that carry no points; cells with points are always shown
 class BoundedPage(Preprocessor):
     """Cut what one page of formgrader shows of a notebook; the notebook's file stays whole."""
 
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Return a smaller notebook."""
         left, n_others, cut = PAGE, 0, []
         for cell in nb.cells:

@@ -22,14 +22,15 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from course_utils.errors import CourseError
 from course_utils.grading import expect, wire
 from course_utils.grading.answers import Stopped, UnsupportedCheck, one_line, plain
 from course_utils.grading.expect import AnswerError, Setting
-from course_utils.grading.plan import Cell, names_set_by, read_plan
+from course_utils.grading.plan import Cell, Found, Job, VerdictData, names_set_by, read_plan
 from course_utils.grading.remote import MEDDLED, Clock, Gone, Process, Student
 from course_utils.grading.runner import KEPT
 from course_utils.grading.sandbox import Limits
@@ -59,8 +60,12 @@ class Verdict:
     error: list[str] = dataclasses.field(default_factory=list)
     why: str = ""
 
+    def as_data(self) -> VerdictData:
+        """Return it as a message holds it."""
+        return {"points": self.points, "error": self.error, "why": self.why}
 
-Step = tuple[list, list]  # cells of the student's that are run, and then checks
+
+Step = tuple[list[Mapping[str, str]], list[Cell]]  # cells of the student's that are run, and then checks
 
 
 def _steps(submission: Sequence[Mapping[str, str]], checks: Mapping[str, Cell], shuffled: random.Random) -> list[Step]:
@@ -85,19 +90,17 @@ class Checks(Setting):
 
     Parameters
     ----------
-    job : mapping
-        source, submission: lists of cells, of checks in the submission only their ids; line, environment, folder: how
-        the sandbox is started; seed; seconds, cell_seconds, call_seconds: the limits of all, of a cell, of a call.
+    job : Job
     """
 
-    def __init__(self, job: Mapping[str, object]) -> None:
-        self.job, self.clock = job, Clock(float(job["seconds"]))
+    def __init__(self, job: Job) -> None:
+        self.job, self.clock = job, Clock(job["seconds"])
         self.plan, self.uses = read_plan(job["source"])
         locked = (cell.sets for cell in self.plan if not cell.is_check and not cell.is_student)
         self.shared = frozenset().union(*locked)
         self.spaces: dict[str, dict[str, object]] = {}  # of the instructor's cells that have run
         self.verdicts: dict[str, Verdict] = {}
-        self.outputs: dict[str, list] = {}
+        self.outputs: dict[str, list[list[Any]]] = {}
         self.stopped: dict[str, str] = {}  # cells that ended their Python, and why
         self.tried: set[str] = set()  # cells and checks whose process was lost once: they get a fresh one, once
         self.is_late: list[str] = []  # cells and calls that did not end in time
@@ -109,7 +112,7 @@ class Checks(Setting):
         self._solution: dict[str, object] | None = None
         self._n_output = 0
 
-    def run(self) -> dict[str, object]:
+    def run(self) -> Found:
         """Run all, and return what came of it."""
         expect.setting = self
         shuffled = random.Random(f"order:{self.seed}")
@@ -119,7 +122,7 @@ class Checks(Setting):
             if checks or not is_hidden:
                 self._run_all(_steps(self.job["submission"], checks, shuffled))
         return {
-            "verdicts": {name: dataclasses.asdict(verdict) for name, verdict in self.verdicts.items()},
+            "verdicts": {name: verdict.as_data() for name, verdict in self.verdicts.items()},
             "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "meddled": self.meddled,
             "vanished": self.vanished, "order": self.order, "seed": self.seed,
             "seconds": round(self.clock.seconds - self.clock.left(), 2),
@@ -157,7 +160,7 @@ class Checks(Setting):
             if student is None or student.process.why_gone:
                 job = self.job
                 process = Process(job["line"], LIMITS, job["environment"], Path(job["folder"]), self.clock)
-                student, done = Student(process, float(job["call_seconds"]), self.shared), 0
+                student, done = Student(process, job["call_seconds"], self.shared), 0
             try:
                 for cells, _ in steps[done : place + 1]:
                     self._run_cells(student.process, cells)
@@ -174,7 +177,7 @@ class Checks(Setting):
             if cell["id"] in self.stopped:
                 continue
             try:
-                answer = process.ask(float(self.job["cell_seconds"]), op="run", source=cell["source"])
+                answer = process.ask(self.job["cell_seconds"], op="run", source=cell["source"])
             except wire.TooLarge as limit:
                 self.stopped[cell["id"]] = f"it is too long: {limit}"
                 continue
@@ -194,9 +197,9 @@ class Checks(Setting):
             if cell["id"] not in self.outputs and not self.is_hidden:
                 self.outputs[cell["id"]] = self._kept(answer.get("ok"))
 
-    def _kept(self, outputs: object) -> list:
+    def _kept(self, outputs: object) -> list[list[Any]]:
         """Return outputs whose form is right, up to a limit."""
-        kept = []
+        kept: list[list[Any]] = []
         for each in outputs if type(outputs) is list else ():
             form = [type(part) for part in each] if type(each) is list else []
             if form == [str, str] or form == [str, dict] or form == [str, str, str, list]:
@@ -269,10 +272,12 @@ class Checks(Setting):
         file = f"<{cell.name}>"
         linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
         tree = ast.parse(cell.source, file)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             exec(compile(tree, file, "exec"), space)
-            if last is None:
+            if not isinstance(last, ast.Expr):
                 return None
             value = eval(compile(ast.Expression(last.value), file, "eval"), space)
         return None if _is_call_of(last.value, use.of_student) else value
@@ -297,7 +302,7 @@ class Checks(Setting):
 
     # -- what checks may ask for ---------------------------------------------------------------------------------------
 
-    def reference(self, function: object) -> object:
+    def reference(self, function: object) -> Callable[..., object]:
         """Return the function of this name in the instructor's solution, which is run here."""
         if self._solution is None:
             self._solution = {"__name__": "__main__"}
@@ -309,9 +314,9 @@ class Checks(Setting):
         name = getattr(function, "__name__", "")
         if name not in self._solution:
             raise UnsupportedCheck(f"The solution defines no {one_line(str(name))}.", "A function with a solution.")
-        return self._solution[name]
+        return cast("Callable[..., object]", self._solution[name])  # where it is none, calling it says so
 
-    def source(self, function: object) -> str:
+    def source(self, function: Any) -> str:
         """Return the student's text of the cell with this id, or of the last one that sets this name.
 
         Raises
@@ -353,7 +358,7 @@ def _points(value: object, cell: Cell) -> float:
             "An assert, which fails, or a number of points.",
             f"Write assert before the last line, or {cell.most:g} * ( ) around it.",
         )
-    if type(value) not in (int, float):
+    if type(value) is not int and type(value) is not float:
         return cell.most
     if not 0 <= value <= cell.most:
         raise UnsupportedCheck(
@@ -399,7 +404,7 @@ def main() -> None:
     threading.Thread(target=_end_with_grader, daemon=True).start()
     sys.path.append(job["instructor"])
     os.chdir(job["instructor"])
-    found = Checks(job).run()
+    found = Checks(cast(Job, job)).run()  # the grader's own message
     data = memoryview(wire.message(found))
     while data:
         data = data[os.write(outgoing, data) :]

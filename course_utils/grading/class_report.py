@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ TITLES = {
     "experiments": ("Which experiments were cited", "people"),
     "reproduction": ("How the cited records came out when they were done again", "records"),
 }
-Reports = Mapping[str, Mapping[str, object]]
+Reports = Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ def _levels(marked: Sequence[Standing], rubric: Rubric | None) -> pd.DataFrame:
             name: [] for name in ([each.name for each in rubric.levels] if rubric else STEPS)
         }
         for each in marked:
-            points = each.points[part.id]
+            points = each.given[part.id]
             place = rubric.level_of(part.id, points) if rubric else (points > 0) + (points >= part.most)
             list(steps.values())[place].append(each.student)
         rows += _rows(part.name, merge_neighbours(list(steps.items())))
@@ -195,11 +196,11 @@ def _rows(of: str, groups: Sequence[Group]) -> list[list[object]]:
     return [[of, group.name, group.n, str(group.n)] for group in groups]
 
 
-def _essay(report: Mapping[str, object]) -> Mapping[str, object]:
+def _essay(report: Mapping[str, Any]) -> Mapping[str, Any]:
     return report.get("essay") or {}
 
 
-def _cited(reports: Reports) -> list[tuple[str, Mapping[str, object]]]:
+def _cited(reports: Reports) -> list[tuple[str, Mapping[str, Any]]]:
     return [
         (student, each)
         for student, report in reports.items()

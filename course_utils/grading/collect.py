@@ -60,7 +60,7 @@ class Handed:
     other_files: tuple[str, ...] = ()
 
     @property
-    def order(self) -> tuple:
+    def order(self) -> tuple[bool, datetime.datetime, str]:
         """Return by what submissions of one student are sorted: those without a time come first."""
         return self.time is not None, self.time or datetime.datetime.min.replace(tzinfo=datetime.UTC), self.folder.name
 
@@ -109,21 +109,22 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
 
 def _collect_one(course: Course, handed: Sequence[Handed], foreign: Mapping[Path, str], say: Say) -> bool:
     """Collect the submission of one student that counts; return whether it was copied."""
-    *others, chosen = sorted(handed, key=lambda each: (each.folder not in foreign, *each.order))
-    student, assignment = chosen.student, chosen.assignment
+    *others, newest = sorted(handed, key=lambda each: (each.folder not in foreign, *each.order))
+    student, assignment = newest.student, newest.assignment
     there = course.folder("submitted", student, assignment)
     here = time_beside(course, there) if there.is_dir() else None
-    is_here = read_note(course, student, assignment).get("from") == chosen.folder.name or (here and here == chosen.time)
-    if chosen.folder in foreign and there.is_dir() and not is_here:
-        others, chosen = [*others, chosen], None
+    is_here = read_note(course, student, assignment).get("from") == newest.folder.name or (here and here == newest.time)
+    chosen: Handed | None = newest
+    if newest.folder in foreign and there.is_dir() and not is_here:
+        others, chosen = [*others, newest], None
     why = [_about_foreign(each, foreign) for each in others if each.folder in foreign and _is_later(each, chosen, here)]
     why += [
         f"Another submission in this name was handed in {each.told_time}; {_in_exchange(each)}"
         for each in others
         if each.time is None and each.folder not in foreign
     ]
-    for each in why:
-        say(f"{shown(student)}: {each}")
+    for line in why:
+        say(f"{shown(student)}: {line}")
     if chosen is None:
         _note_again(course, student, assignment, why)
         return False
@@ -190,8 +191,9 @@ def _read_folder(course: Course, folder: Path, released: Mapping[str, datetime.d
         else:
             return Handed(folder, _folder_of(folder.name[:at]), assignment, time, "", text, uid, other_files)
     at, assignment, text = possible[0]
-    time, raw = time_beside(course, folder, released[assignment]), _without_random(text)
-    return Handed(folder, _folder_of(folder.name[:at]), assignment, time, "" if time else why, raw, uid, other_files)
+    beside, raw = time_beside(course, folder, released[assignment]), _without_random(text)
+    why = "" if beside else why
+    return Handed(folder, _folder_of(folder.name[:at]), assignment, beside, why, raw, uid, other_files)
 
 
 def _without_random(text: str) -> str:
@@ -234,7 +236,7 @@ def _foreign(course: Course, handed: Sequence[Handed], inbound: Path) -> dict[Pa
     if sys.platform == "win32" or not course.config.ExchangeCollect.get("check_owner", True):
         return {}
     trusted = {0, os.geteuid(), inbound.stat().st_uid}  # the collecting user may write there in any case
-    before = {}
+    before: dict[str, int | None] = {}
     for each in handed:
         uid = read_note(course, each.student, each.assignment).get("uid")
         before.setdefault(each.student, uid if isinstance(uid, int) else None)
@@ -269,18 +271,20 @@ def foreign_owners(
     are called otherwise or one account hands in for everybody, owners are compared with each other instead: each
     student's are the same, and no two students have the same.
     """
-    owned = [each for each in handed if each.uid is not None]
-    named = {each.folder for each in owned if account_of(each.uid).lower() in accounts.get(each.student, set())}
-    students_of, first = collections.defaultdict(set), {}
-    for each in sorted(owned, key=lambda each: each.order):
-        students_of[each.uid].add(each.student)
-        first.setdefault(each.student, before.get(each.student) if before.get(each.student) is not None else each.uid)
+    owned = [(each, each.uid) for each in handed if each.uid is not None]
+    named = {each.folder for each, uid in owned if account_of(uid).lower() in accounts.get(each.student, set())}
+    students_of: dict[int, set[str]] = collections.defaultdict(set)
+    first: dict[str, int] = {}
+    for each, uid in sorted(owned, key=lambda pair: pair[0].order):
+        students_of[uid].add(each.student)
+        earlier = before.get(each.student)
+        first.setdefault(each.student, uid if earlier is None else earlier)
     n_single = sum(len(students) == 1 for students in students_of.values())
     of_first = collections.Counter(first.values())
     common = {uid for uid, n in of_first.items() if n > max(1, MOST * len(first))}
     found = {}
-    for each in owned:
-        who = f"the system user {account_of(each.uid) or each.uid}"
+    for each, uid in owned:
+        who = f"the system user {account_of(uid) or uid}"
         strangers = [name for name in each.other_files if name not in (TIME, SECRET)] if each.uid not in trusted else []
         if strangers and each.folder in named:
             found[each.folder] = f"files in it belong to another system user: {', '.join(map(shown, strangers[:5]))}"
@@ -355,7 +359,7 @@ def _is_here(course: Course, handed: Handed, there: Path, why: list[str], say: S
     note, time = read_note(course, student, assignment), time_beside(course, there)
     is_same = time == handed.time if handed.time else note.get("from") == handed.folder.name
     is_newer = bool(time and handed.time and time > handed.time)
-    if is_newer and note.get("from") != handed.folder.name:
+    if time and is_newer and note.get("from") != handed.folder.name:
         say(f"{shown(student)}: what lies in submitted is newer ({utc_text(time)}) than what lies in the exchange.")
     if is_same or is_newer:
         _note_again(course, student, assignment, why)

@@ -12,6 +12,10 @@ from course_utils.errors import CourseError, TextError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from course_utils.grading.course import Course
+
+Say = Callable[[str], object]
+
 TERMINAL = 120  # characters
 LONGEST_NAME, LONGEST_REASON = 40, 600  # characters in a table on a terminal
 NARROW = ("student", "state", "raw", "late_penalty", "score", "max")
@@ -33,7 +37,7 @@ VERBS = {
 }
 
 
-def add_to(commands: argparse._SubParsersAction) -> None:
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``grade`` and its verbs to the course's commands."""
     grade = commands.add_parser("grade", help="release, collect, grade and return assignments (for instructors)")
     verbs = grade.add_subparsers(required=True, metavar="VERB")
@@ -257,7 +261,7 @@ def _bundle(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _each(chosen: argparse.Namespace, do: Callable) -> int:
+def _each(chosen: argparse.Namespace, do: "Callable[[Course, str, Say], object]") -> int:
     course, names = _course(chosen)
     return _one_by_one(names, lambda name: do(course, name, print))
 
@@ -278,7 +282,7 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _positive(kind: type) -> Callable[[str], int | float]:
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     """Return what argparse reads a number above 0 with."""
 
     def read(text: str) -> int | float:
@@ -291,7 +295,7 @@ def _positive(kind: type) -> Callable[[str], int | float]:
     return read
 
 
-def _course(chosen: argparse.Namespace) -> tuple[object, Sequence[str]]:
+def _course(chosen: argparse.Namespace) -> "tuple[Course, Sequence[str]]":
     """Return the course, and which of its assignments are meant."""
     from course_utils.grading.course import find_course
 

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.evidence.chain import Chain, looks_like_ledger, read_ledger_bytes
@@ -71,8 +71,10 @@ class Item:
         if self._content is not None:
             return self._content
         try:
-            is_member = isinstance(self.source, Member)
-            content = self.source.read(LARGEST_FILE_KB * 1000) if is_member else read_plain(self.source.path)
+            if isinstance(self.source, Member):
+                content = self.source.read(LARGEST_FILE_KB * 1000)
+            else:
+                content = read_plain(self.source.path)
         except OSError as problem:
             self.why_not = problem.strerror or "it cannot be read"
             return b""
@@ -98,7 +100,8 @@ def items_of(folder: Path) -> list[Item]:
     The unpacked files of one submission may have as many bytes as its folder may have. An archive that cannot be read
     is an item that says why.
     """
-    items, budget = [], _Budget(LARGEST_FOLDER_KB * 1000)
+    items: list[Item] = []
+    budget = _Budget(LARGEST_FOLDER_KB * 1000)
     for found in files_of(folder):
         item = Item(found.name, found.n_bytes, found.why_not, found)
         items += _with_members(item, budget, 0)
@@ -226,7 +229,7 @@ def _fault(item: Item, chain: Chain) -> str:
     return f"{item.base[:100]}: line {line} {what}. {len(chain.records)} records before it were taken."
 
 
-def _first_kind(items: list[Item], is_preferred: object) -> list[Item]:
+def _first_kind(items: list[Item], is_preferred: Callable[[Item], bool]) -> list[Item]:
     """Return the items that are preferred, or all of them where none is."""
     return [item for item in items if is_preferred(item)] or items
 

@@ -5,10 +5,10 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -118,7 +118,7 @@ class Course:
         take_existing_folders_literally()
         return NbGraderAPI(config=self.changed(**changes))
 
-    def changed(self, **changes: dict[str, object]) -> Config:
+    def changed(self, **changes: Mapping[str, object]) -> Config:
         """Return the configuration with some settings changed."""
         config = Config(self.config.copy())
         for section, values in changes.items():
@@ -182,7 +182,7 @@ def _find_own_commands() -> None:
         os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", "")])
 
 
-def nbgraders_own(name: str) -> Callable:
+def nbgraders_own(name: str) -> Callable[..., Any]:
     """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
 
     Parameters
@@ -193,7 +193,8 @@ def nbgraders_own(name: str) -> Callable:
     from nbgrader.apps.api import NbGraderAPI
 
     step = getattr(NbGraderAPI, name)
-    return getattr(step, "__wrapped__", step)
+    found: Callable[..., Any] = getattr(step, "__wrapped__", step)
+    return found
 
 
 if not TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """nbgrader's database after a grading: what a person must mark is marked so, and what a person has marked stays."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from nbgrader.api import Gradebook, MissingEntry, SubmittedNotebook
+from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 
 from course_utils.errors import TextError
 from course_utils.grading.course import Course, nbgraders_warnings
@@ -37,8 +38,8 @@ def settle(
     course: Course,
     student: str,
     assignment: str,
-    report: Mapping[str, object],
-    before: Mapping[str, object],
+    report: Mapping[str, Any],
+    before: Mapping[str, Any],
     waited: Mapping[str, bool],
 ) -> list[str]:
     """Bring the database into line with a report.
@@ -131,7 +132,7 @@ def confirm(course: Course, assignment: str, student: str) -> list[str]:
     return told or [f"{student}: all parts have marks already; nothing was changed."]
 
 
-def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, object]) -> list[str]:
+def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, Any]) -> list[str]:
     """Return what may explain lost points; nothing where none were lost."""
     lost = any(
         grade.auto_score is not None and grade.auto_score < grade.cell.max_score and grade.cell.type != "TaskCell"
@@ -140,7 +141,7 @@ def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, object]
     return list(report.get("if_points_are_lost", ())) if lost else []
 
 
-def _settle(grade: object, report: Mapping[str, object], is_doubted: bool, waits: bool) -> None:
+def _settle(grade: Grade, report: Mapping[str, Any], is_doubted: bool, waits: bool) -> None:
     if grade.manual_score is not None:
         grade.needs_manual_grade = waits
         return

@@ -162,7 +162,7 @@ class Desk:
         if self._journal is None:
             return
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        line = {"time": time, "grader": self.grader, "rubric": self.rubric.version, "paper": paper}
+        line: dict[str, object] = {"time": time, "grader": self.grader, "rubric": self.rubric.version, "paper": paper}
         line |= {"criterion": criterion, "was": dataclasses.asdict(was), "now": dataclasses.asdict(now)}
         try:
             append_to_file(self._journal, json.dumps(line, ensure_ascii=False) + "\n")

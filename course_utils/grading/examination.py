@@ -7,6 +7,7 @@ import secrets
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -27,7 +28,7 @@ LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
 
 
-def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[str]) -> dict[str, object]:
+def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[str]) -> dict[str, Any]:
     """Let an essay be examined by a process of its own, in a box where there is one.
 
     Parameters
@@ -87,7 +88,7 @@ def require_room(folder: Path) -> None:
         raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room there, then: make grade")
 
 
-def _words_elsewhere(taken: Taken, found: dict[str, object]) -> list[str]:
+def _words_elsewhere(taken: Taken, found: dict[str, Any]) -> list[str]:
     """Return where an essay's words may be that are in none of its sections."""
     n_inside = (found.get("essay") or {}).get("n_words", 0)
     told = []
@@ -106,9 +107,9 @@ def _words_elsewhere(taken: Taken, found: dict[str, object]) -> list[str]:
     return told
 
 
-def _n_outside(notebook: NotebookNode) -> int:
+def _n_outside(notebook: NotebookNode | None) -> int:
     """Return how many words stand in cells that are no part of the assignment."""
-    return sum(n_words(cell.source) for cell in notebook.cells if not name_of(cell))
+    return sum(n_words(cell.source) for cell in (notebook.cells if notebook else ()) if not name_of(cell))
 
 
 def _texts(taken: Taken) -> list[str]:
@@ -118,11 +119,11 @@ def _texts(taken: Taken) -> list[str]:
     return [each.text.replace(answers.get(each.key, ""), "", 1) for each in essay.sections]
 
 
-def _is_given_out(file: dict) -> bool:
-    return file["why"] == "it was given out with the assignment"
+def _is_given_out(file: dict[str, Any]) -> bool:
+    return bool(file["why"] == "it was given out with the assignment")
 
 
-def _keep_pictures(found: dict[str, object], work: Path, folder: Path) -> None:
+def _keep_pictures(found: dict[str, Any], work: Path, folder: Path) -> None:
     """Put the records' pictures beside the report; the report itself stays until a new one takes its place."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
@@ -132,11 +133,12 @@ def _keep_pictures(found: dict[str, object], work: Path, folder: Path) -> None:
             shutil.copyfile(work / Path(each["picture"]).name, folder / Path(each["picture"]).name)
 
 
-def _found(work: Path) -> dict[str, object]:
+def _found(work: Path) -> dict[str, Any]:
     try:
-        return json.loads((work / examine.FOUND).read_text("utf-8"))
+        found: dict[str, Any] = json.loads((work / examine.FOUND).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
+    return found
 
 
 def model_folders() -> tuple[list[Path | tuple[Path, Path]], dict[str, str]]:

@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from course_utils.core.files import replace_file
 from course_utils.errors import CourseError
@@ -23,7 +24,7 @@ TOLD = ("finding", "note", "metric", "of", "value", "low", "high", "n", "unit", 
 LONGEST = 500  # characters of a field that a grader reads
 
 
-def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> dict[str, object]:
+def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> dict[str, Any]:
     """Examine the essay in a folder, and write what is known into it after every step.
 
     Parameters
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _ledger(file: Path) -> tuple[Ledger, dict[str, object]]:
+def _ledger(file: Path) -> tuple[Ledger, dict[str, Any]]:
     if not file.is_file():
         return Ledger(file, ()), {"status": "missing", "n_records": 0, "why": "No ledger was handed in."}
     try:
@@ -95,14 +96,14 @@ def _ledger(file: Path) -> tuple[Ledger, dict[str, object]]:
     return ledger, {"status": status, "n_records": len(ledger.records), "why": why[:LONGEST]}
 
 
-def _counted(essay: Essay) -> dict[str, object]:
+def _counted(essay: Essay) -> dict[str, Any]:
     from course_utils.evidence.prose import n_words
 
     sections = {section.key: n_words(section.text) for section in essay.sections}
     return {"n_words": essay.n_words, "strategy": essay.strategy[:LONGEST], "sections": sections}
 
 
-def _evidence(id: str, record: Record | None) -> dict[str, object]:
+def _evidence(id: str, record: Record | None) -> dict[str, Any]:
     """Return a cited record as graders see it, before it is done again."""
     told = None
     if record is not None:
@@ -120,7 +121,7 @@ def _short(value: object) -> object:
     return value
 
 
-def _draw(folder: Path, told: dict[str, object], record: Record | None) -> None:
+def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
     from course_utils.evidence.reproduce import redraw
     from course_utils.pictures.plots import Picture
 
@@ -130,7 +131,7 @@ def _draw(folder: Path, told: dict[str, object], record: Record | None) -> None:
     replace_file(folder / told["picture"], picture.png())
 
 
-def _do_again(told: dict[str, object], record: Record) -> None:
+def _do_again(told: dict[str, Any], record: Record) -> None:
     from course_utils.evidence.reproduce import rerun
 
     try:
@@ -141,7 +142,7 @@ def _do_again(told: dict[str, object], record: Record) -> None:
         told["again"] = {"status": "cannot be tried", "value": None, "why": why}
 
 
-def _write(folder: Path, found: dict[str, object]) -> None:
+def _write(folder: Path, found: dict[str, Any]) -> None:
     replace_file(folder / FOUND, json.dumps(found))
 
 

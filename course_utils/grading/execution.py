@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -41,6 +42,7 @@ from course_utils.core.files import replace_file
 from course_utils.grading import checker, runner, wire
 from course_utils.grading.answers import one_line
 from course_utils.grading.course import Course, nbgraders_warnings
+from course_utils.grading.plan import Found, Job, VerdictData
 from course_utils.grading.sandbox import prefix, small_command
 from course_utils.places import python_path, source_file
 
@@ -79,8 +81,8 @@ class Marking:
         Why nothing could be decided; "" where that is not so.
     """
 
-    verdicts: dict[str, dict] = dataclasses.field(default_factory=dict)
-    outputs: dict[str, list] = dataclasses.field(default_factory=dict)
+    verdicts: dict[str, VerdictData] = dataclasses.field(default_factory=dict)
+    outputs: dict[str, list[list[Any]]] = dataclasses.field(default_factory=dict)
     stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     late: list[str] = dataclasses.field(default_factory=list)
     meddled: list[str] = dataclasses.field(default_factory=list)
@@ -115,7 +117,7 @@ class Marking:
 
 
 def check(
-    source: Sequence[Mapping[str, object]],
+    source: Sequence[Mapping[str, Any]],
     submission: Sequence[Mapping[str, str]],
     instructor: Path,
     given: Path | None,
@@ -145,7 +147,7 @@ def check(
     seed = hashlib.sha256(json.dumps([list(source), list(submission)], sort_keys=True).encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory(prefix=prefix(), dir=private) as folder:
         line = small_command(given, allowed_packages(source)) if boxed else _bare_command(given, Path(folder))
-        job = {
+        job: Job = {
             "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),
             "line": line, "environment": {} if boxed else _bare_environment(folder), "folder": folder, "seed": seed,
             "seconds": MOST_SECONDS, "cell_seconds": cell_seconds, "call_seconds": min(cell_seconds, CALL_SECONDS),
@@ -157,14 +159,14 @@ def check(
         found = _asked(data)
     if isinstance(found, str):
         return Marking(closed=found, seed=seed)
-    marking = Marking(**{field.name: found[field.name] for field in dataclasses.fields(Marking)[:-1]})
+    marking = Marking(**found)
     undecided = [each["why"] for each in marking.verdicts.values() if each["points"] is None]
     if undecided and len(undecided) == len(marking.verdicts):
         marking.closed = undecided[0]
     return marking
 
 
-def allowed_packages(source: Sequence[Mapping[str, object]]) -> list[str]:
+def allowed_packages(source: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return which packages an instructor's notebook lets students import besides the usual ones."""
     found: set[str] = set()
     for cell in source:
@@ -173,7 +175,7 @@ def allowed_packages(source: Sequence[Mapping[str, object]]) -> list[str]:
     return sorted(found)
 
 
-def _asked(job: bytes) -> dict[str, object] | str:
+def _asked(job: bytes) -> Found | str:
     """Return a checker's answer, or why there is none."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -181,6 +183,7 @@ def _asked(job: bytes) -> dict[str, object] | str:
             env={**os.environ, "PYTHONPATH": python_path()},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
         )  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
         alarm = threading.Timer(MOST_SECONDS + SPARE_SECONDS, process.kill)
         alarm.start()
         try:
@@ -195,7 +198,7 @@ def _asked(job: bytes) -> dict[str, object] | str:
             process.wait()
             process.stdout.close()
         if found is not None:
-            return found
+            return cast(Found, found)  # the checker is ours
         if process.returncode < 0:
             return f"the checks took more than {MOST_SECONDS + SPARE_SECONDS:g} seconds"
         said.seek(0)
@@ -217,7 +220,7 @@ def _bare_environment(folder: str) -> dict[str, str]:
 # -- steps of nbgrader's -----------------------------------------------------------------------------------------------
 
 
-class RunChecks(NbGraderPreprocessor):
+class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
     """Let the student's code run and the checks be made, and write into the notebook what came of it.
 
     Parameters
@@ -236,10 +239,11 @@ class RunChecks(NbGraderPreprocessor):
         self._course, self._assignment, self._boxed, self._private = course, assignment, boxed, private
         self._marking = marking
 
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Look at all cells."""
         source = self._course.source(self._assignment)
-        cells, submission = {}, []
+        cells: dict[str, NotebookNode] = {}
+        submission: list[dict[str, str]] = []
         for number, cell in enumerate(nb.cells, 1):
             name = str(cell.metadata.get("nbgrader", {}).get("grade_id") or f"number {number}")
             if _is_check(cell):
@@ -261,7 +265,7 @@ class RunChecks(NbGraderPreprocessor):
             cell.outputs = [made for each in found.outputs.get(name, ()) if (made := _output(each))]
         for cell in nb.cells:
             if cell.cell_type == "code" and _is_check(cell):
-                cell.outputs = _told(found.verdicts.get(cell.metadata.nbgrader.grade_id, {}))
+                cell.outputs = _told(found.verdicts.get(cell.metadata.nbgrader.grade_id))
         return nb, resources
 
     def _given(self, folder: Path) -> Path | None:
@@ -271,20 +275,19 @@ class RunChecks(NbGraderPreprocessor):
         return given if any(given.iterdir()) else None
 
 
-class SaveVerdicts(SaveAutoGrades):
+class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no types
     """Store the checker's verdicts as nbgrader's automatic points.
 
     Parameters
     ----------
-    marking : Marking or None
-        None where nothing was run: all is left to a person.
+    marking : Marking
     """
 
     def __init__(self, marking: Marking) -> None:
         super().__init__()
         self._marking = marking
 
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Look at all cells, and write the database once: a commit for each cell takes most of nbgrader's time."""
         told = resources["nbgrader"]
         self.notebook_id, self.assignment_id, self.student_id = (
@@ -296,16 +299,16 @@ class SaveVerdicts(SaveAutoGrades):
             self.gradebook.db.commit()
         return nb, resources
 
-    def _add_score(self, cell: NotebookNode, resources: dict) -> None:
+    def _add_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         name = cell.metadata.nbgrader.grade_id
         grade = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
         if _is_check(cell):
-            grade.auto_score = self._marking.verdicts.get(name, {}).get("points")
+            grade.auto_score = verdict["points"] if (verdict := self._marking.verdicts.get(name)) else None
         else:  # an answer that a person marks: nbgrader gives 0 where nothing was written
             grade.auto_score, _ = determine_grade(cell, self.log)
         grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
 
-    def _add_comment(self, cell: NotebookNode, resources: dict) -> None:
+    def _add_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         name = cell.metadata.nbgrader.grade_id
         comment = self.gradebook.find_comment(name, self.notebook_id, self.assignment_id, self.student_id)
         is_as_given_out = cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
@@ -318,8 +321,8 @@ class OnlyByTheCourse(NotebookExporter):
     nbgrader makes its exporter before it looks at any submission, so this refuses before anything is removed.
     """
 
-    def __init__(self, *, parent: object = None, **named: object) -> None:
-        super().__init__(parent=parent, **named)
+    def __init__(self, *, parent: Any = None, **named: Any) -> None:
+        super().__init__(parent=parent, **named)  # type: ignore[no-untyped-call]  # nbconvert's has no types
         why = "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
         self.log.error("%s. Nothing was changed.", why)
         raise NbGraderException(why)
@@ -328,14 +331,14 @@ class OnlyByTheCourse(NotebookExporter):
 SANITIZE = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]  # as nbgrader does
 
 
-class CourseAutograde(Autograde):
+class CourseAutograde(Autograde):  # type: ignore[misc]  # nbgrader has no types
     """nbgrader's Autograde, with the steps of this course."""
 
     sanitize_preprocessors = SANITIZE
     exporter_class = NotebookExporter  # the configuration names one that refuses
 
 
-def autograde(course: Course, student: str, assignment: str, run: bool, boxed: bool, private: Path) -> dict:
+def autograde(course: Course, student: str, assignment: str, run: bool, boxed: bool, private: Path) -> dict[str, Any]:
     """Let nbgrader grade one repaired submission; returns what it says, as its own interface does.
 
     Several processes may do this at once for different students. Threads may not: nbgrader changes the folder.
@@ -365,7 +368,7 @@ def autograde(course: Course, student: str, assignment: str, run: bool, boxed: b
         grader.autograde_preprocessors = [*steps, LimitOutput, *saved, CheckCellMetadata]
         grader.force = grader.create_student = True
         with nbgraders_warnings():
-            done = capture_log(grader)
+            done: dict[str, Any] = capture_log(grader)
     if "KeyboardInterrupt" in str(done.get("error", "")):  # nbgrader catches even that
         raise KeyboardInterrupt
     if run:
@@ -373,10 +376,11 @@ def autograde(course: Course, student: str, assignment: str, run: bool, boxed: b
     return done
 
 
-def outcome_of(private: Path) -> dict[str, object]:
+def outcome_of(private: Path) -> dict[str, Any]:
     """Return how the code ran: seconds, seed, order, doubts, closed; empty where it did not run."""
     file = private / OUTCOME
-    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return told
 
 
 # -- outputs -----------------------------------------------------------------------------------------------------------
@@ -386,26 +390,28 @@ def _is_check(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
 
 
-def _told(verdict: Mapping[str, object]) -> list[NotebookNode]:
+def _told(verdict: VerdictData | None) -> list[NotebookNode]:
     """Return a check's outputs: nothing where it passed."""
-    if why := verdict.get("why"):
-        return [nbformat.v4.new_output("stream", name="stdout", text=f"Not decided: {_clean(why)}\n")]
-    if not (error := verdict.get("error")):
+    if verdict is None:
+        return []
+    if why := verdict["why"]:
+        return [_new_output("stream", name="stdout", text=f"Not decided: {_clean(why)}\n")]
+    if not (error := verdict["error"]):
         return []
     name, said, place = map(_clean, error)
     lines = [*([place] if place and name != "AnswerError" else []), f"{name}: {said}"]
-    return [nbformat.v4.new_output("error", ename=name, evalue=said, traceback=lines)]
+    return [_new_output("error", ename=name, evalue=said, traceback=lines)]
 
 
-def _output(told: Sequence) -> NotebookNode | None:
+def _output(told: Sequence[Any]) -> NotebookNode | None:
     """Return an output of a student's cell as a notebook holds it: text and pictures, nothing that can act."""
     if told[0] == "stream":
-        return nbformat.v4.new_output("stream", name="stdout", text=_clean(told[1])[: runner.LONGEST_STREAM])
+        return _new_output("stream", name="stdout", text=_clean(told[1])[: runner.LONGEST_STREAM])
     if told[0] == "error" and len(told) == 4:
         name, said, *lines = (
             _clean(each)[: runner.LONGEST_SAID] for each in (*told[1:3], *told[3]) if type(each) is str
         )
-        return nbformat.v4.new_output("error", ename=name, evalue=said, traceback=lines[: runner.MOST_LINES])
+        return _new_output("error", ename=name, evalue=said, traceback=lines[: runner.MOST_LINES])
     if told[0] == "data" and type(told[1]) is dict:
         data = {}
         for kind in runner.KEPT:
@@ -413,8 +419,13 @@ def _output(told: Sequence) -> NotebookNode | None:
                 data[kind] = _clean(text)[: runner.LONGEST_STREAM]
             elif type(text) is str and BASE64.fullmatch(picture := "".join(text.split())):
                 data[kind] = picture
-        return nbformat.v4.new_output("display_data", data=data) if data else None
+        return _new_output("display_data", data=data) if data else None
     return None
+
+
+def _new_output(kind: str, **named: object) -> NotebookNode:
+    output: NotebookNode = nbformat.v4.new_output(kind, **named)
+    return output
 
 
 def _clean(text: str) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from course_utils.grading.course import ESSAY, Course
 from course_utils.grading.marks import CELL
@@ -66,7 +67,7 @@ def criteria(rubric: Rubric) -> list[Part]:
     return [Part(each.id, each.name, (), (Check(CELL + each.id, each.weight),)) for each in rubric.criteria]
 
 
-def exercises(cells: Sequence[Mapping[str, object]]) -> list[Part]:
+def exercises(cells: Sequence[Mapping[str, Any]]) -> list[Part]:
     """Return the exercises of an instructor's notebook: cells to answer in, and the checks up to the next such cell.
 
     Examples
@@ -95,7 +96,7 @@ def exercises(cells: Sequence[Mapping[str, object]]) -> list[Part]:
     return [part for part in found if part.checks]
 
 
-def _of(cell: Mapping[str, object], marks: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[Check, ...]]:
+def _of(cell: Mapping[str, Any], marks: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Check, ...]]:
     """Return what a cell adds to its exercise."""
     name = str(marks.get("grade_id", ""))
     answers = (name,) if marks.get("solution") else ()

@@ -17,6 +17,7 @@ import random
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from course_utils.errors import CourseError
 from course_utils.grading.answers import Stopped, UnsupportedCheck, one_line, plain, shown, type_name
@@ -44,11 +45,11 @@ class Setting:
 
     seed = "0"
 
-    def reference(self, function: Callable) -> Callable:
+    def reference(self, function: Callable[..., object]) -> Callable[..., object]:
         """Return the instructor's own version of a function; here there is none other than the function."""
         return function
 
-    def source(self, function: object) -> str:
+    def source(self, function: Any) -> str:
         """Return the text in which a function is defined."""
         return inspect.getsource(function)
 
@@ -63,7 +64,7 @@ class _Fault:
     kind: str
     said: str
     where: str
-    is_a: Callable[[object], bool]
+    is_a: Callable[[type], bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,12 @@ class _Trial:
 
 
 def expect(
-    function: Callable, *args: object, gives: object, within: float | None = None, hint: str = "", **named: object
+    function: Callable[..., object],
+    *args: object,
+    gives: object,
+    within: float | None = None,
+    hint: str = "",
+    **named: object,
 ) -> None:
     """Try a function; say nothing where its answer is right.
 
@@ -127,7 +133,7 @@ def expect(
 
 
 def expect_error(
-    function: Callable,
+    function: Callable[..., object],
     *args: object,
     error: type[Exception] = ValueError,
     saying: str = "",
@@ -172,7 +178,9 @@ def expect_error(
     raise AnswerError(str(trial), f"{expected}.", hint or ask)
 
 
-def expect_same(function: Callable, inputs: Iterable[object], within: float | None = None, hint: str = "") -> None:
+def expect_same(
+    function: Callable[..., object], inputs: Iterable[object], within: float | None = None, hint: str = ""
+) -> None:
     """Try a function on many inputs; say nothing where it answers as the instructor's own version does.
 
     It is for hidden checks. The solution cells of the instructor's notebook are run in the grader's process for it.
@@ -264,7 +272,7 @@ def tree_of(function: object) -> ast.Module:
 # -- trying ------------------------------------------------------------------------------------------------------------
 
 
-def _try(function: Callable, args: tuple, named: dict[str, object]) -> _Trial:
+def _try(function: Callable[..., object], args: tuple[object, ...], named: dict[str, object]) -> _Trial:
     """Call a function; what it writes to stderr is dropped, because nbgrader gives no points for a cell that does."""
     if not callable(function):
         raise AnswerError(
@@ -292,25 +300,27 @@ def _try(function: Callable, args: tuple, named: dict[str, object]) -> _Trial:
     return _Trial(call, fault=fault)
 
 
-def _name(function: Callable) -> str:
+def _name(function: Callable[..., object]) -> str:
     name = getattr(function, "__name__", None)
     return one_line(name) if type(name) is str and name else "your function"
 
 
-def _fault(function: Callable, error: BaseException) -> _Fault:
+def _fault(function: Callable[..., object], error: BaseException) -> _Fault:
     return _Fault(type_name(error), _said(error), _where(function, error), lambda wanted: isinstance(error, wanted))
 
 
 def _fault_elsewhere(error: Stopped) -> _Fault:
-    def is_a(wanted: object) -> bool:
+    def is_a(wanted: type) -> bool:
         return wanted.__name__ == error.kind or (isinstance(wanted, type) and wanted.__name__ in error.bases)
 
     return _Fault(one_line(error.kind), one_line(error.said), error.where, is_a)
 
 
-def _where(function: Callable, error: BaseException) -> str:
+def _where(function: Callable[..., object], error: BaseException) -> str:
     """Return the last line of the function's own cell that ran."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    if not isinstance(file, str):  # it is no function of Python's
+        return ""
     lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return f", in line {lines[-1]} of its cell: {linecache.getline(file, lines[-1]).strip()}" if lines else ""
 
@@ -325,7 +335,7 @@ def _said(error: BaseException | None) -> str:
 # -- comparing ---------------------------------------------------------------------------------------------------------
 
 
-def _cure(answer: object, right: object, within: float | None) -> str | None:
+def _cure(answer: Any, right: Any, within: float | None) -> str | None:
     """Return None for a right answer; else what to do about it, "" where that cannot be told from the answer."""
     answer = plain(answer)
     if answer is None and right is not None:
@@ -343,7 +353,7 @@ def _cure(answer: object, right: object, within: float | None) -> str | None:
     return None if type(right) in COMPARED and answer == right else ""
 
 
-def _cure_of_row(answer: object, right: tuple | list, within: float | None) -> str | None:
+def _cure_of_row(answer: Any, right: tuple[Any, ...] | list[Any], within: float | None) -> str | None:
     if type(answer) not in (tuple, list):
         return f"Return a {type(right).__name__} of {len(right)} values."
     if len(answer) != len(right):
@@ -356,7 +366,7 @@ def _cure_of_row(answer: object, right: tuple | list, within: float | None) -> s
     return "The right values, in the other order." if set(turned) == {None} else next(filter(None, wrong), "")
 
 
-def _cure_of_table(answer: object, right: dict, within: float | None) -> str | None:
+def _cure_of_table(answer: Any, right: dict[Any, Any], within: float | None) -> str | None:
     if type(answer) is not dict:
         return f"Return a dict of {len(right)} values."
     if answer.keys() != right.keys():
@@ -366,14 +376,14 @@ def _cure_of_table(answer: object, right: dict, within: float | None) -> str | N
     return next(filter(None, wrong), "") if wrong else None
 
 
-def _cure_of_number(answer: object, right: float, within: float | None) -> str | None:
+def _cure_of_number(answer: Any, right: float, within: float | None) -> str | None:
     if type(answer) not in (int, float):
         return "Return a number: no text, no True or False, no row of numbers."
     if not (_is_finite(answer) and _is_finite(right)):
         return None if answer == right else ""
     found, exact = fractions.Fraction(answer), fractions.Fraction(right)  # neither is ever too large, as floats can be
     share = fractions.Fraction((0 if type(right) is int else ROUNDING) if within is None else within)
-    if abs(found - exact) <= share * max(1, abs(exact)):
+    if abs(found - exact) <= share * max(fractions.Fraction(1), abs(exact)):
         return None
     slips = {
         -found: "The size is right, the sign is not.",

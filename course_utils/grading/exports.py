@@ -35,7 +35,8 @@ ABOUT_MOODLE = (
     "Neither is needed with Moodle's own file: grade export --shape moodle --worksheet FILE.",
 )
 
-Rows = list[list[Cell]]
+Row = list[Cell]
+Rows = list[Row]
 
 
 def export_csv(
@@ -97,7 +98,7 @@ def course_rows(course: Course, assignment: str, found: Sequence[Standing], _num
     """Return everybody with everything, and how many are not marked."""
     parts = [part.id for part in parts_of(course, assignment)]
     who = ["assignment", "student", "last_name", "first_name", "email", "state", "why"]
-    head = [*who, *parts, "raw", "late_penalty", "score", "max", "rubric"]
+    head: Row = [*who, *parts, "raw", "late_penalty", "score", "max", "rubric"]
     version = _version(course, assignment)
     return [head, *(_course_row(each, assignment, version) for each in found)], _unmarked(
         found, "stand there without a score"
@@ -116,7 +117,7 @@ def canvas_rows(course: Course, assignment: str, found: Sequence[Standing], numb
     rows: Rows = [[*CANVAS, title], [POINTS_POSSIBLE, "", "", "", "", most]]
     for each in marked:
         name = each.person.last_name and f"{each.person.last_name}, {each.person.first_name}".strip(", ")
-        rows.append([name or each.person.id, each.person.lms_id, "", each.person.id, "", each.score])
+        rows.append([name or each.person.id, each.person.lms_id, "", each.person.id, "", _score(each)])
     told = _unmarked(found, "are left out: Canvas would delete what an empty cell stands for")
     return rows, told + _unknown(marked, "Canvas looks for them by their login, then by their name")
 
@@ -127,8 +128,7 @@ def moodle_rows(_course: Course, _assignment: str, found: Sequence[Standing], _n
     rows: Rows = [list(MOODLE)]
     for each in marked:
         who = f"{PARTICIPANT}{each.person.lms_id}" if each.person.lms_id else ""
-        score = each.score
-        last = [score, each.most, "Yes", "", "", _comments(each)]
+        last: Row = [_score(each), each.most, "Yes", "", "", _comments(each)]
         rows.append([who, _name(each.person), each.person.email, "Submitted for grading", *last])
     told = _unmarked(found, "are left out: Moodle would empty what is said to them there")
     told += _unknown(marked, "Moodle passes over them: copy Identifier from the worksheet that it gives")
@@ -142,7 +142,7 @@ SHAPES: dict[str, Callable[[Course, str, Sequence[Standing], str], tuple[Rows, l
 }
 
 
-class RubricExport(ExportPlugin):
+class RubricExport(ExportPlugin):  # type: ignore[misc]  # nbgrader has no types
     """``nbgrader export``: the same tables as `export_csv`, of one assignment or of all.
 
     ``nbgrader export --RubricExport.shape=canvas --assignment "['release_strategy']" --to marks.csv``
@@ -194,7 +194,7 @@ def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[Standing
     marked = [each for each in found if each.state == MARKED]
     marks = [
         Mark(
-            each.person.id, each.person.lms_id, each.person.email, _name(each.person), each.score,
+            each.person.id, each.person.lms_id, each.person.email, _name(each.person), _score(each),
             guard(UNWRITABLE.sub("\ufffd", _comments(each))),
         )
         for each in marked
@@ -215,6 +215,11 @@ def _course_row(each: Standing, assignment: str, version: str) -> list[Cell]:
 def _version(course: Course, assignment: str) -> str:
     """Return the version of the rubric that the points are of; "" where an assignment has none."""
     return load_rubric(course.source(assignment).with_name("rubric.yaml")).version if assignment == ESSAY else ""
+
+
+def _score(marked: Standing) -> float:
+    """Return the mark of a submission that is marked."""
+    return marked.score or 0.0
 
 
 def _name(person: Person) -> str:

@@ -232,8 +232,8 @@ def _short_text(file: Path) -> str:
 
 def _lay_beside(file: Path, key: _Key | None) -> None:
     """Put secret and time beside a page, where nbgrader looks for both."""
-    for name, content in ((SECRET, key and key.secret), (STAMP, key and key.stamp)):
+    for name in (SECRET, STAMP):
         if key is None:
             file.with_name(name).unlink(missing_ok=True)
         else:
-            _write_if_new(file.with_name(name), content)
+            _write_if_new(file.with_name(name), key.secret if name == SECRET else key.stamp)

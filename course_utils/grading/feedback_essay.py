@@ -4,9 +4,10 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from course_utils.evidence.blocks import blocks, to_html
-from course_utils.evidence.prose import Essay, read_essay
+from course_utils.evidence.prose import Essay, Section, read_essay
 from course_utils.evidence.readings import readings
 from course_utils.grading.course import Course
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
@@ -68,7 +69,7 @@ def essay_page(course: Course, assignment: str, standing: Standing) -> str:
     essay = read_essay(course.folder("autograded", standing.student, assignment) / f"{assignment}.ipynb")
     report = read_report(course, standing.student, assignment)
     folder = course.folder("reports", standing.student, assignment)
-    levels = {each.id: _level_in_words(rubric, each, standing.points[each.id]) for each in rubric.criteria}
+    levels = {each.id: _level_in_words(rubric, each, standing.given[each.id]) for each in rubric.criteria}
     body = [
         head(rubric.title, "Feedback on your essay", standing.student),
         sums(standing, levels, "Criterion"),
@@ -81,7 +82,7 @@ def essay_page(course: Course, assignment: str, standing: Standing) -> str:
     return page(f"Feedback: {rubric.title}", body)
 
 
-def evidence(report: Mapping[str, object], folder: Path) -> str:
+def evidence(report: Mapping[str, Any], folder: Path) -> str:
     """Return each record that the essay cites, and how it came out when it was done again."""
     ledger = report.get("ledger") or {}
     told = LEDGER.get(str(ledger.get("status")), "")
@@ -92,7 +93,7 @@ def evidence(report: Mapping[str, object], folder: Path) -> str:
     return section("evidence", "Your evidence", first, *(_record(each, folder) for each in cited))
 
 
-def noticed(report: Mapping[str, object]) -> str:
+def noticed(report: Mapping[str, Any]) -> str:
     """Return what the checks found, faults before hints."""
     found = (report.get("essay") or {}).get("findings") or ()
     if not found:
@@ -107,7 +108,7 @@ def noticed(report: Mapping[str, object]) -> str:
 def _criteria(rubric: Rubric, standing: Standing, levels: Mapping[str, str]) -> list[str]:
     cards = []
     for place, criterion in enumerate(rubric.criteria, 1):
-        points, said = standing.points[criterion.id], standing.comments.get(CELL + criterion.id, "")
+        points, said = standing.given[criterion.id], standing.comments.get(CELL + criterion.id, "")
         inside = [paragraph(criterion.asks, class_="soft"), *_steps(rubric, criterion, points, levels[criterion.id])]
         inside += [label("What your grader says"), theirs(said, class_="theirs said")] if said.strip() else []
         cards.append(card(place, criterion.name, points, criterion.weight, *inside))
@@ -132,7 +133,7 @@ def _level_in_words(rubric: Rubric, criterion: Criterion, points: float) -> str:
     return f"{name}, on the way to {rubric.levels[level + 1].name}" if is_between else name
 
 
-def _record(each: Mapping[str, object], folder: Path) -> str:
+def _record(each: Mapping[str, Any], folder: Path) -> str:
     id, record, again = str(each.get("id")), each.get("record"), each.get("again") or {}
     heading = element("h3", text(id))
     if not record:
@@ -148,7 +149,7 @@ def _record(each: Mapping[str, object], folder: Path) -> str:
     return element("article", heading, *inside, class_="card")
 
 
-def _number(record: Mapping[str, object]) -> str:
+def _number(record: Mapping[str, Any]) -> str:
     """Return a record's number with all that belongs to it."""
     ends = [record.get("low"), record.get("high")]
     interval = "" if None in ends else f" ({_digits(ends[0])} to {_digits(ends[1])})"
@@ -161,7 +162,7 @@ def _digits(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _shown(each: Mapping[str, object], folder: Path) -> str:
+def _shown(each: Mapping[str, Any], folder: Path) -> str:
     """Return the picture of a record, if there is one and it is one."""
     name = str(each.get("picture") or "")
     if not PICTURE.fullmatch(name):
@@ -175,7 +176,7 @@ def _shown(each: Mapping[str, object], folder: Path) -> str:
     return element("figure", picture(png, str(each.get("alt") or f"The picture of {each.get('id')}")))
 
 
-def _finding(found: Mapping[str, object]) -> str:
+def _finding(found: Mapping[str, Any]) -> str:
     reading = readings().get(found.get("section", ""))
     told = reading.number if reading else found.get("section")
     where = element("span", text(f" ({told})"), class_="soft") if told else ""
@@ -207,7 +208,7 @@ def prose(markdown: str) -> str:
     return UNSHOWN.sub("\ufffd", "".join(parts))
 
 
-def _sections(sections: Sequence[object]) -> list[str]:
+def _sections(sections: Sequence[Section]) -> list[str]:
     parts = []
     for each in sections:
         nothing = paragraph("Nothing was written here.", class_="soft")

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from course_utils.grading.course import Course
-from course_utils.grading.exercises import HEADING, HIDDEN, Check, Part, text_of
+from course_utils.grading.exercises import HEADING, Check, Part
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
 from course_utils.grading.overview import Standing
 from course_utils.grading.page import element, items, page, paragraph, section, theirs, typed
+from course_utils.grading.plan import HIDDEN, text_of
 
 LONGEST_MESSAGE = 1500  # characters
 LONGEST_ANSWER = 200_000  # characters in which words of hidden checks are looked for; later ones count as secrets
@@ -17,7 +19,7 @@ SECRET = re.compile(r"\d[\d_.]*\d|[^\W\d_]{3,}")  # numbers of two digits and mo
 OF_CHECKS = ("AssertionError", "AnswerError")  # say all in their message
 WITHHELD = "Its message is not shown here: run the check in your own notebook to read it."
 
-Cells = Mapping[str, Mapping[str, object]]  # by their names in nbgrader
+Cells = Mapping[str, Mapping[str, Any]]  # by their names in nbgrader
 
 
 def exercises_page(course: Course, assignment: str, standing: Standing) -> str:
@@ -41,7 +43,7 @@ def exercises_page(course: Course, assignment: str, standing: Standing) -> str:
     return page(f"Feedback: {title}", [*first, section("exercises", "Exercise by exercise", *cards), ask_again()])
 
 
-def secrets_of(source: Iterable[Mapping[str, object]], own: Iterable[str] = ()) -> set[str]:
+def secrets_of(source: Iterable[Mapping[str, Any]], own: Iterable[str] = ()) -> set[str]:
     """Return numbers and words that stand in hidden checks and nowhere else.
 
     Parameters
@@ -56,7 +58,7 @@ def secrets_of(source: Iterable[Mapping[str, object]], own: Iterable[str] = ()) 
     return hidden - {word for each in (*(HIDDEN.sub("", each) for each in texts), *own) for word in _words(each)}
 
 
-def message_of(cell: Mapping[str, object], secrets: set[str]) -> str:
+def message_of(cell: Mapping[str, Any], secrets: set[str]) -> str:
     """Return what a visible check said when it failed, without the traceback.
 
     A student's code can carry what a hidden check called it with into a later message; such a message is withheld.
@@ -90,9 +92,10 @@ def _card(place: int, part: Part, standing: Standing, cells: Cells, secrets: set
         shown = typed(code, aria_label="Your answer")
         inside += [label("Your answer"), shown if code.strip() else paragraph("Nothing was written here.")]
     inside += [label("How it was tried"), items(_check(check, standing, cells, secrets) for check in part.checks)]
-    given = standing.points[part.id]
-    by_machine = [standing.grades.get(check.cell) for check in part.checks]
-    if None in by_machine or abs(sum(by_machine) - given) > 1e-9:
+    given = standing.given[part.id]
+    grades = [standing.grades.get(check.cell) for check in part.checks]
+    by_machine = [each for each in grades if each is not None]
+    if len(by_machine) < len(grades) or abs(sum(by_machine) - given) > 1e-9:
         inside.append(paragraph("A person has looked at this exercise and given its points."))
     for said in filter(None, (standing.comments.get(name, "") for name in _names(part))):
         inside += [label("What your grader says"), theirs(said, class_="theirs said")]
@@ -122,17 +125,17 @@ def _names(part: Part) -> Sequence[str]:
     return tuple(dict.fromkeys([*part.answers, *(check.cell for check in part.checks)]))
 
 
-def _cells_of(notebook: Mapping[str, object]) -> list[Mapping[str, object]]:
+def _cells_of(notebook: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     cells = notebook.get("cells")
     if not isinstance(cells, list):
         raise ValueError("it holds no cells")
     return cells
 
 
-def _title(source: Iterable[Mapping[str, object]]) -> str:
+def _title(source: Iterable[Mapping[str, Any]]) -> str:
     told = (text_of(cell) for cell in source if cell.get("cell_type") == "markdown")
     return next((found[1] for each in told if (found := HEADING.search(each))), "")
 
 
-def _name(cell: Mapping[str, object]) -> str:
+def _name(cell: Mapping[str, Any]) -> str:
     return str((cell.get("metadata", {}).get("nbgrader") or {}).get("grade_id", ""))

@@ -33,13 +33,15 @@ def sums(standing: Standing, levels: dict[str, str], word: str) -> str:
         What a part is called.
     """
     rows = [
-        [_link(place, part.name), text(levels[part.id]), _of(standing.points[part.id], part.most)]
+        [_link(place, part.name), text(levels[part.id]), _of(standing.given[part.id], part.most)]
         for place, part in enumerate(standing.parts, 1)
     ]
     if standing.penalty:
         rows.append(["Late submission", text(late_in_words(standing.seconds_late)), f"−{standing.penalty:g}"])
     told = table([word, "Reached", "Points"], rows, "Points of each part")
-    total = element("p", "Total: ", element("strong", _of(standing.score, standing.most)), " points", class_="total")
+    total = element(
+        "p", "Total: ", element("strong", _of(standing.score or 0.0, standing.most)), " points", class_="total"
+    )
     return section("points", "Your points", total, told)
 
 

@@ -3,9 +3,15 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from course_utils.errors import CourseError
 from course_utils.grading.course import CONFIG, Course, find_course
+
+if TYPE_CHECKING:
+    from nbgrader.apps.api import NbGraderAPI
+
+Step = Callable[..., dict[str, Any]]  # a method of NbGraderAPI: what it did, as its page and its commands read it
 
 REFUSED = "This course is graded by make grade and make feedback, or: python -m course_utils grade --help"
 Say = Callable[[str], object]
@@ -32,14 +38,14 @@ def take_over() -> None:
         converter.init_notebooks = _refused(converter)
 
 
-def _refused(converter: type) -> Callable:
+def _refused(converter: Any) -> Callable[..., None]:
     """Return a first step of nbgrader's own converter that refuses, before ``--force`` deletes what is there."""
     from nbgrader.converters.base import NbGraderException
 
     nbgraders = converter.init_notebooks
 
     @functools.wraps(nbgraders)
-    def init_notebooks(self: object) -> None:
+    def init_notebooks(self: Any) -> None:
         if type(self) is converter and (Path(self.coursedir.root) / CONFIG).is_file():
             self.log.error(REFUSED)  # the command ends without a word of its own
             raise NbGraderException(REFUSED)
@@ -48,11 +54,11 @@ def _refused(converter: type) -> Callable:
     return init_notebooks
 
 
-def _in_this_course(nbgraders: Callable, ours: Callable) -> Callable:
+def _in_this_course(nbgraders: Step, ours: Callable[..., object]) -> Step:
     """Return what takes our step where the course is one of ours, and nbgrader's elsewhere."""
 
     @functools.wraps(nbgraders)
-    def step(api: object, assignment_id: str, *more: object, **named: object) -> dict[str, object]:
+    def step(api: "NbGraderAPI", assignment_id: str, *more: object, **named: object) -> dict[str, Any]:
         if not (Path(api.coursedir.root) / CONFIG).is_file():
             return nbgraders(api, assignment_id, *more, **named)
         return _done(api, lambda course, say: ours(course, assignment_id, say, *more, **named))
@@ -98,7 +104,7 @@ def _release_feedback(course: Course, assignment: str, say: Say, *_: object, **_
     release_feedback(course, assignment, say)
 
 
-def _done(api: object, do: Callable[[Course, Say], object]) -> dict[str, object]:
+def _done(api: "NbGraderAPI", do: Callable[[Course, Say], object]) -> dict[str, Any]:
     """Do something, and tell how it went as nbgrader's interface tells it."""
     said: list[str] = []
     try:

@@ -16,9 +16,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 import nbformat
@@ -73,6 +74,9 @@ class TryAgain(CourseError):
     """A submission cannot be graded now, for a reason that is not in it."""
 
 
+Make = Callable[[dict[str, Any]], dict[str, Any]]  # given the report before, it makes the new one
+
+
 @dataclasses.dataclass(frozen=True)
 class Graded:
     """What became of one submission.
@@ -89,7 +93,7 @@ class Graded:
     """
 
     submission: Submission
-    report: dict
+    report: dict[str, Any]
     is_new: bool
     left: str = ""
 
@@ -149,8 +153,7 @@ def grade(
     with one_at_a_time(course):
         remove_old(Path(_short_place() or tempfile.gettempdir()))
         tell = _Teller(say, len(found))
-        graded = {each: _as_before(course, each) for each in found if not force}
-        graded = {each: known for each, known in graded.items() if known}
+        graded = {each: known for each in found if not force and (known := _as_before(course, each))}
         for known in graded.values():
             tell(known)
         left = [each for each in found if each not in graded]
@@ -185,7 +188,7 @@ class _Teller:
 
 def _graded_now(
     course: Course, submissions: Sequence[Submission], unsafe: bool, n_again: int, n_jobs: int, seconds: float
-) -> Iterator[Graded]:
+) -> Generator[Graded, None, None]:
     """Let workers grade submissions; yield each as soon as it is done."""
     tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
     killed: list[tuple[Submission, str]] = []
@@ -207,7 +210,7 @@ def _graded_now(
 
 
 def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:
-    told = dict(answer.value)
+    told: dict[str, Any] = dict(answer.value)
     if told.get("left"):
         return _left(course, submission, told["left"])
     return Graded(submission, told["report"], True)
@@ -257,7 +260,7 @@ def one_at_a_time(course: Course) -> Iterator[None]:
 # -- one submission, in a worker ---------------------------------------------------------------------------------------
 
 
-def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int) -> dict[str, object]:
+def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int) -> dict[str, Any]:
     """Grade one submission; called in a worker process.
 
     Returns
@@ -267,7 +270,7 @@ def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int
     """
     reference = _released(course, submission.assignment)
 
-    def graded(before: dict) -> dict[str, object]:
+    def graded(before: dict[str, Any]) -> dict[str, Any]:
         content = _content(submission)
         try:
             return _newly_graded(course, submission, reference, unsafe, n_again, content)
@@ -281,7 +284,7 @@ def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int
     return _whole(course, submission, graded)
 
 
-def hand_over(course: Course, submission: Submission, why: str) -> dict[str, object]:
+def hand_over(course: Course, submission: Submission, why: str) -> dict[str, Any]:
     """Give a submission to a person without reading it; called in a worker process.
 
     Returns
@@ -291,7 +294,7 @@ def hand_over(course: Course, submission: Submission, why: str) -> dict[str, obj
     """
     reference = _released(course, submission.assignment)
 
-    def handed_over(_before: dict) -> dict[str, object]:
+    def handed_over(_before: dict[str, Any]) -> dict[str, Any]:
         content = _content(submission)
         report = _handed_over(course, submission, reference, why)
         # With its fingerprint: the next run does not spend the same time on it again, unless it is forced.
@@ -300,7 +303,7 @@ def hand_over(course: Course, submission: Submission, why: str) -> dict[str, obj
     return _whole(course, submission, handed_over)
 
 
-def _whole(course: Course, submission: Submission, make: Callable[[dict], dict]) -> dict[str, object]:
+def _whole(course: Course, submission: Submission, make: Make) -> dict[str, Any]:
     """Make a report between a mark that says "unfinished" and the report itself."""
     student, assignment = submission.student, submission.assignment
     try:
@@ -395,7 +398,7 @@ def _as_before(course: Course, submission: Submission) -> Graded | None:
 
 def _newly_graded(
     course: Course, submission: Submission, reference: NotebookNode, unsafe: bool, n_again: int, content: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     report = _empty(submission)
     released = release_time(course, submission.assignment)
     taken = take_in(submission, reference, course_zone(course), released)
@@ -419,7 +422,7 @@ def _newly_graded(
     return report
 
 
-def _handed_over(course: Course, submission: Submission, reference: NotebookNode, why: str) -> dict[str, object]:
+def _handed_over(course: Course, submission: Submission, reference: NotebookNode, why: str) -> dict[str, Any]:
     """Lay down what is known of a submission that could not be graded, so that it can be marked all the same."""
     student, assignment = submission.student, submission.assignment
     taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
@@ -443,10 +446,10 @@ def has_sections(reference: NotebookNode) -> bool:
 
 def _run(
     course: Course, submission: Submission, taken: Taken, has_code: bool, unsafe: bool, place: Path, why: list[str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Let nbgrader grade it; where its code cannot be run to the end, a person marks what the machine would have."""
     student, assignment = submission.student, submission.assignment
-    told: dict[str, object] = {"status": "nothing to run", "why": "", "seconds": 0.0}
+    told: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
     if has_code and taken.is_readable:
         done = autograde(course, student, assignment, True, not (unsafe and why_not()), place)
         _require_no_outside_fault(course, done)
@@ -469,7 +472,7 @@ def _run(
     return told
 
 
-def _require_no_outside_fault(course: Course, done: dict) -> None:
+def _require_no_outside_fault(course: Course, done: dict[str, Any]) -> None:
     """Refuse to blame a submission for what the gradebook or the disk did while nbgrader graded it.
 
     Raises
@@ -546,7 +549,7 @@ def _short_place() -> str | None:
     return "/tmp" if len(tempfile.gettempdir()) > 40 and Path("/tmp").is_dir() else None
 
 
-def _empty(submission: Submission) -> dict[str, object]:
+def _empty(submission: Submission) -> dict[str, Any]:
     return {
         "student": submission.student, "assignment": submission.assignment, "status": GRADED, "why": [],
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "intake": {"notebook": None, "files": []}, "repairs": [],
@@ -555,7 +558,7 @@ def _empty(submission: Submission) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _reason(done: dict) -> str:
+def _reason(done: dict[str, Any]) -> str:
     """Return why nbgrader did not come to the end, in a few words."""
     told = f"{done.get('error')} {done.get('log')}"
     for sign, words in DEATHS.items():

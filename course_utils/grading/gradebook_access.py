@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from course_utils.errors import CourseError
@@ -198,7 +199,7 @@ def wait_for_locks() -> None:
     """Let nbgrader's own database connections wait as long as ours do."""
     import nbgrader.api
 
-    def waiting_engine(url: object, **named: object) -> Engine:
+    def waiting_engine(url: str | URL, **named: Any) -> Engine:
         engine = create_engine(url, **named)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _wait)
@@ -220,8 +221,8 @@ def write_one_after_another() -> None:
 
     make = nbgrader.api.create_engine
 
-    def immediate_engine(url: object, **named: object) -> Engine:
-        engine = make(url, **named)
+    def immediate_engine(url: str | URL, **named: Any) -> Engine:
+        engine: Engine = make(url, **named)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _leave_transactions_to_us)
             event.listen(engine, "begin", _begin_immediately)
@@ -238,7 +239,7 @@ def _leave_transactions_to_us(connection: sqlite3.Connection, _record: object) -
     connection.isolation_level = None
 
 
-def _begin_immediately(connection: object) -> None:
+def _begin_immediately(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -3,8 +3,12 @@
 import functools
 import math
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from course_utils.errors import SettingsError
+
+if TYPE_CHECKING:
+    from nbgrader.api import Grade
 
 
 def require_mark(value: object, most: float | None, of: str = "this part") -> float | None:
@@ -31,11 +35,14 @@ def require_mark(value: object, most: float | None, of: str = "this part") -> fl
     """
     if value is None:
         return None
-    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or value < 0 or (most is not None and value > most + 1e-9):
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number above all floats
+        number, value = math.inf, "a number above 1e308"
+    if not math.isfinite(number) or number < 0 or (most is not None and number > most + 1e-9):
         upto = f"A number from 0 to {most:g}." if most is not None else "A number from 0."
         raise SettingsError(f"The mark of {of} is {str(value)[:40]!r}.", upto, "Nothing was changed; give it again.")
-    return float(value)
+    return number
 
 
 @functools.cache
@@ -53,11 +60,11 @@ def guard_marks() -> None:
         return _required(value, _most(grade), grade)
 
 
-def _most(grade: object) -> float | None:
+def _most(grade: "Grade") -> float | None:
     return grade.cell.max_score if grade.cell is not None else None
 
 
-def _required(value: object, most: float | None, grade: object) -> float | None:
+def _required(value: object, most: float | None, grade: "Grade") -> float | None:
     try:
         return require_mark(_number(value), most, grade.cell.name if grade.cell is not None else "this part")
     except SettingsError as error:

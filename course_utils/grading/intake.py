@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -65,7 +66,7 @@ class Taken:
     submission: Submission
     notebook: NotebookNode
     name: str = ""
-    files: list[dict] = dataclasses.field(default_factory=list)
+    files: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     repairs: list[str] = dataclasses.field(default_factory=list)
     doubts: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
@@ -144,7 +145,7 @@ class _Candidate:
     is_named: bool
 
     @property
-    def rank(self) -> tuple:
+    def rank(self) -> tuple[bool, int, int, int, bool, int, str]:
         """Return by what notebooks are compared: work in it, answers, cells of the assignment, the later upload."""
         has_work = self.repaired.n_matched > 0 and not self.is_untouched
         number = UPLOAD_NUMBER.search(self.item.base)
@@ -184,8 +185,8 @@ def _choose(
         told.append(_why_this_one(best, others))
         different = [each for each in others if each.answers and each.answers != best.answers]
         if different:
-            why = _why_this_one(best, different)
-            doubts.append(f"{1 + len(different)} notebooks hold different answers. {why} See which is meant.")
+            choice = _why_this_one(best, different)
+            doubts.append(f"{1 + len(different)} notebooks hold different answers. {choice} See which is meant.")
     if best.item.is_clutter:
         doubts.append(f"Only a copy that an editor had made was there: {shown(best.item.name)}.")
     if best.repaired.n_matched == 0:

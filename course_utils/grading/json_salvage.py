@@ -9,6 +9,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 MAX_VALUES = 20_000_000  # commas, of a file that is parsed in one step: some 2 GB of Python objects
 MAX_BRACKETS = 3_000_000  # objects and lists
@@ -51,11 +52,11 @@ class Piece:
 
     start: int
     end: int
-    value: dict
+    value: dict[str, Any]
     is_whole: bool = True
 
 
-def parse_json(text: str, start: int = 0) -> tuple[object, int, bool]:
+def parse_json(text: str, start: int = 0) -> tuple[Any, int, bool]:
     """Return the first JSON value at ``start``, where it ends, and whether an object had one key twice.
 
     Of a key that an object has twice both values are kept: lists are joined, texts too, of anything else the last
@@ -72,7 +73,7 @@ def parse_json(text: str, start: int = 0) -> tuple[object, int, bool]:
         raise TooMuch("it holds more values than any notebook")
     twice: list[str] = []
 
-    def made(pairs: list[tuple[str, object]]) -> dict:
+    def made(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) < len(pairs):
             twice.extend(_join_twins(found, pairs))
@@ -86,9 +87,9 @@ def parse_json(text: str, start: int = 0) -> tuple[object, int, bool]:
     return value, end, bool(twice)
 
 
-def _join_twins(found: dict, pairs: list[tuple[str, object]]) -> Iterator[str]:
+def _join_twins(found: dict[str, object], pairs: list[tuple[str, object]]) -> Iterator[str]:
     """Put both values of a key that occurs twice into the object; yield the keys whose values differ."""
-    values: dict[str, list] = {}
+    values: dict[str, list[Any]] = {}
     for key, value in pairs:
         values.setdefault(key, []).append(value)
     for key, several in values.items():
@@ -109,7 +110,7 @@ def _integer(digits: str) -> int | str:
 # -- damaged JSON ------------------------------------------------------------------------------------------------------
 
 
-def salvage(text: str, is_wanted: Callable[[dict], bool]) -> list[Piece]:
+def salvage(text: str, is_wanted: Callable[[dict[str, Any]], bool]) -> list[Piece]:
     """Return every wanted object of damaged JSON, in order, none of them inside another one.
 
     Parameters
@@ -125,7 +126,7 @@ def salvage(text: str, is_wanted: Callable[[dict], bool]) -> list[Piece]:
     """
     budget = PARSE_BUDGET * len(text) + 1000  # characters
     found: list[Piece] = []
-    broken, opened = [], []
+    broken: list[tuple[int, int]] = []
     closed, opened = _objects(text)
     cursor = 0
     for start, end in closed:
@@ -207,7 +208,7 @@ def _objects(text: str) -> tuple[list[tuple[int, int]], list[int]]:
     return sorted(closed), sorted(opened)
 
 
-def _cell_that_begins_in(text: str, string: re.Match) -> int:
+def _cell_that_begins_in(text: str, string: re.Match[str]) -> int:
     """Return where a cell begins whose opening brace was read as the end of a string, because a quote was lost."""
     inside = text[string.start() : string.end() - 1].rstrip()
     brace = string.start() + len(inside) - 1
@@ -215,8 +216,8 @@ def _cell_that_begins_in(text: str, string: re.Match) -> int:
 
 
 def _unfinished(
-    text: str, start: int, end: int, is_wanted: Callable[[dict], bool], budget: int
-) -> tuple[dict | None, int, int]:
+    text: str, start: int, end: int, is_wanted: Callable[[dict[str, Any]], bool], budget: int
+) -> tuple[dict[str, Any] | None, int, int]:
     """Return an object that breaks off, how many characters of the text it takes, and how many were parsed for it."""
     spent, n = 0, end - start
     for _ in range(3):
@@ -274,7 +275,8 @@ def _closing(stack: list[str]) -> str:
 
 def _without_half_an_escape(string: str) -> str:
     r"""Return a string that is cut off without the half of an escape at its end, such as ``\\u00e``."""
-    body = string[: len(string) - len(HALF_A_CODE.search(string[-4:])[0])]
+    half = HALF_A_CODE.search(string[-4:])  # it matches nothing at all too
+    body = string[: len(string) - len(half[0] if half else "")]
     n_backslashes = len(body) - len(body.rstrip("\\"))
     return body[:-1] if n_backslashes % 2 else string
 
@@ -289,11 +291,11 @@ def _endings(text: str, ending: str) -> Iterator[str]:
     yield bare + ending
     yield bare + ": null" + ending  # a key without its colon
     yield bare + " null" + ending  # a colon without its value
-    half = HALF_A_WORD.search(bare[-MAX_WORD:])[0]  # of true, null or a number
-    yield bare[: len(bare) - len(half)] + "null" + ending
+    half = HALF_A_WORD.search(bare[-MAX_WORD:])  # of true, null or a number
+    yield bare[: len(bare) - len(half[0] if half else "")] + "null" + ending
 
 
-def _by_strings(text: str) -> tuple[dict | None, int]:
+def _by_strings(text: str) -> tuple[dict[str, Any] | None, int]:
     """Return a cell whose text is taken string by string, because something else stands between the strings."""
     source = text.find('"source"')
     if source < 0 or -1 < text.find('"cells"') < source:
@@ -326,12 +328,12 @@ def _by_strings(text: str) -> tuple[dict | None, int]:
 def _string(literal: str) -> str:
     body = _without_half_an_escape(literal[1:-1] if literal.endswith('"') and len(literal) > 1 else literal[1:])
     try:
-        return json.loads(f'"{body}"', strict=False)
+        return str(json.loads(f'"{body}"', strict=False))
     except ValueError:
         return body
 
 
-def _parsed(text: str) -> dict | None:
+def _parsed(text: str) -> dict[str, Any] | None:
     try:
         value = parse_json(text)[0]
     except ValueError:

@@ -3,7 +3,7 @@
 import math
 import os
 
-from nbgrader.api import SubmittedNotebook
+from nbgrader.api import Grade, SubmittedNotebook
 from nbgrader.plugins import LateSubmissionPlugin
 
 SHARE_A_DAY = 0.05
@@ -11,7 +11,7 @@ MOST_SHARE = 0.5
 GRACE_S = 300  # a slow network is no lateness
 
 
-class LateByTheDay(LateSubmissionPlugin):
+class LateByTheDay(LateSubmissionPlugin):  # type: ignore[misc]  # nbgrader has no types
     """nbgrader's plugin: the share of the marks that each begun day costs."""
 
     def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:
@@ -56,7 +56,7 @@ def refresh_penalty(notebook: SubmittedNotebook) -> None:
     notebook.late_submission_penalty = late_penalty(score, notebook.assignment.total_seconds_late)
 
 
-def _points(grade: object) -> float:
+def _points(grade: Grade) -> float:
     """Return what a grade counts, also while the database has not yet summed it up."""
     given = grade.manual_score if grade.manual_score is not None else grade.auto_score
-    return (given or 0.0) + (grade.extra_credit or 0.0)
+    return float((given or 0.0) + (grade.extra_credit or 0.0))

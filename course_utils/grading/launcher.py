@@ -13,11 +13,41 @@ import os
 import select
 import signal
 import sys
+from typing import TypedDict
 
 LOOK_EVERY_S = 2
 
 
-def main(told: dict) -> int:
+class Order(TypedDict):
+    """What to start, and under which limits.
+
+    Attributes
+    ----------
+    line : list of str
+        The command; its first word is the path of a program.
+    environment : dict
+    parent : int
+        The grader's process.
+    lifeline : int
+        The descriptor of a pipe that is closed when the grader has gone.
+    limits : dict
+        Names of `resource`, without RLIMIT_, and numbers.
+    groups : list of str
+        Files of control groups that take in processes.
+    filter : str
+        A system call filter, in hexadecimal digits; "" for none.
+    """
+
+    line: list[str]
+    environment: dict[str, str]
+    parent: int
+    lifeline: int
+    limits: dict[str, int]
+    groups: list[str]
+    filter: str
+
+
+def main(told: Order) -> int:
     """Run the command, and return its exit code."""
     _become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -45,7 +75,7 @@ def main(told: dict) -> int:
             _end(code)
 
 
-def _become(told: dict) -> None:
+def _become(told: Order) -> None:
     """Take the limits, and become the sandbox."""
     import resource
 

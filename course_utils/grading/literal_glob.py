@@ -4,9 +4,10 @@ import functools
 import glob
 import os
 from types import SimpleNamespace
+from typing import Any
 
 
-def literal_glob(pattern: str, **named: object) -> list[str]:
+def literal_glob(pattern: str, **named: Any) -> list[str]:
     """Return the paths that match a pattern whose leading part, as far as it exists, is meant literally.
 
     nbgrader builds its patterns as *folder of the course* / *pattern*, without escaping the folder.
@@ -27,7 +28,8 @@ def literal_glob(pattern: str, **named: object) -> list[str]:
     ...     len(literal_glob(f"{folder}/course [2026]/*.ipynb"))
     1
     """
-    head, rest = str(pattern), []
+    head = str(pattern)
+    rest: list[str] = []
     while glob.has_magic(head) and not os.path.lexists(head):
         parent, name = os.path.split(head)
         if parent == head:

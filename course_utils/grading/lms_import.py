@@ -7,6 +7,7 @@ assigned with certainty is kept in ``unassigned``.
 
 import collections
 import dataclasses
+import functools
 import os
 import re
 import secrets
@@ -122,7 +123,8 @@ class _Download:
     """A download, open: its files, from a folder or a zip archive or zip archives in one."""
 
     def __init__(self, source: Path) -> None:
-        self._source, self._open = source, []
+        self._source = source
+        self._open: list[Archive] = []
 
     def __enter__(self) -> list[File]:
         if self._source.is_dir():
@@ -141,7 +143,7 @@ class _Download:
             ) from problem  # fmt: skip
         self._open.append(archive)
         files = [
-            File(each.name, lambda each=each: each.read(LARGEST_FILE_KB * 1000), each.n_bytes, each.why_not)
+            File(each.name, functools.partial(each.read, LARGEST_FILE_KB * 1000), each.n_bytes, each.why_not)
             for each in archive.members
             if not is_clutter(each.name)
         ]
@@ -181,7 +183,7 @@ def _files_below(folder: Path) -> Iterator[File]:
                 raise TextError(f"{folder} holds more than {MAX_FILES:,} files.", "Those of a class.", "Import a part.")
             why = "it is a link to another place" if path.is_symlink() else ""
             size = 0 if why else path.stat().st_size
-            yield File(inside, lambda path=path: read_plain(path), size, why)
+            yield File(inside, functools.partial(read_plain, path), size, why)
 
 
 def _attempts(

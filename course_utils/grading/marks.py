@@ -148,7 +148,8 @@ def checked(rubric: Rubric, criterion: str, mark: Mark) -> Mark:
 def total(marks: Mapping[str, Mark]) -> float | None:
     """Return the sum, or None while a criterion has no points."""
     points = [mark.points for mark in marks.values()]
-    return None if None in points else sum(points)
+    given = [each for each in points if each is not None]
+    return sum(given) if len(given) == len(points) else None
 
 
 def marks_of(course: Course, rubric: Rubric, second_reader: str = "") -> Marks:

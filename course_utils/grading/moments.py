@@ -312,8 +312,9 @@ def _abbreviated(local: datetime.datetime, name: str, zone: str) -> float | None
     for month in (local.month, 1, 4, 7, 10):
         then = local.replace(month=month, day=min(local.day, 28), tzinfo=place)
         for fold in (0, 1):
-            if (then.replace(fold=fold).tzname() or "").upper() == name:
-                return then.replace(fold=fold).utcoffset().total_seconds() / 3600
+            offset = then.replace(fold=fold).utcoffset()
+            if offset is not None and (then.replace(fold=fold).tzname() or "").upper() == name:
+                return offset.total_seconds() / 3600
     return None
 
 

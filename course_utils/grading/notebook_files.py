@@ -28,7 +28,7 @@ def read_notebook(file: Path, next_step: str = "") -> NotebookNode:
     with read_errors(file, "A notebook that you may read."):
         text = file.read_text("utf-8")
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        notebook: NotebookNode = nbformat.reads(text, as_version=4)
         if not all(isinstance(cell.source, str) for cell in notebook.cells):
             raise ValueError("a cell has no text")
     except Exception as problem:  # nbformat raises many kinds for what is no notebook

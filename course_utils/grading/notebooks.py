@@ -5,7 +5,8 @@ import html
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -97,9 +98,10 @@ def clean(cell: object) -> NotebookNode:
     if kind == "heading":  # of the third format
         level = cell.get("level")
         source, kind = f"{'#' * (level if type(level) is int and 0 < level < 7 else 1)} {source}", "markdown"
-    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}.get(str(kind))
-    new = (make or nbformat.v4.new_raw_cell)(_printable(source))
-    metadata = cell.get("metadata")
+    makers = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+    make: Callable[[str], NotebookNode] = makers.get(str(kind), nbformat.v4.new_raw_cell)
+    new = make(_printable(source))
+    metadata: Any = cell.get("metadata")
     kept = {name: _plain(metadata[name]) for name in ("nbgrader", "course") if _is_table(metadata, name)}
     new.metadata = NotebookNode({name: NotebookNode(each) for name, each in kept.items()})
     if isinstance(cell.get("id"), str) and CELL_ID.fullmatch(cell["id"]):
@@ -116,7 +118,10 @@ def notebook_of(cells: list[NotebookNode]) -> NotebookNode:
         while cell.id in seen:
             cell.id = nbformat.v4.new_raw_cell("").id
         seen.add(cell.id)
-    return nbformat.v4.new_notebook(cells=cells, metadata=NotebookNode(json.loads(json.dumps(KERNEL))))
+    notebook: NotebookNode = nbformat.v4.new_notebook(
+        cells=cells, metadata=NotebookNode(json.loads(json.dumps(KERNEL)))
+    )
+    return notebook
 
 
 # -- bytes to values ---------------------------------------------------------------------------------------------------
@@ -194,7 +199,7 @@ def _values(text: str) -> tuple[object, Cells]:
     return values, Cells([], tuple(told), not had_twins)
 
 
-def _salvaged(text: str, why: str) -> tuple[dict, Cells]:
+def _salvaged(text: str, why: str) -> tuple[dict[str, Any], Cells]:
     """Return all cells of a damaged notebook."""
     found = salvage(MERGE_LINE.sub("", text), _is_cell)
     told = [f"The file is no whole notebook ({why}); {len(found)} cells could be read."]
@@ -202,7 +207,7 @@ def _salvaged(text: str, why: str) -> tuple[dict, Cells]:
     return {"cells": [each.value for each in found]}, Cells([], tuple(told[:20]), False)
 
 
-def _is_cell(value: dict) -> bool:
+def _is_cell(value: dict[str, Any]) -> bool:
     """Tell whether an object is a cell with text; nbgrader's own mark on a cell also has a cell type."""
     return ("cell_type" in value or _is_table(value.get("metadata"), "nbgrader")) and bool(
         "grade_id" not in value and "cells" not in value and (value.get("source") or value.get("input"))
@@ -210,15 +215,16 @@ def _is_cell(value: dict) -> bool:
 
 
 def _half(piece: Piece) -> str:
-    metadata = piece.value.get("metadata")
+    metadata: Any = piece.value.get("metadata")
     name = metadata["nbgrader"].get("grade_id") if _is_table(metadata, "nbgrader") else None
     name = metadata["course"].get("answer") if name is None and _is_table(metadata, "course") else name
     which = f"the cell {_printable(str(name))[:60]}" if name else "a cell"
     return f"The file is damaged in {which}: {len(_text(piece.value)):,} characters of it could be read."
 
 
-def _cells_of(values: object) -> list[dict]:
+def _cells_of(values: object) -> list[dict[str, Any]]:
     """Return the list of cells, wherever a version of the format keeps it."""
+    found: Any
     if isinstance(values, dict) and isinstance(values.get("worksheets"), list):
         sheets = [sheet.get("cells") for sheet in values["worksheets"] if isinstance(sheet, dict)]
         found = [cell for cells in sheets if isinstance(cells, list) for cell in cells]
@@ -249,7 +255,7 @@ def what_else(values: object, content: bytes) -> str:
 # -- values to cells ---------------------------------------------------------------------------------------------------
 
 
-def _text(cell: Mapping) -> str:
+def _text(cell: Mapping[str, Any]) -> str:
     """Return a cell's text, whatever form it has: a string, lines, or what the third format called input."""
     value = cell.get("source", cell.get("input", ""))
     if isinstance(value, list):
@@ -268,11 +274,11 @@ def _printable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _is_table(metadata: object, name: str) -> bool:
+def _is_table(metadata: Any, name: str) -> bool:
     return isinstance(metadata, Mapping) and isinstance(metadata.get(name), Mapping)
 
 
-def _plain(table: Mapping) -> dict:
+def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
     kept = {}
     for name, value in table.items():
         if isinstance(value, str | bool | float) or (isinstance(value, int) and abs(value) < 2**53):
@@ -280,7 +286,7 @@ def _plain(table: Mapping) -> dict:
     return kept
 
 
-def _attachments(found: object) -> dict:
+def _attachments(found: object) -> dict[str, NotebookNode]:
     """Return pasted pictures; anything else that was attached stays in the original."""
     kept = {}
     for name, kinds in found.items() if isinstance(found, Mapping) else ():

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -63,11 +63,16 @@ class Standing:
     grades: Mapping[str, float | None] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
+    def given(self) -> dict[str, float]:
+        """Return the points by part, of those parts that have any: of a marked submission of all."""
+        return {part: points for part, points in self.points.items() if points is not None}
+
+    @property
     def raw(self) -> float | None:
         """Return the sum of the points, None while a part has none or the submission is not marked."""
-        if self.state != MARKED:
+        if self.state != MARKED or len(self.given) < len(self.points):
             return None
-        return round(sum(self.points.values()), DIGITS)
+        return round(sum(self.given.values()), DIGITS)
 
     @property
     def penalty(self) -> float | None:
@@ -80,7 +85,7 @@ class Standing:
 
         It is rounded here, once: a learning platform takes two places, and the page must not say another number.
         """
-        return None if self.raw is None else _to_a_hundredth(max(0.0, self.raw - self.penalty))
+        return None if self.raw is None else _to_a_hundredth(max(0.0, self.raw - (self.penalty or 0.0)))
 
     @property
     def most(self) -> float:
@@ -149,7 +154,7 @@ def standings(course: Course, assignment: str) -> list[Standing]:
 
 
 def _graded(
-    student: str, person: Person, parts: tuple[Part, ...], notebook: "SubmittedNotebook", report: Mapping[str, object]
+    student: str, person: Person, parts: tuple[Part, ...], notebook: "SubmittedNotebook", report: Mapping[str, Any]
 ) -> Standing:
     """Return where a submission stands that has been through the machine."""
     grades = {grade.name: grade for grade in notebook.grades}
@@ -171,7 +176,7 @@ def _graded(
 
 
 def _ungraded(
-    student: str, person: Person, parts: tuple[Part, ...], is_here: bool, newer: str, report: Mapping[str, object]
+    student: str, person: Person, parts: tuple[Part, ...], is_here: bool, newer: str, report: Mapping[str, Any]
 ) -> Standing:
     """Return where a submission stands that the machine has not seen, could not read, or that is not there."""
     nothing = dict.fromkeys((part.id for part in parts), None)
@@ -185,12 +190,12 @@ def _ungraded(
     return Standing(student, NOT_GRADED, why, parts, nothing, person)
 
 
-def _is_finished(report: Mapping[str, object]) -> bool:
+def _is_finished(report: Mapping[str, Any]) -> bool:
     """Tell whether a report is one of a whole grading: nbgrader's rows alone may be those of an interrupted one."""
     return bool(report) and report.get("status") != UNFINISHED
 
 
-def _doubts(report: Mapping[str, object]) -> list[str]:
+def _doubts(report: Mapping[str, Any]) -> list[str]:
     """Return why a person must look at a submission; nothing where nobody must."""
     told = [str(each) for each in report.get("why") or ()]
     return told or (["A person must look at it."] if report.get("status") == PERSON else [])
@@ -198,8 +203,8 @@ def _doubts(report: Mapping[str, object]) -> list[str]:
 
 def _points(part: Part, grades: Mapping[str, "Grade"]) -> float | None:
     """Return what was given for a part; None where one of its cells has nothing that counts."""
-    given = [_given(grades.get(check.cell)) for check in part.checks]
-    return None if None in given else round(sum(given), DIGITS)
+    given = [each for check in part.checks if (each := _given(grades.get(check.cell))) is not None]
+    return round(sum(given), DIGITS) if len(given) == len(part.checks) else None
 
 
 def _given(grade: "Grade | None") -> float | None:
@@ -223,7 +228,8 @@ def _people(gradebook: "Gradebook", folders: set[str]) -> dict[str, Person]:
     A list of participants may hold a name that no folder can have; nbgrader then knows both, and they are one person.
     """
     registered = {student.id: student for student in gradebook.students}
-    found, twice = {}, {}
+    found: dict[str, Person] = {}
+    twice: dict[str, Person] = {}
     for id, student in registered.items():
         folder = safe_id(id)
         is_both = folder != id and (folder in folders or folder in registered)
@@ -242,7 +248,7 @@ def _notebooks(gradebook: "Gradebook", assignment: str) -> dict[str, "SubmittedN
     return {each.student.id: each for each in found}
 
 
-def _newer(folder: Path | None, report: Mapping[str, object]) -> str:
+def _newer(folder: Path | None, report: Mapping[str, Any]) -> str:
     """Say that what lies there is not what was graded; "" where that is not so."""
     if folder is None or not report.get("content") or is_same_work(folder, str(report["content"])):
         return ""

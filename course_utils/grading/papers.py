@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from course_utils.errors import TextError
 from course_utils.evidence.prose import Essay, read_essay
@@ -51,7 +52,7 @@ class Sheet:
 
     paper: Paper
     essay: Essay
-    report: Mapping[str, object]
+    report: Mapping[str, Any]
     folder: Path
 
 
@@ -88,7 +89,7 @@ def open_paper(course: Course, paper: Paper, assignment: str = ESSAY) -> Sheet:
     return Sheet(paper, read_essay(file), report, course.folder("reports", paper.student, assignment))
 
 
-def read_report(course: Course, student: str, assignment: str) -> dict[str, object]:
+def read_report(course: Course, student: str, assignment: str) -> dict[str, Any]:
     """Return what the machine wrote about a submission; empty where it has written nothing."""
     try:
         found = json.loads((course.folder("reports", student, assignment) / REPORT).read_text("utf-8"))

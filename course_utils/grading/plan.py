@@ -7,8 +7,65 @@ import importlib
 import re
 import symtable
 from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 HIDDEN = re.compile(r"#{3}\s*BEGIN HIDDEN TESTS.*?#{3}\s*END HIDDEN TESTS[^\n]*", re.DOTALL)
+
+
+class Job(TypedDict):
+    """The message to a checker: what it marks, and how the sandbox is started.
+
+    Attributes
+    ----------
+    source : list of dict
+        The cells of the instructor's notebook.
+    submission : list of dict
+        The student's code cells in order: id and source. Of a check only its id.
+    instructor : str
+        The folder in which checks run.
+    line : list of str
+        The command that starts the sandbox.
+    environment : dict
+        Of this command.
+    folder : str
+        In which it starts.
+    seed : str
+    seconds, cell_seconds, call_seconds : float
+        The limits of all together, of a cell, and of a call.
+    """
+
+    source: list[Mapping[str, Any]]
+    submission: list[Mapping[str, str]]
+    instructor: str
+    line: list[str]
+    environment: dict[str, str]
+    folder: str
+    seed: str
+    seconds: float
+    cell_seconds: float
+    call_seconds: float
+
+
+class VerdictData(TypedDict):
+    """A check's verdict as a message holds it; see `checker.Verdict`."""
+
+    points: float | None
+    error: list[str]
+    why: str
+
+
+class Found(TypedDict):
+    """The answer of a checker; see `execution.Marking`."""
+
+    verdicts: dict[str, VerdictData]
+    outputs: dict[str, list[list[Any]]]
+    stopped: dict[str, str]
+    late: list[str]
+    meddled: list[str]
+    vanished: list[str]
+    order: list[str]
+    seed: str
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +104,7 @@ class Use:
     of_student: frozenset[str]
 
 
-def read_plan(cells: Sequence[Mapping[str, object]]) -> tuple[list[Cell], dict[str, Use]]:
+def read_plan(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], dict[str, Use]]:
     """Return the code cells of an instructor's notebook, and for each that the grader may run what it needs.
 
     Raises
@@ -60,7 +117,9 @@ def read_plan(cells: Sequence[Mapping[str, object]]) -> tuple[list[Cell], dict[s
     A name belongs to the last cell above that sets it. What a student's cell imports is imported by the grader itself:
     a check that says ``math.pi`` means Python's.
     """
-    plan, uses, owner = [], {}, {}
+    plan: list[Cell] = []
+    uses: dict[str, Use] = {}
+    owner: dict[str, Cell] = {}  # of each name, the last cell that has set it
     for number, raw in enumerate(cells):
         if raw["cell_type"] != "code":
             continue
@@ -77,13 +136,13 @@ def read_plan(cells: Sequence[Mapping[str, object]]) -> tuple[list[Cell], dict[s
     return plan, uses
 
 
-def text_of(cell: Mapping[str, object]) -> str:
+def text_of(cell: Mapping[str, Any]) -> str:
     """Return a cell's text, which a file may hold as one string or as lines."""
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(source)
 
 
-def _cell(number: int, raw: Mapping[str, object]) -> Cell:
+def _cell(number: int, raw: Mapping[str, Any]) -> Cell:
     marks = raw.get("metadata", {}).get("nbgrader", {})
     source = text_of(raw)
     is_check = bool(marks.get("grade")) and not marks.get("solution")

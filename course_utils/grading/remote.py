@@ -16,8 +16,9 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 from course_utils.grading import wire
 from course_utils.grading.answers import Elsewhere, Stopped, UnsupportedCheck, one_line, shown
@@ -30,6 +31,7 @@ LONGEST_NAME = 100  # characters
 MEDDLED = "it wrote into the pipe between it and the grader"
 # Python itself takes these for the end of a loop: all(map(f, values)) would be true where f raises one at once.
 ENDS_OF_LOOPS = (StopIteration, StopAsyncIteration)
+Plain = TypeVar("Plain", int, bool)
 
 
 class Gone(Exception):
@@ -84,12 +86,13 @@ class Process:
         self.limits, self.clock = limits, clock
         self.why_gone, self._over = "", ""
         self._stack = contextlib.ExitStack()
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = self._stack.enter_context(started(line, limits, environment, work, **pipes))
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        process = started(line, limits, environment, work, stdin=pipe, stdout=pipe, stderr=nothing)
+        self._process = self._stack.enter_context(process)
         # Bounded: a process that writes without being asked fills the pipe and waits. What it wrote is decoded only
         # when it was asked for, as the decoded form may take twenty times as much memory.
-        self._answers: queue.Queue = queue.Queue(maxsize=1)
-        self._questions: queue.Queue = queue.Queue()
+        self._answers: queue.Queue[bytes | None] = queue.Queue(maxsize=1)
+        self._questions: queue.Queue[bytes | None] = queue.Queue()
         for task in (self._read, self._write, self._watch):
             threading.Thread(target=task, daemon=True).start()
         try:
@@ -98,7 +101,7 @@ class Process:
             self.close()
             raise Gone(f"its Python did not start: {gone.why}") from gone
 
-    def ask(self, seconds: float, **question: object) -> dict[str, object]:
+    def ask(self, seconds: float, **question: object) -> dict[str, Any]:
         """Put a question, and return the answer.
 
         Raises
@@ -126,7 +129,7 @@ class Process:
             while True:  # the thread that reads may wait for room
                 self._answers.get_nowait()
 
-    def _answer(self, number: int, seconds: float) -> dict[str, object]:
+    def _answer(self, number: int, seconds: float) -> dict[str, Any]:
         time_left = self.clock.left()
         try:
             data = self._answers.get(timeout=min(seconds, time_left))
@@ -146,6 +149,7 @@ class Process:
 
     def _read(self) -> None:
         pipe = self._process.stdout
+        assert pipe is not None
         with contextlib.suppress(OSError, ValueError):
             try:
                 while (data := wire.read_bytes(pipe.read)) is not None:
@@ -160,6 +164,7 @@ class Process:
 
     def _write(self) -> None:
         pipe = self._process.stdin
+        assert pipe is not None
         with contextlib.suppress(OSError, ValueError):  # it has ended; `_read` reports this
             while (data := self._questions.get()) is not None:
                 pipe.write(data)
@@ -199,14 +204,18 @@ class Student:
         values = {name: self._value(told) for name, told in found.items()} if type(found) is dict else {}
         return {name: _named(value, name) for name, value in values.items() if name in names}
 
-    def call(self, what: list, args: Sequence[object], named: Mapping[str, object], words: str) -> object:
+    def call(self, what: wire.Tagged, args: Sequence[object], named: Mapping[str, object], words: str) -> object:
         """Call something in the student's process; what it changes in its arguments is changed here too."""
         told = [self._packed(part) for part in (list(args), dict(named))]
         answer = self._ask(words, op="call", what=what, args=told[0], named=told[1])
         value = self._value(answer.get("ok"))
-        after = answer.get("after")
+        after: Any = answer.get("after")
         for i, each in enumerate(args):
-            if type(after) is dict and type(each) in (list, dict, set) and str(i) in after:
+            if (
+                type(after) is dict
+                and (type(each) is list or type(each) is dict or type(each) is set)
+                and str(i) in after
+            ):
                 _replace(each, self._value(after[str(i)]))
         return value
 
@@ -214,12 +223,12 @@ class Student:
         """Return an attribute of an object in the student's process."""
         return _named(self._value(self._ask(words, op="attribute", what=["h", number], name=name).get("ok")), name)
 
-    def listed(self, number: int, words: str) -> list:
+    def listed(self, number: int, words: str) -> list[Any]:
         """Return the values of something that can be iterated over in the student's process."""
         found = self._value(self._ask(words, op="list", what=["h", number]).get("ok"))
         return found if type(found) is list else []
 
-    def _ask(self, words: str, **question: object) -> dict[str, object]:
+    def _ask(self, words: str, **question: object) -> dict[str, Any]:
         try:
             answer = self.process.ask(self.seconds, **question)
         except Gone as gone:
@@ -238,7 +247,7 @@ class Student:
         except wire.TooLarge as limit:
             raise UnsupportedCheck(f"An argument is too large: {limit}.", "Smaller arguments.") from None
 
-    def _other(self, value: object) -> list:
+    def _other(self, value: Any) -> wire.Tagged:
         if isinstance(value, Remote):
             if value._student is not self:
                 raise Stopped("no answer", "the Python in which this object was has ended")
@@ -266,7 +275,7 @@ class Student:
         except wire.IllFormed:
             raise Stopped("no answer", "what it gave back cannot be read") from None
 
-    def _object(self, told: list) -> "Remote":
+    def _object(self, told: wire.Tagged) -> "Remote":
         if [type(part) for part in told] != [str, str, int, str, bool] or told[0] != "o":
             raise wire.IllFormed("no object")
         _, kind, number, note, is_callable = told
@@ -292,11 +301,11 @@ class Remote(Elsewhere):
             raise AttributeError(name)
         return self._student.attribute(self._number, name, f"{self.__name__ or self.kind}.{name}")
 
-    def __iter__(self) -> object:
+    def __iter__(self) -> Iterator[Any]:
         """Iterate over the values that the object gives."""
         return iter(self._student.listed(self._number, f"list({self.__name__ or self.kind})"))
 
-    def _do(self, function: Callable, *more: object) -> object:
+    def _do(self, function: Callable[..., object], *more: object) -> object:
         words = f"{function.__name__}({', '.join([self.__name__ or self.kind, *map(shown, more)])})"
         return self._student.call(self._student._other(function), [self, *more], {}, words)
 
@@ -328,7 +337,7 @@ class Remote(Elsewhere):
 
     __hash__ = object.__hash__
 
-    def __deepcopy__(self, memo: dict) -> "Remote":
+    def __deepcopy__(self, memo: dict[int, object]) -> "Remote":
         """Return the same object: it cannot be copied from here."""
         return self
 
@@ -340,10 +349,10 @@ class Remote(Elsewhere):
         """Describe it."""
         return shown(self)
 
-    def _plain(self, value: object, kind: type) -> object:
+    def _plain(self, value: object, kind: type[Plain]) -> Plain:
         return value if type(value) is kind else self._refuse()
 
-    def _refuse(self, *_: object) -> object:
+    def _refuse(self, *_: object) -> NoReturn:
         raise AnswerError(
             f"{self.__name__ or 'A function'} gave {shown(self)}."
             if type(self) is Remote
@@ -374,11 +383,14 @@ def _named(value: object, name: str) -> object:
     return value
 
 
-def _replace(own: list | dict | set, new: object) -> None:
+def _replace(own: list[Any] | dict[Any, Any] | set[Any], new: Any) -> None:
     """Let a container hold what another one of its type holds."""
     if type(new) is type(own):
         own.clear()
-        own.extend(new) if type(own) is list else own.update(new)
+        if isinstance(own, list):
+            own.extend(new)
+        else:
+            own.update(new)
 
 
 def _stopped(told: object, words: str) -> Stopped:

@@ -144,7 +144,7 @@ def _matched(given: list[NotebookNode], expected: list[NotebookNode]) -> tuple[d
     found: dict[str, NotebookNode] = {}
     how: dict[str, str] = {}
     likeness = _Likeness()
-    ways: list[tuple[str, Callable]] = [
+    ways: list[tuple[str, Callable[[NotebookNode, NotebookNode], bool]]] = [
         ("name", lambda own, wanted: name_of(own) == name_of(wanted)),
         ("id", lambda own, wanted: own.id == wanted.id),
         ("text", lambda own, wanted: own.source.strip() == wanted.source.strip() and bool(own.source.strip())),
@@ -202,7 +202,11 @@ def _by_place(
         missing = [
             cell for cell in expected if name_of(cell) in here and name_of(cell) not in found and is_answer(cell)
         ]
-        own = [cell for cell in _stretch(given, found.get(before), found.get(after)) if id(cell) not in taken]
+        own = [
+            cell
+            for cell in _stretch(given, before and found.get(before), after and found.get(after))
+            if id(cell) not in taken
+        ]
         for wanted in missing:
             fitting = [cell for cell in own if cell.cell_type == wanted.cell_type and cell.source.strip()]
             if len(fitting) == len([each for each in missing if each.cell_type == wanted.cell_type]):
@@ -286,8 +290,8 @@ def _written_into_others(expected: list[NotebookNode], found: dict[str, Notebook
         given = with_present_paths(own.source).splitlines()  # a notebook of an earlier release is not a changed one
         lines = [line for line in given if line.strip() and line.strip() not in known]
         if lines:
-            make = new_code_cell if wanted.cell_type == own.cell_type == "code" else new_markdown_cell
-            written[name_of(wanted)] = make("\n".join(lines))
+            text, is_code = "\n".join(lines), wanted.cell_type == own.cell_type == "code"
+            written[name_of(wanted)] = new_code_cell(text) if is_code else new_markdown_cell(text)
     return written
 
 

@@ -249,7 +249,7 @@ def decoded(content: bytes, name: str = "The file") -> tuple[str, str]:
         raise TextError(
             f"{name} has more than {MAX_BYTES // 1_000_000} MB.", "A list of people.", "Look into the file."
         )
-    coding = json.detect_encoding(content) if len(content) >= 4 else "utf-8"
+    coding: str = json.detect_encoding(content) if len(content) >= 4 else "utf-8"
     coding = {"utf-8-sig": "utf-8", "utf-16": _utf_16(content), "utf-32": "utf-32"}.get(coding, coding)
     for each in (coding, "cp1252", "latin-1"):
         try:

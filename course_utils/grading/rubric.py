@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -124,7 +125,7 @@ def load_rubric(path: str | Path | None = None) -> Rubric:
         ) from problem
 
 
-def rubric_of(values: Mapping[str, object]) -> Rubric:
+def rubric_of(values: Mapping[str, Any]) -> Rubric:
     """Make a rubric of plain values, as they stand in ``rubric.yaml``.
 
     Raises
@@ -146,7 +147,7 @@ def rubric_of(values: Mapping[str, object]) -> Rubric:
     return Rubric(str(values["title"]), (least, most), levels, criteria, version)
 
 
-def _criterion(values: Mapping[str, object], n_levels: int) -> Criterion:
+def _criterion(values: Mapping[str, Any], n_levels: int) -> Criterion:
     id, weight = str(values["id"]), float(values["weight"])
     if not ID.fullmatch(id) or not 0 < weight <= 1000:
         raise ValueError(f"criterion {id!r} weighs {weight}; its id takes small letters, its weight is above 0")

@@ -14,6 +14,9 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
 
 LONGEST_STREAM = 20_000  # characters that are kept of what a cell prints
 LONGEST_PICTURE = 3_000_000  # characters in base 64
@@ -31,7 +34,7 @@ class Outputs:
     """What a cell shows: a list of streams, data and errors, cut to their limits."""
 
     def __init__(self) -> None:
-        self.shown: list[list] = []
+        self.shown: list[list[Any]] = []
         self.n_characters = self.n_bytes = 0
         self.is_full = False
 
@@ -78,7 +81,7 @@ class Stream:
         self.outputs.write(str.__str__(text))
         return len(text)
 
-    def writelines(self, lines: object) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         """Take several texts."""
         for line in lines:
             self.write(line)
@@ -107,31 +110,35 @@ class Stream:
         return 1
 
 
-def make_shell(stream: Stream) -> object:
+def make_shell(stream: Stream) -> Any:
     """Return an IPython shell without a kernel, whose outputs go into a stream."""
     from IPython.core.displayhook import DisplayHook
     from IPython.core.displaypub import DisplayPublisher
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets import Type
     from traitlets.config import Config
 
     class Hook(DisplayHook):
         def write_output_prompt(self) -> None:
             pass
 
-        def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
+        def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
             stream.outputs.add("data", _shown(format_dict))
 
         def finish_displayhook(self) -> None:
             pass
 
     class Publisher(DisplayPublisher):
-        def publish(self, data: dict, *_: object, **__: object) -> None:
+        def publish(self, data: dict[str, Any], *_: object, **__: object) -> None:
             stream.outputs.add("data", _shown(data))
 
         def clear_output(self, wait: bool = False) -> None:
             pass
 
     class Shell(InteractiveShell):
+        displayhook_class = Type(Hook)
+        display_pub_class = Type(Publisher)
+
         def _showtraceback(self, etype: type, evalue: BaseException, stb: object) -> None:
             lines = [str(line) for line in (stb if isinstance(stb, list) else [stb])]
             said = [_kind(evalue) if isinstance(evalue, BaseException) else str(etype), _said(evalue)]
@@ -155,9 +162,8 @@ def make_shell(stream: Stream) -> object:
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor" if _has_nocolor() else "NoColor"
-    Shell.displayhook_class, Shell.display_pub_class = Hook, Publisher
     shell = Shell.instance(config=config)
-    builtins.display = __import__("IPython.display", fromlist=["display"]).display
+    vars(builtins)["display"] = importlib.import_module("IPython.display").display
     return shell
 
 
@@ -167,7 +173,7 @@ def _has_nocolor() -> bool:
     return IPython.version_info[0] >= 9
 
 
-def _shown(data: dict) -> dict[str, str]:
+def _shown(data: dict[str, Any]) -> dict[str, str]:
     kept = {}
     for kind in KEPT:
         content = data.get(kind)
@@ -184,11 +190,11 @@ def _shown(data: dict) -> dict[str, str]:
 class Runner:
     """The answers to the grader's messages."""
 
-    def __init__(self, wire: object, shell: object, stream: Stream) -> None:
+    def __init__(self, wire: ModuleType, shell: Any, stream: Stream) -> None:
         self.wire, self.shell, self.stream = wire, shell, stream
         self.objects: list[object] = []
 
-    def answer(self, asked: dict) -> dict:
+    def answer(self, asked: dict[str, Any]) -> dict[str, object]:
         """Return what a message asks for, or the error that it ended in."""
         self.stream.outputs, function = Outputs(), None
         try:
@@ -208,7 +214,7 @@ class Runner:
         except BaseException as error:  # SystemExit included: whatever a student's code raises is an answer
             return {"error": self._fault(error, function)}
 
-    def _run(self, source: str) -> list:
+    def _run(self, source: str) -> list[list[Any]]:
         self.shell.run_cell(source, store_history=True)
         return self.stream.outputs.shown
 
@@ -229,14 +235,14 @@ class Runner:
         simple = plain(value)
         return self._described(value) if simple is value else self.wire.pack(simple, self._other)
 
-    def _described(self, value: object, note: str = "") -> list:
+    def _described(self, value: object, note: str = "") -> list[object]:
         self.objects.append(value)
         return ["o", _kind(value), len(self.objects) - 1, note, callable(value)]
 
-    def _meant(self, data: object) -> object:
+    def _meant(self, data: object) -> Any:
         return self.wire.unpack(data, self._object)
 
-    def _object(self, data: list) -> object:
+    def _object(self, data: list[Any]) -> object:
         if data[0] == "h":
             return self.objects[data[1]]
         if data[0] == "a":
@@ -246,15 +252,15 @@ class Runner:
         module, _, name = data[1].rpartition(".")
         return getattr(importlib.import_module(module), name)
 
-    def _listed(self, values: object) -> list:
-        found = []
+    def _listed(self, values: Any) -> list[object]:
+        found: list[object] = []
         for each in values:
             if len(found) == MOST_LISTED:
                 raise ValueError(f"it has more than {MOST_LISTED:,} values")
             found.append(each)
         return found
 
-    def _changed(self, args: list, before: list) -> dict[str, object]:
+    def _changed(self, args: list[object], before: list[object]) -> dict[str, object]:
         """Return the arguments that the call has changed in place, by their positions."""
         now = {i: self._told(each) for i, each in enumerate(args) if before[i] is not None}
         return {str(i): told for i, told in now.items() if told != before[i]}
@@ -264,7 +270,7 @@ class Runner:
         return {"kind": _kind(error), "bases": bases, "said": _said(error), "where": _where(error, function)}
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> object:  # Any: the checker does not follow `issubclass(kind, base)`
     """Return the plain value that an object holds; the object itself where it holds none."""
     kind = type(value)
     try:
@@ -285,7 +291,7 @@ def plain(value: object) -> object:
     return value
 
 
-def _inside(value: object, base: type) -> object:
+def _inside(value: Any, base: Any) -> object:
     """Return the plain value in one of a derived type, whatever its own methods say."""
     if base in (int, float, complex):
         return base.__pos__(value)
@@ -299,7 +305,7 @@ def _inside(value: object, base: type) -> object:
 
 
 def _kind(value: object) -> str:
-    return type.__dict__["__name__"].__get__(type(value))[:100]
+    return str(type.__dict__["__name__"].__get__(type(value)))[:100]
 
 
 def _said(error: object) -> str:
@@ -309,9 +315,11 @@ def _said(error: object) -> str:
         return ""
 
 
-def _where(error: BaseException, function: object) -> list:
+def _where(error: BaseException, function: object) -> list[object]:
     """Return the last line of the function's own cell that ran, as number and text; empty where there is none."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    if not isinstance(file, str):
+        return []
     lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return [lines[-1], linecache.getline(file, lines[-1]).strip()[:LONGEST_SAID]] if lines else []
 
@@ -320,8 +328,7 @@ def main(packages: str, given: str, work: str) -> None:
     """Get ready, then answer messages until the grader has gone."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
-    import wire
-
+    wire = importlib.import_module("wire")
     sys.path.remove(here)
     if packages:
         sys.path.append(packages)
@@ -331,7 +338,7 @@ def main(packages: str, given: str, work: str) -> None:
         os.dup2(nothing, descriptor)
     stream = Stream()
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream
+    vars(sys).update(stdout=stream, stderr=stream, __stdout__=stream, __stderr__=stream)
     runner = Runner(wire, make_shell(stream), stream)
     if given:
         shutil.copytree(given, work, dirs_exist_ok=True)

@@ -9,6 +9,7 @@ import html
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
@@ -103,7 +104,7 @@ def _markdown() -> MarkdownIt:
     """Return a parser without HTML, with tables, struck-out text and formulas."""
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.inline.ruler.before("escape", "formula", _formula)
-    parser.core.ruler.push("harmless", lambda state: [_clean(token) for token in state.tokens])
+    parser.core.ruler.push("harmless", _clean_all)
     parser.add_render_rule("formula", lambda _self, tokens, i, _options, _env: html.escape(tokens[i].content))
     return parser
 
@@ -123,10 +124,16 @@ def _formula(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _clean_all(state: StateCore) -> None:
+    for token in state.tokens:
+        _clean(token)
+
+
 def _clean(token: Token) -> None:
     """Remove attributes that could act: styles, and addresses that are no web page."""
-    if token.attrs.get("style", "").startswith("text-align:") and token.tag in ("td", "th"):
-        token.attrs["align"] = token.attrs["style"].partition(":")[2]
+    style = str(token.attrs.get("style", ""))
+    if style.startswith("text-align:") and token.tag in ("td", "th"):
+        token.attrs["align"] = style.partition(":")[2]
     token.info = ""  # the language of a code block would become a class
     token.attrs = {name: value for name, value in token.attrs.items() if _allowed(token.tag, name, str(value))}
     for child in token.children or ():

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -91,7 +92,7 @@ def parse(markdown: str) -> tuple[str, Essay]:
     return opening["title"].strip(), Essay(tuple(sections), " ".join(opening["strategy"].split()))
 
 
-def _sample(name: str, marks: dict[str, dict[str, object]]) -> Sample:
+def _sample(name: str, marks: dict[str, dict[str, Any]]) -> Sample:
     title, essay = parse((FOLDER / f"{name}.md").read_text("utf-8"))
     levels = {id: int(mark["level"]) for id, mark in marks.items()}
     reasons, doubts = ({id: " ".join(str(mark[part]).split()) for id, mark in marks.items()} for part in _WORDS)

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -140,16 +141,16 @@ def command(
     It must be started with an empty environment, as `run` does: bubblewrap keeps its own, which can be read in the box.
     """
     line = _empty_box()
-    for place in LIBRARIES:
-        if os.path.islink(place):
-            line += ["--symlink", os.readlink(place), place]
+    for library in LIBRARIES:
+        if os.path.islink(library):
+            line += ["--symlink", os.readlink(library), library]
     for folder in _library_folders():
         line += ["--ro-bind", str(folder), str(folder)]
     for name in FROM_ETC:
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     line += ["--proc", "/proc", *_own_memory()]
-    for place in [*_python(), *read]:
-        outside, inside = place if isinstance(place, tuple) else (place, place)
+    for shown in [*_python(), *read]:
+        outside, inside = shown if isinstance(shown, tuple) else (shown, shown)
         line += ["--ro-bind", str(outside), str(inside)]
     for folder in hidden:
         line += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
@@ -226,8 +227,15 @@ def run(
 
 @contextlib.contextmanager
 def started(
-    line: Sequence[str], limits: Limits, environment: Mapping[str, str], work: Path, **streams: object
-) -> Iterator[subprocess.Popen]:
+    line: Sequence[str],
+    limits: Limits,
+    environment: Mapping[str, str],
+    work: Path,
+    *,
+    stdin: int | IO[bytes],
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command line under limits; at the end of the block all that it started is ended.
 
     Parameters
@@ -238,11 +246,13 @@ def started(
         Of the command: empty for a sandbox.
     work : Path
         The folder in which it starts.
-    **streams
-        stdin, stdout, stderr, as for `subprocess.Popen`.
+    stdin, stdout, stderr : int or file
+        As for `subprocess.Popen`.
     """
     if not sys.platform.startswith("linux"):  # no sandbox: the user has chosen --unsafe
-        process = subprocess.Popen(line, cwd=work, env=dict(environment), start_new_session=True, **streams)
+        process = subprocess.Popen(
+            line, cwd=work, env=dict(environment), start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr
+        )
         try:
             yield process
         finally:
@@ -253,7 +263,7 @@ def started(
         with ceiling.kept_by_the_system(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
             program = shutil.which(line[0]) or line[0]
             refused = system_call_filter() if Path(program).name == "bwrap" else b""
-            told = {
+            told: launcher.Order = {
                 "line": [program, *line[1:]], "environment": dict(environment),
                 "parent": os.getpid(), "lifeline": lifeline, "limits": _system_limits(limits, n_threads),
                 "groups": groups, "filter": refused.hex(),
@@ -262,7 +272,7 @@ def started(
                 [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(told)],
                 cwd=work, pass_fds=[lifeline],
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-                start_new_session=True, **streams,
+                start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr,
             )  # fmt: skip
             os.close(lifeline)
             lifeline = -1
@@ -278,7 +288,7 @@ def started(
                 os.close(descriptor)
 
 
-def watch(process: subprocess.Popen, work: Path, limits: Limits) -> str:
+def watch(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
     """Wait for the end, and return why it must be brought about; "" where it came by itself."""
     end, look_at_disk = time.monotonic() + limits.seconds, 0.0
     while process.poll() is None:
@@ -341,7 +351,7 @@ def _size_mb(folder: Path) -> float:
     return size / 1e6
 
 
-def _size(entry: os.DirEntry) -> int:
+def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_size
     except OSError:
@@ -369,7 +379,7 @@ def remove(folder: Path) -> None:
         subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
 
 
-def _close(process: subprocess.Popen) -> None:
+def _close(process: subprocess.Popen[bytes]) -> None:
     """End the box: when its first process dies, the system ends all others in it."""
     if process.poll() is None:
         process.kill()
@@ -498,7 +508,7 @@ def _python() -> list[Path | tuple[Path, Path]]:
     folders |= set(Path(sys.base_prefix, "lib").glob("libpython*"))
     if sys.prefix != sys.base_prefix:
         folders.add(Path(sys.prefix))
-    shown = _outermost({each for each in folders if each.exists()})
+    shown: list[Path | tuple[Path, Path]] = [*_outermost({each for each in folders if each.exists()})]
     link = Path(sys.executable)
     while link.is_symlink():  # from .venv/bin/python to the program; each link must be there
         link = link.parent / os.readlink(link)

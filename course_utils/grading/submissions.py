@@ -175,7 +175,7 @@ def is_link_or_device(file: Found) -> bool:
     return file.why_not in (IS_A_LINK, IS_NOT_PLAIN)
 
 
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry]]:
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry[str]]]:
     try:
         entries = sorted(os.scandir(folder), key=lambda each: each.name)
     except OSError:
@@ -210,7 +210,7 @@ def _known(course: Course) -> list[str]:
     return [found.parent.name for found in course.root.glob("source/*/*.ipynb")]
 
 
-def _kind(entry: os.DirEntry) -> str:
+def _kind(entry: os.DirEntry[str]) -> str:
     return "a link" if entry.is_symlink() else "a file"
 
 

@@ -5,12 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
 from course_utils.errors import CourseError
 from course_utils.grading.course import Course
-from course_utils.grading.plan import read_plan, text_of
+from course_utils.grading.plan import VerdictData, read_plan, text_of
 from course_utils.grading.sandbox import prefix, why_not
 
 Say = Callable[[str], object]
@@ -60,7 +61,7 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
     say(f"{assignment}: {len(most)} checks give the solution {sum(most.values()):g} points, and an empty sheet none.")
 
 
-def submission_of(cells: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+def submission_of(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return a notebook's code cells as `execution.check` takes a submission."""
     found = []
     for number, cell in enumerate(cells, 1):
@@ -72,7 +73,7 @@ def submission_of(cells: Sequence[Mapping[str, object]]) -> list[dict[str, str]]
     return found
 
 
-def _require(name: str, verdict: Mapping[str, object], most: float, is_solution: bool) -> None:
+def _require(name: str, verdict: VerdictData, most: float, is_solution: bool) -> None:
     points = verdict["points"]
     if points is None:
         raise CourseError(

@@ -10,7 +10,8 @@ left to a function of the caller's: the sandbox sends its type's name and a numb
 import json
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 LONGEST_MESSAGE = 16_000_000  # bytes
 MOST_VALUES = 200_000  # in one message
@@ -22,8 +23,10 @@ DEEPEST = 30  # containers within containers
 MOST_BITS = 20_000  # of a whole number: about 6,000 digits
 SMALL = 2**53  # whole numbers up to here are JSON numbers
 HEAD = struct.Struct(">I")
-TAGS = {list: "l", tuple: "t", set: "s", frozenset: "z"}
-KINDS = {tag: kind for kind, tag in TAGS.items()}
+TAGS: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "z"}
+KINDS: dict[str, Callable[[Iterable[Any]], object]] = {tag: kind for kind, tag in TAGS.items()}
+
+Tagged = list[Any]  # of JSON's types; the first is a tag
 
 
 class TooLarge(ValueError):
@@ -40,7 +43,7 @@ class _Packer:
     def __init__(self, other: Callable[[object], object]) -> None:
         self.other, self.n_values, self.n_keys, self.n_text = other, 0, 0, 0
 
-    def pack(self, value: object, depth: int = 0) -> object:
+    def pack(self, value: Any, depth: int = 0) -> object:  # Any: the checker does not follow `kind is int`
         kind = type(value)
         self.n_values += 1
         if self.n_values > MOST_VALUES:
@@ -112,7 +115,7 @@ def pack(value: object, other: Callable[[object], object]) -> object:
 class _Unpacker:
     """Decoder of one message, with its counts."""
 
-    def __init__(self, other: Callable[[list], object]) -> None:
+    def __init__(self, other: Callable[[Tagged], object]) -> None:
         self.other, self.n_values, self.n_keys = other, 0, 0
 
     def unpack(self, data: object, depth: int = 0) -> object:
@@ -143,13 +146,13 @@ class _Unpacker:
             raise IllFormed("no value")
         return self.other(data)
 
-    def _keys(self, inside: list) -> None:
+    def _keys(self, inside: list[Any]) -> None:
         self.n_keys += len(inside)
         if self.n_keys > MOST_KEYS:
             raise IllFormed("too many keys")
 
 
-def unpack(data: object, other: Callable[[list], object]) -> object:
+def unpack(data: object, other: Callable[[Tagged], object]) -> object:
     """Decode a value, and check its form.
 
     Parameters
@@ -174,7 +177,7 @@ def unpack(data: object, other: Callable[[list], object]) -> object:
         raise IllFormed(f"no value: {problem}") from problem
 
 
-def message(content: dict[str, object]) -> bytes:
+def message(content: Mapping[str, object]) -> bytes:
     """Return a message as bytes, with its length before it.
 
     Raises
@@ -187,7 +190,7 @@ def message(content: dict[str, object]) -> bytes:
     return HEAD.pack(len(data)) + data
 
 
-def read(read_some: Callable[[int], bytes]) -> dict[str, object] | None:
+def read(read_some: Callable[[int], bytes]) -> dict[str, Any] | None:
     """Read one message.
 
     Parameters

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import psutil
 
@@ -45,14 +46,14 @@ class Task:
     """
 
     function: str
-    arguments: tuple = ()
+    arguments: tuple[object, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """What a worker answered: a value; or why there is none, if it was killed or died."""
 
-    value: object = None
+    value: Any = None
     killed: str = ""
 
 
@@ -64,7 +65,7 @@ def default_jobs() -> int:
 
 def answers(
     course: Course, tasks: Sequence[Task], n_jobs: int, seconds: float, memory_mb: float = MEMORY_MB
-) -> Iterator[tuple[int, Answer]]:
+) -> Generator[tuple[int, Answer], None, None]:
     """Let workers do tasks, and yield each answer as soon as it is there, with the number of its task.
 
     Parameters
@@ -107,10 +108,10 @@ def answers(
             busy = [worker for worker in workers if worker.task is not None]
             multiprocessing.connection.wait([worker.connection for worker in busy], LOOK_EVERY_S)
             for worker in busy:
-                answer = worker.answer() or worker.over_limit(memory_mb)
-                if answer is None:
+                task, answer = worker.task, worker.answer() or worker.over_limit(memory_mb)
+                if answer is None or task is None:
                     continue
-                number, worker.task = worker.task, None
+                worker.task = None
                 if answer.killed:
                     worker.kill()
                     workers.remove(worker)
@@ -246,9 +247,10 @@ def main(arguments: Sequence[str]) -> int:
         connection.send(_function(task.function)(course, *task.arguments))
 
 
-def _function(name: str) -> Callable:
+def _function(name: str) -> Callable[..., object]:
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
+    found: Callable[..., object] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _die_with(parent: int) -> None:

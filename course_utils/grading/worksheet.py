@@ -214,7 +214,8 @@ def _fields(text: str, delimiter: str) -> list[list[tuple[int, int]]]:
     at = 1 if text.startswith("\ufeff") else 0  # a byte order mark
     rows, row = [], []
     while at <= len(text):
-        end = cell.match(text, at).end()
+        found = cell.match(text, at)  # it matches nothing at all too
+        end = found.end() if found else at
         row.append((at, end))
         after = text[end : end + 1]
         at = end + 1

@@ -47,7 +47,7 @@ class Asset:
 
 def collect(app: Any) -> dict[str, Asset]:
     """Return every file that the hall serves, by its path below the base address."""
-    found = {}
+    found: dict[str, Asset] = {}
     template = app.voila_configuration.template
     for address, folders in (
         ("voila/static", app.static_paths),

@@ -75,7 +75,7 @@ class Guarded(web.RequestHandler):
         self.finish(page.render(sentence=sentence, seconds=seconds, token=asks_for_token, base=self.hall.base_url))
 
 
-async def keep_the_door(handler: web.RequestHandler) -> None:
+async def keep_the_door(handler: Guarded) -> None:
     """Let in who shows the token, by address or by cookie; a right word becomes a cookie and leaves the address."""
     hall = handler.settings["hall"]
     words = {COOKIE: (hall.token, "token"), LECTURER_COOKIE: (hall.lecturer_key, "lecturer")}

@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from ipykernel.kernelapp import IPKernelApp
@@ -34,7 +35,7 @@ def run_notebook(notebook: Path) -> dict[str, list[dict]]:
     """
     # No history: its thread would not survive a split, and viewers' kernels must not share its database.
     shell = ZMQInteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell._showtraceback = _show_nothing  # what a cell raises goes to the hall, not to a page
+    vars(shell)["_showtraceback"] = _show_nothing  # what a cell raises goes to the hall, not to a page
     register_comm_target()  # ipywidgets does so where it is imported in a kernel; here it came before the shell
     os.chdir(notebook.parent)
     cells = nbformat.read(notebook, as_version=4).cells
@@ -82,8 +83,9 @@ class ForkedKernelApp(IPKernelApp):
     def init_shell(self) -> None:
         """Bring the zygote's shell and panels together with this kernel: from now on they have somebody to talk to."""
         super().init_shell()
-        self.shell.kernel = self.kernel
-        del self.shell._showtraceback
+        shell: Any = self.shell
+        shell.kernel = self.kernel
+        del shell._showtraceback
         for each in self.kernel.comm_manager.comms.values():
             each.kernel = self.kernel
 

@@ -212,8 +212,8 @@ def require_few_parts(message: str | bytes, protocol: str | None) -> None:
     ValueError
     """
     if isinstance(message, bytes):
-        size, order = (8, "little") if protocol == NEWER_PROTOCOL else (4, "big")
-        if int.from_bytes(message[:size], order) > MOST_PARTS:
+        is_newer = protocol == NEWER_PROTOCOL
+        if int.from_bytes(message[: 8 if is_newer else 4], "little" if is_newer else "big") > MOST_PARTS:
             raise ValueError("too many parts")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course_utils.models.shelf import memory_available_mb
+from course_utils.core.limits import memory_available_mb
 
 KEEP_S = 30  # a page whose line broke: a reload, a phone that was put away
 ARRIVE_S = 60  # a page that was fetched and never opened its line: a robot, a preview, a browser that gave up
@@ -42,7 +42,8 @@ class Viewer:
         if not self.has_arrived:
             return "its page never opened its line" if now - self.came_at > ARRIVE_S else ""
         if not self.lines:
-            return "its page was left" if now - self.left_at > KEEP_S else ""
+            left_at = self.came_at if self.left_at is None else self.left_at
+            return "its page was left" if now - left_at > KEEP_S else ""
         return "nobody touched its page" if now - self.touched_at > IDLE_S else ""
 
 

@@ -74,7 +74,7 @@ class ModelProcess:
 
     async def _keep(self) -> None:
         n_deaths, loop = 0, asyncio.get_running_loop()
-        while True:
+        while self._process is not None:
             began = loop.time()
             code = await self._process.wait()
             n_deaths = 0 if loop.time() - began > GOOD_RUN_S else n_deaths + 1

@@ -33,13 +33,29 @@ class DemoFailed(CourseError):
 
 
 @dataclass
+class LifeLine:
+    """A connection to a process that ends with it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def close(self) -> None:
+        """Cut it."""
+        self.writer.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until it is cut."""
+        await self.writer.wait_closed()
+
+
+@dataclass
 class Zygote:
     """A notebook that is ready: where to ask for kernels, and what its cells show."""
 
     door: str
     pid: int
     cells: dict[str, list[dict]]
-    life_line: asyncio.StreamWriter
+    life_line: LifeLine
 
 
 class Nursery:
@@ -98,7 +114,8 @@ class Nursery:
     async def stop(self) -> None:
         """End the nursery; its zygotes end as their life lines are cut."""
         if self._process is not None:
-            self._process.stdin.close()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._process.wait(), 3)
             if self._process.returncode is None:
@@ -122,7 +139,7 @@ class Nursery:
                 await asyncio.sleep(0.02)
 
 
-async def ask(door: str, request: dict) -> tuple[dict, asyncio.StreamWriter]:
+async def ask(door: str, request: dict) -> tuple[dict, LifeLine]:
     """Ask at a door; return the answer, and the connection as life line.
 
     Raises
@@ -138,11 +155,10 @@ async def ask(door: str, request: dict) -> tuple[dict, asyncio.StreamWriter]:
     except BaseException:
         writer.close()
         raise
-    writer.life = reader  # whoever waits for the end reads here
-    return answer, writer
+    return answer, LifeLine(reader, writer)
 
 
-async def until_gone(life_line: asyncio.StreamWriter) -> None:
+async def until_gone(life_line: LifeLine) -> None:
     """Wait until the process at the other end of a life line has ended."""
     with contextlib.suppress(OSError):
-        await life_line.life.read()
+        await life_line.reader.read()

@@ -7,9 +7,10 @@ import signal
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
 
-from course_utils.hall.nursery import ask, until_gone
+from course_utils.hall.nursery import LifeLine, ask, until_gone
 
 NAME = "course-hall"
 
@@ -30,7 +31,7 @@ class SplitOff(KernelProvisionerBase):
     """
 
     pid: int | None = None
-    _life_line: asyncio.StreamWriter | None = None
+    _life_line: LifeLine | None = None
     _watch: asyncio.Task | None = None
 
     @property
@@ -40,23 +41,25 @@ class SplitOff(KernelProvisionerBase):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Write the connection file: sockets of this machine's own kind, that no network reaches."""
-        manager = self.parent
+        manager: Any = self.parent  # a KernelManager
         manager.transport = "ipc"
         manager.ip = os.path.join(kwargs["folder"], "k")
         manager.write_connection_file()
         self.connection_info = manager.get_connection_info()
         return {**kwargs, "cmd": []}
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Ask the zygote for one."""
+        manager: Any = self.parent
         request = {
-            "connection_file": self.parent.connection_file,
+            "connection_file": manager.connection_file,
             "folder": kwargs["folder"],
             "environment": kwargs["env"],
         }
-        answer, self._life_line = await ask(kwargs["door"], request)
+        answer, life_line = await ask(kwargs["door"], request)
+        self._life_line = life_line
         self.pid = answer["pid"]
-        self._watch = asyncio.create_task(self._wait_for_end(kwargs["on_end"]))
+        self._watch = asyncio.create_task(self._wait_for_end(life_line, kwargs["on_end"]))
         return self.connection_info
 
     async def poll(self) -> int | None:
@@ -88,8 +91,8 @@ class SplitOff(KernelProvisionerBase):
         if self._life_line is not None:
             self._life_line.close()
 
-    async def _wait_for_end(self, on_end: Any) -> None:
-        await until_gone(self._life_line)
+    async def _wait_for_end(self, life_line: LifeLine, on_end: Any) -> None:
+        await until_gone(life_line)
         self.pid = None
-        self._life_line.close()
+        life_line.close()
         on_end(self.kernel_id)

@@ -52,7 +52,9 @@ def main() -> None:
 
 
 def _import_what_every_demo_needs() -> None:
-    sys.modules["debugpy"] = None  # strangers need no debugger; ipykernel does without, and a kernel saves 15 MB
+    vars(sys)["modules"]["debugpy"] = (
+        None  # strangers need no debugger; ipykernel does without, and a kernel saves 15 MB
+    )
     import anywidget  # noqa: F401
     import ipywidgets  # noqa: F401
     import tornado.platform.asyncio  # noqa: F401
@@ -65,7 +67,7 @@ def _import_what_it_names(notebook: Path) -> None:
     for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
         with contextlib.suppress(Exception):  # the notebook itself will say what is wrong with it
             for node in ast.walk(ast.parse("".join(cell["source"]))):
-                if cell["cell_type"] == "code" and isinstance(node, ast.ImportFrom) and node.level == 0:
+                if cell["cell_type"] == "code" and isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                     _import_ours(node.module, [alias.name for alias in node.names])
 
 
@@ -80,7 +82,7 @@ def _serve(listener: socket.socket, life_line: int, become: Callable[[dict, sock
     """Split off a process for each request, until the life line is cut."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end leave nothing to be collected
     while True:
-        ready, _, _ = select.select([listener, life_line], [], [])
+        ready, _, _ = select.select([listener.fileno(), life_line], [], [])
         if life_line in ready:
             return
         connection, _ = listener.accept()

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -24,7 +25,7 @@ from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_wo
 from course_utils.widgets.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Fact, Part, Table, Text, facts
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
@@ -68,8 +69,8 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     _esm, _css = browser_bundle("access_regimes")
     panel_title = "One model, three regimes"
 
-    regimes = traitlets.List().tag(sync=True)
-    actions = traitlets.List().tag(sync=True)
+    regimes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     terms = traitlets.List(list(TERMS)).tag(sync=True)
     rule = traitlets.Unicode().tag(sync=True)
     prompt = traitlets.Unicode(PROMPT).tag(sync=True)
@@ -80,13 +81,16 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
     busy = traitlets.Dict().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     account = traitlets.Dict().tag(sync=True)
-    logged = traitlets.List().tag(sync=True)
-    questions = traitlets.List().tag(sync=True)
+    logged: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
         self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
-        self._chooser, self._name, self._job, self._run = Chooser(model), "", None, 0
-        self._tried, self._texts, self._cancel = collections.Counter(), {}, threading.Event()
+        self._chooser, self._name, self._run = Chooser(model), "", 0
+        self._job: Job | None = None
+        self._tried: collections.Counter[Any] = collections.Counter()
+        self._texts: dict[Any, Any] = {}
+        self._cancel = threading.Event()
         lazy = Lazy(self._load)
         self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
         self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
@@ -267,7 +271,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
                 told_at = time.monotonic()
                 self._show_if(run, busy={**self.busy, "n": n_tokens})
 
-        answer = {}
+        answer: dict[str, Any] = {}
         with contextlib.suppress(Cancelled):
             answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
         if cancel.is_set():

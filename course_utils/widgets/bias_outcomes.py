@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ OVERHEAD_S, PARAMETERS_PER_S = 1 / 2000, 8.2e9
 N_NAMED = 10  # words of a scatter that lean most
 
 
-def kinds() -> list[dict[str, object]]:
+def kinds() -> list[dict[str, Any]]:
     """Return what can be completed: name, words, how many groups and prompts it has, and how long a text may be."""
     told = []
     for name, about in KINDS.items():
@@ -52,7 +53,7 @@ def paces(models: Sequence[str]) -> dict[str, float]:
     return {name: OVERHEAD_S + sizes[name] / PARAMETERS_PER_S for name in models if name in sizes}
 
 
-def of(name: str, result: Result) -> dict[str, object]:
+def of(name: str, result: Result) -> dict[str, Any]:
     """Return what the browser shows of a result.
 
     Parameters
@@ -88,7 +89,7 @@ def audited(counted: Result, marks: Mapping[int, bool], n_drawn: int) -> Result:
     return dataclasses.replace(found, headline=found.metric("share", int(judged[0])) if len(judged) else None)
 
 
-def _sentences(result: Result) -> dict[str, object]:
+def _sentences(result: Result) -> dict[str, Any]:
     rows = result.rows
     ranks = rows["log2_ratio"].abs().rank(ascending=False, method="first")
     points = [
@@ -99,7 +100,7 @@ def _sentences(result: Result) -> dict[str, object]:
     return {"points": points, "a": result.settings["a"], "b": result.settings["b"]}
 
 
-def _completions(result: Result) -> dict[str, object]:
+def _completions(result: Result) -> dict[str, Any]:
     compared = [
         [each["words"], each["a"], each["b"], _points(each), _p(each["p_value"]), _p(each["p_holm"])]
         for each in bias.comparisons(result).to_dict("records")
@@ -109,11 +110,11 @@ def _completions(result: Result) -> dict[str, object]:
     return {"groups": _groups(result), "compared": compared, "published": figures}
 
 
-def _audit(result: Result) -> dict[str, object]:
+def _audit(result: Result) -> dict[str, Any]:
     return {"groups": _groups(result)}
 
 
-def _groups(result: Result) -> list[dict[str, object]]:
+def _groups(result: Result) -> list[dict[str, Any]]:
     """Return a group of rows for each list of words; a rate by hand tells the hits that it was made of."""
     parts = [
         (words, [_rate_row(each) for each in part.to_dict("records")])
@@ -125,7 +126,7 @@ def _groups(result: Result) -> list[dict[str, object]]:
     return [{"title": words[0].upper() + words[1:], **scale, "rows": rows, "hint": hint} for words, rows in parts]
 
 
-def _rate_row(each: dict) -> dict[str, object]:
+def _rate_row(each: dict) -> dict[str, Any]:
     if "n_marked" not in each:
         return share_row(each["group"], Share(each["n_hit"], each["n"], each["share"], each["low"], each["high"]))
     told = f"{each['n_true']} true of {each['n_marked']} judged of {each['n_hit']} hits" if each["n_hit"] else "no hits"
@@ -135,7 +136,7 @@ def _rate_row(each: dict) -> dict[str, object]:
     return row(each["group"], each["share"], each["low"], each["high"], words)
 
 
-def _stereotypes(result: Result) -> dict[str, object]:
+def _stereotypes(result: Result) -> dict[str, Any]:
     told = [
         (each, f"{each['ss']:.0f} % ({each['ss_low']:.0f} to {each['ss_high']:.0f}), {each['n']} items")
         for each in result.rows.to_dict("records")

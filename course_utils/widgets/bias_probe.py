@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -64,17 +65,18 @@ class BiasProbe(OutcomePanel):
 
     warning = traitlets.Unicode(bias_probes.WARNING).tag(sync=True)
     consent = traitlets.Enum(CONSENTS, "").tag(sync=True)
-    published = traitlets.List().tag(sync=True)
+    published: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sentences = traitlets.Dict().tag(sync=True)
     templates = traitlets.Dict().tag(sync=True)
-    kinds = traitlets.List().tag(sync=True)
+    kinds: traitlets.List[Any] = traitlets.List().tag(sync=True)
     seconds_per_token = traitlets.Dict().tag(sync=True)
     hit = traitlets.Dict().tag(sync=True)
     n_hits = traitlets.Int(-1).tag(sync=True)
     n_marked = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, model=None, projector: bool = False) -> None:
-        self._hits, self.marks = [], {}
+        self._hits: list[Any] = []
+        self.marks: dict[Any, Any] = {}
         given = bias_probes.probes()["next_words"]
         filled = {side: bias_sentences.fill(given["templates"], given[side]) for side in ("a", "b")}
         first = {side: many[:1] for side, many in filled.items()}
@@ -155,7 +157,11 @@ class BiasProbe(OutcomePanel):
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= LARGEST_N or n % n_prompts:
             expected = f"A whole number from {n_prompts} to {LARGEST_N:,}{', a multiple of 5' * (n_prompts > 1)}."
             raise SettingsError(f"n is {n!r}.", expected, f"probe.complete({kind!r}, 50)")
-        how = {"n_samples": n // n_prompts, "max_new_tokens": bias_outcomes.N_TOKENS[probe], "seed": seed}
+        how: dict[str, Any] = {
+            "n_samples": n // n_prompts,
+            "max_new_tokens": bias_outcomes.N_TOKENS[probe],
+            "seed": seed,
+        }
         how |= {"templates": variant} if probe == "sheng" else {"praise": bool(variant)}
         ask = {"abid": bias.abid, "sheng": bias.sheng}[probe]
         self._forget_hits()

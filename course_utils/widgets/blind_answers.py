@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from course_utils.errors import DamagedFile, TextError
 from course_utils.evidence.class_ballot import score_vote
@@ -18,7 +19,7 @@ HOW_RATED = (
 )
 
 LONGEST_RATER = 20  # characters: a letter is enough, a name is not wanted
-Told = tuple[Result, list[int], dict[str, object]]  # as `OutcomePanel._add` takes them
+Told = tuple[Result, list[int], dict[str, Any]]  # as `OutcomePanel._add` takes them
 
 
 def letter(rater: str) -> str:
@@ -86,10 +87,11 @@ def rated(items: Sequence[Item], lines: list[dict]) -> Told | None:
     hint = f"Hollow: {credibility.OPENAI_SOURCE}, a survey by Sarah Kreps and Miles McCain. {HOW_RATED}"
     rows = [_index_row(each) for each in found.rows.to_dict("records")]
     group = {"title": title, "low": 1, "high": 10, "mark": None, "rows": rows, "hint": hint}
-    return found, [place for place in here if place != found.headline.row], {"groups": [group]}
+    first = found.headline.row if found.headline else None
+    return found, [place for place in here if place != first], {"groups": [group]}
 
 
-def _groups(found: Result) -> list[dict[str, object]]:
+def _groups(found: Result) -> list[dict[str, Any]]:
     rows, answers = found.rows.to_dict("records"), found.details
     is_right = (answers["source"] == HUMAN) == (answers["answer"] == HUMAN)
     each = [(f"rater {name}", is_right[part.index]) for name, part in answers.groupby("rater")]
@@ -114,7 +116,7 @@ def _agreed(found: Result) -> list[str]:
     ]
 
 
-def _kappa(agreed: dict[str, object]) -> Agreement:
+def _kappa(agreed: dict[str, Any]) -> Agreement:
     unknown = {name: math.nan for name in ("kappa", "low", "high") if agreed[name] is None}
     return Agreement(**{name: agreed[name] for name in ("kappa", "low", "high", "observed", "n")} | unknown)
 
@@ -123,7 +125,7 @@ def _percent(share: float | None) -> str:
     return "none" if share is None else f"{share:.0%}"
 
 
-def _texts(items: Sequence[Item], lines: list[dict], rater: str) -> list[dict[str, object]]:
+def _texts(items: Sequence[Item], lines: list[dict], rater: str) -> list[dict[str, Any]]:
     mine = {line["item"]: line for line in lines if line["rater"] == rater}
     said = [(item, mine[item.id]) for item in items if item.id in mine]
     return [
@@ -134,7 +136,7 @@ def _texts(items: Sequence[Item], lines: list[dict], rater: str) -> list[dict[st
     ]
 
 
-def _index_row(each: dict[str, object]) -> dict[str, object]:
+def _index_row(each: dict[str, Any]) -> dict[str, Any]:
     ends = "" if math.isnan(each["low"]) else f" ({each['low']:.2f} to {each['high']:.2f})"
     counted = f", {each['n_texts']:.0f} texts" if each["measured_by"] == "here" else ", OpenAI 2019"
     hollow = (each["low"], each["high"]) if each["measured_by"] == "here" else (None, None)

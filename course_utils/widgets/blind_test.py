@@ -4,6 +4,7 @@ import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -113,7 +114,8 @@ class BlindTest(OutcomePanel):
         _require_number("n_each", n_each, LARGEST_HALF)
         _require_number("n_words", n_words, 400)
         self._items, self._n_words, self._first_seed = list(items or []), n_words, seed
-        self._record, self._unsaved = Path(record) if record is not None else None, []
+        self._record = Path(record) if record is not None else None
+        self._unsaved: list[Any] = []
         name = self._record.name if self._record else ""
         self._lines = blind_answers.read(self._record) if self._record else []
         traits = {"rater": blind_answers.letter(rater), "ratings": ratings, "n_each": n_each, "seed": seed}
@@ -293,7 +295,7 @@ class BlindTest(OutcomePanel):
 
     def _half_of(self, item: dict) -> dict[str, object]:
         """Return the traits that hold what was given of an answer to this text before, if this rater gave any."""
-        nothing = {"half": {}, "rated": {}}
+        nothing: dict[str, object] = {"half": {}, "rated": {}}
         if not (item and self._record and self._half_file().exists()):
             return nothing
         try:

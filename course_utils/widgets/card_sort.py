@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -53,7 +54,7 @@ class CardSort(FurnishedPanel):
     _esm, _css = browser_bundle("card_sort")
     panel_title = "Card sort: destructive or deceptive?"
 
-    cards = traitlets.List().tag(sync=True)
+    cards: traitlets.List[Any] = traitlets.List().tag(sync=True)
     boxes = traitlets.Dict(BOXES).tag(sync=True)
     sorting = traitlets.Dict().tag(sync=True)
     reasons = traitlets.Dict().tag(sync=True)

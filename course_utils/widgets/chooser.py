@@ -5,6 +5,7 @@ from pathlib import Path
 from course_utils.errors import UnknownModel
 from course_utils.models import loading, shelf, stage
 from course_utils.models.abilities import Speaker
+from course_utils.models.catalogue import Entry
 
 
 class Chooser:
@@ -104,6 +105,6 @@ def require_name(name: object) -> None:
         raise UnknownModel(f"{str(name)[:60]!r} is no model's name.", "One that the panel offers.", "Choose another.")
 
 
-def _describe(entry: shelf.Entry) -> str:
+def _describe(entry: Entry) -> str:
     about = f"{entry.about} ({entry.released})" if entry.released else entry.about
     return f"{about} · {entry.n_parameters / 1e6:,.1f} M parameters"

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -60,7 +61,7 @@ class ClassResults(FurnishedPanel):
 
     session = traitlets.Unicode().tag(sync=True)
     about = traitlets.Unicode().tag(sync=True)
-    pictures = traitlets.List().tag(sync=True)
+    pictures: traitlets.List[Any] = traitlets.List().tag(sync=True)
     round = traitlets.Int(1).tag(sync=True)
     titles = traitlets.Dict(TITLES).tag(sync=True)
     is_lecturer = traitlets.Bool(False).tag(sync=True)
@@ -70,7 +71,9 @@ class ClassResults(FurnishedPanel):
     ) -> None:
         if about and about not in TITLES:
             raise TextError(f"about is {about!r}.", f"One of {', '.join(TITLES)}.", 'ClassResults(about="sizes")')
-        self._path, self._seen, self._seen_until, self._watcher = path, None, 0.0, None
+        self._path, self._seen_until = path, 0.0
+        self._seen: tuple[int, int, int] | None = None
+        self._watcher: threading.Thread | None = None
         self._end, self._warning = threading.Event(), ""
         super().__init__(projector, session=session or class_store.open_session() or "", about=about)
 

@@ -5,6 +5,7 @@ import dataclasses
 import math
 import threading
 import time
+from typing import Any
 
 import traitlets
 
@@ -84,15 +85,17 @@ class DetectorBench(NumberFields, MeasuringPanel):
     limits = traitlets.Dict(LIMITS).tag(sync=True)
     estimate = traitlets.Unicode().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
-    runs = traitlets.List().tag(sync=True)
+    rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    runs: traitlets.List[Any] = traitlets.List().tag(sync=True)
     one_in = traitlets.Int(100).tag(sync=True)
     judgement = traitlets.Dict().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)  # with a text of one's own; other errors stand in `message`
 
     def __init__(self, generator=None, projector: bool = False) -> None:
         self.results: list[Result] = []
-        self._trial, self._reader_name, self._pace = None, "", None
+        self._trial: Trial | None = None
+        self._reader_name = ""
+        self._pace: float | None = None
         super().__init__(generator, projector=projector)
         self.values = {"generator": "", "reader": "", **dataclasses.asdict(Trial()), "kinds": list(DETECTORS)}
         self._take_first()

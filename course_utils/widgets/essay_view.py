@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from types import SimpleNamespace
+from typing import Any
 
 import traitlets
 
@@ -93,7 +94,8 @@ def occurrence(text: str, start: int, end: int, quote: str = "") -> tuple[str, i
     wanted = page_letters(quote or text[start:end]) or letters(quote or text[start:end])
     page = page_letters(text)
     before = _letters_before(text, start)
-    places, place = [], page.find(wanted) if wanted else -1
+    places: list[int] = []
+    place = page.find(wanted) if wanted else -1
     while place >= 0 and len(places) < MAX_OCCURRENCES:
         places.append(place)
         place = page.find(wanted, place + 1)
@@ -137,7 +139,7 @@ class EssayView(traitlets.HasTraits):
         raise NotImplementedError
 
 
-def sheet_data(sheet: Sheet, rubric: Rubric) -> dict[str, object]:
+def sheet_data(sheet: Sheet, rubric: Rubric) -> dict[str, Any]:
     """Return a paper as its page needs it: texts, true or false, and nothing that tells whose it is.
 
     Parameters
@@ -165,7 +167,7 @@ def sheet_data(sheet: Sheet, rubric: Rubric) -> dict[str, object]:
     return plain(told)
 
 
-def picture_in(report: Mapping[str, object], id: str, read: Callable[[str], bytes]) -> tuple[bytes, str] | str:
+def picture_in(report: Mapping[str, Any], id: str, read: Callable[[str], bytes]) -> tuple[bytes, str] | str:
     """Return the picture that a report names for a record, with what is seen in it, or why there is none."""
     each = _entry(report, id) or {}
     name = str(each.get("picture") or "")
@@ -185,7 +187,7 @@ def picture_of(sheet: Sheet, id: str) -> tuple[bytes, str] | str:
     return picture_in(sheet.report, id, lambda name: read_plain(sheet.folder / name))
 
 
-def card(id: str, report: Mapping[str, object], findings: Sequence[Mapping[str, object]] = ()) -> dict[str, object]:
+def card(id: str, report: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Return what unfolds under a citation: the record, how it came out when done again, and what the checks said."""
     each, ledger = _entry(report, id), report.get("ledger") or {}
     record, again = (each or {}).get("record"), (each or {}).get("again") or {}
@@ -210,7 +212,7 @@ def card(id: str, report: Mapping[str, object], findings: Sequence[Mapping[str, 
     }
 
 
-def notices(report: Mapping[str, object]) -> list[dict[str, object]]:
+def notices(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a marker must know of how a paper came in: what needs a person first, each with its lines."""
     if not report:
         lines = ["The machine has written nothing about this paper. In a terminal: make grade"]
@@ -235,13 +237,13 @@ def plain(value: object) -> object:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _section(section: Section) -> dict[str, object]:
+def _section(section: Section) -> dict[str, Any]:
     text, n_left = section.text[:LONGEST_SECTION], len(section.text) - LONGEST_SECTION
     more = f"This section goes on for {n_left:,} characters, which are not shown." if n_left > 0 else ""
     return {"key": section.key, "title": re.sub("[*_`]", "", section.title), "blocks": blocks(text), "more": more}
 
 
-def _finding(each: Mapping[str, object], section: Section) -> dict[str, object]:
+def _finding(each: Mapping[str, Any], section: Section) -> dict[str, Any]:
     """Return a finding with the letters of its words, and which of their occurrences in the section is meant."""
     start, end = (value if isinstance(value := each.get(name), int) else 0 for name in ("start", "end"))
     text = section.text[:LONGEST_SECTION]
@@ -258,25 +260,25 @@ def _finding(each: Mapping[str, object], section: Section) -> dict[str, object]:
     }
 
 
-def _entry(report: Mapping[str, object], id: str) -> Mapping[str, object] | None:
+def _entry(report: Mapping[str, Any], id: str) -> Mapping[str, Any] | None:
     return next((each for each in report.get("evidence") or () if each.get("id") == id), None)
 
 
-def _number(record: Mapping[str, object]) -> str:
+def _number(record: Mapping[str, Any]) -> str:
     """Return a record's number with all that belongs to it, as the evidence board writes it."""
     parts = ("value", "low", "high", "n", "unit")
     told = value_in_words(SimpleNamespace(**{name: record.get(name) for name in parts}))
     return f"{str(record.get('metric', '')).replace('_', ' ')}, {record.get('of', '')}: {told}"
 
 
-def _again(again: Mapping[str, object], record: Mapping[str, object]) -> str:
+def _again(again: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     """Say how a record came out when it was done again."""
     if again.get("why") or again.get("value") is None:
         return str(again.get("why") or "")
     return f"Recorded {digits(record.get('value'))}, now {digits(again['value'])}."
 
 
-def _no_record(each: object, ledger: Mapping[str, object]) -> str:
+def _no_record(each: object, ledger: Mapping[str, Any]) -> str:
     state = str(ledger.get("status", ""))
     if each is None:
         return "The report says nothing of it; grade again."
@@ -287,7 +289,7 @@ def _no_record(each: object, ledger: Mapping[str, object]) -> str:
     return "The ledger that was handed in has no record of this id."
 
 
-def _came_in(report: Mapping[str, object]) -> list[str]:
+def _came_in(report: Mapping[str, Any]) -> list[str]:
     intake, execution = report.get("intake") or {}, report.get("execution") or {}
     files = intake.get("files") or ()
     left = [each for each in files if not each.get("kept")]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -17,7 +18,7 @@ from course_utils.widgets import evidence_words as words
 from course_utils.widgets.evidence_again import done_again, drawn, follow_the_kernel
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.static_view import Fact, Part, Table, facts
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 STATES = ("idle", "working", "done", "stopped", "failed")
 TOLD_EVERY_S = 0.2
@@ -65,11 +66,11 @@ class EvidenceBoard(FurnishedPanel):
     _esm, _css = browser_bundle("evidence_board")
     panel_title = "Evidence board"
 
-    listed = traitlets.List().tag(sync=True)
+    listed: traitlets.List[Any] = traitlets.List().tag(sync=True)
     counts = traitlets.Dict().tag(sync=True)
     choices = traitlets.Dict().tag(sync=True)
     asked = traitlets.Dict(ANY).tag(sync=True)
-    faults = traitlets.List().tag(sync=True)
+    faults: traitlets.List[Any] = traitlets.List().tag(sync=True)
     chosen = traitlets.Unicode().tag(sync=True)
     shown = traitlets.Dict().tag(sync=True)
     picture = traitlets.Dict().tag(sync=True)
@@ -78,8 +79,11 @@ class EvidenceBoard(FurnishedPanel):
     progress = traitlets.Dict().tag(sync=True)
 
     def __init__(self, ledger: str | Path | None = None, projector: bool = False) -> None:
-        self._path, self._seen, self._job, self._run, self._is_asked_to_stop = ledger, None, None, 0, False
-        self.ledger, self._drawing = Ledger(ledgers.ledger_path(ledger), ()), None
+        self._path, self._run, self._is_asked_to_stop = ledger, 0, False
+        self._seen: tuple[int, int] | None = None
+        self._job: Job | None = None
+        self._drawing: Job | None = None
+        self.ledger = Ledger(ledgers.ledger_path(ledger), ())
         self._found: dict[str, Reproduction] = {}  # by the record's hash: another ledger may have the same ids
         super().__init__(projector)
         self.refresh()

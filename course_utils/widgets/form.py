@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import traitlets
 
@@ -30,7 +31,7 @@ class Form(NumberFields):
     prompt = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     ranges = traitlets.Dict(RANGES).tag(sync=True)
-    gallery = traitlets.List().tag(sync=True)
+    gallery: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     @property
     def settings(self) -> Settings:

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import anywidget
 import traitlets
@@ -25,6 +25,9 @@ from course_utils.widgets.static_view import (
     to_line,
     to_text,
 )
+
+if TYPE_CHECKING:
+    from course_utils.widgets.playing import Playing
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class FurnishedPanel(anywidget.AnyWidget):
     def __init__(self, projector: bool = False, **traits) -> None:
         self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
         self.listeners: list[Callable[[dict], object]] = []  # called with every message to the page
-        self.played = None  # the recording that is shown; see course_utils.widgets.playing
+        self.played: Playing | None = None  # the recording that is shown; see course_utils.widgets.playing
         super().__init__(projector=projector, large=projector, **traits)
         self.on_msg(self._on_message)
 
@@ -143,12 +146,13 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def _all_parts(self) -> list[Part]:
         with self._lock:
-            parts = [Fact("State", self.state_in_words())] if self.has_trait("state") else []
+            parts: list[Part] = [Fact("State", self.state_in_words())] if self.has_trait("state") else []
             parts += self.static_parts()
             if self.recorded:
                 parts.append(Fact("", f"A recording of {self.recorded.get('day', '')}, no model at work."))
             waiting = getattr(self, "waiting", "")
-            return parts + [Fact("Message", words) for words in (self.message, waiting) if words]
+            parts += [Fact("Message", words) for words in (self.message, waiting) if words]
+            return parts
 
     def __repr__(self) -> str:
         """Return `as_text`."""

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -52,7 +53,7 @@ class KeepButton(ClassShare):
     has_output_of_its_own = False  # the result itself stands above it
     class_keeps = True
 
-    numbers = traitlets.List().tag(sync=True)
+    numbers: traitlets.List[Any] = traitlets.List().tag(sync=True)
     chosen = traitlets.Int(0).tag(sync=True)
     kept = traitlets.Dict().tag(sync=True)
     nothing = traitlets.Unicode().tag(sync=True)
@@ -131,7 +132,9 @@ def citable(result: Result) -> list[dict[str, object]]:
     >>> citable(base_rates([0.99], [0.5]))[1]["words"]
     'flags right, 0.99 · 0.5: 99 %'
     """
-    found = [(None, None, result.headline)] if result.headline else []
+    found: list[tuple[str | None, int | None, Metric]] = []
+    if result.headline:
+        found.append((None, None, result.headline))
     for measure in result.measures:
         rows = range(min(len(result.rows), MOST_ROWS))
         found += [(measure.column, row, result.metric(measure.column, row)) for row in rows]

@@ -1,5 +1,7 @@
 """The lectern around a panel in a hall: its one line to take away, reset, prepared prompts, a recording, large type."""
 
+from typing import Any
+
 import ipywidgets
 import traitlets
 
@@ -33,7 +35,7 @@ class LecternFrame(FurnishedPanel):
     shows = traitlets.Unicode().tag(sync=True)
     more = traitlets.Unicode().tag(sync=True)
     minutes = traitlets.Int(0).tag(sync=True)
-    prompts = traitlets.List().tag(sync=True)
+    prompts: traitlets.List[Any] = traitlets.List().tag(sync=True)
     recording = traitlets.Dict().tag(sync=True)
     is_playing = traitlets.Bool(False).tag(sync=True)
     gallery = traitlets.Unicode().tag(sync=True)
@@ -81,7 +83,8 @@ class Lectern(ipywidgets.VBox):
         self.demo, self.panel = told, panel
         self.frame = LecternFrame(told, gallery)
         self.frame.obey = self._handle_message
-        self._stage, self._links = stage.now(), []
+        self._stage = stage.now()
+        self._links: list[Any] = []
         super().__init__([self.frame, panel], layout=ipywidgets.Layout(overflow="visible"))
         self.add_class("cl-stand")
         self._take()

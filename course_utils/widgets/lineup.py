@@ -3,10 +3,12 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from course_utils.errors import SettingsError
-from course_utils.models import loading, seal, shelf
+from course_utils.models import loading, shelf
 from course_utils.models.abilities import Speaker
+from course_utils.models.formats import WEIGHTS
 from course_utils.widgets.chooser import Chooser
 
 LETTERS = "ABCD"  # of the columns
@@ -23,7 +25,9 @@ class Lineup:
     """
 
     def __init__(self, given: Sequence[OneModel] | OneModel | None = None) -> None:
-        self._given, self._known, self._choosers = given, {}, {}
+        self._given = given
+        self._known: dict[Any, Any] = {}
+        self._choosers: dict[Any, Chooser] = {}
 
     @property
     def names(self) -> list[str]:
@@ -109,6 +113,6 @@ def facts(speaker: Speaker) -> dict[str, str | int | float]:
     return {
         "name": speaker.name,
         "n_parameters": speaker.n_parameters,
-        "file_mb": round((speaker.folder / seal.WEIGHTS).stat().st_size / 1e6, 1) if speaker.folder else 0.0,
-        "released": known.released if is_the_shelf_s else "",
+        "file_mb": round((speaker.folder / WEIGHTS).stat().st_size / 1e6, 1) if speaker.folder else 0.0,
+        "released": known.released if known is not None and is_the_shelf_s else "",
     }

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -20,7 +21,7 @@ from course_utils.widgets.live_text import LiveText
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Part, Text, facts
 from course_utils.widgets.transcript import ENDINGS, Run, settings_line, transcript
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 BUSY = ("loading", "generating")
 STATES = ("idle", *BUSY, "done", "stopped", "failed")
@@ -41,18 +42,21 @@ class LivePanel(ServerWatch, FurnishedPanel):
         First values of the subclass's traits.
     """
 
-    models = traitlets.List().tag(sync=True)
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     run = traitlets.Int(0).tag(sync=True)
-    samples = traitlets.List().tag(sync=True)
+    samples: traitlets.List[Any] = traitlets.List().tag(sync=True)
     line = traitlets.Unicode().tag(sync=True)
     timing = traitlets.Dict().tag(sync=True)
     best = traitlets.Int(-1).tag(sync=True)
     transcript = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        self._job, self._runs, self.generations, self._is_asked_to_stop = None, [], [], False
+        self._job: Job | None = None
+        self._runs: list[Run] = []
+        self.generations: list[Generation] = []
+        self._is_asked_to_stop = False
         self._live, self._given = LiveText(0, self.send), model
         super().__init__(**traits)
         self._look_around()
@@ -312,7 +316,11 @@ def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | N
     """Return a request and what came of it, for the transcript."""
     had = speaker.abilities
     room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
-    more = {"weights_sha256": speaker.weights_sha256, "lacks": had.in_words(), "is_remote": not had.weights}
+    more: dict[str, Any] = {
+        "weights_sha256": speaker.weights_sha256,
+        "lacks": had.in_words(),
+        "is_remote": not had.weights,
+    }
     more["room"] = max(0, room)
     return Run(speaker.label, tuple(generations), timing or {}, best, **more)
 

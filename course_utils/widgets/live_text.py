@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from course_utils.models.steps import Generation, Step
 
@@ -57,10 +58,13 @@ class LiveText:
     pack = staticmethod(pack)
 
     def __init__(self, run: int, send: Callable[[dict], object]) -> None:
-        self.run, self.cards = run, []
-        self._send, self._unsent, self._n_new = send, [], 0
+        self.run, self._send, self._n_new = run, send, 0
+        self.cards: list[dict[str, Any]] = []
+        self._unsent: list[Any] = []  # packed steps
         self._asked_at = time.monotonic()
-        self._first_at = self._last_at = self._sent_at = None
+        self._first_at: float | None = None
+        self._last_at: float | None = None
+        self._sent_at: float | None = None
 
     def begin(self, generations: list[Generation]) -> None:
         """Show the samples as they are before the first new token."""

@@ -1,5 +1,7 @@
 """Papers one after the other, essay and rubric side by side: what the marking page and the calibration share."""
 
+from typing import Any
+
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError
@@ -23,7 +25,7 @@ class MarkingDesk(EssayView, RubricPanel):
         How many there are in ``all``, and how many are ``marked``.
     """
 
-    papers = traitlets.List().tag(sync=True)
+    papers: traitlets.List[Any] = traitlets.List().tag(sync=True)
     counts = traitlets.Dict().tag(sync=True)
 
     def choose(self, number: int) -> None:

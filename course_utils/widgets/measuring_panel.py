@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -19,7 +20,7 @@ from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import in_words
 from course_utils.widgets.server_watch import ServerWatch
 from course_utils.widgets.static_view import Part, facts
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 BUSY = ("loading", "working")
 STATES = ("idle", *BUSY, "done", "stopped", "failed")
@@ -46,14 +47,15 @@ class MeasuringPanel(ServerWatch, ClassShare):
 
     class_keeps = True
 
-    models = traitlets.List().tag(sync=True)
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
     finding = traitlets.Unicode().tag(sync=True)
     kept = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        self._job, self._run, self._is_asked_to_stop = None, 0, False
+        self._job: Job | None = None
+        self._run, self._is_asked_to_stop = 0, False
         self._given, self._chooser, self.result, self._cancel = model, Chooser(model), None, threading.Event()
         super().__init__(**traits)
         self._offer()
@@ -79,7 +81,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
         DamagedFile, NoSpace
             As for `course_utils.evidence.ledger.keep`.
         """
-        said = []
+        said: list[str] = []
         record = ledger.keep(self._required(), say=said.append)
         citation = f"[@{record.id}]"
         self.kept = " ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()]))

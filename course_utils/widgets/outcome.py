@@ -59,7 +59,7 @@ class OutcomePanel(MeasuringPanel):
         if of is not None and of not in self.results:
             known = ", ".join(self.results) or "none so far"
             raise TextError(f"There is no result called {of!r}.", f"One of: {known}.", "Run it first, then keep it.")
-        said = []
+        said: list[str] = []
         result = self._required() if of is None else self.results[of]
         record = ledger.keep(result, metric=metric, row=row, say=said.append)
         citation = f"[@{record.id}]"
@@ -69,7 +69,7 @@ class OutcomePanel(MeasuringPanel):
 
     def static_parts(self) -> list[Part]:
         """Return model, and of each outcome the finding and its rows."""
-        parts = [part for part in super().static_parts() if part.name != "Finding"]
+        parts = [part for part in super().static_parts() if not isinstance(part, Fact) or part.name != "Finding"]
         for name, told in self.outcomes.items():
             parts.append(Fact(name.capitalize(), told.get("finding", "")))
             for group in told.get("groups", ()):

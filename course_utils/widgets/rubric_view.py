@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import traitlets
 
@@ -161,7 +162,7 @@ class RubricPanel(FurnishedPanel):
                     self._tell(why=refusal(error))
 
 
-def rubric_data(rubric: Rubric, scheme: Mapping[str, str]) -> dict[str, object]:
+def rubric_data(rubric: Rubric, scheme: Mapping[str, str]) -> dict[str, Any]:
     """Return a rubric as its page needs it."""
     criteria = [
         {
@@ -180,7 +181,7 @@ def rubric_data(rubric: Rubric, scheme: Mapping[str, str]) -> dict[str, object]:
     return plain({"title": rubric.title, "points": f"{rubric.points:g}", "criteria": criteria})
 
 
-def marks_data(key: str, found: Mapping[str, Mark], rubric: Rubric) -> dict[str, object]:
+def marks_data(key: str, found: Mapping[str, Mark], rubric: Rubric) -> dict[str, Any]:
     """Return a paper's marks as its page needs them; a level only where its points are given exactly."""
     levels, between = {}, {}
     for id, mark in found.items():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import traitlets
 
@@ -46,7 +47,7 @@ class SelfCheck(FurnishedPanel):
     _esm, _css = browser_bundle("self_check")
     panel_title = "Self-check"
 
-    questions = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     verdicts = traitlets.Dict().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)
@@ -57,7 +58,8 @@ class SelfCheck(FurnishedPanel):
             raise TextError(
                 f"There are no questions called {name!r}.", f"One of {', '.join(sets)}.", f'SelfCheck("{min(sets)}")'
             )
-        self._known, self._firsts = sets[name], {}
+        self._known = sets[name]
+        self._firsts: dict[str, bool] = {}
         super().__init__(projector, questions=[_asked(each) for each in self._known])
 
     def answer(self, number: int, given: float | str) -> bool:

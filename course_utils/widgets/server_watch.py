@@ -77,7 +77,7 @@ def _look_for(url: str, panel: weakref.ref) -> None:
         if threading.Event().wait(next(pauses, PAUSES_S[-1])) or is_gone(panel()):
             return
     found = panel()
-    if not is_gone(found):
+    if found is not None and not is_gone(found):
         found._see_server()
 
 

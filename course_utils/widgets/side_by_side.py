@@ -5,6 +5,7 @@ import datetime
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -82,17 +83,23 @@ class SideBySide(ClassShare, Form, LivePanel):
         "of your latest ranking, the models' names: first, and winner of neighbours in size",
     )
 
-    chosen = traitlets.List().tag(sync=True)
-    columns = traitlets.List().tag(sync=True)
+    chosen: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    columns: traitlets.List[Any] = traitlets.List().tag(sync=True)
     blind = traitlets.Bool(False).tag(sync=True)
     standing = traitlets.Unicode().tag(sync=True)
-    places = traitlets.List().tag(sync=True)  # a ranking that is not recorded yet: by column, from 0; None: no place
+    places: traitlets.List[Any] = traitlets.List().tag(
+        sync=True
+    )  # a ranking that is not recorded yet: by column, from 0; None: no place
 
     def __init__(self, models=None, prompt="", settings=None, blind=False, record=None, projector=False) -> None:
         self.record = Path(record) if record is not None else None
         self.rankings = preferences.read(self.record) if self.record else []
-        self._lineup, self._wish, self._unsaved = Lineup(models), None, []
-        self._shown, self._kept_back, self._together = [], [], None
+        self._lineup = Lineup(models)
+        self._wish: Wish | None = None
+        self._together: Together | None = None
+        self._unsaved: list[Any] = []
+        self._shown: list[Any] = []
+        self._kept_back: list[Any] = []
         values = dataclasses.asdict(settings or Settings())
         standing = preferences.in_words(self.rankings)
         super().__init__(models, prompt=prompt, values=values, blind=blind, standing=standing, projector=projector)

@@ -16,7 +16,7 @@ import uuid
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Table:
 Part = Fact | Text | Table
 
 
-def facts(**named: object) -> list[Fact]:
+def facts(**named: object) -> list[Part]:
     """Return a fact for each value that is not empty; an underscore in a name stands for a blank."""
     return [
         Fact(name.replace("_", " ").capitalize(), value) for name, value in named.items() if value not in ("", None)
@@ -233,6 +233,8 @@ class StaticOutput:
     def display(self) -> None:
         """Display the live widget and, below it, the static view."""
         panel, publish = self._panel(), _publisher()
+        if panel is None:
+            return
         view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": panel.model_id}}
         if is_on_page_of_its_own():
             publish(data={**view, "text/plain": panel.as_text(), "text/html": panel.as_html()}, metadata={})
@@ -275,7 +277,7 @@ def is_on_page_of_its_own() -> bool:
     return bool(os.environ.get("COURSE_HALL") or os.environ.get("VOILA_BASE_URL"))
 
 
-def _shell() -> object | None:
+def _shell() -> Any:
     try:
         from IPython import get_ipython
     except ImportError:

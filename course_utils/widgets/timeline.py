@@ -2,6 +2,7 @@
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -66,15 +67,15 @@ class ReleaseTimeline(ClassShare):
     panel_title = "Release timeline"
     class_demo, class_words = "timeline", "each stage that you decide at, and what you decide"
 
-    stages = traitlets.List().tag(sync=True)
+    stages: traitlets.List[Any] = traitlets.List().tag(sync=True)
     stage = traitlets.Unicode(None, allow_none=True).tag(sync=True)
-    events = traitlets.List().tag(sync=True)
-    sizes = traitlets.List().tag(sync=True)
+    events: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    sizes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     until = traitlets.Unicode().tag(sync=True)
     shown = traitlets.Dict().tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
     draft = traitlets.Unicode().tag(sync=True)
-    decided = traitlets.List().tag(sync=True)
+    decided: traitlets.List[Any] = traitlets.List().tag(sync=True)
     choices = traitlets.Dict(CHOICES).tag(sync=True)
     kinds = traitlets.Dict(KINDS).tag(sync=True)
     longest = traitlets.Int(LONGEST_REASON).tag(sync=True)

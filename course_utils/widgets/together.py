@@ -28,7 +28,8 @@ class Ahead:
     """
 
     def __init__(self, stream: RemoteStream) -> None:
-        self._stream, self._news, self.took_s = stream, queue.SimpleQueue(), 0.0
+        self._stream, self.took_s = stream, 0.0
+        self._news: queue.SimpleQueue[tuple[Step | BaseException, float]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._read, name="course-ahead", daemon=True)
 
     def __next__(self) -> Step:
@@ -52,7 +53,7 @@ class Ahead:
         try:
             for step in self._stream:
                 self._news.put((step, time.perf_counter() - begun))
-            end = StopIteration()
+            end: BaseException = StopIteration()
         except BaseException as error:  # it is raised where the steps are asked for
             end = error
         self._news.put((end, time.perf_counter() - begun))

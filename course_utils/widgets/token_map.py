@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import traitlets
@@ -55,9 +56,9 @@ class TokenMap(MeasuringPanel):
     _esm, _css = browser_bundle("token_map")
     panel_title = "Token map"
 
-    texts = traitlets.List().tag(sync=True)
+    texts: traitlets.List[Any] = traitlets.List().tag(sync=True)
     model = traitlets.Unicode().tag(sync=True)
-    maps = traitlets.List().tag(sync=True)
+    maps: traitlets.List[Any] = traitlets.List().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
     longest = traitlets.Int(LONGEST).tag(sync=True)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import traitlets
 
@@ -22,7 +23,7 @@ from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.numbers import NumberFields, read_fields
 from course_utils.widgets.static_view import Part, Table, Text, facts
-from course_utils.widgets.worker import the_worker
+from course_utils.widgets.worker import Job, the_worker
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
 AMOUNTS = (30_000, 300_000, 1_000_000, 3_000_000)
@@ -74,15 +75,15 @@ class TrainingLab(NumberFields, FurnishedPanel):
     fields_trait = "plan"
 
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
-    sources = traitlets.List().tag(sync=True)
-    sizes = traitlets.List().tag(sync=True)
+    sources: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    sizes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     amounts = traitlets.List(list(AMOUNTS)).tag(sync=True)
     limits = traitlets.Dict(LIMITS).tag(sync=True)
     plan = traitlets.Dict().tag(sync=True)  # as typed, possibly out of range
     label = traitlets.Unicode().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
-    curve = traitlets.List().tag(sync=True)
-    said = traitlets.List().tag(sync=True)
+    curve: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    said: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -92,8 +93,10 @@ class TrainingLab(NumberFields, FurnishedPanel):
         projector: bool = False,
     ) -> None:
         self.apprentice: Apprentice | None = None
-        self._job, self._run, self._is_asked_to_stop = None, 0, False
-        self._given, self._uploaded = text, None
+        self._job: Job | None = None
+        self._run, self._is_asked_to_stop = 0, False
+        self._given = text
+        self._uploaded: tuple[str, list[str]] | None = None
         self.folder = expanded(folder) if folder else cache_folder() / "apprentices"
         given = [{"name": "given", "about": str(text) if isinstance(text, str | Path) else "the text given"}]
         sources = [*(given if text is not None else []), *([NEWS] if texts.is_here() else []), OWN]
@@ -237,7 +240,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
 
     def _sizes(self) -> list[dict]:
         """Return the sizes on offer, each with the speed it last had here, or a guess."""
-        measured = {}
+        measured: dict[Any, Any] = {}
         for folder in begun(self.folder):
             known = Apprentice(folder)
             measured |= {known.plan.size: known.log[-1]["tokens_per_s"]} if known.log else {}

@@ -162,6 +162,11 @@ def test_a_file_of_marks_that_is_none_is_left_alone(desk, tmp_path):
     assert file.read_text() == "my diary"
 
 
+def test_a_whole_number_above_all_floats_is_no_mark():
+    with pytest.raises(SettingsError, match="1e308"):  # formgrader reads it from JSON, whose numbers may be that long
+        require_mark(10**5000, 4)
+
+
 @pytest.mark.parametrize("value", IMPOSSIBLE, ids=str)
 def test_only_numbers_in_range_are_marks(value):
     with pytest.raises(SettingsError):

@@ -14,7 +14,7 @@ import pytest
 from guest import SOON_S, write_notebook
 
 from course_utils.hall.demos import Shown
-from course_utils.hall.nursery import DemoFailed, Nursery, ask, until_gone
+from course_utils.hall.nursery import DemoFailed, LifeLine, Nursery, ask, until_gone
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +46,7 @@ class Kernels:
         """Do something in the loop; return what came of it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(240)
 
-    def cut(self, line: asyncio.StreamWriter) -> None:
+    def cut(self, line: LifeLine) -> None:
         """Cut a life line."""
         self.loop.call_soon_threadsafe(line.close)
 
