@@ -6,7 +6,7 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from course_utils.core import former_paths
 from course_utils.core.lazy import lazy_exports, origin_of

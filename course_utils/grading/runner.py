@@ -64,7 +64,9 @@ def _size(value: object) -> int:
     """Return how many bytes a text, or all texts in a container, are in JSON, at most."""
     if isinstance(value, str):
         return len(value) if value.isascii() else 12 * len(value)
-    values = value.values() if isinstance(value, dict) else value
+    values: Iterable[object] = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    )
     return sum(map(_size, values))
 
 

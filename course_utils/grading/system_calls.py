@@ -65,7 +65,7 @@ def system_call_filter(machine: str = "") -> bytes:
     if found is None or not sys.platform.startswith("linux"):
         return b""
     column, architecture = found
-    numbers = sorted({each[column] for each in REFUSED.values()} - {None})
+    numbers = sorted({number for each in REFUSED.values() if (number := each[column]) is not None})
     parts = [_load(ARCHITECTURE), _if(EQUAL, architecture, 1, 0), _refused(ENOSYS), _load(NUMBER)]
     parts += [_if(AT_LEAST, OTHER_NUMBERS, 0, 1), _refused(ENOSYS)]
     parts += [_if(EQUAL, CLONE3[column], 0, 1), _refused(ENOSYS)]  # its flags cannot be seen; C libraries take clone
