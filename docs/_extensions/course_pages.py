@@ -125,6 +125,7 @@ def relinked(text: str, source: Path, pages: set[Path], texts: dict[Path, bytes]
             return link[0]
         if linked.is_relative_to(DOCS) or linked == ROOT / "README.md":
             page = linked if linked.is_relative_to(DOCS) else DOCS / "index.md"
+            anchor = anchor if page == linked else ""  # the front page has other headings than README.md
             away = relative(page, COPIES / source.relative_to(ROOT))
             return f"{picture}[{words}]({away}{f'#{anchor}' if anchor else ''})"
         if linked.is_file() and linked.is_relative_to(ROOT):
