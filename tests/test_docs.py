@@ -107,3 +107,17 @@ def test_a_second_copy_changes_no_file(copies):
     before = {file: file.stat().st_mtime_ns for file in copies.rglob("*") if file.is_file()}
     course_pages.copy_pages(None)
     assert {file: file.stat().st_mtime_ns for file in copies.rglob("*") if file.is_file()} == before
+
+
+def test_every_panel_of_a_notebook_has_its_note(copies):
+    import course_pages
+
+    n_notes = 0
+    for notebook in copies.rglob("*.ipynb"):
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        made = {name for name in re.findall(r"\b([A-Z]\w+)\(", code) if name in course_pages.panels()}
+        notes = ["".join(cell["source"]) for cell in cells if "A panel appears here" in "".join(cell["source"])]
+        assert made == {re.search(r"`(\w+) <", note)[1] for note in notes}, notebook.name
+        n_notes += len(notes)
+    assert n_notes >= 20

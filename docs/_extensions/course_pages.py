@@ -86,14 +86,20 @@ def rendered(cell, page: Path, pages: set[Path], texts: dict[Path, bytes], pictu
 
 
 def panels_shown(code: str) -> list[str]:
-    """Return the names of the panels that the last expression of a cell makes."""
+    """Return the panels that the last expression of a cell shows: made in it, or made in the cell and shown by name."""
     try:
-        last = ast.parse(code).body[-1:]
+        body = ast.parse(code).body
     except SyntaxError:  # a magic command of IPython
         return []
-    if not last or not isinstance(last[0], ast.Expr):
+    if not body or not isinstance(body[-1], ast.Expr):
         return []
-    calls = [node.func.id for node in ast.walk(last[0]) if isinstance(node, ast.Call) and hasattr(node.func, "id")]
+    shown: list[ast.AST] = [body[-1]]
+    names = {node.id for node in ast.walk(body[-1]) if isinstance(node, ast.Name)}
+    for statement in body[:-1]:
+        if isinstance(statement, ast.Assign) and names & {getattr(each, "id", "") for each in statement.targets}:
+            shown.append(statement.value)
+    nodes = [node for each in shown for node in ast.walk(each)]
+    calls = [node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     return [name for name in dict.fromkeys(calls) if name in panels()]
 
 
@@ -119,6 +125,7 @@ def relinked(text: str, source: Path, pages: set[Path], texts: dict[Path, bytes]
             return link[0]
         if linked.is_relative_to(DOCS) or linked == ROOT / "README.md":
             page = linked if linked.is_relative_to(DOCS) else DOCS / "index.md"
+            anchor = anchor if page == linked else ""  # the front page has other headings than README.md
             away = relative(page, COPIES / source.relative_to(ROOT))
             return f"{picture}[{words}]({away}{f'#{anchor}' if anchor else ''})"
         if linked.is_file() and linked.is_relative_to(ROOT):
