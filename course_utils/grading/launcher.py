@@ -31,7 +31,7 @@ class Order(TypedDict):
     lifeline : int
         The descriptor of a pipe that is closed when the grader has gone.
     limits : dict
-        Names of `resource`, without RLIMIT_, and numbers.
+        Names of `resource`, without ``RLIMIT_``, and numbers.
     groups : list of str
         Files of control groups that take in processes.
     filter : str
