@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from course_utils.evidence.ledger import keep
     from course_utils.experiments.result import Result
     from course_utils.experiments.sampling_effects import distinct_ngrams, repeated_ngram_share
-    from course_utils.models import shelf, stage
+    from course_utils.models.inference.settings import Settings
     from course_utils.models.loading import load
-    from course_utils.models.settings import Settings
+    from course_utils.models.registry import registry as shelf
+    from course_utils.models.registry import release_stage as stage
     from course_utils.widgets.access_regimes import AccessRegimes
     from course_utils.widgets.bias_probe import BiasProbe
     from course_utils.widgets.blind_test import BlindTest

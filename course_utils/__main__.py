@@ -109,23 +109,23 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 def _models(chosen: argparse.Namespace) -> int:
     from course_utils.core.limits import memory_available_mb
-    from course_utils.models import shelf
+    from course_utils.models.registry import registry
 
     free_mb = memory_available_mb()
     print(f"{'name':14} {'parameters':>13} {'file':>9}  fits {free_mb / 1000:,.1f} GB?  released")
-    for known in shelf.entries():
-        fits = "yes" if shelf.fits(known) else f"no: {shelf.memory_needed_mb(known) / 1000:,.1f} GB"
+    for known in registry.entries():
+        fits = "yes" if registry.fits(known) else f"no: {registry.memory_needed_mb(known) / 1000:,.1f} GB"
         size = f"{known.file_mb:,.0f} MB"
         print(f"{known.name:14} {known.n_parameters:13,} {size:>9}  {fits:13} {known.released}".rstrip())
-        folder = shelf.folder_of(known)
+        folder = registry.folder_of(known)
         print(f"{'':14} {known.about}\n{'':14} {folder or f'not here: python -m course_utils fetch {known.name}'}")
     return 0
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
     """Fetch all that was asked for; one failure does not keep the others from coming."""
-    from course_utils.models import shelf
-    from course_utils.models.catalogue import CATALOGUE
+    from course_utils.models.registry import registry
+    from course_utils.models.registry.catalogue import CATALOGUE
 
     if chosen.default:
         chosen.names += _missing_default()
@@ -133,7 +133,7 @@ def _fetch(chosen: argparse.Namespace) -> int:
         chosen.misused(f"name what to fetch: {', '.join(CATALOGUE)} or {TEXTS}; or say --default")
     for name in chosen.names:  # a typing error is told before the first gigabyte, not after it
         if name != TEXTS:
-            shelf.entry(name)
+            registry.entry(name)
     failed = []
     for name in dict.fromkeys(chosen.names):
         try:
@@ -149,30 +149,30 @@ def _fetch(chosen: argparse.Namespace) -> int:
 
 def _fetch_one(name: str) -> None:
     from course_utils import texts
-    from course_utils.models import shelf
+    from course_utils.models.registry import registry
 
     bar = _Bar()
     try:
         if name == TEXTS:
             print(f"The news articles lie in {texts.fetch(bar)}")
         else:
-            shelf.fetch(name, bar.say, bar)
+            registry.fetch(name, bar.say, bar)
     finally:
         bar.clear()
 
 
 def _missing_default() -> list[str]:
     """Return what must come so that a fluent model can speak here: nothing, the stand-in, or a damaged model anew."""
-    from course_utils.models import shelf
+    from course_utils.models.registry import registry
 
     try:
-        name = shelf.best_here()
-        shelf.find(name)
+        name = registry.best_here()
+        registry.find(name)
     except ModelNotHere:
         return [DEFAULT_MODEL]
     except DamagedFile:
         return [name]
-    if shelf.entry(name).origin == "course":
+    if registry.entry(name).origin == "course":
         return [DEFAULT_MODEL]
     print(f"{name} is here.")
     return []
@@ -180,17 +180,17 @@ def _missing_default() -> list[str]:
 
 def _speaker() -> str:
     """Return the model that can speak although none could be fetched, or nothing."""
-    from course_utils.models import shelf
+    from course_utils.models.registry import registry
 
     try:
-        return shelf.find(shelf.best_here()).name
+        return registry.find(registry.best_here()).name
     except CourseError:
         return ""
 
 
 def _say(chosen: argparse.Namespace) -> int:
-    from course_utils.models.language_model import load
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.language_model import load
+    from course_utils.models.inference.settings import Settings
 
     settings = Settings(chosen.tokens, chosen.temperature, chosen.top_k, chosen.top_p, seed=chosen.seed)
     model = load(chosen.model)
@@ -205,7 +205,7 @@ def _say(chosen: argparse.Namespace) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    from course_utils.models.serve import serve_models
+    from course_utils.models.server.serve import serve_models
 
     return serve_models(chosen)
 

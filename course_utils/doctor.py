@@ -19,8 +19,8 @@ from course_utils.core.limits import memory_available_mb
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger import ledger_path
 from course_utils.grading.sandbox import why_not
-from course_utils.models import shelf
-from course_utils.models.catalogue import CATALOGUE, Entry
+from course_utils.models.registry import registry
+from course_utils.models.registry.catalogue import CATALOGUE, Entry
 from course_utils.places import cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
@@ -82,7 +82,7 @@ def examine() -> Report:
 
     Nothing is changed but the notes of which models were found whole: what is written to try a folder is gone at once.
     """
-    models = [_model(known) for known in shelf.entries()]
+    models = [_model(known) for known in registry.entries()]
     rest = [_some_model(), _texts(), _memory(), _disk(), *_folders(), _network(), _port(), _browser(), _sandbox()]
     return Report((_python(), *_packages(), *models, *rest))
 
@@ -120,30 +120,30 @@ def _package(wanted: Requirement, extra: str) -> Finding:
 def _model(known: Entry) -> Finding:
     """Verify a model that is here; one that is not is no fault."""
     try:
-        folder = shelf.find(known.name)
+        folder = registry.find(known.name)
     except ModelNotHere:
         return Finding(known.name, f"not here; python -m course_utils fetch {known.name}", "note")
     except CourseError as error:
         return Finding(known.name, error.what, "fix", error.next_step)
-    return Finding(known.name, f"whole, in {folder}", "ok" if shelf.fits(known) else "note")
+    return Finding(known.name, f"whole, in {folder}", "ok" if registry.fits(known) else "note")
 
 
 def _some_model() -> Finding:
     try:
-        name = shelf.best_here()
+        name = registry.best_here()
     except ModelNotHere as error:
         return Finding("default model", error.what, "fix", error.next_step)
-    if not shelf.fits(shelf.entry(name)):
-        need, free = shelf.memory_needed_mb(shelf.entry(name)), memory_available_mb()
+    if not registry.fits(registry.entry(name)):
+        need, free = registry.memory_needed_mb(registry.entry(name)), memory_available_mb()
         return Finding(
             "default model",
             f"{name} needs {need:,.0f} MB of memory, {free:,.0f} are free",
             "fix",
             "Close other programs.",
         )
-    if shelf.entry(name).origin == "course":
+    if registry.entry(name).origin == "course":
         return Finding("default model", f"{name}; for a fluent one: python -m course_utils fetch --default", "note")
-    return Finding("default model", f"{name} ({shelf.entry(name).about})")
+    return Finding("default model", f"{name} ({registry.entry(name).about})")
 
 
 def _texts() -> Finding:
@@ -156,7 +156,7 @@ def _texts() -> Finding:
 
 
 def _memory() -> Finding:
-    fitting = [known for known in CATALOGUE.values() if shelf.fits(known)]
+    fitting = [known for known in CATALOGUE.values() if registry.fits(known)]
     found = f"{memory_available_mb():,.0f} MB free"
     if not fitting:
         return Finding(
@@ -216,7 +216,7 @@ def _folder(thing: str, folder: Path, costs: str, cure: str, state: str = "fix")
 
 def _network() -> Finding:
     """Look at the settings for downloads; nothing is sent."""
-    from course_utils.models import hub
+    from course_utils.models.registry import hub
 
     try:
         address = hub.check_settings()

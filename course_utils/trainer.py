@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from course_utils.errors import SettingsError
 
 if TYPE_CHECKING:
-    from course_utils.models.recipe import Recipe
-    from course_utils.models.training import Progress, Training
+    from course_utils.models.training.recipe import Recipe
+    from course_utils.models.training.trainer import Progress, Training
 
 # What a flag sets, with what it means; the defaults are the recipe's own.
 FLAGS = {
@@ -63,7 +63,7 @@ def train(chosen: argparse.Namespace) -> int:
 
 def recipe_of(chosen: argparse.Namespace) -> "Recipe":
     """Return the recipe: the file's, or the default one, with what the flags change."""
-    from course_utils.models.recipe import Recipe
+    from course_utils.models.training.recipe import Recipe
 
     known = {field.name for field in dataclasses.fields(Recipe)}
     values = {}
@@ -83,21 +83,21 @@ def recipe_of(chosen: argparse.Namespace) -> "Recipe":
 def _prepared(chosen: argparse.Namespace) -> "Training":
     from transformers import PreTrainedTokenizerFast
 
-    from course_utils.models import checkpoint, packing
-    from course_utils.models.training import Training
+    from course_utils.models.training import checkpoint, data
+    from course_utils.models.training.trainer import Training
 
     recipe = recipe_of(chosen)
-    documents = packing.read_documents(chosen.texts)
+    documents = data.read_documents(chosen.texts)
     n_characters = sum(map(len, documents))
     print(f"{len(documents):,} documents, {n_characters:,} characters", flush=True)
     begun = chosen.out if (chosen.out / checkpoint.STATE).exists() else None
     if made_before := chosen.tokenizer or begun:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(made_before)
     else:
-        tokenizer = packing.train_tokenizer(documents, recipe.vocabulary)
-    row = packing.pack(documents, tokenizer)
+        tokenizer = data.train_tokenizer(documents, recipe.vocabulary)
+    row = data.pack(documents, tokenizer)
     print(f"{len(row):,} tokens, {n_characters / len(row):.2f} characters a token", flush=True)
-    held_out = {file.stem: packing.pack(packing.read_documents(file), tokenizer) for file in chosen.held_out}
+    held_out = {file.stem: data.pack(data.read_documents(file), tokenizer) for file in chosen.held_out}
     return Training(recipe, tokenizer, row, chosen.out, held_out, checkpoint_s=chosen.checkpoint_s)
 
 

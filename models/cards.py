@@ -8,9 +8,10 @@ import textwrap
 from pathlib import Path
 
 from course_utils.core.files import replace_file
-from course_utils.models import checkpoint, seal
-from course_utils.models.catalogue import POCKET
-from course_utils.models.sampling import Settings
+from course_utils.models.inference.sampling import Settings
+from course_utils.models.registry import checksums
+from course_utils.models.registry.catalogue import POCKET
+from course_utils.models.training import checkpoint
 from course_utils.pictures.size_plots import loss_curves
 
 N_LINES = 300  # of a published log: enough for its curve
@@ -32,7 +33,7 @@ def publish(work: Path, name: str, target: Path) -> None:
     replace_file(target / checkpoint.LOG, "".join(f"{json.dumps(line)}\n" for line in thinned(log)))
     judged = json.loads((work / "judged.json").read_text())
     replace_file(target / "README.md", card(name, target, log[-1], judged, hardware(source)))
-    seal.write(target, but=("README.md", checkpoint.LOG), name=name, source="models/family.py")
+    checksums.write(target, but=("README.md", checkpoint.LOG), name=name, source="models/family.py")
 
 
 def page(work: Path, models: Path) -> str:
@@ -41,7 +42,10 @@ def page(work: Path, models: Path) -> str:
     loss_curves(logs).save(models / "loss_curves.png")
     judged, rows = json.loads((work / "judged.json").read_text()), []
     for name in POCKET:
-        n_parameters, file = seal.n_parameters(models / name / seal.WEIGHTS), models / name / seal.WEIGHTS
+        n_parameters, file = (
+            checksums.n_parameters(models / name / checksums.WEIGHTS),
+            models / name / checksums.WEIGHTS,
+        )
         told = f"{n_parameters:,} | {file.stat().st_size / 1e6:.1f} MB | {logs[name][-1]['seconds'] / 60:.0f}"
         bits = " | ".join(f"{judged[name][kind]:.3f}" for kind in ("stories", "news"))
         rows.append(f"| [{name}]({name}/README.md) | {told} | {bits} |")
@@ -70,7 +74,7 @@ def thinned(log: list[dict]) -> list[dict]:
 def card(name: str, folder: Path, last: dict, judged: dict, machine: str) -> str:
     """Return the card as Markdown."""
     recipe = json.loads((folder / checkpoint.RECIPE).read_text())
-    n_parameters = seal.n_parameters(folder / seal.WEIGHTS)
+    n_parameters = checksums.n_parameters(folder / checksums.WEIGHTS)
     shape = ", ".join(f"{key} {value}" for key, value in recipe.items())
     rows = "\n".join(f"| {who} | {bits['stories']:.3f} | {bits['news']:.3f} |" for who, bits in judged.items())
     return f"""# {name}
@@ -119,7 +123,7 @@ def hardware(folder: Path) -> str:
 
 def samples(folder: Path) -> str:
     """Return what the model writes to each prompt, as quoted Markdown."""
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
     model, parts = LanguageModel(folder), []
     for what, prompt in PROMPTS.items():

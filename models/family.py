@@ -30,8 +30,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from course_utils.core.files import replace_file
-from course_utils.models import checkpoint, packing
-from course_utils.models.recipe import Recipe
+from course_utils.models.training import checkpoint, data
+from course_utils.models.training.recipe import Recipe
 from course_utils.places import REPOSITORY
 
 MODELS = REPOSITORY / "models"
@@ -61,7 +61,7 @@ KEEP_MEMORY = {
     "THP_MEM_ALLOC_ENABLE": "1",
 }  # fmt: skip
 KINDS = ("stories", "news")
-BETWEEN = f"\n{packing.END}\n"
+BETWEEN = f"\n{data.END}\n"
 
 
 def texts(work: Path, stories: Path) -> None:
@@ -75,20 +75,20 @@ def texts(work: Path, stories: Path) -> None:
     replace_file(work / "train/news_again.txt", (work / "train/news.txt").read_bytes())
     replace_file(work / "train/stories.txt", (stories / "train.txt").read_bytes())
     replace_file(work / "held_out/stories.txt", (stories / "valid.txt").read_bytes())
-    documents = packing.read_documents(work / "train")
-    tokenizer = packing.train_tokenizer(documents, SHARED.vocabulary)
+    documents = data.read_documents(work / "train")
+    tokenizer = data.train_tokenizer(documents, SHARED.vocabulary)
     checkpoint.save_pretrained(work / "vocabulary", tokenizer)
-    _save_row(work / "train.npy", packing.pack(documents, tokenizer))
+    _save_row(work / "train.npy", data.pack(documents, tokenizer))
     for kind in KINDS:
-        held_out = packing.read_documents(work / f"held_out/{kind}.txt")
-        _save_row(work / f"{kind}.npy", packing.pack(held_out, tokenizer))
+        held_out = data.read_documents(work / f"held_out/{kind}.txt")
+        _save_row(work / f"{kind}.npy", data.pack(held_out, tokenizer))
 
 
 def train(work: Path, name: str, threads: int | None) -> None:
     """Train one of today's four, a line at each reading of the held-out texts."""
     import torch
 
-    from course_utils.models.training import Training
+    from course_utils.models.training.trainer import Training
 
     if threads:
         torch.set_num_threads(threads)
@@ -135,7 +135,7 @@ def ngram(work: Path, order: int = 5) -> None:
 
 def judge(work: Path) -> dict[str, dict[str, float]]:
     """Return bits per character, the end of each document included, on the whole held-out texts."""
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
     found = json.loads((work / "ngram.json").read_text()) if (work / "ngram.json").exists() else {}
     for name in FAMILY:
@@ -149,10 +149,10 @@ def judge(work: Path) -> dict[str, dict[str, float]]:
 
 def _bits(model, work: Path, kind: str) -> float:
     """Score every document from its start to its end mark, as the 5-grams are scored."""
-    from course_utils.models.scoring import score_nats
+    from course_utils.models.inference.scoring import score_nats
 
-    documents = packing.read_documents(work / f"held_out/{kind}.txt")
-    nats = sum(float(one.sum()) for one in score_nats(model, [document + packing.END for document in documents]))
+    documents = data.read_documents(work / f"held_out/{kind}.txt")
+    nats = sum(float(one.sum()) for one in score_nats(model, [document + data.END for document in documents]))
     return nats / math.log(2) / _n_characters(work, kind)
 
 
@@ -175,7 +175,7 @@ def _as_lines(row: np.ndarray) -> str:
 
 
 def _n_characters(work: Path, kind: str) -> int:
-    return sum(map(len, packing.read_documents(work / f"held_out/{kind}.txt")))
+    return sum(map(len, data.read_documents(work / f"held_out/{kind}.txt")))
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedTokenizerFast
 
 from course_utils.core.files import append_to_file, replace_file
-from course_utils.models import checkpoint
-from course_utils.models.recipe import Recipe
-from course_utils.models.training import Training
+from course_utils.models.training import checkpoint
+from course_utils.models.training.recipe import Recipe
+from course_utils.models.training.trainer import Training
 
 PAUSE = "PAUSE"  # while a file of this name lies in the work folder, no worker takes a step
 SLICES = "slices.jsonl"  # one line per slice: model, tokens, bits per character, time

@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, TextIteratorStreamer
 
 from course_utils import texts
 from course_utils.experiments.sizes import family_here, held_out_news
-from course_utils.models import precision, shelf
-from course_utils.models.language_model import LanguageModel, load
-from course_utils.models.scoring import WINDOW, score_nats, windows
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import LanguageModel, load
+from course_utils.models.inference.scoring import WINDOW, score_nats, windows
+from course_utils.models.inference.settings import Settings
+from course_utils.models.quantization import precision
+from course_utils.models.registry import registry
 
 PROMPT = "In a small town by the sea, the newspaper printed a story that nobody had written. "
 
@@ -61,11 +62,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     options = parser.parse_args()
-    name = options.model or shelf.best_here()
+    name = options.model or registry.best_here()
     reference, default = load(name, "fp32"), load(name)
     for model in (reference, default):
         model.end_ids = frozenset()  # write on past the end of a text, as `generate` is told to by min_new_tokens
-    plain = AutoModelForCausalLM.from_pretrained(shelf.find(name), dtype=torch.float32).eval()
+    plain = AutoModelForCausalLM.from_pretrained(registry.find(name), dtype=torch.float32).eval()
     runs = {"transformers.generate, fp32": (theirs, (plain, reference)), "our stream, fp32": (ours, reference)}
     runs[f"our stream, default ({default.precision})"] = (ours, default)
     measured: dict[str, list[tuple[float, float]]] = {title: [] for title in runs}
@@ -100,7 +101,7 @@ def report_reading(model: LanguageModel, n_rounds: int) -> None:
         print("no news articles to read: python -m course_utils fetch texts")
         return
     news = texts.articles("held_out")
-    network = AutoModelForCausalLM.from_pretrained(shelf.find(model.name), dtype=torch.float32).eval()
+    network = AutoModelForCausalLM.from_pretrained(registry.find(model.name), dtype=torch.float32).eval()
     for title, documents in {
         "articles": held_out_news(6),
         "headlines": [a.title for a in news if a.title][:60],

@@ -19,7 +19,7 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from course_utils.models import shelf
+from course_utils.models.registry import registry
 from course_utils.places import PACKAGE
 
 SMOLLM2 = "smollm2-135m"
@@ -106,7 +106,7 @@ def tiny_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder):
     """The tiny model in fp32."""
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
     return LanguageModel(tiny_folder)
 
@@ -131,7 +131,7 @@ def _private_folders(real_cache, tiny_folder, tmp_path_factory, monkeypatch):
 @pytest.fixture
 def no_family(monkeypatch):
     """The shelf as it is where the package is installed without its repository."""
-    monkeypatch.setattr(shelf, "POCKET", ())
+    monkeypatch.setattr(registry, "POCKET", ())
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def bare_package(tmp_path, monkeypatch):
 @pytest.fixture
 def smollm2(real_cache):
     """The real SmolLM2-135M in fp32, where this machine has it."""
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
     folder = real_cache / "models" / SMOLLM2
     if not (folder / "model.safetensors").exists():

@@ -7,9 +7,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from course_utils.experiments.paired_texts import PairedTexts
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.packing import train_tokenizer
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import Settings
+from course_utils.models.training.data import train_tokenizer
 
 WORDS = "the a of to in court said people year new state would that report market on it for was he".split()  # noqa: SIM905
 OTHERS = "zeta theta iota kappa lambda sigma omega delta gamma alpha rho phi chi psi tau nu xi mu eta".split()  # noqa: SIM905

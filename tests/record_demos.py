@@ -36,8 +36,8 @@ from course_utils.evidence.class_ballot import READERS, SIZES, ranking_votes, sc
 from course_utils.experiments import old_stories
 from course_utils.experiments.blind_items import HUMAN, Item
 from course_utils.hall import assets
-from course_utils.models import shelf
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import registry
 from course_utils.widgets import demos
 from course_utils.widgets.lectern import fill
 from course_utils.widgets.recording import record
@@ -65,7 +65,7 @@ TEXT = (
 
 def make_items(stories: Path) -> None:
     documents = [each.strip().split("\n\n") for each in stories.read_text("utf-8").split("<|endoftext|>")]
-    model, sha256 = load(WRITER, precision="fp32"), shelf.weights_sha256(WRITER)
+    model, sha256 = load(WRITER, precision="fp32"), registry.weights_sha256(WRITER)
     found = [Item("", HEADLINE, as_shown(documents[i][j]), HUMAN, "", 1000 * i + j) for i, j in QUOTED]
     for (i, j), seed in CONTINUED.items():
         first = FIRST_SENTENCE.match(documents[i][j])[0]

@@ -7,10 +7,10 @@ import torch
 from conftest import gpt2_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from course_utils.models.engine import Engine, Job
-from course_utils.models.offer import ids_of
-from course_utils.models.turns import Limits
-from course_utils.models.wish import Wish
+from course_utils.models.server.engine import Engine, Job
+from course_utils.models.server.model_pool import ids_of
+from course_utils.models.server.request import Wish
+from course_utils.models.server.scheduler import Limits
 
 
 def save_random_llama(folder: Path) -> Path:

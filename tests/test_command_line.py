@@ -10,8 +10,8 @@ import pytest
 
 from course_utils import texts
 from course_utils.__main__ import main
-from course_utils.models import shelf
-from course_utils.models.catalogue import CATALOGUE
+from course_utils.models.registry import registry
+from course_utils.models.registry.catalogue import CATALOGUE
 from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, HubServer
 
@@ -40,7 +40,7 @@ def test_models_lists_every_model_with_where_it_lies(capsys, tiny_folder):
 
 
 def test_models_says_what_does_not_fit(capsys, monkeypatch):
-    monkeypatch.setattr(shelf, "OVERHEAD_MB", 10**9)
+    monkeypatch.setattr(registry, "OVERHEAD_MB", 10**9)
     run("models")
     assert "no: 1,000,00" in capsys.readouterr().out
 
@@ -121,17 +121,17 @@ def test_fetch_default_mends_a_damaged_model(capsys, monkeypatch, tiny_folder):
     with HubServer(tiny_folder) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
         monkeypatch.setenv("COURSE_MODELS", "")
-        known = shelf.Entry("gpt2-medium", 1, "", "hub", repo=REPO, revision=REVISION)
+        known = registry.Entry("gpt2-medium", 1, "", "hub", repo=REPO, revision=REVISION)
         monkeypatch.setitem(CATALOGUE, "gpt2-medium", known)
         run("fetch", "gpt2-medium")
-        (shelf.find("gpt2-medium") / "config.json").write_text("{}")
+        (registry.find("gpt2-medium") / "config.json").write_text("{}")
         assert run("fetch", "--default") == 0
-    assert shelf.find("gpt2-medium").is_dir()
+    assert registry.find("gpt2-medium").is_dir()
 
 
 def test_one_failure_does_not_keep_the_others_from_coming(capsys, monkeypatch, tiny_folder):
     good, bad = (
-        shelf.Entry(name, 1, "", "hub", repo=repo, revision=REVISION)
+        registry.Entry(name, 1, "", "hub", repo=repo, revision=REVISION)
         for name, repo in (("good", REPO), ("bad", "course/no-such-model"))
     )
     monkeypatch.setitem(CATALOGUE, "bad", bad)
@@ -142,7 +142,7 @@ def test_one_failure_does_not_keep_the_others_from_coming(capsys, monkeypatch, t
     out, err = capsys.readouterr()
     assert "course/no-such-model did not come" in err
     assert f"good is ready: {cache_folder() / 'models' / 'good'}" in out
-    assert (shelf.find("good") / LARGE).is_file()
+    assert (registry.find("good") / LARGE).is_file()
 
 
 def test_doctor_prints_its_report_and_its_verdict_as_exit_code(capsys, bare_package):
@@ -159,7 +159,7 @@ def test_a_terminal_shows_progress_and_a_file_does_not(monkeypatch, tiny_folder)
 
     code = (
         "import sys\nfrom course_utils.__main__ import main\n"
-        "from course_utils.models.catalogue import CATALOGUE, Entry\n"
+        "from course_utils.models.registry.catalogue import CATALOGUE, Entry\n"
         f"CATALOGUE['good'] = Entry('good', 1, '', 'hub', repo={REPO!r}, revision={REVISION!r})\n"
         "sys.exit(main(['fetch', 'good']))"
     )

@@ -130,7 +130,7 @@ def test_drawn_environments_are_no_crash(tmp_path, monkeypatch, command, environ
         patched.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
         for name, value in environment.items():
             patched.setenv(name, value)
-        patched.setattr("course_utils.models.hub.wait", lambda seconds: None)
+        patched.setattr("course_utils.models.registry.hub.wait", lambda seconds: None)
         law(*command)
 
 

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from course_utils import doctor
 from course_utils.core import extras
-from course_utils.models import seal, shelf
+from course_utils.models.registry import checksums, registry
 
 
 def finding(thing: str) -> doctor.Finding:
@@ -23,7 +23,7 @@ def test_a_machine_with_a_model_is_ready():
 
 def test_every_thing_is_looked_at():
     things = {each.thing for each in doctor.examine().findings}
-    assert things >= {"Python", *shelf.CATALOGUE, "random-gpt2", "human texts", "memory", "disk", "port", "browser"}
+    assert things >= {"Python", *registry.CATALOGUE, "random-gpt2", "human texts", "memory", "disk", "port", "browser"}
 
 
 def test_what_must_be_fixed_has_a_cure(monkeypatch):
@@ -49,10 +49,10 @@ def test_a_pocket_model_alone_is_told_how_to_get_a_fluent_one(monkeypatch):
 
 def test_a_damaged_model_is_named_with_its_cure(tiny_folder, tmp_path, monkeypatch):
     shutil.copytree(tiny_folder, tmp_path / "models" / "mine")
-    (tmp_path / "models" / "mine" / seal.WEIGHTS).write_bytes(b"short")
+    (tmp_path / "models" / "mine" / checksums.WEIGHTS).write_bytes(b"short")
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "models"))
     assert finding("mine").state == "fix"
-    assert seal.WEIGHTS in finding("mine").found
+    assert checksums.WEIGHTS in finding("mine").found
 
 
 def test_a_taken_port_is_seen(monkeypatch):

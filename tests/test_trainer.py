@@ -5,9 +5,9 @@ import json
 import pytest
 
 from course_utils.__main__ import main
-from course_utils.models import checkpoint
-from course_utils.models.language_model import load
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import load
+from course_utils.models.inference.settings import Settings
+from course_utils.models.training import checkpoint
 
 pytestmark = pytest.mark.slow
 

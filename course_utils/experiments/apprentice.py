@@ -16,12 +16,12 @@ from course_utils.core import limits
 from course_utils.core.files import append_to_file, replace_file, staged_file, write_errors
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import schoolbook
-from course_utils.models import checkpoint, packing
 from course_utils.models.architecture import Architecture
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.recipe import Recipe
-from course_utils.models.settings import Settings
-from course_utils.models.training import Progress, Training
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import Settings
+from course_utils.models.training import checkpoint, data
+from course_utils.models.training.recipe import Recipe
+from course_utils.models.training.trainer import Progress, Training
 
 SIZES = {
     "smallest": {"n_layers": 2, "width": 64, "n_heads": 1},
@@ -244,11 +244,11 @@ def begin(
     learned, kept = (documents, held_out) if held_out else schoolbook.split(documents)
     learned = schoolbook.enough(learned, plan.n_tokens, plan.seed)
     tokenizer = schoolbook.fitting_tokenizer(learned)
-    row = packing.pack(learned, tokenizer)
-    kept_row = packing.pack(kept, tokenizer)[: (HELD_OUT_WINDOWS + 1) * CONTEXT]
+    row = data.pack(learned, tokenizer)
+    kept_row = data.pack(kept, tokenizer)[: (HELD_OUT_WINDOWS + 1) * CONTEXT]
     recipe = _recipe(plan, len(tokenizer), len(row))
     for part in (row, kept_row):
-        packing.Batches(part, CONTEXT, 1, 0)  # raises what is wrong now, before anything is written
+        data.Batches(part, CONTEXT, 1, 0)  # raises what is wrong now, before anything is written
     bits_a_nat = len(row) / sum(map(len, learned)) / math.log(2)
     size = f"{plan.architecture(len(tokenizer)).n_parameters / 1e6:.1f} M parameters"
     label = f"{size} · {len(tokenizer):,} vocabulary entries · {about} · seed {plan.seed}"

@@ -21,8 +21,8 @@ from course_utils.experiments.statistics import mean_interval
 from course_utils.pictures.best_of_plots import best_of_picture
 
 if TYPE_CHECKING:
-    from course_utils.models.language_model import LanguageModel
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.language_model import LanguageModel
+    from course_utils.models.inference.settings import Settings
 
 PROMPTS = (
     "The mayor opened the new library on Saturday and",
@@ -84,7 +84,7 @@ def samples(
         As for ``machine_texts.write``.
     """
     from course_utils.experiments.machine_texts import write
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.settings import Settings
 
     settings = settings or Settings()
     if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1 or settings.is_greedy:
@@ -116,7 +116,7 @@ def blind(table: pd.DataFrame, seed: int = 0) -> list[dict[str, str]]:
 
 
 def _max_tokens(given: Mapping[str, Any]) -> int:
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.settings import Settings
 
     a_text = (given["settings"] or Settings()).max_new_tokens
     return len(given["prompts"]) * given["n_samples"] * a_text
@@ -263,7 +263,7 @@ def proxy_ratings(
         Held-out news when left out.
     """
     from course_utils.experiments.sizes import held_out_news
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.settings import Settings
 
     references = held_out_news(N_REFERENCES) if references is None else list(references)
     n_tokens = (settings or Settings()).max_new_tokens
@@ -279,7 +279,7 @@ def proxy_ratings(
 
 def _bits_after(model, texts: Sequence[str], n_before: Sequence[int]) -> np.ndarray:
     """Return the mean bits a token of each text after its first tokens; NaN where nothing comes after."""
-    from course_utils.models.scoring import score_nats
+    from course_utils.models.inference.scoring import score_nats
 
     after = [nats[n:] for nats, n in zip(score_nats(model, texts), n_before, strict=True)]
     return np.array([each.mean(dtype=float) / np.log(2) if len(each) else np.nan for each in after])

@@ -24,7 +24,7 @@ from course_utils.pictures.bias_plots import rates_picture
 from course_utils.pictures.plots import Picture
 
 if TYPE_CHECKING:
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
 Progress = Callable[[float, str], object]
 MEASURES = (Measure("share", "share", "low", "high", "n", of=("group", "words")),)
@@ -260,7 +260,7 @@ def _count(
 ) -> Result:
     """Let the model write after every group's prompts and count the texts with a word of each list."""
     from course_utils.experiments.machine_texts import write
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.settings import Settings
 
     require_reading(reading.read)
     finders = {name: pattern(listed, how["match"]) for name, listed in words.items()}

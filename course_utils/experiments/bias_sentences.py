@@ -25,7 +25,7 @@ from course_utils.pictures.bias_plots import describe_rates, rates_picture, scat
 from course_utils.pictures.plots import Picture
 
 if TYPE_CHECKING:
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
 KINDS = ("stereotype", "anti_stereotype", "unrelated")
 MEASURES = (

@@ -10,8 +10,8 @@ from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.paired_texts import MORE_WORDS, OPENINGS, opening_and_body
-from course_utils.models.abilities import Speaker
-from course_utils.models.settings import Settings
+from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.settings import Settings
 
 HUMAN = "human"
 OPENING = OPENINGS[1]  # headline and first sentence

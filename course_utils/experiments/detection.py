@@ -34,7 +34,7 @@ from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Result, versions
 from course_utils.experiments.roc import roc
 from course_utils.experiments.statistics import simultaneous
-from course_utils.models.abilities import Speaker
+from course_utils.models.inference.base import Speaker
 from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.pictures.plots import Picture
 

@@ -19,8 +19,8 @@ from course_utils.experiments.paired_texts import PairedTexts, paired_texts
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Metric, Result
 from course_utils.experiments.statistics import wilson
-from course_utils.models.abilities import Speaker
-from course_utils.models.settings import RANGES, Settings
+from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.settings import RANGES, Settings
 
 LIMITS = {
     "n_pairs": (10, 1000, True, "headlines; half of the pairs are learnt from, half are measured on"),

@@ -14,7 +14,7 @@ from course_utils.experiments import reading
 from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.abilities import Speaker
+from course_utils.models.inference.base import Speaker
 
 C_GRID = tuple(2.0**power for power in range(-6, 7))  # 1/64 to 64, as in OpenAI's baseline.py
 MIN_DOCUMENTS, MOST_FEATURES = 5, 2**21  # likewise

@@ -35,8 +35,8 @@ from course_utils.experiments.paired_texts import (
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Metric, Result, versions
 from course_utils.experiments.statistics import percentiles
-from course_utils.models.abilities import Speaker
-from course_utils.models.settings import Settings
+from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.settings import Settings
 from course_utils.pictures.detection_plots import auc_of_each, auc_over
 from course_utils.pictures.plots import Picture
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from course_utils.experiments.blind_items import Item
     from course_utils.experiments.detectors import Detector
     from course_utils.experiments.paired_texts import UnwrittenPairs
-    from course_utils.models.language_model import LanguageModel
-    from course_utils.models.settings import Settings
+    from course_utils.models.inference.language_model import LanguageModel
+    from course_utils.models.inference.settings import Settings
 
 MAX_TEXTS, MAX_CHARACTERS = 2000, 5_000_000
 MAX_TOKENS = 400_000  # that models may be asked to write for one record: some minutes of a small one
@@ -164,13 +164,13 @@ def few_texts(most: int) -> InputType[list[str]]:
 
 def model_name(value: object, run: RecordedRun) -> str:
     """Accept a name on this machine's shelf whose weights are those that were measured; never a path."""
-    from course_utils.models import shelf
+    from course_utils.models.registry import registry
 
     if not isinstance(value, str) or value not in run.models:
         _refuse(value, f"of {', '.join(run.models) or 'no model'}")
-    if value not in [entry.name for entry in shelf.entries()]:
+    if value not in [entry.name for entry in registry.entries()]:
         raise Refused(f"{value} is not on this machine's shelf (COURSE_MODELS names a folder with models of your own)")
-    here, measured = shelf.weights_sha256(value), run.models[value]
+    here, measured = registry.weights_sha256(value), run.models[value]
     if here != measured:
         raise Refused(
             f"{value} has other weights here (sha256 {here[:12]}…) than were measured ({str(measured)[:12]}…)"
@@ -180,7 +180,7 @@ def model_name(value: object, run: RecordedRun) -> str:
 
 def model(value: object, run: RecordedRun) -> "LanguageModel":
     """Load such a model, in the precision that the record's settings name, or else in fp32."""
-    from course_utils.models.language_model import load
+    from course_utils.models.inference.language_model import load
 
     precision = _precision(run.settings.get("precision", "fp32"), run)
     return load(model_name(value, run), precision)
@@ -192,7 +192,7 @@ seed = integer(0, MAX_SEED)
 
 def settings(value: object, run: RecordedRun) -> "Settings":
     """Accept what sampling ``Settings`` accept, by name."""
-    from course_utils.models.settings import RANGES, Settings
+    from course_utils.models.inference.settings import RANGES, Settings
 
     if not isinstance(value, dict) or not set(value) <= set(RANGES):
         _refuse(value, f"of {', '.join(RANGES)}")
@@ -209,7 +209,7 @@ def settings_by_name(value: object, run: RecordedRun) -> "dict[str, Settings]":
 def paired_texts(value: object, run: RecordedRun) -> "UnwrittenPairs":
     """Accept how pairs of texts were drawn and written; they are written anew, not read from the record."""
     from course_utils.experiments.paired_texts import OPENINGS, UnwrittenPairs
-    from course_utils.models.language_model import load
+    from course_utils.models.inference.language_model import load
 
     if isinstance(value, dict) and "sha256" in value:
         raise Refused("how its texts were drawn is not known: only their hash is in the record")

@@ -14,7 +14,7 @@ from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Metric
 from course_utils.experiments.roc import FEWEST_HUMAN, measure, newcombe, resampled_auc
 from course_utils.experiments.statistics import simultaneous
-from course_utils.models.abilities import Cancelled
+from course_utils.models.inference.base import Cancelled
 
 Progress = Callable[[float, str], object]
 

@@ -12,9 +12,9 @@ from course_utils.core.code_hash import code_hash
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.abilities import Cancelled, Speaker
-from course_utils.models.settings import Settings
-from course_utils.models.steps import Generation
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokens import Generation
 
 AT_ONCE = 16  # prompts in one batch: more would keep a small machine from answering a stop for too long
 SHORTEST_WORDS = 120  # of an article, so that there is something to compare with

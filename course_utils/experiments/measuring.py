@@ -12,11 +12,11 @@ from course_utils.core import limits
 from course_utils.core.code_hash import code_hash
 from course_utils.experiments.remember import remembered, sha256_of_values
 from course_utils.experiments.result import versions
-from course_utils.models import formats, seal, shelf
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.precision import leave_a_core_free
-from course_utils.models.scoring import score_nats
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.scoring import score_nats
+from course_utils.models.inference.settings import Settings
+from course_utils.models.quantization.precision import leave_a_core_free
+from course_utils.models.registry import checksums, formats, registry
 
 N_WRITTEN = 48  # tokens, to measure the speed of writing
 LONGEST_S = 10.0  # or as many as come in this time
@@ -59,15 +59,15 @@ def _graphics_card() -> str:
 
 def _measure(folder: Path, sha256: str, documents: list[str], stride: int | None, progress, cancel) -> dict:
     name = formats.name_of(folder)
-    if name in [entry.name for entry in shelf.entries()]:
-        shelf.require_memory(shelf.entry(name))
+    if name in [entry.name for entry in registry.entries()]:
+        registry.require_memory(registry.entry(name))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     leave_a_core_free()
     LanguageModel(folder, "fp32", device)  # once for the system, whose first look at a file is slower
     begun = time.perf_counter()
     model = LanguageModel(folder, "fp32", device)
     if model.weights_sha256 != sha256:  # what is measured would be kept under the hash of other weights
-        raise seal.changing(folder)
+        raise checksums.changing(folder)
     cost = {"n_parameters": model.n_parameters, "file_mb": formats.file_bytes(folder) / 1e6}
     cost |= {"load_s": time.perf_counter() - begun, "memory_mb": _held_mb(model), "tokens_per_s": _speed(model)}
     nats = score_nats(model, documents, stride, progress=progress, cancel=cancel)

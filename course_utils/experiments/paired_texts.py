@@ -10,8 +10,8 @@ from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.machine_texts import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.remember import sha256_of_values
-from course_utils.models.abilities import Speaker
-from course_utils.models.settings import Settings
+from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.settings import Settings
 
 WRITING = 0.8  # of the time, where texts are written before they are judged
 FEWEST = 4  # pairs in either half

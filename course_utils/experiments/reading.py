@@ -13,7 +13,7 @@ from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
-from course_utils.models.abilities import LocalModel, Speaker
+from course_utils.models.inference.base import LocalModel, Speaker
 
 BLOCK = 16  # texts that are read and kept together
 
@@ -73,7 +73,9 @@ def _read_block(
     model: Speaker, texts: list[str], cancel: threading.Event | None
 ) -> dict[str, list[list[float]] | list[list[int]]]:
     if model.abilities.weights:
-        from course_utils.models.ranks import nats_and_ranks  # only here: a kernel without weights needs no torch
+        from course_utils.models.inference.ranks import (
+            nats_and_ranks,  # only here: a kernel without weights needs no torch
+        )
 
         for text in texts:
             _require_length(model, text, model.count_tokens(text))

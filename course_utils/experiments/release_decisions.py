@@ -11,8 +11,8 @@ from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments import releases
 from course_utils.experiments.json_lines import append_object, read_lines
 from course_utils.experiments.staged_release import OPENAI
-from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
+from course_utils.models.registry import release_stage
 
 CHOICES = {"release": "Release it now", "wait": "Wait", "never": "Never release it"}
 LONGEST_REASON = 2000  # characters

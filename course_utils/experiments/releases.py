@@ -14,7 +14,7 @@ import pandas as pd
 from course_utils.errors import SettingsError
 from course_utils.experiments.staged_release import OPENAI
 from course_utils.models.architecture import FIRST_NAMES, GPT2, LATER_NAMES
-from course_utils.models.catalogue import POCKET
+from course_utils.models.registry.catalogue import POCKET
 from course_utils.pictures.plots import Picture
 from course_utils.pictures.timeline_plots import timeline_picture
 from course_utils.places import data_file

@@ -15,16 +15,16 @@ from course_utils.errors import TextError
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.result import Measure, Metric, Result, versions
 from course_utils.experiments.statistics import ratio_interval
-from course_utils.models import formats
-from course_utils.models.settings import Settings
-from course_utils.models.steps import Generation
+from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokens import Generation
+from course_utils.models.registry import formats
 from course_utils.packages import sha256_of
 from course_utils.pictures.cost_plots import bits_picture
 from course_utils.places import data_file
 
 if TYPE_CHECKING:
     from course_utils.experiments.apprentice import Plan
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
 COSTS = data_file(__name__, "replication_costs.json")
 TAGS = {
@@ -167,7 +167,7 @@ def imitate(
         The teacher wrote too little, or it was cancelled.
     """
     from course_utils.experiments.apprentice import Plan, begin
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
     tell = progress or (lambda share, what: None)
     _require_not(cancel)
@@ -249,6 +249,6 @@ def _weights(model: "LanguageModel") -> Path:
 
 def _bits(model: "LanguageModel", texts: Sequence[str]) -> np.ndarray:
     """Return the surprisal of each text, in bits."""
-    from course_utils.models.scoring import score_nats
+    from course_utils.models.inference.scoring import score_nats
 
     return np.array([nats.sum() for nats in score_nats(model, list(texts))]) / np.log(2)

@@ -21,9 +21,9 @@ from course_utils.pictures.sampling_plots import settings_picture
 
 if TYPE_CHECKING:
     # For the reader's type checker only: at run time this room needs neither torch nor transformers.
-    from course_utils.models.language_model import LanguageModel
-    from course_utils.models.settings import Settings
-    from course_utils.models.steps import Generation
+    from course_utils.models.inference.language_model import LanguageModel
+    from course_utils.models.inference.settings import Settings
+    from course_utils.models.inference.tokens import Generation
 
 MEASURES = {
     "repeated_4grams": "share of 4-grams already said",
@@ -188,7 +188,7 @@ def measure_settings(
 
 def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: threading.Event | None) -> list[dict]:
     """Return the rows of one prompt under one setting, from memory where they are known."""
-    from course_utils.models.abilities import Cancelled
+    from course_utils.models.inference.base import Cancelled
 
     def write() -> dict:
         stream = model.stream(prompt, chosen, n_texts, cancel)

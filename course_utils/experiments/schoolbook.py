@@ -8,9 +8,9 @@ from transformers import PreTrainedTokenizerFast
 
 from course_utils import texts
 from course_utils.errors import TextError
-from course_utils.models import packing
+from course_utils.models.training import data
 
-VOCABULARIES = (2048, 1024, 512, packing.SMALLEST_VOCABULARY)
+VOCABULARIES = (2048, 1024, 512, data.SMALLEST_VOCABULARY)
 CHARACTERS_AN_ENTRY = 100  # a text shorter than this for each vocabulary entry teaches it too little
 CHARACTERS_A_TOKEN = 5  # more than any of these vocabularies reaches
 SHORTEST = 10_000  # characters: a fifth of them must fill two windows
@@ -88,7 +88,7 @@ def fitting_tokenizer(documents: Sequence[str]) -> PreTrainedTokenizerFast:
     for vocabulary in VOCABULARIES[:-1]:
         if vocabulary * CHARACTERS_AN_ENTRY <= n_characters:
             try:
-                return packing.train_tokenizer(documents, vocabulary)
+                return data.train_tokenizer(documents, vocabulary)
             except TextError:  # long, but it says little
                 continue
-    return packing.train_tokenizer(documents, VOCABULARIES[-1])
+    return data.train_tokenizer(documents, VOCABULARIES[-1])

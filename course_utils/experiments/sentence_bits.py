@@ -13,7 +13,7 @@ from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import versions
 
 if TYPE_CHECKING:
-    from course_utils.models.language_model import LanguageModel
+    from course_utils.models.inference.language_model import LanguageModel
 
 
 def likely_words(
@@ -51,8 +51,8 @@ def next_bits(model: "LanguageModel", sentence: str, cancel: threading.Event | N
     """Return log2 of every next token's probability, shape (V,)."""
     import torch
 
-    from course_utils.models.abilities import Cancelled
-    from course_utils.models.decoding import read
+    from course_utils.models.inference.base import Cancelled
+    from course_utils.models.inference.decoding import read
 
     if cancel is not None and cancel.is_set():
         raise Cancelled
@@ -78,7 +78,7 @@ def continuation_bits(
         A continuation is empty, or its first letters and the sentence's last make one token.
     Cancelled
     """
-    from course_utils.models.scoring import score_nats
+    from course_utils.models.inference.scoring import score_nats
 
     texts, n_before = [], []
     for sentence, word in itertools.product(sentences, words):
@@ -96,7 +96,7 @@ def sentence_bits(
     model: "LanguageModel", sentences: Sequence[str], cancel: threading.Event | None = None
 ) -> dict[str, list]:
     """Return log2 of the probability of each whole sentence (bits), and how many tokens it has (n_tokens)."""
-    from course_utils.models.scoring import score_nats
+    from course_utils.models.inference.scoring import score_nats
 
     nats = score_nats(model, sentences, cancel=cancel)
     return {"bits": [float(-n.sum(dtype=float) / np.log(2)) for n in nats], "n_tokens": [len(n) for n in nats]}

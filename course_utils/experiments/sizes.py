@@ -18,9 +18,9 @@ from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.statistics import N_RESAMPLES, ratio_interval, resample
-from course_utils.models import formats, seal, shelf, stage
 from course_utils.models.architecture import GPT2
-from course_utils.models.catalogue import POCKET
+from course_utils.models.registry import checksums, formats, registry, release_stage
+from course_utils.models.registry.catalogue import POCKET
 from course_utils.pictures.plots import Picture
 from course_utils.pictures.size_plots import Panel, loss_against_parameters
 
@@ -104,8 +104,8 @@ def compare_sizes(
     }
     inputs |= {"n_documents": n_documents, "seed": seed, "stride": stride}
     documents = held_out_news(n_documents, seed) if documents is None else _checked(documents)
-    sizes = {name: seal.n_parameters(folder / formats.WEIGHTS) for name, folder in folders.items()}
-    hashes = {name: seal.check(folder)[formats.WEIGHTS] for name, folder in folders.items()}
+    sizes = {name: checksums.n_parameters(folder / formats.WEIGHTS) for name, folder in folders.items()}
+    hashes = {name: checksums.check(folder)[formats.WEIGHTS] for name, folder in folders.items()}
     tell, n_done = progress or (lambda share, what: None), 0
     measured: dict[str, JsonObject] = {}
     for name in sorted(folders, key=sizes.__getitem__):
@@ -132,7 +132,7 @@ def family_here() -> list[str]:
     ModelNotHere
         If there is none.
     """
-    here = [entry.name for entry in shelf.entries() if shelf.folder_of(entry)]
+    here = [entry.name for entry in registry.entries() if registry.folder_of(entry)]
     for family in (name for name in here if name in POCKET), (name for name in here if name in GPT2), here:
         if names := list(family):
             return names
@@ -179,12 +179,12 @@ def panel(result: Result, title: str = "ours") -> Panel:
 def _folders(models: Sequence[str | Path]) -> dict[str, Path]:
     if isinstance(models, str | Path):
         models = [models]
-    folders = [shelf.find(each) if isinstance(each, str) else each for each in models]
+    folders = [registry.find(each) if isinstance(each, str) else each for each in models]
     names = [folder.name for folder in folders]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"The models are {names}.", "Models of different names.", "Name each model once.")
     for name in names:
-        stage.require_open(name)
+        release_stage.require_open(name)
     return dict(zip(names, folders, strict=True))
 
 

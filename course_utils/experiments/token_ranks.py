@@ -13,7 +13,7 @@ from course_utils.experiments.detectors import RANKS, rank_shares
 from course_utils.experiments.registry import experiment
 from course_utils.experiments.remember import remembered
 from course_utils.experiments.result import Measure, Metric, Result, kept_texts, versions
-from course_utils.models.abilities import Speaker
+from course_utils.models.inference.base import Speaker
 from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture
 
 Progress = Callable[[float, str], object]

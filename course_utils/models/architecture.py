@@ -9,7 +9,7 @@ import pandas as pd
 
 from course_utils.core.json_types import JsonObject
 from course_utils.errors import DamagedFile, SettingsError
-from course_utils.models import shelf
+from course_utils.models.registry import registry
 
 BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 
@@ -214,7 +214,7 @@ def architecture_of(model: str | Path) -> Architecture:
     SettingsError
         It is of a kind that this arithmetic does not know.
     """
-    file = (shelf.find(model) if isinstance(model, str) else model) / "config.json"
+    file = (registry.find(model) if isinstance(model, str) else model) / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         kind = config["model_type"]

@@ -8,11 +8,11 @@ from typing import TypedDict
 from course_utils.core.json_types import JsonObject
 from course_utils.core.limits import memory_available_mb
 from course_utils.errors import ModelNotHere, SettingsError
-from course_utils.models import shelf, stage
-from course_utils.models.abilities import Speaker
-from course_utils.models.catalogue import POCKET
-from course_utils.models.remote import RemoteModel, models_of
-from course_utils.models.server_line import Line
+from course_utils.models.client.connection import Line
+from course_utils.models.client.remote_model import RemoteModel, models_of
+from course_utils.models.inference.base import Speaker
+from course_utils.models.registry import registry, release_stage
+from course_utils.models.registry.catalogue import POCKET
 
 SERVER = "COURSE_MODEL_SERVER"
 FRESH_S = 2.0  # a server's list of models is not asked for again within this time
@@ -71,7 +71,7 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
         A name, a checkpoint's folder, or a model server's address, such as ``"http://127.0.0.1:8799"``. Left out: the
         server's first model, or the best one on this machine.
     precision : {"auto", "fp32", "int8"}
-        As for `course_utils.models.language_model.load`. A server has its own: another one is refused.
+        As for `course_utils.models.inference.language_model.load`. A server has its own: another one is refused.
     server : str, optional
         The address of the server to ask, where it is not COURSE_MODEL_SERVER's.
 
@@ -92,11 +92,11 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
     if not url:
         if not isinstance(name, Path):
             require_room()
-        from course_utils.models import language_model  # torch and transformers: seconds, and 400 MB
+        from course_utils.models.inference import language_model  # torch and transformers: seconds, and 400 MB
 
         return language_model.load(name, precision)
     name = best_of(url) if name is None or is_address(name) else str(name)
-    stage.require_open(name)
+    release_stage.require_open(name)
     model = RemoteModel(url, name)
     if precision != "auto" and model.is_ours and precision != model.precision:
         raise SettingsError(
@@ -118,7 +118,7 @@ def offered(url: str) -> list[Offered]:
     if time.monotonic() - asked_at > FRESH_S:
         found = models_of(Line(url))
         _lists[url] = time.monotonic(), found
-    return [_told(each) for each in found if stage.is_open(each["id"])]
+    return [_told(each) for each in found if release_stage.is_open(each["id"])]
 
 
 def best_of(url: str) -> str:
@@ -150,23 +150,23 @@ def family(most: int) -> list[str]:
         pocket = [name for name in names if name in POCKET]
         return (pocket if len(pocket) > 1 else names or [best_of(url)])[:most]
     require_room()
-    here = [each for each in shelf.entries() if each.n_parameters and shelf.is_here(each.name)]
-    here = [each for each in here if stage.is_open(each.name)]
+    here = [each for each in registry.entries() if each.n_parameters and registry.is_here(each.name)]
+    here = [each for each in here if release_stage.is_open(each.name)]
     here.sort(key=lambda each: each.n_parameters)
     pocket = [each.name for each in here if each.name in POCKET]
     if len(pocket) > 1:
         return pocket[:most]
-    room_mb, names = memory_available_mb() - shelf.OVERHEAD_MB, []
+    room_mb, names = memory_available_mb() - registry.OVERHEAD_MB, []
     for each in here[:most]:
-        room_mb -= shelf.memory_needed_mb(each) - shelf.OVERHEAD_MB
+        room_mb -= registry.memory_needed_mb(each) - registry.OVERHEAD_MB
         names += [each.name] if room_mb >= 0 else []
-    return names or [shelf.best_here()]
+    return names or [registry.best_here()]
 
 
 def sizes(server: str = "") -> dict[str, int]:
     """Return how many parameters each model has, on this machine's shelf or behind a server; what is known of them."""
     if not server:
-        return {entry.name: entry.n_parameters for entry in shelf.entries()}
+        return {entry.name: entry.n_parameters for entry in registry.entries()}
     _, found = _lists.get(server, (0.0, []))
     return {each["name"]: each["n_parameters"] for each in map(_told, found)}
 

@@ -12,12 +12,22 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError
-from course_utils.models import stage
-from course_utils.models.abilities import Cancelled, Speaker
-from course_utils.models.doors import ACTIONS, MANY, N_MANY, TEXT, Api, HostedDemo, Lazy, OpenWeights, Wish
-from course_utils.models.gated import REFUSED_WORDS, TERMS, GatedModel, Key
-from course_utils.models.server_line import NoServer
-from course_utils.models.settings import RANGES, Settings
+from course_utils.experiments.access.access_modes import (
+    ACTIONS,
+    MANY,
+    N_MANY,
+    TEXT,
+    Api,
+    HostedDemo,
+    Lazy,
+    OpenWeights,
+    Wish,
+)
+from course_utils.experiments.access.api_gateway import REFUSED_WORDS, TERMS, GatedModel, Key
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.settings import RANGES, Settings
+from course_utils.models.registry import release_stage
 from course_utils.places import data_file
 from course_utils.widgets.access_words import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.chooser import Chooser
@@ -100,7 +110,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
         super().__init__(projector, values=values, rule=rule, regimes=regimes, actions=self._told["actions"])
         self._see_stage()
         self._count()
-        stage.on_change(self._see_stage)
+        release_stage.on_change(self._see_stage)
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -172,7 +182,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
         """Stop, and take the panel away."""
         if hasattr(self, "_run"):
             self.stop()
-            stage.forget(self._see_stage)
+            release_stage.forget(self._see_stage)
         super().close()
 
     @property

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from course_utils.experiments import releases
-from course_utils.models.doors import dollars
-from course_utils.models.gated import GatedModel, Key
+from course_utils.experiments.access.access_modes import dollars
+from course_utils.experiments.access.api_gateway import GatedModel, Key
 
 REGIMES = ("open", "api", "demo")
 # What a notebook is told to type, a page is told to press.

@@ -10,7 +10,7 @@ from course_utils.errors import SettingsError
 from course_utils.experiments import bias, bias_audit, bias_probes
 from course_utils.experiments.result import Result
 from course_utils.experiments.statistics import Share
-from course_utils.models import shelf
+from course_utils.models.registry import registry
 from course_utils.pictures.bias_plots import is_sure, rates_picture
 from course_utils.widgets.outcome import number, row, share_row
 
@@ -49,7 +49,7 @@ def asked(kind: str) -> tuple[str, str, int]:
 
 def paces(models: Sequence[str]) -> dict[str, float]:
     """Return about how many seconds a token of a completion takes, by the sizes of models that are on the shelf."""
-    sizes = {entry.name: entry.n_parameters for entry in shelf.entries()}
+    sizes = {entry.name: entry.n_parameters for entry in registry.entries()}
     return {name: OVERHEAD_S + sizes[name] / PARAMETERS_PER_S for name in models if name in sizes}
 
 

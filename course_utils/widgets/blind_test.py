@@ -14,7 +14,7 @@ from course_utils.experiments import credibility, preferences
 from course_utils.experiments.blind_items import Item, make_items
 from course_utils.experiments.remember import sha256_of_values
 from course_utils.experiments.result import Result
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 from course_utils.widgets import blind_answers
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.outcome import OutcomePanel

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from course_utils.errors import UnknownModel
-from course_utils.models import loading, shelf, stage
-from course_utils.models.abilities import Speaker
-from course_utils.models.catalogue import Entry
+from course_utils.models import loading
+from course_utils.models.inference.base import Speaker
+from course_utils.models.registry import registry, release_stage
+from course_utils.models.registry.catalogue import Entry
 
 
 class Chooser:
@@ -41,9 +42,9 @@ class Chooser:
             if self.server:
                 return loading.best_of(self.server)
             loading.require_room()
-            return shelf.best_here()
-        name = self._given_name() or (self._given if self.server else shelf.entry(self._given).name)
-        stage.require_open(name)
+            return registry.best_here()
+        name = self._given_name() or (self._given if self.server else registry.entry(self._given).name)
+        release_stage.require_open(name)
         return name
 
     def choices(self, current: str = "") -> list[dict[str, str]]:
@@ -57,11 +58,11 @@ class Chooser:
         """
         if self.server:
             return [{"name": each["name"], "about": each["about"]} for each in loading.offered(self.server)]
-        here = [] if loading.is_bare_hall() else [each for each in shelf.entries() if shelf.is_here(each.name)]
-        offered = {each.name: _describe(each) for each in here if each.name == current or shelf.fits(each)}
+        here = [] if loading.is_bare_hall() else [each for each in registry.entries() if registry.is_here(each.name)]
+        offered = {each.name: _describe(each) for each in here if each.name == current or registry.fits(each)}
         if self._given_name():
             offered[self._given_name()] = getattr(self._given, "label", str(self._given))
-        return [{"name": name, "about": about} for name, about in offered.items() if stage.is_open(name)]
+        return [{"name": name, "about": about} for name, about in offered.items() if release_stage.is_open(name)]
 
     def is_ready(self, name: str) -> bool:
         """Tell whether that model is loaded."""
@@ -78,7 +79,7 @@ class Chooser:
             It is no name: a page may choose one of the models here, and send nobody to another address.
         """
         require_name(name)
-        stage.require_open(name)
+        release_stage.require_open(name)
         if not self.is_ready(name):
             self._speaker = None  # let go of the model before: both together may be too much for the memory
             source = self._given if name == self._given_name() else name

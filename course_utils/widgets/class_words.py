@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from course_utils.evidence import class_ballot as ballot
 from course_utils.evidence.class_tally import FEWEST, Tally, wilson
-from course_utils.models.stage import NAMES as STAGES
-from course_utils.models.stage import SIZES
+from course_utils.models.registry.release_stage import NAMES as STAGES
+from course_utils.models.registry.release_stage import SIZES
 
 TITLES = {
     ballot.SIZES: "Sizes, ranked blind",

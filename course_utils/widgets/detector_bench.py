@@ -25,8 +25,8 @@ from course_utils.experiments.paired_texts import PairedTexts
 from course_utils.experiments.result import Result
 from course_utils.experiments.roc import FEWEST_HUMAN
 from course_utils.models import loading
-from course_utils.models.abilities import Speaker
-from course_utils.models.catalogue import POCKET
+from course_utils.models.inference.base import Speaker
+from course_utils.models.registry.catalogue import POCKET
 from course_utils.widgets.furniture import browser_bundle, in_words
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields

@@ -12,7 +12,7 @@ from course_utils.widgets.furniture import FurnishedPanel
 
 def done_again(record: Record, tell: Progress, cancel: threading.Event) -> Reproduction:
     """Do a record again; whatever goes wrong with one is told of that one."""
-    from course_utils.models.abilities import Cancelled
+    from course_utils.models.inference.base import Cancelled
 
     if not can_rerun(record):
         return Reproduction(CANNOT, record.value, None, None, why_not(record))

@@ -221,7 +221,7 @@ class EvidenceBoard(FurnishedPanel):
             )
 
     def _do(self, run: int, records: list[Record], cancel: threading.Event) -> None:
-        from course_utils.models.abilities import Cancelled
+        from course_utils.models.inference.base import Cancelled
 
         try:
             for place, record in enumerate(records):

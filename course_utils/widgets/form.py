@@ -7,7 +7,7 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import SettingsError
-from course_utils.models.settings import RANGES, Settings
+from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.places import data_file
 from course_utils.widgets.numbers import NumberFields, number_in, problem_of, read_fields
 

@@ -5,7 +5,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from course_utils.models import stage
+from course_utils.models.registry import release_stage
 from course_utils.widgets.demos import Demo, Prompt, demo
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle
 from course_utils.widgets.playing import play, show_end
@@ -83,7 +83,7 @@ class Lectern(ipywidgets.VBox):
         self.demo, self.panel = told, panel
         self.frame = LecternFrame(told, gallery)
         self.frame.obey = self._handle_message
-        self._stage = stage.now()
+        self._stage = release_stage.now()
         self._links: list[Any] = []
         super().__init__([self.frame, panel], layout=ipywidgets.Layout(overflow="visible"))
         self.add_class("cl-stand")
@@ -107,9 +107,9 @@ class Lectern(ipywidgets.VBox):
     def reset(self) -> None:
         """Go back to how the page opened: stop, forget what was typed and written, set the release stage as it was."""
         if self._stage is None:
-            stage.open_all()
+            release_stage.open_all()
         else:
-            stage.choose(self._stage)
+            release_stage.choose(self._stage)
         self._put(self.panel.made_again())
 
     def ask(self, place: int) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import SettingsError
-from course_utils.models import loading, shelf
-from course_utils.models.abilities import Speaker
-from course_utils.models.formats import WEIGHTS
+from course_utils.models import loading
+from course_utils.models.inference.base import Speaker
+from course_utils.models.registry import registry
+from course_utils.models.registry.formats import WEIGHTS
 from course_utils.widgets.chooser import Chooser
 
 LETTERS = "ABCD"  # of the columns
@@ -108,8 +109,8 @@ def shuffled(speakers: list[Speaker], key: str) -> list[Speaker]:
 
 def facts(speaker: Speaker) -> dict[str, str | int | float]:
     """Return what a column tells of its model: name, n_parameters, file_mb (0: unknown), released ("": unknown)."""
-    known = {each.name: each for each in shelf.entries()}.get(speaker.name)
-    is_the_shelf_s = known is not None and speaker.folder is not None and shelf.folder_of(known) == speaker.folder
+    known = {each.name: each for each in registry.entries()}.get(speaker.name)
+    is_the_shelf_s = known is not None and speaker.folder is not None and registry.folder_of(known) == speaker.folder
     return {
         "name": speaker.name,
         "n_parameters": speaker.n_parameters,

@@ -11,10 +11,10 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import CourseError
-from course_utils.models import stage
-from course_utils.models.abilities import Cancelled, Speaker, Writing
-from course_utils.models.server_line import NoServer
-from course_utils.models.steps import Generation
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker, Writing
+from course_utils.models.inference.tokens import Generation
+from course_utils.models.registry import release_stage
 from course_utils.widgets.chooser import Chooser
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.live_text import LiveText
@@ -60,7 +60,7 @@ class LivePanel(ServerWatch, FurnishedPanel):
         self._live, self._given = LiveText(0, self.send), model
         super().__init__(**traits)
         self._look_around()
-        stage.on_change(self._see_stage)
+        release_stage.on_change(self._see_stage)
 
     # -- what a person can do with any panel ---------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class LivePanel(ServerWatch, FurnishedPanel):
         """Stop writing and take the panel away."""
         if getattr(self, "_job", None):
             self.stop()
-        stage.forget(self._see_stage)
+        release_stage.forget(self._see_stage)
         super().close()
 
     def _look_around(self) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from course_utils.models.steps import Generation, Step
+from course_utils.models.inference.tokens import Generation, Step
 
 FLUSH_S = 0.05  # one message a token would keep a slow browser busy with messages
 

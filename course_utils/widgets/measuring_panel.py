@@ -12,9 +12,10 @@ import traitlets
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence import ledger
 from course_utils.experiments.result import Result
-from course_utils.models import loading, stage
-from course_utils.models.abilities import Cancelled, Speaker
-from course_utils.models.server_line import NoServer
+from course_utils.models import loading
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.registry import release_stage
 from course_utils.widgets.chooser import Chooser, require_name
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import in_words
@@ -172,7 +173,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
         is_given = isinstance(self._given, Path | Speaker) and self._given.name == name
         source = self._given if is_given else name
         require_name(name)
-        stage.require_open(name)
+        release_stage.require_open(name)
 
         def load() -> Speaker:
             if isinstance(source, Speaker):

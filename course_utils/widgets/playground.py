@@ -5,7 +5,7 @@ import dataclasses
 import traitlets
 
 from course_utils.errors import TextError
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 from course_utils.widgets.form import LIMITS, Form, n_samples_of, settings_of
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.live_panel import LivePanel, sample_in_words

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import traitlets
 
-from course_utils.models.abilities import Speaker
-from course_utils.models.server_line import PAUSES_S, Line, NoServer
+from course_utils.models.client.connection import PAUSES_S, Line, NoServer
+from course_utils.models.inference.base import Speaker
 
 NOT_THERE = "The model's process does not answer. This page goes on by itself when it is back."
 

@@ -13,9 +13,9 @@ import traitlets
 from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.evidence.class_ballot import ranking_votes
 from course_utils.experiments import preferences
-from course_utils.models.abilities import Speaker
-from course_utils.models.server_line import NoServer
-from course_utils.models.settings import Settings
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.settings import Settings
 from course_utils.widgets.chooser import require_name
 from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.form import Form, settings_of

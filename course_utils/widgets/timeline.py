@@ -10,9 +10,8 @@ import traitlets
 from course_utils.errors import AccessRefused, NoSpace, SettingsError, TextError
 from course_utils.experiments import releases
 from course_utils.experiments.release_decisions import CHOICES, LONGEST_REASON, Decisions, next_size
-from course_utils.models import shelf
-from course_utils.models import stage as release_stage
 from course_utils.models.architecture import LATER_NAMES
+from course_utils.models.registry import registry, release_stage
 from course_utils.widgets.class_share import ClassShare
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.static_view import Fact, Part, Table, facts
@@ -42,7 +41,7 @@ class ReleaseTimeline(ClassShare):
     Attributes
     ----------
     stage : str or None
-        The stage of this kernel, which another panel or ``course_utils.models.stage`` may have set; None: all is open.
+        The stage of this kernel, which another panel or ``course_utils.models.registry.release_stage`` may have set; None: all is open.
     events, shown : list of dict, dict
         What the browser may know: the events until the stage's end; what was open and known by then.
 
@@ -242,7 +241,7 @@ def _as_of(stage: str, until: datetime.date) -> dict:
     """Return what was open and known on the last day of a stage."""
     then = releases.stage_at(until)
     told = releases.rows("stages").set_index("name").loc[stage]
-    stand_in = [release_stage.STAND_IN] if shelf.is_here(release_stage.STAND_IN) else []
+    stand_in = [release_stage.STAND_IN] if registry.is_here(release_stage.STAND_IN) else []
     return {
         "day": _in_words(until),
         "begins": _in_words(then.begins),

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from course_utils.models.abilities import Writing
-from course_utils.models.remote_stream import ANEW, RemoteStream
-from course_utils.models.steps import Generation, Step
+from course_utils.models.client.stream import ANEW, RemoteStream
+from course_utils.models.inference.base import Writing
+from course_utils.models.inference.tokens import Generation, Step
 from course_utils.widgets.live_text import LiveText
 
 GLANCE_S = 0.005  # between two looks at streams that come from elsewhere

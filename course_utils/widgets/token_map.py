@@ -11,7 +11,7 @@ import traitlets
 from course_utils.errors import CourseError, TextError
 from course_utils.experiments.result import Result
 from course_utils.experiments.token_ranks import SHARES, read_ranks
-from course_utils.models.abilities import Speaker
+from course_utils.models.inference.base import Speaker
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
 from course_utils.widgets.static_view import Part, Table, Text, facts, token_name

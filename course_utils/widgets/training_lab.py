@@ -17,8 +17,8 @@ from course_utils.core.files import expanded, replace_file
 from course_utils.errors import TextError
 from course_utils.experiments import schoolbook
 from course_utils.experiments.apprentice import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
-from course_utils.models.packing import read_documents
-from course_utils.models.training import Progress
+from course_utils.models.training.data import read_documents
+from course_utils.models.training.trainer import Progress
 from course_utils.places import cache_folder
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.numbers import NumberFields, read_fields

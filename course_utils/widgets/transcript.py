@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from course_utils.models.settings import RANGES, Settings
-from course_utils.models.steps import Generation
+from course_utils.models.inference.settings import RANGES, Settings
+from course_utils.models.inference.tokens import Generation
 from course_utils.widgets.static_view import visible
 
 HEADING = "# Transcript of machine-generated text"

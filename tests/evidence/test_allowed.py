@@ -31,7 +31,7 @@ from course_utils.experiments.result import LONGEST_KEPT, Result
 from course_utils.experiments.sampling_effects import measure_settings
 from course_utils.experiments.sizes import compare_sizes
 from course_utils.experiments.token_ranks import read_ranks
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow

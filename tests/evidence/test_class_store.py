@@ -25,7 +25,7 @@ from course_utils.experiments import statistics
 from course_utils.experiments.credibility import ANSWERS
 from course_utils.experiments.release_decisions import CHOICES, next_size
 from course_utils.grading.small_groups import FEWEST
-from course_utils.models.stage import NAMES
+from course_utils.models.registry.release_stage import NAMES
 
 pytestmark = pytest.mark.slow
 

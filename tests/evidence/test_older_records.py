@@ -10,7 +10,7 @@ from course_utils.evidence.chain import looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.reproduce import rerun
 from course_utils.experiments.base_rates import base_rates
-from course_utils.models import shelf
+from course_utils.models.registry import registry
 from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ def test_sorted_keys_of_an_older_record_are_told_as_that():
 def test_an_older_record_is_done_again(ledger, id):
     record = read(ledger).find(id)
     again = rerun(record)
-    here = {name: shelf.weights_sha256(name) for name in record.models}
+    here = {name: registry.weights_sha256(name) for name in record.models}
     if here != record.models:  # the pocket models were trained anew since
         assert again.status == "cannot be tried" and "other weights" in again.why, again
         return

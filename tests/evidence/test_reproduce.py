@@ -13,8 +13,8 @@ from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import can_rerun, rerun
 from course_utils.experiments.result import LONGEST_KEPT
 from course_utils.experiments.sizes import compare_sizes
-from course_utils.models.decoding import Cancelled
-from course_utils.models.packing import train_tokenizer
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.training.data import train_tokenizer
 
 pytestmark = pytest.mark.slow
 

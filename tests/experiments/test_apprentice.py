@@ -12,8 +12,8 @@ from sentences import sentences
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.apprentice import SIZES, SPEAKS_AT, Apprentice, Plan, begin, begun, next_folder
 from course_utils.experiments.schoolbook import MANY, SHORTEST, VOCABULARIES, enough, fitting_tokenizer, split
-from course_utils.models import checkpoint
-from course_utils.models.language_model import load
+from course_utils.models.inference.language_model import load
+from course_utils.models.training import checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from sentences import sentences
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.best_of import KOEBIS_MOSSINK, PROXY, WEAKNESS, best_of, blind, expected_best, samples
-from course_utils.models.decoding import Cancelled
-from course_utils.models.settings import Settings
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.settings import Settings
 
 pytestmark = pytest.mark.slow
 

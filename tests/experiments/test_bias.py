@@ -16,7 +16,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import bias, bias_audit, bias_probes, bias_sentences, sentence_bits
 from course_utils.experiments.bias_probes import MATCHES, pattern, probes, published
 from course_utils.experiments.result import Result
-from course_utils.models.decoding import Cancelled
+from course_utils.models.inference.decoding import Cancelled
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from course_utils.experiments.blind_items import HUMAN, Item, make_items
 from course_utils.experiments.credibility import OPENAI, SCALES, agreements, index, judge, rate, read_answers
 from course_utils.experiments.paired_texts import first_sentence
 from course_utils.experiments.preferences import append
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 from course_utils.places import cache_folder
 
 SHORT = {"settings": Settings(max_new_tokens=16), "n_words": 8}

@@ -19,7 +19,7 @@ from course_utils.experiments.detectors import (
     scores,
 )
 from course_utils.experiments.roc import auc, measure
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 
 KINDS = (lambda model: WordDetector()), LikelihoodDetector, RankDetector
 

@@ -11,8 +11,8 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.detectors import RankDetector, WordDetector, scores
 from course_utils.experiments.hard_to_detect import conditioning, evade, nucleus_sweep
 from course_utils.experiments.paired_texts import paired_texts
-from course_utils.models.decoding import Cancelled
-from course_utils.models.settings import Settings
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.settings import Settings
 from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments import machine_texts
 from course_utils.experiments.machine_texts import MachineText, equal_length, pairs, write
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.settings import Settings
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import Settings
 from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
 

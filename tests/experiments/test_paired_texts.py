@@ -8,7 +8,7 @@ from made_pairs import made_pairs, wordy_model
 from course_utils import texts
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.paired_texts import OPENINGS, first_sentence, in_common, paired_texts
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 from course_utils.places import cache_folder
 
 

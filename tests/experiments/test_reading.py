@@ -6,8 +6,8 @@ import pytest
 from course_utils.errors import TextError
 from course_utils.experiments import reading
 from course_utils.experiments.reading import read_texts
-from course_utils.models import ranks
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.inference import ranks
+from course_utils.models.inference.language_model import LanguageModel
 
 TEXTS = [f"The {word} met again. " * n for n, word in enumerate(["senate", "board", "naïve crowd 你好", "a", "b"], 1)]
 

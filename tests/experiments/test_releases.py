@@ -11,7 +11,7 @@ from course_utils.experiments import release_arguments as arguments
 from course_utils.experiments import releases, replication
 from course_utils.experiments.staged_release import OPENAI
 from course_utils.models.architecture import GPT2
-from course_utils.models.catalogue import CATALOGUE
+from course_utils.models.registry.catalogue import CATALOGUE
 
 FILE = json.loads(releases.ROWS.read_text("utf-8"))
 TABLES = [name for name in FILE if name != "sources"]

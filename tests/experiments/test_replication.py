@@ -10,7 +10,7 @@ from sentences import sentences
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan
 from course_utils.experiments.replication import AT_ONCE, TAGS, as_many, costs, imitate, text_hash, write_texts
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 from course_utils.errors import TextError
 from course_utils.experiments.repetition import distinct_ngrams, ngrams, repeated_ngram_share, words
 from course_utils.experiments.sampling_effects import PERPLEXITY, compare_settings, measure_settings, summarise
-from course_utils.models.decoding import Cancelled
-from course_utils.models.settings import Settings
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.settings import Settings
 
 
 def random_text(seed: int, n_words: int = 60, n_different: int = 5) -> str:

@@ -16,11 +16,11 @@ from course_utils.experiments import measuring
 from course_utils.experiments.paper_table import PAPER, paper_panel
 from course_utils.experiments.sizes import compare_sizes, differences, family_here, held_out_news, panel, power_law
 from course_utils.models.architecture import GPT2
-from course_utils.models.catalogue import POCKET
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.packing import train_tokenizer
-from course_utils.models.seal import WEIGHTS
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.registry.catalogue import POCKET
+from course_utils.models.registry.checksums import WEIGHTS
+from course_utils.models.training.data import train_tokenizer
 from course_utils.packages import sha256_of
 from course_utils.places import cache_folder
 

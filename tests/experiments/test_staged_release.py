@@ -172,7 +172,7 @@ def test_the_days_are_those_between_the_dates():
 
 
 def test_the_releases_agree_with_the_catalogue():
-    from course_utils.models.catalogue import CATALOGUE
+    from course_utils.models.registry.catalogue import CATALOGUE
 
     for row in OPENAI.itertuples():
         assert CATALOGUE[row.model].released == row.released

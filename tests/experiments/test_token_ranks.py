@@ -9,8 +9,8 @@ from course_utils.errors import TextError
 from course_utils.experiments import token_ranks
 from course_utils.experiments.detectors import rank_shares
 from course_utils.experiments.token_ranks import SHARES, class_of, read_ranks
-from course_utils.models.decoding import Cancelled
-from course_utils.models.language_model import LanguageModel
+from course_utils.models.inference.decoding import Cancelled
+from course_utils.models.inference.language_model import LanguageModel
 
 TEXTS = ["The senate met again, naïve crowd 你好 and all.", "A board.", "word " * 150]
 

@@ -9,7 +9,7 @@ from course_utils.evidence.ledger import read
 from course_utils.evidence.reproduce import REPRODUCED, WITHIN, can_rerun, rerun
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.samples import NAMES, load_samples, parse, sample_ledger
-from course_utils.models import shelf
+from course_utils.models.registry import registry
 from course_utils.places import cache_folder
 
 SAMPLES = {sample.name: sample for sample in load_samples()}
@@ -163,7 +163,7 @@ def test_only_the_wrong_one_cites_what_is_not_in_the_ledger(name):
 def test_every_record_can_be_done_again_with_the_weights_that_are_here():
     for record in RECORDS.values():
         assert can_rerun(record), record.id
-        assert record.models == {name: shelf.weights_sha256(name) for name in record.models}, record.id
+        assert record.models == {name: registry.weights_sha256(name) for name in record.models}, record.id
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from course_utils.errors import DamagedFile, ModelNotHere, SettingsError, UnknownModel
-from course_utils.models import shelf
 from course_utils.models.architecture import (
     FIRST_NAMES,
     GPT2,
@@ -20,6 +19,7 @@ from course_utils.models.architecture import (
     architecture_of,
     naming_puzzle,
 )
+from course_utils.models.registry import registry
 
 TRUE_COUNTS = {"gpt2": 124_439_808, "gpt2-medium": 354_823_168, "gpt2-large": 774_030_080, "gpt2-xl": 1_557_611_200}
 
@@ -55,7 +55,7 @@ def llama_of(seed: int) -> tuple[LlamaConfig, LlamaForCausalLM]:
 
 @pytest.mark.parametrize("name", GPT2)
 def test_the_four_sizes_count_what_they_are_known_to_hold(name):
-    assert GPT2[name].n_parameters == TRUE_COUNTS[name] == shelf.entry(name).n_parameters
+    assert GPT2[name].n_parameters == TRUE_COUNTS[name] == registry.entry(name).n_parameters
     assert GPT2[name].width == 64 * GPT2[name].n_heads
     assert gpt2_of(GPT2[name]).num_parameters() == TRUE_COUNTS[name]
 
@@ -154,7 +154,7 @@ def test_the_stand_in_tells_its_shape(real_cache):
     folder = real_cache / "models" / "smollm2-135m"
     if not folder.exists():
         pytest.skip("no smollm2-135m on this machine: python -m course_utils fetch smollm2-135m")
-    assert architecture_of(folder).n_parameters == shelf.entry("smollm2-135m").n_parameters
+    assert architecture_of(folder).n_parameters == registry.entry("smollm2-135m").n_parameters
 
 
 @pytest.mark.parametrize(

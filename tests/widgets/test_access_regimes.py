@@ -3,9 +3,9 @@
 import pytest
 
 from course_utils.errors import AccessRefused, SettingsError, TextError
-from course_utils.models import stage
-from course_utils.models.doors import ACTIONS, N_MANY
-from course_utils.models.language_model import LanguageModel
+from course_utils.experiments.access.access_modes import ACTIONS, N_MANY
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes import REGIMES, AccessRegimes
 from tests.conftest import save_random_gpt2
 
@@ -20,7 +20,7 @@ def regimes(tiny):
     yield panel
     panel.close()
     assert panel.wait(SOON)
-    stage.open_all()
+    release_stage.open_all()
 
 
 def ask(panel: AccessRegimes, regime: str, action: str = "text", prompt: str = PROMPT) -> dict:
@@ -127,15 +127,15 @@ def test_a_closed_stage_closes_all_three_doors_and_opens_them_again(tmp_path):
     panel = AccessRegimes(LanguageModel(save_random_gpt2(tmp_path / "pocket-large", n_embd=32)))
     key = panel.request_key("a lesson")
     assert "texts" in ask(panel, "api")
-    stage.choose("May 2019")
+    release_stage.choose("May 2019")
     assert "pocket-large is not released yet" in panel.message
     for regime in REGIMES:
         assert "opens in Aug 2019" in ask(panel, regime)["error"]
     assert key.quota == 19
-    stage.choose("Aug 2019")
+    release_stage.choose("Aug 2019")
     assert panel.message == "" and panel.speaker.startswith("pocket-large")
     assert "texts" in ask(panel, "open")
-    stage.open_all()
+    release_stage.open_all()
     panel.close()
 
 
@@ -143,9 +143,9 @@ def test_the_default_model_follows_the_stage(monkeypatch):
     monkeypatch.delenv("COURSE_MODELS")
     panel = AccessRegimes()
     assert panel.speaker.startswith("pocket-xl")
-    stage.choose("Feb 2019")
+    release_stage.choose("Feb 2019")
     assert panel.speaker.startswith("pocket-small")
-    stage.open_all()
+    release_stage.open_all()
     panel.close()
 
 

@@ -18,9 +18,9 @@ from course_utils.evidence.class_tally import FEWEST, Tally
 from course_utils.experiments.blind_items import HUMAN, Item
 from course_utils.experiments.release_decisions import CHOICES
 from course_utils.experiments.result import Metric, Result, versions
-from course_utils.models import stage
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
 from course_utils.pictures.plots import Picture
 from course_utils.widgets import class_share, class_words
 from course_utils.widgets.blind_test import BlindTest
@@ -48,7 +48,7 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setattr(class_share, "_sent", {})
     monkeypatch.setattr(class_share, "_panels", weakref.WeakSet())
     yield
-    stage.open_all()
+    release_stage.open_all()
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_another_kernel_s_votes_are_neither_taken_back_nor_spoken_of(path, monke
     monkeypatch.setattr(class_share, "_viewers", {})  # another process has another viewer, and panels of its own
     monkeypatch.setattr(class_share, "_sent", {})
     monkeypatch.setattr(class_share, "_panels", weakref.WeakSet())
-    stage.open_all()
+    release_stage.open_all()
     second = timeline()
     tick(second)
     second.decide("never", SECRET)

@@ -8,8 +8,8 @@ from repository import ROOT
 
 from course_utils.errors import SettingsError
 from course_utils.experiments import old_stories
-from course_utils.models import stage
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes import AccessRegimes
 from course_utils.widgets.blind_test import BlindTest
 from course_utils.widgets.class_results import ClassResults
@@ -39,7 +39,7 @@ PANELS = {
 @pytest.fixture(autouse=True)
 def _all_open():
     yield
-    stage.open_all()
+    release_stage.open_all()
 
 
 @pytest.fixture(params=PANELS)
@@ -56,7 +56,11 @@ def hear(stand, **content) -> None:
 
 
 def state(stand) -> dict:
-    return told_of(stand.panel) | {"stage": stage.now(), "recorded": stand.panel.recorded, "note": stand.frame.note}
+    return told_of(stand.panel) | {
+        "stage": release_stage.now(),
+        "recorded": stand.panel.recorded,
+        "note": stand.frame.note,
+    }
 
 
 def test_reset_after_anything_is_the_page_as_it_opened(stand):

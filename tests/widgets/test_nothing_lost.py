@@ -8,8 +8,8 @@ import pytest
 
 from course_utils.experiments import bias, preferences
 from course_utils.experiments.blind_items import HUMAN, Item
-from course_utils.models import stage
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
 from course_utils.widgets.bias_probe import BiasProbe
 from course_utils.widgets.blind_test import BlindTest
 from course_utils.widgets.card_sort import CardSort
@@ -169,7 +169,7 @@ def test_a_decision_counts_and_the_page_says_that_it_is_not_saved(refused, tmp_p
     timeline._decisions._record = refused
     hear(timeline, kind="decide", decision="wait", reason="Nobody knows.")
     assert timeline.stage == "May 2019" and timeline.message.startswith("Not saved")
-    stage.open_all()
+    release_stage.open_all()
 
 
 # -- lines that hold any text ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_utils.models.settings import RANGES, Settings
+from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.widgets.detector_bench import DetectorBench
 from course_utils.widgets.form import LIMITS, settings_of
 from course_utils.widgets.numbers import number_in, problem_of

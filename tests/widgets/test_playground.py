@@ -7,8 +7,8 @@ import time
 import pytest
 
 from course_utils.errors import SettingsError
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.settings import RANGES, Settings
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.places import cache_folder
 from course_utils.widgets.form import LIMITS
 from course_utils.widgets.furniture import LOG

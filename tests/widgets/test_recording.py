@@ -7,9 +7,9 @@ import pytest
 
 from course_utils.errors import DamagedFile, SettingsError
 from course_utils.experiments import old_stories
-from course_utils.models import stage
-from course_utils.models.language_model import load
-from course_utils.models.settings import Settings
+from course_utils.models.inference.language_model import load
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes import AccessRegimes
 from course_utils.widgets.blind_test import BlindTest
 from course_utils.widgets.class_results import ClassResults
@@ -41,7 +41,7 @@ PANELS = {
 @pytest.fixture(autouse=True)
 def _all_open():
     yield
-    stage.open_all()
+    release_stage.open_all()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def judge(panel) -> None:
 
 
 def travel(panel) -> None:
-    for name in stage.NAMES:
+    for name in release_stage.NAMES:
         panel.choose(name)
 
 
@@ -127,7 +127,7 @@ def test_a_recording_ends_where_the_run_ended(key, tiny, tmp_path):
     first, second = make(tiny), make(tiny)
     recorded(first, do).save(tmp_path / "r.json")
     before = told_of(first)
-    stage.open_all()
+    release_stage.open_all()
     recording = Recording.read(tmp_path / "r.json")
     assert recording.end, key
     assert play(second, recording, FASTEST).wait(SOON)

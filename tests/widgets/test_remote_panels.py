@@ -11,13 +11,15 @@ import pytest
 from cut_line import cut_line
 from repository import ROOT
 
-from course_utils.models import loading, server_line, stage
-from course_utils.models.doors import ACTIONS
-from course_utils.models.remote import RemoteModel
-from course_utils.models.serve import ModelServer
-from course_utils.models.server_line import ABSENT, Line
-from course_utils.models.settings import Settings
-from course_utils.models.turns import Limits
+from course_utils.experiments.access.access_modes import ACTIONS
+from course_utils.models import loading
+from course_utils.models.client import connection
+from course_utils.models.client.connection import ABSENT, Line
+from course_utils.models.client.remote_model import RemoteModel
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
+from course_utils.models.server.scheduler import Limits
+from course_utils.models.server.serve import ModelServer
 from course_utils.widgets.access_regimes import AccessRegimes
 from course_utils.widgets.blind_test import BlindTest
 from course_utils.widgets.detector_bench import DetectorBench
@@ -54,7 +56,7 @@ def server(tiny_folder, tmp_path_factory):
 @pytest.fixture
 def line(server, monkeypatch):
     """The line to the server that every panel of the test uses."""
-    monkeypatch.setattr(server_line, "PAUSES_S", (0.05,))
+    monkeypatch.setattr(connection, "PAUSES_S", (0.05,))
     monkeypatch.setattr(loading, "FRESH_S", 0.0)
     with cut_line(server.url) as line:
         monkeypatch.setenv(loading.SERVER, line.url)
@@ -156,14 +158,14 @@ def test_who_waits_in_the_queue_is_told_the_place(line, server, tiny_folder):
 
 def test_the_release_stage_of_the_kernel_closes_models_that_the_server_has(line):
     panel = Playground()
-    stage.choose("Feb 2019")
+    release_stage.choose("Feb 2019")
     try:
         assert {each["name"] for each in panel.models} & {"pocket-small", "pocket-xl"} == {"pocket-small"}
         panel.model = "pocket-xl"
         panel.generate()
         assert panel.wait(SOON_S) and panel.state == "failed" and "is not released yet" in panel.message
     finally:
-        stage.open_all()
+        release_stage.open_all()
 
 
 def test_several_models_stand_side_by_side_and_can_be_ranked(line):

@@ -8,8 +8,8 @@ import pytest
 
 from course_utils.errors import DamagedFile, TextError
 from course_utils.experiments import preferences
-from course_utils.models.language_model import LanguageModel
-from course_utils.models.settings import RANGES, Settings
+from course_utils.models.inference.language_model import LanguageModel
+from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.places import cache_folder
 from course_utils.widgets.furniture import LOG
 from course_utils.widgets.lineup import default_names, facts, shuffled

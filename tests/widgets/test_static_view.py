@@ -24,8 +24,8 @@ from course_utils.grading.desk import Desk
 from course_utils.grading.marks import FileMarks
 from course_utils.grading.papers import Paper, Sheet
 from course_utils.grading.rubric import load_rubric
-from course_utils.models import stage
-from course_utils.models.settings import Settings
+from course_utils.models.inference.settings import Settings
+from course_utils.models.registry import release_stage
 from course_utils.pictures.plots import Picture
 from course_utils.places import cache_folder
 from course_utils.widgets import static_view
@@ -44,7 +44,7 @@ def everything_open(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_LEDGER", str(tmp_path / "evidence.jsonl"))
     monkeypatch.chdir(tmp_path)
     yield
-    stage.open_all()
+    release_stage.open_all()
 
 
 def result(value: float = 2.5) -> Result:

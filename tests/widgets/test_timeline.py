@@ -8,7 +8,7 @@ import pytest
 from course_utils.errors import AccessRefused, DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.experiments import releases
 from course_utils.experiments.release_decisions import LONGEST_REASON, Decisions, next_size
-from course_utils.models import stage
+from course_utils.models.registry import release_stage
 from course_utils.widgets.timeline import ReleaseTimeline
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
@@ -18,7 +18,7 @@ EVES = {"Feb 2019": "2019-05-02", "May 2019": "2019-08-19", "Aug 2019": "2019-11
 @pytest.fixture(autouse=True)
 def all_open():
     yield
-    stage.open_all()
+    release_stage.open_all()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def told(panel: ReleaseTimeline) -> str:
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", stage.NAMES)
+@pytest.mark.parametrize("name", release_stage.NAMES)
 def test_what_is_later_than_the_stage_is_nowhere(name):
     panel = ReleaseTimeline(free=True)
     panel.choose(name)
@@ -53,7 +53,7 @@ def test_what_is_later_than_the_stage_is_nowhere(name):
     assert panel.events and all(event["last"] <= EVES[name] for event in panel.events)
     last_days = pd.to_datetime([event["last"] for event in panel.events])
     assert last_days.max() <= pd.Timestamp(EVES[name])
-    assert [each["model"] for each in panel.sizes] == list(stage.SIZES[: stage.NAMES.index(name) + 1])
+    assert [each["model"] for each in panel.sizes] == list(release_stage.SIZES[: release_stage.NAMES.index(name) + 1])
     known = releases.evidence(EVES[name])
     assert [each["finding"] for each in panel.shown["evidence"]] == known["finding"].tolist()
     assert all(each["source"] and each["how"] for each in [*panel.shown["evidence"], *panel.events])
@@ -63,7 +63,7 @@ def test_what_is_later_than_the_stage_is_nowhere(name):
 
 
 def test_before_a_stage_is_chosen_the_year_is_not_told_and_a_lecturer_sees_all_of_it(timeline):
-    assert stage.now() is None and timeline.stage is None
+    assert release_stage.now() is None and timeline.stage is None
     assert all(event["last"] < "2019-02-14" for event in timeline.events)
     assert timeline.sizes == []
     free = ReleaseTimeline(free=True)
@@ -89,34 +89,34 @@ def test_month_and_year_are_told_as_exactly_as_they_are_known():
 
 def test_a_stage_opens_after_the_decision_at_the_one_before_and_going_back_is_free(timeline):
     timeline.choose("Feb 2019")
-    for name in stage.NAMES[1:]:
+    for name in release_stage.NAMES[1:]:
         before = timeline.stage
         with pytest.raises(AccessRefused, match=f"(?s){name}.*A decision at {before}"):
             timeline.choose(name)
-        assert stage.now() == before
+        assert release_stage.now() == before
         timeline.decide("wait", f"because of {before}")
-        assert stage.now() == timeline.stage == name
-    for name in (*reversed(stage.NAMES), "Nov 2019"):
+        assert release_stage.now() == timeline.stage == name
+    for name in (*reversed(release_stage.NAMES), "Nov 2019"):
         timeline.choose(name)
-        assert stage.now() == name
-    assert timeline.decisions["stage"].tolist() == list(stage.NAMES[:3])
+        assert release_stage.now() == name
+    assert timeline.decisions["stage"].tolist() == list(release_stage.NAMES[:3])
 
 
 def test_a_lecturer_needs_no_decision_and_an_unknown_stage_is_told():
     panel = ReleaseTimeline(free=True)
     for name in ("Nov 2019", "Feb 2019", "Aug 2019"):
         panel.choose(name)
-        assert stage.now() == name
+        assert release_stage.now() == name
     with pytest.raises(SettingsError, match="No stage is called"):
         panel.choose("Dec 2019")
     panel.close()
 
 
 def test_the_panel_follows_a_stage_that_was_set_elsewhere_until_it_is_closed(timeline):
-    stage.choose("May 2019")
+    release_stage.choose("May 2019")
     assert timeline.stage == "May 2019" and timeline.shown["opened"] == "355M"
     timeline.close()
-    stage.open_all()
+    release_stage.open_all()
     assert timeline.stage == "May 2019"
 
 
@@ -145,10 +145,10 @@ def test_a_decision_stands_beside_what_openai_did_and_is_never_changed(timeline)
 
 def test_days_after_the_announcement_agree_with_the_dates():
     decisions = Decisions()
-    for name in stage.NAMES[:3]:
+    for name in release_stage.NAMES[:3]:
         decisions.commit(name, "wait", "because")
     for row in decisions.table().itertuples():
-        begun = releases.stage(stage.opens(row.next_size)).begins
+        begun = releases.stage(release_stage.opens(row.next_size)).begins
         n_days = (begun - releases.stage("Feb 2019").begins).days
         assert f"{n_days} days after" in row.openai and str(begun.day) in row.openai
 
@@ -177,7 +177,7 @@ def test_decisions_and_drafts_outlive_the_kernel(timeline, record):
     timeline.choose("Feb 2019")
     timeline.decide("wait", "because")
     hear(timeline, kind="draft", stage="May 2019", text=f"half a rea {HOSTILE}")
-    stage.open_all()
+    release_stage.open_all()
     again = ReleaseTimeline(record)
     again.choose("May 2019")
     assert again.draft == f"half a rea {HOSTILE}"
@@ -244,6 +244,6 @@ def test_the_browser_s_messages_do_the_same_and_their_errors_are_shown(timeline)
 
 
 def test_each_stage_but_the_last_asks_about_the_size_that_the_next_one_opened():
-    for name, following in zip(stage.NAMES, stage.NAMES[1:], strict=False):
+    for name, following in zip(release_stage.NAMES, release_stage.NAMES[1:], strict=False):
         assert next_size(name) == releases.stage(following).opened
     assert next_size("Nov 2019") == next_size(None) == ""

@@ -8,7 +8,7 @@ from sentences import sentences
 
 from course_utils.errors import TextError
 from course_utils.experiments.apprentice import Plan
-from course_utils.models.language_model import load
+from course_utils.models.inference.language_model import load
 from course_utils.widgets.playground import Playground
 from course_utils.widgets.training_lab import N_POINTS, OVERTAKEN, TrainingLab, thinned
 from course_utils.widgets.worker import the_worker

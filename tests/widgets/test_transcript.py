@@ -6,8 +6,8 @@ import re
 import mistune
 import pytest
 
-from course_utils.models.settings import Settings
-from course_utils.models.steps import Generation, Step
+from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokens import Generation, Step
 from course_utils.widgets.playground import Playground
 from course_utils.widgets.transcript import Run, transcript, visible
 

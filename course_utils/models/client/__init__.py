@@ -1,0 +1,1 @@
+"""Client of model servers: a remote model used like a local one."""

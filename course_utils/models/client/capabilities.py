@@ -1,0 +1,68 @@
+"""What a server of another kind than the course's can do: a few small questions tell, asked once."""
+
+import math
+
+from course_utils.core.json_types import JsonObject
+from course_utils.errors import CourseError
+from course_utils.models.client.chunks import steps_of
+from course_utils.models.client.connection import Line
+from course_utils.models.inference.base import Abilities
+from course_utils.models.inference.tokens import Step
+
+PROMPT = "one two one two one two one two"
+N_TOKENS = 8
+MOST_ALTERNATIVES = 10
+
+_found: dict[tuple[str, str], Abilities] = {}
+
+
+def of(line: Line, name: str) -> Abilities:
+    """Return what a server can do, found by asking; the second time, what was found the first time.
+
+    Raises
+    ------
+    Lost
+        Nobody answers.
+    """
+    key = line.url, name
+    if key not in _found:
+        _found[key] = _try_out(line, name)
+    return _found[key]
+
+
+def scored(choice: JsonObject) -> list[Step]:
+    """Return the steps of a text that a server gave back with log-probabilities; none where it did not score it."""
+    told = choice.get("logprobs")
+    if not isinstance(told, dict) or not told.get("tokens"):
+        return []
+    steps, _ = steps_of(choice | {"finish_reason": None}, 0)
+    # No server tells the first token's probability: nothing stands before it.
+    return [step for step in steps if not math.isnan(step.model_probability)]
+
+
+def _try_out(line: Line, name: str) -> Abilities:
+    def ask(**fields: object) -> JsonObject:
+        """Return a choice; empty where the server refuses."""
+        body = {"model": name, "prompt": PROMPT, "max_tokens": N_TOKENS, "temperature": 0.0} | fields
+        try:
+            choice: JsonObject = (line.ask(body).get("choices") or [{}])[0]
+            return choice
+        except CourseError:
+            return {}
+
+    greedy = ask().get("text")
+    wild = {"temperature": 1.9, "seed": 5}
+    draws = [ask(**wild).get("text") for _ in range(2)]
+    narrow = ask(**wild, top_k=1).get("text")
+    rarer = ask(repetition_penalty=2.5).get("text")
+    told = (ask(logprobs=MOST_ALTERNATIVES).get("logprobs") or {}).get("top_logprobs") or [{}]
+    whole = ask(max_tokens=0, echo=True, logprobs=1) or ask(max_tokens=1, echo=True, logprobs=1)
+    return Abilities(
+        ranks=False,
+        alternatives=len(told[0] or {}),
+        seeds=draws[0] is not None and draws[0] == draws[1] != greedy,
+        top_k=narrow is not None and narrow == greedy,
+        repetition_penalty=rarer is not None and rarer != greedy,
+        scoring=len(scored(whole)) > 1,
+        weights=False,
+    )

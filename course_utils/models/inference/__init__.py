@@ -1,0 +1,1 @@
+"""Inference: tokens are scored and chosen, texts are decoded, ranks are computed."""

@@ -1,0 +1,135 @@
+"""Which networks the course can compute: a check when a model of an untried kind is loaded.
+
+The course feeds a network one token at a time and keeps keys and values in a cache. Some networks of transformers keep
+another kind of memory, or none, and would then write another text without any error. So a network is tried once: its
+logits, one token at a time and with the course's faster layers, must be those of one plain forward pass.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+
+from course_utils.errors import CourseError, DamagedFile
+from course_utils.models.inference.decoding import read
+from course_utils.models.inference.kv_cache import TRIED
+
+N_READ, N_STEPS = 7, 4  # tokens read at once, then one at a time
+CLOSE = {"fp32": 1e-3, "int8": 0.3}  # the largest relative distance of logits from the plain ones
+
+
+def read_network(folder: Path) -> PreTrainedModel:
+    """Return the network in a folder, in fp32, with all weights that its config asks for.
+
+    Raises
+    ------
+    DamagedFile
+        The config or the weights cannot be read, or weights are missing: transformers would make them up at random.
+    CourseError
+        transformers knows no causal language model of that kind.
+    """
+    network: PreTrainedModel
+    read_all: Any = AutoModelForCausalLM.from_pretrained  # whose type leaves out that it can return a pair
+    try:
+        network, told = read_all(folder, dtype=torch.float32, output_loading_info=True)
+    except (ValueError, KeyError, ImportError, AttributeError, TypeError, OSError, RuntimeError) as problem:
+        raise DamagedFile(
+            f"{folder} cannot be loaded: {_first_line(problem)}",
+            "A causal language model that transformers knows, whole.",
+            "Copy the folder again; if it is whole, choose another model.",
+        ) from problem
+    missing = sorted(told["missing_keys"])
+    if missing:
+        raise DamagedFile(
+            f"The weights in {folder} lack {len(missing)} tensors, among them {missing[0]}.",
+            "All tensors of the network that config.json describes.",
+            "Copy config.json and the weights again, both from the same model.",
+        )
+    network.eval()
+    return network
+
+
+@torch.inference_mode()
+def plain_logits(network: PreTrainedModel, name: str) -> torch.Tensor | None:
+    """Return the logits of one forward pass over a few tokens, before anything is changed; None for a tried kind.
+
+    Raises
+    ------
+    CourseError
+        One token at a time, the untouched network gives other logits.
+    """
+    if network.config.model_type in TRIED:
+        return None
+    with as_course_error(network, name):
+        plain: torch.Tensor = network(_some_ids(network), use_cache=False).logits[0, -1].float()
+    require_same(network, plain, name, "fp32")
+    return plain
+
+
+def require_same(network: PreTrainedModel, plain: torch.Tensor | None, name: str, precision: str) -> None:
+    """Raise CourseError where the network, one token at a time, gives other logits than one forward pass did."""
+    if plain is None:
+        return
+    with as_course_error(network, name):
+        ids, cache = _some_ids(network), DynamicCache(config=network.config)
+        found = read(network, ids[:, :N_READ], cache)
+        for place in range(N_READ, ids.shape[1]):
+            found = read(network, ids[:, place : place + 1], cache)
+        if not _is_close(found[0], plain, CLOSE[precision]):
+            raise _refusal(network, name, "one token at a time its logits are others than in one pass")
+
+
+@torch.inference_mode()
+def can_pad(network: PreTrainedModel) -> bool:
+    """Tell whether prompts of different lengths may share a batch, the shorter filled up from the left."""
+    if network.config.model_type in TRIED:
+        return True
+    ids = _some_ids(network)
+    short = ids[:, 3:]
+    rows = torch.cat([ids, torch.cat([short[:, :1].repeat(1, 3), short], dim=1)])
+    mask = torch.ones_like(rows)
+    mask[1, :3] = 0
+    try:
+        alone = read(network, short, DynamicCache(config=network.config))
+        beside = read(network, rows, DynamicCache(config=network.config), mask=mask)
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+        return False
+    return _is_close(beside[1], alone[0], 1e-3)
+
+
+def _some_ids(network: PreTrainedModel) -> torch.Tensor:
+    """Return token ids of shape (1, T) from all over the vocabulary."""
+    n_vocabulary = network.get_input_embeddings().get_parameter("weight").shape[0]
+    ids = [(1 + place * 7919) % n_vocabulary for place in range(N_READ + N_STEPS)]
+    return torch.tensor([ids], device=network.device)
+
+
+def _is_close(found: torch.Tensor, expected: torch.Tensor, share: float) -> bool:
+    return bool((found - expected).norm() <= share * expected.norm())
+
+
+@contextlib.contextmanager
+def as_course_error(network: PreTrainedModel, name: str) -> Iterator[None]:
+    """Turn whatever a network of an unknown kind does not take into a CourseError."""
+    try:
+        yield
+    except CourseError:
+        raise
+    except Exception as problem:
+        raise _refusal(network, name, _first_line(problem)) from problem
+
+
+def _refusal(network: PreTrainedModel, name: str, why: str) -> CourseError:
+    return CourseError(
+        f"{name} is of the kind {network.config.model_type!r}, which the course cannot compute: {why}",
+        "A decoder with keys and values in a cache, such as GPT-2, Llama, OPT or GPT-NeoX.",
+        "Choose a model of another kind.",
+    )
+
+
+def _first_line(problem: BaseException) -> str:
+    words = " ".join(str(problem).split()) or type(problem).__name__
+    return words if len(words) <= 160 else f"{words[:157]}..."

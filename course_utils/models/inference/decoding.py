@@ -1,0 +1,389 @@
+"""The loop that writes one token at a time, for one text or for several at once."""
+
+import collections
+import dataclasses
+import math
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import cast
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from course_utils.models.inference.base import Cancelled, LocalModel
+from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
+from course_utils.models.inference.kv_cache import PlainSlot, Slot, next_logits, prepare
+from course_utils.models.inference.sampling import SeededNoise, processors
+from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokens import Alternative, Generation, Step
+
+CHUNK = 64  # tokens of a prompt read between two looks at the stop signal
+N_ALTERNATIVES = 10
+
+
+@torch.inference_mode()
+def read(
+    network: PreTrainedModel,
+    ids: torch.Tensor,
+    cache: DynamicCache,
+    cancel: threading.Event | None = None,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Feed token ids of shape (B, T) to the network in chunks; return the last logits, of shape (B, V), in fp32.
+
+    Where rows begin with padding, ``mask`` of shape (B, tokens in the cache + T) has zeros for it.
+    """
+    for start in range(0, ids.shape[1], CHUNK):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        chunk = ids[:, start : start + CHUNK]
+        seen = {} if mask is None else _seen(mask, ids.shape[1] - start, chunk.shape[1])
+        out = network(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
+    return cast(torch.Tensor, out.logits[:, -1].float())
+
+
+def _seen(mask: torch.Tensor, n_left: int, n_now: int) -> dict[str, torch.Tensor]:
+    """Return the mask up to the end of a chunk, and each of its tokens' place among the row's own tokens."""
+    mask = mask[:, : mask.shape[1] - n_left + n_now]
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    return {"attention_mask": mask, "position_ids": places[:, -n_now:]}
+
+
+def padded(ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Make rows equally long from the left; return them and their mask, or None where nothing was added.
+
+    A row is filled with its own first token, which the repetition penalty has seen anyway.
+    """
+    longest = max(map(len, ids))
+    rows = torch.tensor([[row[0]] * (longest - len(row)) + row for row in ids])
+    if all(len(row) == longest for row in ids):
+        return rows, None
+    return rows, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids])
+
+
+@torch.inference_mode()
+def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apart: bool = False) -> list[Step]:
+    """Say what the model thought of each token that came.
+
+    Parameters
+    ----------
+    logits : torch.Tensor of shape (N, V)
+    ids : torch.Tensor of shape (N,)
+    vocabulary : Vocabulary
+    apart : bool
+        Whether each row gives the same numbers to the last bit as it would alone. PyTorch adds up the second row of a
+        matrix in another order than the first, because it begins at another place in memory.
+
+    Returns
+    -------
+    list of Step
+        Without text piece and sample number.
+    """
+    log_probability = torch.log_softmax(logits, dim=-1)
+    probability = log_probability.exp()
+    chosen = probability.gather(1, ids[:, None])[:, 0]
+    ranks = (logits > logits.gather(1, ids[:, None])).sum(dim=1) + 1
+    parts = range(len(logits)) if apart else ()
+    rows = [probability[i : i + 1] * log_probability[i : i + 1] for i in parts] or [probability * log_probability]
+    entropy = -torch.cat([row.sum(dim=1) for row in rows]) / math.log(2)
+    top = probability.topk(min(N_ALTERNATIVES, logits.shape[-1]), dim=-1)
+    columns = (ids, chosen, ranks, entropy, top.indices, top.values)
+    return [
+        Step(0, "", token_id, p, p, rank, bits, alternatives(best_ids, best, vocabulary))
+        for token_id, p, rank, bits, best_ids, best in zip(*(c.tolist() for c in columns), strict=True)
+    ]
+
+
+def alternatives(ids: list[int], probabilities: list[float], vocabulary: Vocabulary) -> tuple[Alternative, ...]:
+    """Name the likeliest tokens, best first."""
+    pairs = enumerate(zip(ids, probabilities, strict=True), start=1)
+    return tuple(Alternative(token_id, vocabulary.text_of(token_id), p, rank) for rank, (token_id, p) in pairs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a model sees before it writes on.
+
+    Parameters
+    ----------
+    prompt : list of int
+        Read at once.
+    written : list of int
+        What it has written after that, one token at a time.
+    n_new : int
+        How many more tokens are to come.
+    """
+
+    prompt: list[int]
+    written: list[int]
+    n_new: int
+
+    @property
+    def ids(self) -> list[int]:
+        """All that is seen."""
+        return [*self.prompt, *self.written]
+
+
+class Stream:
+    """An iterator over the steps of one or several samples, in the order in which their tokens are written.
+
+    Close it, leave it or set its cancel event, and nothing runs on: between two steps it does no work.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    so_far : list of Generation
+        One a sample; without steps when the text begins, with the earlier steps when it goes on.
+    starts : list of Start
+        What the model sees first, for each sample.
+    notice : str
+        What the reader should know, for example that the prompt was cut.
+    cancel : threading.Event, optional
+        Looked at between tokens and between chunks of the prompt.
+    """
+
+    on_wait: Callable[[str], object] | None = None  # nobody has to wait where the weights lie here
+
+    def __init__(
+        self,
+        model: LocalModel,
+        so_far: list[Generation],
+        starts: list[Start],
+        notice: str = "",
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self.notice = notice
+        self._model, self._so_far, self._starts, self._cancel = model, so_far, starts, cancel or threading.Event()
+        self._steps = [list(generation.steps) for generation in so_far]
+        # A sample counts as stopped until it has ended in another way.
+        self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
+        self._iterator = self._run()
+
+    def __repr__(self) -> str:
+        """Say how many texts are being written, and how far they are."""
+        counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
+        return f"{type(self).__name__} ({counts})"
+
+    def __iter__(self) -> "Stream":
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Step:
+        """Return the next step of any sample."""
+        step = next(self._iterator)
+        self._steps[step.sample].append(step)
+        return step
+
+    def close(self) -> None:
+        """Stop for good; what has come stays."""
+        self._iterator.close()
+
+    def generations(self) -> list[Generation]:
+        """Return what every sample has written until now."""
+        return [
+            dataclasses.replace(generation, steps=tuple(steps), notice=self.notice, ended=ended)
+            for generation, steps, ended in zip(self._so_far, self._steps, self._ended, strict=True)
+        ]
+
+    def _run(self) -> Generator[Step, None, None]:
+        """Write group after group: samples that have written equally much go through the network together."""
+        groups: dict[tuple[int, int, int], list[int]] = collections.defaultdict(list)
+        for sample, (steps, start) in enumerate(zip(self._steps, self._starts, strict=True)):
+            if self._ended[sample] != "end of text":
+                groups[len(steps), start.n_new, 0 if self._model.can_pad else len(start.ids)].append(sample)
+        try:
+            for samples in groups.values():
+                yield from self._write([TextRow(sample, TextPieces(self._model.vocabulary)) for sample in samples])
+        except Cancelled:
+            return
+
+    def _write(self, rows: list["TextRow"]) -> Iterator[Step]:
+        settings, starts = self._so_far[0].settings, [self._starts[row.sample] for row in rows]
+        draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
+        kind = RowByRow if self._model.precision == "int8" else Together
+        reader = kind(self._model, starts, self._cancel)
+        seen, logits = reader.seen, reader.logits  # (B, T), (B, V)
+        try:
+            for n_left in reversed(range(starts[0].n_new)):
+                chosen, probabilities = draw(seen, logits)
+                steps = observe(logits, chosen, self._model.vocabulary, kind is RowByRow)
+                for row, step, p in zip(rows, steps, probabilities, strict=True):
+                    yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
+                if all(row.has_ended for row in rows):
+                    return
+                if self._cancel.is_set():
+                    break
+                seen = torch.cat([seen, chosen[:, None]], dim=1)
+                logits = reader.feed(chosen)
+            for row in rows:
+                yield from row.finish()
+        finally:
+            reader.close()
+
+    def _take(self, row: "TextRow", step: Step, is_last: bool) -> Iterator[Step]:
+        """Hand out the steps whose text is settled by this one."""
+        if row.has_ended:
+            return
+        if step.token_id in self._model.end_ids:
+            self._ended[row.sample] = "end of text"
+        else:
+            yield from row.add(step)
+            if not is_last:
+                return
+            self._ended[row.sample] = "length"
+        yield from row.finish()
+
+
+class Together:
+    """Read texts in one batch; where they are of different lengths, the shorter are filled up from the left.
+
+    What was written before is read like the prompt, many tokens at once. In fp32 that differs from reading them one by
+    one in the seventh digit.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    starts : list of Start
+    cancel : threading.Event
+
+    Attributes
+    ----------
+    seen : torch.Tensor of shape (B, T)
+    logits : torch.Tensor of shape (B, V)
+        For the next token of each.
+    """
+
+    def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
+        self._network, self._cache = model.network, model.new_cache()
+        rows, mask = padded([start.ids for start in starts])
+        self.seen, self._mask = rows.to(model.device), mask if mask is None else mask.to(model.device)
+        if mask is not None or (rows != rows[:1]).any():
+            self.logits = read(self._network, self.seen, self._cache, cancel, self._mask)
+            return
+        logits = read(self._network, self.seen[:1], self._cache, cancel)  # a prompt of all samples is read once
+        self._cache.batch_repeat_interleave(len(rows))
+        self.logits = logits.repeat(len(rows), 1)
+
+    def feed(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Read the next token of each text, of shape (B,); return the logits for the one after it."""
+        self._mask = self._mask if self._mask is None else torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        return read(self._network, chosen[:, None], self._cache, mask=self._mask)
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        self._cache = DynamicCache()
+
+
+class RowByRow:
+    """Read texts so that none depends on another, and each as it was read before it was stopped.
+
+    In 8 bits many tokens read at once give other numbers than one token after the other, by about a percent. So what
+    was written before is fed again one by one, unless the model still has it.
+
+    Parameters, attributes
+        As of `Together`.
+    """
+
+    def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
+        self._network, self._kept, self._starts = model.network, model.kept, starts
+        self._fed = [list(start.written) for start in starts]
+        self.seen = padded([start.ids for start in starts])[0].to(model.device)
+        kind = prepare(model.network)
+        prompts: dict[tuple[int, ...], tuple[DynamicCache, torch.Tensor]] = {}
+        rows: dict[int, torch.Tensor] = {}
+        self._slots: list[Slot | PlainSlot] = []
+        for i, start in enumerate(starts):
+            slot: Slot | PlainSlot | None = self._kept.take(start.prompt, start.written)
+            if slot is None:
+                key = tuple(start.prompt)
+                if key not in prompts:
+                    cache = model.new_cache()
+                    prompts[key] = cache, read(self._network, model.tensor(start.prompt), cache, cancel)
+                slot = kind(prompts[key][0])
+            self._slots.append(slot)
+            if not start.written:
+                rows[i] = prompts[tuple(start.prompt)][1]
+        while behind := [i for i, start in enumerate(starts) if self._slots[i].length < len(start.ids)]:
+            if cancel.is_set():
+                raise Cancelled
+            ids = [starts[i].ids[self._slots[i].length] for i in behind]
+            for i, logits in zip(
+                behind, next_logits(self._network, [self._slots[i] for i in behind], ids), strict=True
+            ):
+                rows[i] = logits[None]
+        self.logits = torch.cat([rows[i] for i in range(len(starts))])
+
+    def feed(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Read the next token of each text, of shape (B,); return the logits for the one after it."""
+        ids = chosen.tolist()
+        for fed, token_id in zip(self._fed, ids, strict=True):
+            fed.append(token_id)
+        return next_logits(self._network, self._slots, ids)
+
+    def close(self) -> None:
+        """Keep what was read, so that the texts can go on at once."""
+        for start, fed, slot in zip(self._starts, self._fed, self._slots, strict=True):
+            self._kept.put(start.prompt, fed, slot)
+
+
+class Draw:
+    """Choose the next token of every row, by the settings and each row's own seed.
+
+    Parameters
+    ----------
+    settings : Settings
+    seeds : list of int
+        One a row.
+    first_step : int
+        How many tokens the rows have written before.
+    """
+
+    def __init__(self, settings: Settings, seeds: list[int], first_step: int = 0) -> None:
+        self._shape = processors(settings)
+        self._noise = None if settings.is_greedy else SeededNoise(seeds, first_step)
+
+    @torch.inference_mode()
+    def __call__(self, seen: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
+        """Return the ids, of shape (B,), and the probability each had under the settings.
+
+        Parameters
+        ----------
+        seen : torch.Tensor of shape (B, T)
+            The tokens before; the repetition penalty looks at them.
+        logits : torch.Tensor of shape (B, V)
+        """
+        scores = self._shape(cast(torch.LongTensor, seen), cast(torch.FloatTensor, logits))
+        if self._noise is None:
+            return scores.argmax(dim=-1), [1.0] * len(scores)
+        chosen = self._noise(seen, scores).argmax(dim=-1)
+        return chosen, torch.softmax(scores, dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
+
+
+class TextRow:
+    """One sample on its way through the network: its steps wait here until their text is settled.
+
+    Parameters
+    ----------
+    sample : int
+    pieces : TextPieces
+    """
+
+    def __init__(self, sample: int, pieces: TextPieces) -> None:
+        self.sample, self.has_ended = sample, False
+        self._pieces = pieces
+        self._waiting: list[Step] = []
+
+    def add(self, step: Step) -> list[Step]:
+        """Take the next step; return those whose text can no longer change."""
+        self._waiting.append(step)
+        return self._name(self._pieces.add(step.token_id))
+
+    def finish(self) -> list[Step]:
+        """Return the steps that wait, the last one marked."""
+        self.has_ended = True
+        steps = self._name(self._pieces.finish())
+        return [*steps[:-1], dataclasses.replace(steps[-1], is_last=True)] if steps else []
+
+    def _name(self, texts: list[str]) -> list[Step]:
+        settled, self._waiting = self._waiting[: len(texts)], self._waiting[len(texts) :]
+        return [dataclasses.replace(step, text=text) for step, text in zip(settled, texts, strict=True)]

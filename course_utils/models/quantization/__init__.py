@@ -1,0 +1,1 @@
+"""Quantization: int8 weights and the precision that a machine can use."""

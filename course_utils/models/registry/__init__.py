@@ -1,0 +1,1 @@
+"""Model registry: which models exist, where their files are, and whether these are intact."""

@@ -1,0 +1,1 @@
+"""Model server: requests, queue, batches and responses of the OpenAI-compatible API."""

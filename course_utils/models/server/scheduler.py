@@ -1,0 +1,143 @@
+"""Whose turn it is: a queue in which viewers take turns, however much each of them asks for."""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from course_utils.models.server.protocol import Refusal
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How much may be asked for at once.
+
+    Parameters
+    ----------
+    rows : int
+        Texts that one model writes at once.
+    at_once : int
+        Requests of one viewer that are served at once.
+    waiting_a_viewer, waiting_in_all : int
+        Requests that may wait.
+    """
+
+    rows: int = 16
+    at_once: int = 2
+    waiting_a_viewer: int = 4
+    waiting_in_all: int = 64
+
+
+class Turn:
+    """What the queue knows of one request: how many of its samples have not begun, and how many are being written.
+
+    Parameters
+    ----------
+    viewer : str
+        Who asked.
+    n : int
+        Samples; each takes its turn by itself.
+    """
+
+    def __init__(self, viewer: str, n: int) -> None:
+        self.viewer, self.n_left, self.n_open, self.has_begun = viewer, n, 0, False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all its samples have been served."""
+        return self.n_left == 0 and self.n_open == 0
+
+
+AnyTurn = TypeVar("AnyTurn", bound=Turn)
+
+
+class Turns(Generic[AnyTurn]):
+    """The requests of all viewers. A free place goes to the viewer who holds the fewest.
+
+    Among equals it goes to who has waited longest since their last turn. So eight samples of one viewer do not keep
+    another's single one waiting for all eight.
+
+    Parameters
+    ----------
+    limits : Limits
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._of: dict[str, list[AnyTurn]] = {}
+        self._last: dict[str, int] = collections.defaultdict(int)
+        self._clock = itertools.count(1)
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests that have not begun."""
+        return sum(not turn.has_begun for turns in self._of.values() for turn in turns)
+
+    def all(self) -> list[AnyTurn]:
+        """Return all requests that wait or are being served."""
+        return [turn for turns in self._of.values() for turn in turns]
+
+    def add(self, turn: AnyTurn) -> None:
+        """Let a request wait, or raise Refusal when too many do."""
+        its = self._of.get(turn.viewer, [])
+        if len(its) >= self._limits.at_once + self._limits.waiting_a_viewer:
+            raise Refusal(
+                f"{len(its)} of your texts are being written or wait for their turn.",
+                f"At most {len(its)} at once for each viewer.",
+                "Wait until one is finished, or stop one.",
+                status=429, code="too_many_for_viewer", retry_after=3, name="TooBusy",
+            )  # fmt: skip
+        if self.n_waiting >= self._limits.waiting_in_all:
+            raise Refusal(
+                f"{self.n_waiting} texts wait for their turn: the hall asks for more than this machine can write.",
+                f"At most {self._limits.waiting_in_all} that wait.",
+                "Ask again in a few seconds.",
+                status=429, code="queue_full", retry_after=5, name="TooBusy",
+            )  # fmt: skip
+        self._of.setdefault(turn.viewer, []).append(turn)
+
+    def next(self, has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
+        """Return the request whose next sample begins now, or None where nothing can."""
+        able = {viewer: turn for viewer, turns in self._of.items() if (turn := self._able(turns, has_room))}
+        if not able:
+            return None
+        viewer = min(able, key=self._rank)
+        turn = able[viewer]
+        turn.n_left, turn.n_open, turn.has_begun = turn.n_left - 1, turn.n_open + 1, True
+        self._last[viewer] = next(self._clock)
+        return turn
+
+    def end(self, turn: AnyTurn) -> None:
+        """Count one sample of a request as served."""
+        turn.n_open -= 1
+        if turn.is_over:
+            self.remove(turn)
+
+    def remove(self, turn: AnyTurn) -> None:
+        """Forget a request, whatever is left of it."""
+        its = self._of.get(turn.viewer, [])
+        if turn in its:
+            its.remove(turn)
+        if not its:
+            self._of.pop(turn.viewer, None)
+            self._last.pop(turn.viewer, None)
+
+    def place(self, turn: AnyTurn) -> int:
+        """Return a request's place among those that wait, 1 for the next; 0 when it has begun."""
+        if turn.has_begun or turn not in self._of.get(turn.viewer, []):
+            return 0
+        order = []
+        for place, (viewer, turns) in enumerate(self._of.items()):
+            n_held, last = self._rank(viewer)
+            waiting = (each for each in turns if not each.has_begun)
+            order += [((n_held + i, last, place), each) for i, each in enumerate(waiting)]
+        return 1 + [each for _, each in sorted(order, key=lambda pair: pair[0])].index(turn)
+
+    def _rank(self, viewer: str) -> tuple[int, int]:
+        return sum(turn.n_open for turn in self._of[viewer]), self._last[viewer]
+
+    def _able(self, turns: list[AnyTurn], has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
+        n_begun = sum(turn.has_begun for turn in turns)
+        may = (turn for turn in turns if turn.n_left and (turn.has_begun or n_begun < self._limits.at_once))
+        return next(filter(has_room, may), None)

@@ -1,0 +1,1 @@
+"""Training: data, recipe, checkpoints and the training loop."""
