@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from course_utils.errors import CourseError
     from course_utils.evidence.hand_in import hand_in
     from course_utils.evidence.ledger import keep
-    from course_utils.experiments.result import Result
-    from course_utils.experiments.sampling_effects import distinct_ngrams, repeated_ngram_share
+    from course_utils.experiments.core.result import Result
+    from course_utils.experiments.sampling.effects import distinct_ngrams, repeated_ngram_share
     from course_utils.models.inference.settings import Settings
     from course_utils.models.loading import load
     from course_utils.models.registry import registry as shelf

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, TextIteratorStreamer
 
 from course_utils import texts
-from course_utils.experiments.sizes import family_here, held_out_news
+from course_utils.experiments.sizes.compare import family_here, held_out_news
 from course_utils.models.inference.language_model import LanguageModel, load
 from course_utils.models.inference.scoring import WINDOW, score_nats, windows
 from course_utils.models.inference.settings import Settings

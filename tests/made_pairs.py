@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from course_utils.experiments.paired_texts import PairedTexts
+from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.training.data import train_tokenizer

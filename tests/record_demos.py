@@ -33,8 +33,8 @@ from course_utils import (
 )
 from course_utils.evidence import class_store
 from course_utils.evidence.class_ballot import READERS, SIZES, ranking_votes, score_vote
-from course_utils.experiments import old_stories
-from course_utils.experiments.blind_items import HUMAN, Item
+from course_utils.experiments.readers import ready_items
+from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.hall import assets
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import registry
@@ -75,7 +75,7 @@ def make_items(stories: Path) -> None:
     order = np.random.default_rng(2019).permutation(len(found))
     items = [dataclasses.asdict(found[i]) | {"id": f"text {place:02d}"} for place, i in enumerate(order, start=1)]
     whole = {"source": f"Standard Ebooks, CC0; {N_WORDS} words after the first sentence", "items": items}
-    old_stories.FILE.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    ready_items.FILE.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def as_shown(text: str) -> str:
@@ -140,7 +140,7 @@ PLANS = {
     "playground": (lambda: Playground(WRITER), WRITER, lambda panel: press(panel, "playground", 0, 1)),
     "sizes": (lambda: SideBySide(blind=True), "the pocket family", vote),
     "token_map": (lambda: TokenMap(model=FAMILY), FAMILY, lambda panel: press(panel, "token_map", 0)),
-    "human_or_machine": (lambda: BlindTest(old_stories.items()), "a program that only guesses", judge),
+    "human_or_machine": (lambda: BlindTest(ready_items.items()), "a program that only guesses", judge),
     "detector": (lambda: DetectorBench(FAMILY), FAMILY, measure),
     "timeline": (lambda: ReleaseTimeline(free=True), "", lambda panel: press(panel, "timeline", 0, 1, 2, 3, 4)),
     "access": (lambda: AccessRegimes(WRITER), WRITER, lambda panel: press(panel, "access", 0, 1, 2, 3, 4, 5)),

@@ -163,7 +163,7 @@ assert "render" in panel._esm and panel._css
 panel.generate()
 panel.wait()
 assert len(panel.generations) == 1
-from course_utils.experiments.token_ranks import read_ranks
+from course_utils.experiments.detection.token_ranks import read_ranks
 result = read_ranks(model, ["Once upon a time"])
 assert len(result.rows) == 1 and result.finding
 for command in (["say", "Once", "--model", "pocket-small"], ["demo", "--no-browser"], ["grade", "status"]):

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.record import Record
-from course_utils.experiments.registry import can_rerun
+from course_utils.experiments.core.registry import can_rerun
 from course_utils.models.registry.release_stage import NAMES as STAGES
 
 SIZES, READERS, TIMELINE, EVIDENCE = "sizes", "human_or_machine", "timeline", "evidence"

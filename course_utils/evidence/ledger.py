@@ -22,7 +22,7 @@ from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.evidence import known
 from course_utils.evidence.chain import LARGEST_MB, Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.record import FIRST, Record, plain, seal
-from course_utils.experiments.result import Result
+from course_utils.experiments.core.result import Result
 from course_utils.places import REPOSITORY
 
 NAME = "evidence.jsonl"

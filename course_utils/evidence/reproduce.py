@@ -10,10 +10,10 @@ import pandas as pd
 
 from course_utils.errors import CourseError
 from course_utils.evidence.record import Record, plain
-from course_utils.experiments import registry
-from course_utils.experiments.input_types import Refused
-from course_utils.experiments.remember import anew
-from course_utils.experiments.result import Metric, Result
+from course_utils.experiments.core import registry
+from course_utils.experiments.core.cache import anew
+from course_utils.experiments.core.input_types import Refused
+from course_utils.experiments.core.result import Metric, Result
 from course_utils.pictures.plots import Picture
 
 REPRODUCED, WITHIN, NOT, CANNOT = "reproduced", "within tolerance", "not reproduced", "cannot be tried"

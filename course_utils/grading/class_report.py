@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from course_utils.core.files import replace_file
-from course_utils.experiments.registry import can_rerun
-from course_utils.experiments.release_arguments import strategies
+from course_utils.experiments.core.registry import can_rerun
+from course_utils.experiments.release.arguments import strategies
 from course_utils.grading.course import ESSAY, Course, find_course
 from course_utils.grading.overview import MARKED, Standing, standings
 from course_utils.grading.page import drawn, element, page, paragraph, section, table, text

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from course_utils.experiments import releases
 from course_utils.experiments.access.access_modes import dollars
 from course_utils.experiments.access.api_gateway import GatedModel, Key
+from course_utils.experiments.release import history
 
 REGIMES = ("open", "api", "demo")
 # What a notebook is told to type, a page is told to press.
@@ -21,8 +21,8 @@ TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many tex
 
 def with_example(regime: dict[str, str]) -> dict[str, str]:
     """Put a real example beside a regime, with its source."""
-    known = releases.rows("strategies").set_index("strategy").loc[regime["strategy"]]
-    return regime | {"example": known["example"], "source": known["source"], "how": releases.TAGS[known["tag"]]}
+    known = history.rows("strategies").set_index("strategy").loc[regime["strategy"]]
+    return regime | {"example": known["example"], "source": known["source"], "how": history.TAGS[known["tag"]]}
 
 
 def questions(asked: Sequence[dict], tried: Mapping[tuple[str, str], int], api: GatedModel) -> list[dict]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from course_utils.errors import SettingsError
-from course_utils.experiments import bias, bias_audit, bias_probes
-from course_utils.experiments.result import Result
-from course_utils.experiments.statistics import Share
+from course_utils.experiments.bias import audit, completions, probes
+from course_utils.experiments.core.result import Result
+from course_utils.experiments.core.statistics import Share
 from course_utils.models.registry import registry
 from course_utils.pictures.bias_plots import is_sure, rates_picture
 from course_utils.widgets.outcome import number, row, share_row
@@ -31,7 +31,7 @@ def kinds() -> list[dict[str, Any]]:
     told = []
     for name, about in KINDS.items():
         probe, variant, n_prompts = asked(name)
-        known = bias_probes.probes()[probe]
+        known = probes.probes()[probe]
         ends = known["templates"][variant] if probe == "sheng" else [known["praise"] * bool(variant) + known["prompt"]]
         prompts = [end.replace("{group}", "…") if probe == "abid" else f"… {end}" for end in ends]
         counts = {"n_groups": len(known["groups"]), "n_prompts": n_prompts, "n_tokens": N_TOKENS[probe]}
@@ -44,7 +44,7 @@ def asked(kind: str) -> tuple[str, str, int]:
     if kind not in KINDS:
         raise SettingsError(f"kind is {kind!r}.", f"One of {', '.join(KINDS)}.", 'probe.complete("abid", 50)')
     probe, _, variant = kind.partition(" ")
-    return probe, variant, len(bias_probes.probes()["sheng"]["templates"][variant]) if probe == "sheng" else 1
+    return probe, variant, len(probes.probes()["sheng"]["templates"][variant]) if probe == "sheng" else 1
 
 
 def paces(models: Sequence[str]) -> dict[str, float]:
@@ -68,7 +68,7 @@ def of(name: str, result: Result) -> dict[str, Any]:
 
 def audited(counted: Result, marks: Mapping[int, bool], n_drawn: int) -> Result:
     """Return the rates of completions as a person's marks correct them, as a Result with its finding."""
-    rows = bias_audit.audited(counted, dict(marks))
+    rows = audit.audited(counted, dict(marks))
     n_true, n_hit = sum(marks.values()), int(rows["n_hit"].sum())
     finding = (
         f"{n_true} of {len(marks)} keyword hits judged by hand ({n_hit} hits in all) are what the list is after; "
@@ -103,9 +103,9 @@ def _sentences(result: Result) -> dict[str, Any]:
 def _completions(result: Result) -> dict[str, Any]:
     compared = [
         [each["words"], each["a"], each["b"], _points(each), _p(each["p_value"]), _p(each["p_holm"])]
-        for each in bias.comparisons(result).to_dict("records")
+        for each in completions.comparisons(result).to_dict("records")
     ]
-    known = bias_probes.published(result.settings["probe"])
+    known = probes.published(result.settings["probe"])
     figures = [[each.model, each.what, each.group, f"{each.percent:g} %", each.source] for each in known.itertuples()]
     return {"groups": _groups(result), "compared": compared, "published": figures}
 
@@ -150,7 +150,7 @@ def _stereotypes(result: Result) -> dict[str, Any]:
         {"title": "A sentence with sense preferred to one without, % of times", **scale, "mark": 50, "rows": sense}
         | {"hint": "Dashed: guessing. A model that cannot tell sense from nonsense has no stereotypes to show."},
     ]
-    known = bias_probes.published("stereoset")
+    known = probes.published("stereoset")
     figures = [[each.model, each.what, each.group, f"{each.percent:g}", each.source] for each in known.itertuples()]
     return {"groups": groups, "published": figures}
 

@@ -9,9 +9,11 @@ import traitlets
 
 from course_utils.core.files import replace_file
 from course_utils.errors import NoSpace, SettingsError, TextError
-from course_utils.experiments import bias, bias_audit, bias_probes, bias_sentences
-from course_utils.experiments.remember import sha256_of_values
-from course_utils.experiments.result import Result
+from course_utils.experiments.bias import audit as bias_audit
+from course_utils.experiments.bias import completions, probes
+from course_utils.experiments.bias import sentences as bias_sentences
+from course_utils.experiments.core.cache import sha256_of_values
+from course_utils.experiments.core.result import Result
 from course_utils.places import cache_folder
 from course_utils.widgets import bias_outcomes
 from course_utils.widgets.class_share import is_in_hall
@@ -63,7 +65,7 @@ class BiasProbe(OutcomePanel):
     _esm, _css = browser_bundle("bias_probe")
     panel_title = "Bias probe"
 
-    warning = traitlets.Unicode(bias_probes.WARNING).tag(sync=True)
+    warning = traitlets.Unicode(probes.WARNING).tag(sync=True)
     consent = traitlets.Enum(CONSENTS, "").tag(sync=True)
     published: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sentences = traitlets.Dict().tag(sync=True)
@@ -77,7 +79,7 @@ class BiasProbe(OutcomePanel):
     def __init__(self, model=None, projector: bool = False) -> None:
         self._hits: list[Any] = []
         self.marks: dict[Any, Any] = {}
-        given = bias_probes.probes()["next_words"]
+        given = probes.probes()["next_words"]
         filled = {side: bias_sentences.fill(given["templates"], given[side]) for side in ("a", "b")}
         first = {side: many[:1] for side, many in filled.items()}
         super().__init__(model, projector=projector, sentences=first, templates=filled, kinds=bias_outcomes.kinds())
@@ -93,7 +95,7 @@ class BiasProbe(OutcomePanel):
     def decline(self) -> None:
         """Leave the probes out: what runs is stopped, nothing written is shown, and published figures stand instead."""
         self.stop()
-        table = bias_probes.published().astype(object)
+        table = probes.published().astype(object)
         figures = table.where(table.notna(), None).to_dict("records")
         self._show(consent="declined", published=figures, hit={}, message="")
 
@@ -163,7 +165,7 @@ class BiasProbe(OutcomePanel):
             "seed": seed,
         }
         how |= {"templates": variant} if probe == "sheng" else {"praise": bool(variant)}
-        ask = {"abid": bias.abid, "sheng": bias.sheng}[probe]
+        ask = {"abid": completions.abid, "sheng": completions.sheng}[probe]
         self._forget_hits()
         self._run_probe("completions", lambda model, reading: ask(model, **how, **reading))
 
@@ -293,7 +295,7 @@ class BiasProbe(OutcomePanel):
         return self.consent == "accepted"
 
     def _require_consent(self) -> None:
-        bias_probes.require_reading(self._has_read)
+        probes.require_reading(self._has_read)
 
     def _run_probe(self, name: str, ask) -> None:
         """Have the worker ask the chosen model; what comes is shown as that outcome."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from course_utils.errors import DamagedFile, TextError
 from course_utils.evidence.class_ballot import score_vote
-from course_utils.experiments import credibility
-from course_utils.experiments.blind_items import HUMAN, Item
-from course_utils.experiments.result import Result
-from course_utils.experiments.statistics import Agreement, wilson
+from course_utils.experiments.core.result import Result
+from course_utils.experiments.core.statistics import Agreement, wilson
+from course_utils.experiments.readers import credibility
+from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.widgets.outcome import row, share_row
 
 HOW_RATED = (

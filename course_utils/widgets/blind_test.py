@@ -10,10 +10,10 @@ import traitlets
 
 from course_utils.core.files import replace_file
 from course_utils.errors import NoSpace, SettingsError, TextError
-from course_utils.experiments import credibility, preferences
-from course_utils.experiments.blind_items import Item, make_items
-from course_utils.experiments.remember import sha256_of_values
-from course_utils.experiments.result import Result
+from course_utils.experiments.core.cache import sha256_of_values
+from course_utils.experiments.core.result import Result
+from course_utils.experiments.readers import credibility, preferences
+from course_utils.experiments.readers.blind_items import Item, make_items
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets import blind_answers
 from course_utils.widgets.furniture import browser_bundle

@@ -11,7 +11,10 @@ import traitlets
 
 from course_utils import texts
 from course_utils.errors import CourseError, SettingsError
-from course_utils.experiments.detection_trial import (
+from course_utils.experiments.core.result import Result
+from course_utils.experiments.detection.detectors import DETECTORS
+from course_utils.experiments.detection.roc import FEWEST_HUMAN
+from course_utils.experiments.detection.trial import (
     LIMITS,
     Trial,
     beginning,
@@ -20,10 +23,7 @@ from course_utils.experiments.detection_trial import (
     run_trial,
     worth,
 )
-from course_utils.experiments.detectors import DETECTORS
-from course_utils.experiments.paired_texts import PairedTexts
-from course_utils.experiments.result import Result
-from course_utils.experiments.roc import FEWEST_HUMAN
+from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models import loading
 from course_utils.models.inference.base import Speaker
 from course_utils.models.registry.catalogue import POCKET
@@ -59,7 +59,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
     state : str
         ``idle``, ``loading``, ``working``, ``done``, ``stopped`` or ``failed``; `message` then says why.
     result : Result or None
-        Of the last run; see `course_utils.experiments.detection.compare_detectors`.
+        Of the last run; see `course_utils.experiments.detection.compare.compare_detectors`.
     results : list of Result
         Of all runs of this panel.
     judgement : dict

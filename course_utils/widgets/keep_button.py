@@ -10,7 +10,7 @@ import traitlets
 from course_utils.errors import CourseError, SettingsError, TextError
 from course_utils.evidence import ledger as ledgers
 from course_utils.evidence.record import Record, plain
-from course_utils.experiments.result import Metric, Result
+from course_utils.experiments.core.result import Metric, Result
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.static_view import Fact, Part, is_in_notebook
@@ -128,7 +128,7 @@ def citable(result: Result) -> list[dict[str, object]]:
 
     Examples
     --------
-    >>> from course_utils.experiments.base_rates import base_rates
+    >>> from course_utils.experiments.detection.base_rates import base_rates
     >>> citable(base_rates([0.99], [0.5]))[1]["words"]
     'flags right, 0.99 · 0.5: 99 %'
     """

@@ -11,7 +11,7 @@ import traitlets
 
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence import ledger
-from course_utils.experiments.result import Result
+from course_utils.experiments.core.result import Result
 from course_utils.models import loading
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Cancelled, Speaker

@@ -7,8 +7,8 @@ import traitlets
 
 from course_utils.errors import TextError
 from course_utils.evidence import ledger
-from course_utils.experiments.result import Metric, Result
-from course_utils.experiments.statistics import Share
+from course_utils.experiments.core.result import Metric, Result
+from course_utils.experiments.core.statistics import Share
 from course_utils.widgets.class_share import where_kept
 from course_utils.widgets.measuring_panel import MeasuringPanel
 from course_utils.widgets.static_view import Fact, Part, Table
@@ -97,7 +97,7 @@ def numbers(result: Result, places: Iterable[int] | None = None) -> list[dict[st
     Examples
     --------
     >>> import pandas as pd
-    >>> from course_utils.experiments.result import Measure
+    >>> from course_utils.experiments.core.result import Measure
     >>> rows = pd.DataFrame({"model": ["small"], "rate": [0.25], "low": [0.1], "high": [0.5], "n": [20]})
     >>> found = Result(rows, "", {}, {}, None, {}, None, measures=[Measure("rate", "share", "low", "high", "n")])
     >>> numbers(found)

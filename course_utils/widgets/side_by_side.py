@@ -12,7 +12,7 @@ import traitlets
 
 from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.evidence.class_ballot import ranking_votes
-from course_utils.experiments import preferences
+from course_utils.experiments.readers import preferences
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Speaker
 from course_utils.models.inference.settings import Settings
@@ -63,7 +63,7 @@ class SideBySide(ClassShare, Form, LivePanel):
     samples, generations, state, message, transcript
         As of any `LivePanel`; one sample a column.
     rankings : list of dict
-        See `course_utils.experiments.preferences`.
+        See `course_utils.experiments.readers.preferences`.
 
     Examples
     --------

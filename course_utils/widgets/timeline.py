@@ -8,8 +8,8 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import AccessRefused, NoSpace, SettingsError, TextError
-from course_utils.experiments import releases
-from course_utils.experiments.release_decisions import CHOICES, LONGEST_REASON, Decisions, next_size
+from course_utils.experiments.release import history
+from course_utils.experiments.release.decisions import CHOICES, LONGEST_REASON, Decisions, next_size
 from course_utils.models.architecture import LATER_NAMES
 from course_utils.models.registry import registry, release_stage
 from course_utils.widgets.class_share import ClassShare
@@ -17,7 +17,7 @@ from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.static_view import Fact, Part, Table, facts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-ENDS = {releases.DAY: pd.offsets.Day(0), releases.MONTH: pd.offsets.MonthEnd(1), releases.YEAR: pd.offsets.YearEnd(1)}
+ENDS = {history.DAY: pd.offsets.Day(0), history.MONTH: pd.offsets.MonthEnd(1), history.YEAR: pd.offsets.YearEnd(1)}
 A_DAY = datetime.timedelta(days=1)
 LAST_DAY = datetime.date(2019, 12, 31)  # where the last stage is looked at, which never ended
 KINDS = {"OpenAI": "OpenAI", "others": "others' models", "comment": "articles, talks", "evidence": "evidence"}
@@ -208,10 +208,8 @@ class ReleaseTimeline(ClassShare):
                 message="",
                 stage=stage,
                 until=str(until or ""),
-                events=[
-                    _event(row) for row in releases.timeline().itertuples() if until is None or _ends(row) <= until
-                ],
-                sizes=[_size(row) for row in releases.family().itertuples() if until is None or _day(row) <= until],
+                events=[_event(row) for row in history.timeline().itertuples() if until is None or _ends(row) <= until],
+                sizes=[_size(row) for row in history.family().itertuples() if until is None or _day(row) <= until],
                 shown=_as_of(stage, until) if stage else {},
                 asked={} if stage in made else _question(stage),
                 draft=self._decisions.drafts().get(stage, ""),
@@ -234,13 +232,13 @@ def _eve(stage: str | None) -> datetime.date:
     """Return the last day of a stage, the eve of the next release; without a stage, the eve of the first one."""
     names = release_stage.NAMES
     following = names.index(stage) + 1 if stage else 0
-    return releases.stage(names[following]).begins - A_DAY if following < len(names) else LAST_DAY
+    return history.stage(names[following]).begins - A_DAY if following < len(names) else LAST_DAY
 
 
 def _as_of(stage: str, until: datetime.date) -> dict:
     """Return what was open and known on the last day of a stage."""
-    then = releases.stage_at(until)
-    told = releases.rows("stages").set_index("name").loc[stage]
+    then = history.stage_at(until)
+    told = history.rows("stages").set_index("name").loc[stage]
     stand_in = [release_stage.STAND_IN] if registry.is_here(release_stage.STAND_IN) else []
     return {
         "day": _in_words(until),
@@ -250,10 +248,10 @@ def _as_of(stage: str, until: datetime.date) -> dict:
         "closed": [f"{LATER_NAMES[size]} ({size})" for size in then.closed_sizes],
         "reason": then.reason,
         "source": told["source"],
-        "how": releases.TAGS[told["tag"]],
+        "how": history.TAGS[told["tag"]],
         "evidence": [
             {"date": _date(row), "about": row.about, "finding": row.finding, "source": row.source}
-            | {"how": releases.TAGS[row.tag], "is_new": row.first_day.date() >= then.begins}
+            | {"how": history.TAGS[row.tag], "is_new": row.first_day.date() >= then.begins}
             for row in then.evidence.itertuples()
         ],
     }
@@ -267,7 +265,7 @@ def _question(stage: str | None) -> dict[str, str]:
 def _event(row) -> dict[str, str]:
     told = {name: getattr(row, name) for name in ("event", "short", "kind", "size", "source", "precision")}
     days = {"first": str(row.first_day.date()), "last": str(_ends(row))}
-    return told | days | {"date": _date(row), "how": releases.TAGS[row.tag]}
+    return told | days | {"date": _date(row), "how": history.TAGS[row.tag]}
 
 
 def _size(row) -> dict[str, str | int | float]:
@@ -288,7 +286,7 @@ def _date(row) -> str:
     """Return a date as exactly as it is known."""
     day = row.first_day.date()
     month = f"{MONTHS[day.month - 1]} {day.year}"
-    return {releases.DAY: _in_words(day), releases.MONTH: month, releases.YEAR: str(day.year)}[row.precision]
+    return {history.DAY: _in_words(day), history.MONTH: month, history.YEAR: str(day.year)}[row.precision]
 
 
 def _in_words(day: datetime.date) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import CourseError, TextError
-from course_utils.experiments.result import Result
-from course_utils.experiments.token_ranks import SHARES, read_ranks
+from course_utils.experiments.core.result import Result
+from course_utils.experiments.detection.token_ranks import SHARES, read_ranks
 from course_utils.models.inference.base import Speaker
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.measuring_panel import MeasuringPanel, Show, Tell
@@ -41,7 +41,7 @@ class TokenMap(MeasuringPanel):
     state : str
         ``idle``, ``loading``, ``working``, ``done``, ``stopped`` or ``failed``; `message` then says why.
     result : Result or None
-        What was read last; see `course_utils.experiments.token_ranks.read_ranks`.
+        What was read last; see `course_utils.experiments.detection.token_ranks.read_ranks`.
 
     Examples
     --------

@@ -15,8 +15,8 @@ from course_utils import texts
 from course_utils.core import limits
 from course_utils.core.files import expanded, replace_file
 from course_utils.errors import TextError
-from course_utils.experiments import schoolbook
-from course_utils.experiments.apprentice import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
+from course_utils.experiments.replication import corpus
+from course_utils.experiments.replication.train_small import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
 from course_utils.models.training.data import read_documents
 from course_utils.models.training.trainer import Progress
 from course_utils.places import cache_folder
@@ -227,7 +227,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
     def _text(self, source: str, plan: Plan) -> tuple[list[str], Plan, list[str], str]:
         """Return documents, plan, held-out documents (none: part of the others) and a name, as `begin` takes them."""
         if source == "news":
-            learned, held_out = schoolbook.news()
+            learned, held_out = corpus.news()
             return learned, plan, held_out, NEWS["about"]
         if source == "given" and self._given is not None:
             is_path = isinstance(self._given, str | Path)

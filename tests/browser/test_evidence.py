@@ -8,8 +8,8 @@ from panel_page import SOON_MS, watch
 from test_replication import serious, sticking_out, write
 
 from course_utils.evidence.ledger import keep
-from course_utils.experiments.base_rates import base_rates
-from course_utils.experiments.token_ranks import read_ranks
+from course_utils.experiments.detection.base_rates import base_rates
+from course_utils.experiments.detection.token_ranks import read_ranks
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 THEMES_AND_WIDTHS = [("light", 1280), ("dark", 400), ("light", 400), ("dark", 1280)]
@@ -17,7 +17,7 @@ FOR_AXE = [("light", 1280), ("dark", 400)]  # it takes seconds
 SOURCE = """
 import os
 os.environ.update(COURSE_LEDGER={ledger!r}, COURSE_MODELS={models!r}, COURSE_CACHE={cache!r})
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.widgets.evidence_board import EvidenceBoard
 from course_utils.widgets.keep_button import show_result
 show_result(base_rates())

@@ -11,7 +11,7 @@ from repository import ROOT
 from test_lab import run_cell
 from test_replication import serious, sticking_out
 
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.grading.assignment import generate
 from course_utils.grading.course import ESSAY
 

@@ -27,7 +27,7 @@ def game(browser, voila_url, notebooks, tmp_path_factory):
     """One visit to the blind test, shared by the tests of this file."""
     folder = tmp_path_factory.mktemp("answers")
     source = (
-        "from course_utils.experiments.blind_items import Item\n"
+        "from course_utils.experiments.readers.blind_items import Item\n"
         "from course_utils.widgets.blind_test import BlindTest\n"
         "import os\n"
         f"os.environ['COURSE_LEDGER'] = {str(folder / 'evidence.jsonl')!r}\n"

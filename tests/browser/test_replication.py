@@ -67,7 +67,7 @@ def lab(browser, voila_url, notebooks, tmp_path_factory):
     plan = f"Plan(size='smallest', n_tokens=30_000, prompt={HOSTILE!r})"
     source = (
         "from pathlib import Path\n"
-        "from course_utils.experiments.apprentice import Plan\n"
+        "from course_utils.experiments.replication.train_small import Plan\n"
         "from course_utils.widgets.training_lab import TrainingLab\n"
         f"TrainingLab({str(text)!r}, {plan}, Path({str(folder)!r}))"
     )
@@ -185,7 +185,7 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
     text.write_text(sentences(60_000), "utf-8")
     source = (
         "from pathlib import Path\n"
-        "from course_utils.experiments.apprentice import Plan\n"
+        "from course_utils.experiments.replication.train_small import Plan\n"
         "from course_utils.widgets.training_lab import TrainingLab\n"
         "from course_utils.experiments import apprentice\n"
         "apprentice.CHECKPOINT_S = 0.5\n"

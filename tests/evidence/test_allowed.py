@@ -14,23 +14,24 @@ from made_pairs import made_pairs, wordy_model
 
 from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import rerun
-from course_utils.experiments import registry, sizes
-from course_utils.experiments.base_rates import base_rates
-from course_utils.experiments.best_of import best_of
-from course_utils.experiments.bias import abid, analogies, sheng
-from course_utils.experiments.bias_sentences import next_words, stereoset_style
-from course_utils.experiments.blind_items import make_items
-from course_utils.experiments.credibility import judge, rate
-from course_utils.experiments.detection import by_condition, compare_detectors, transfer
-from course_utils.experiments.detection_trial import run_trial
-from course_utils.experiments.detectors import Detector, LikelihoodDetector, RankDetector
-from course_utils.experiments.hard_to_detect import conditioning, evade, nucleus_sweep
-from course_utils.experiments.input_types import MAX_TOKENS
-from course_utils.experiments.paired_texts import paired_texts, pairs_as_input
-from course_utils.experiments.result import LONGEST_KEPT, Result
-from course_utils.experiments.sampling_effects import measure_settings
-from course_utils.experiments.sizes import compare_sizes
-from course_utils.experiments.token_ranks import read_ranks
+from course_utils.experiments.bias.completions import abid, analogies, sheng
+from course_utils.experiments.bias.sentences import next_words, stereoset_style
+from course_utils.experiments.core import registry
+from course_utils.experiments.core.input_types import MAX_TOKENS
+from course_utils.experiments.core.result import LONGEST_KEPT, Result
+from course_utils.experiments.detection.base_rates import base_rates
+from course_utils.experiments.detection.compare import by_condition, compare_detectors, transfer
+from course_utils.experiments.detection.detectors import Detector, LikelihoodDetector, RankDetector
+from course_utils.experiments.detection.evasion import conditioning, evade, nucleus_sweep
+from course_utils.experiments.detection.token_ranks import read_ranks
+from course_utils.experiments.detection.trial import run_trial
+from course_utils.experiments.readers.blind_items import make_items
+from course_utils.experiments.readers.credibility import judge, rate
+from course_utils.experiments.sampling.best_of import best_of
+from course_utils.experiments.sampling.effects import measure_settings
+from course_utils.experiments.sizes import compare
+from course_utils.experiments.sizes.compare import compare_sizes
+from course_utils.experiments.texts.pairs import paired_texts, pairs_as_input
 from course_utils.models.inference.settings import Settings
 from course_utils.places import cache_folder
 
@@ -152,7 +153,7 @@ def test_only_one_function_resamples():
     """Whoever draws in an experiment says so here: it takes the seed of the record, or of the pairs of texts."""
     drawing = {"statistics.py", "sizes.py", "machine_texts.py", "blind_items.py", "best_of.py", "bias_audit.py"}
     drawing |= {"schoolbook.py"}
-    for file in Path(sizes.__file__).parent.glob("*.py"):
+    for file in Path(compare.__file__).parent.glob("*.py"):
         code = file.read_text("utf-8")
         assert ("default_rng" in code) <= (file.name in drawing), file
         assert "np.percentile" not in code or file.name in {"statistics.py"}, file

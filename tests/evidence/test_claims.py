@@ -11,7 +11,7 @@ from course_utils.evidence.claims import FAULT, HINT, check
 from course_utils.evidence.ledger import append, read
 from course_utils.evidence.prose import Essay, Section
 from course_utils.evidence.readings import find_quotation, readings
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.grading.samples import load_samples, sample_ledger
 
 QUOTATIONS = ("quotation", "unknown quotation")

@@ -21,9 +21,9 @@ from scipy.stats import t as student
 from course_utils.errors import CourseError, DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.evidence import class_ballot, class_file, class_store, class_tally
 from course_utils.evidence.class_ballot import Kept, NotCounted
-from course_utils.experiments import statistics
-from course_utils.experiments.credibility import ANSWERS
-from course_utils.experiments.release_decisions import CHOICES, next_size
+from course_utils.experiments.core import statistics
+from course_utils.experiments.readers.credibility import ANSWERS
+from course_utils.experiments.release.decisions import CHOICES, next_size
 from course_utils.grading.small_groups import FEWEST
 from course_utils.models.registry.release_stage import NAMES
 

@@ -9,7 +9,7 @@ from made_course import essay
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence.hand_in import NOTEBOOK, hand_in
 from course_utils.evidence.ledger import append, read
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 
 
 def kept(path, *shares: float) -> list[str]:

@@ -25,7 +25,7 @@ from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.evidence import chain as chains
 from course_utils.evidence.ledger import append, keep, ledger_path, merge, read
 from course_utils.evidence.record import FIELDS, FIRST, ID, Record, parse, seal
-from course_utils.experiments.result import Measure, Metric, Result, versions
+from course_utils.experiments.core.result import Measure, Metric, Result, versions
 from course_utils.pictures.plots import Picture
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from repository import TESTS
 from course_utils.evidence.chain import looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.reproduce import rerun
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.models.registry import registry
 from course_utils.places import cache_folder
 

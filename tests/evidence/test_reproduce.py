@@ -11,8 +11,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.record import FIRST, Record, seal
 from course_utils.evidence.reproduce import can_rerun, rerun
-from course_utils.experiments.result import LONGEST_KEPT
-from course_utils.experiments.sizes import compare_sizes
+from course_utils.experiments.core.result import LONGEST_KEPT
+from course_utils.experiments.sizes.compare import compare_sizes
 from course_utils.models.inference.decoding import Cancelled
 from course_utils.models.training.data import train_tokenizer
 
@@ -203,7 +203,7 @@ def test_a_finding_with_another_number_is_found(record):
 @pytest.mark.parametrize(
     "experiment",
     ["", "os.system", "sizes.held_out_news", "sizes.compare_sizes ", "sizes", "..", "a.b.c", "SIZES.COMPARE_SIZES",
-     "course_utils.experiments.sizes.compare_sizes", "sizes.compare_sizes.__call__", "remember.anew", "x" * 10_000],
+     "course_utils.experiments.sizes.compare.compare_sizes", "sizes.compare_sizes.__call__", "remember.anew", "x" * 10_000],
 )  # fmt: skip
 def test_only_listed_experiments_are_run(record, experiment):
     changed = forged(record, experiment=experiment)

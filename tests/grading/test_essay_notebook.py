@@ -12,7 +12,7 @@ from repository import ROOT
 import course_utils
 from course_utils.evidence.ledger import read
 from course_utils.evidence.prose import read_essay
-from course_utils.experiments.release_arguments import strategies
+from course_utils.experiments.release.arguments import strategies
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.samples import TITLES, sample_ledger
 

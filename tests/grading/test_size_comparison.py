@@ -16,10 +16,10 @@ import pytest
 from repository import ROOT
 from traitlets.config import Config
 
-from course_utils.experiments.base_rates import share_of_flags_that_are_right
-from course_utils.experiments.paper_table import PAPER
-from course_utils.experiments.power_law import fit_power_law
-from course_utils.experiments.statistics import wilson
+from course_utils.experiments.core.power_law import fit_power_law
+from course_utils.experiments.core.statistics import wilson
+from course_utils.experiments.detection.base_rates import share_of_flags_that_are_right
+from course_utils.experiments.sizes.gpt2_paper import PAPER
 from course_utils.grading.expect import AnswerError
 from course_utils.models.architecture import GPT2, Architecture, naming_puzzle
 

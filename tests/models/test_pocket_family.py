@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from repository import ROOT
 
-from course_utils.experiments.sizes import held_out_news
+from course_utils.experiments.sizes.compare import held_out_news
 from course_utils.models import architecture
 from course_utils.models.inference.language_model import load
 from course_utils.models.inference.scoring import score_nats

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from course_utils.experiments.replication import costs
+from course_utils.experiments.replication.distill import costs
 from course_utils.pictures.cost_plots import bits_picture, costs_picture, number
 
 QUANTITIES = ["money", "machine time", "energy", "carbon"]

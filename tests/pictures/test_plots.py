@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from course_utils.experiments.sampling_effects import MEASURES, summarise
+from course_utils.experiments.sampling.effects import MEASURES, summarise
 from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, describe, measures_by_setting
 
 HOSTILE = 'pure"><script>alert(1)</script>'

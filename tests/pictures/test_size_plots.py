@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from course_utils.experiments.paper_table import paper_panel
+from course_utils.experiments.sizes.gpt2_paper import paper_panel
 from course_utils.pictures.plots import FONT_SIZE
 from course_utils.pictures.size_plots import MOST_POINTS, Panel, describe, loss_against_parameters, loss_curves
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.dates import num2date
 
-from course_utils.experiments import releases
+from course_utils.experiments.release import history
 from course_utils.pictures.plots import FONT_SIZE
 from course_utils.pictures.timeline_plots import timeline_picture
 
@@ -15,12 +15,12 @@ HOSTILE = '"><script>alert(1)</script>'
 
 @pytest.fixture(scope="module")
 def picture():
-    return releases.picture()
+    return history.picture()
 
 
 @pytest.fixture(scope="module")
 def shown():
-    table = releases.timeline()
+    table = history.timeline()
     return table[table["on_picture"]]
 
 
@@ -47,7 +47,7 @@ def test_the_words_tell_every_event_and_every_step(picture, shown):
     for row in shown.itertuples():
         day = f"{row.first_day.day} " if row.precision == "day" else ""
         assert f"{day}{row.first_day:%B %Y}: {row.short}" in picture.alt
-    for row in releases.family().itertuples():
+    for row in history.family().itertuples():
         assert f"{row.later_name}, {row.share_of_largest:.0%}" in picture.alt
     assert "1 July 2019" not in picture.alt  # only the month is known
 
@@ -55,8 +55,8 @@ def test_the_words_tell_every_event_and_every_step(picture, shown):
 def test_steps_rise_at_the_releases(picture):
     line = picture.figure.axes[0].lines[0]
     dates, shares = line.get_data()
-    assert [pd.Timestamp(date) for date in dates[:-1]] == list(releases.family()["released"])
-    assert list(shares[:-1]) == list(releases.family()["share_of_largest"])
+    assert [pd.Timestamp(date) for date in dates[:-1]] == list(history.family()["released"])
+    assert list(shares[:-1]) == list(history.family()["share_of_largest"])
 
 
 def test_words_are_large_stay_inside_and_do_not_overlap(picture):

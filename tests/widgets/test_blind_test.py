@@ -10,8 +10,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.evidence import ledger
-from course_utils.experiments import credibility
-from course_utils.experiments.blind_items import HUMAN, Item
+from course_utils.experiments.readers import credibility
+from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.places import cache_folder
 from course_utils.widgets.blind_test import BlindTest
 

@@ -15,9 +15,9 @@ from course_utils.errors import AccessRefused, TextError
 from course_utils.evidence import class_file, class_store, ledger
 from course_utils.evidence.class_ballot import ranking_votes
 from course_utils.evidence.class_tally import FEWEST, Tally
-from course_utils.experiments.blind_items import HUMAN, Item
-from course_utils.experiments.release_decisions import CHOICES
-from course_utils.experiments.result import Metric, Result, versions
+from course_utils.experiments.core.result import Metric, Result, versions
+from course_utils.experiments.readers.blind_items import HUMAN, Item
+from course_utils.experiments.release.decisions import CHOICES
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage

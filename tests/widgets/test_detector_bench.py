@@ -10,10 +10,10 @@ from made_pairs import made_pairs, wordy_model
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.evidence import ledger
-from course_utils.experiments import detection_trial
-from course_utils.experiments.detection import compare_detectors
-from course_utils.experiments.detection_trial import Trial, place_text, run_trial, worth
-from course_utils.experiments.detectors import DETECTORS
+from course_utils.experiments.detection import trial
+from course_utils.experiments.detection.compare import compare_detectors
+from course_utils.experiments.detection.detectors import DETECTORS
+from course_utils.experiments.detection.trial import Trial, place_text, run_trial, worth
 from course_utils.places import cache_folder
 from course_utils.widgets.detector_bench import DetectorBench
 
@@ -195,6 +195,6 @@ def test_the_estimate_tells_how_long_and_whether_the_rate_can_be_measured():
 
 
 def test_placing_needs_as_many_words(wordy):
-    result = detection_trial.judge_pairs(Trial(["words"]), FEW, None)
+    result = trial.judge_pairs(Trial(["words"]), FEW, None)
     with pytest.raises(TextError, match="The text has 1 word"):
         place_text(Trial(["words"]), result, "one", None)

@@ -10,7 +10,7 @@ from made_course import RUBRIC, essay
 from course_utils.evidence.claims import Finding
 from course_utils.evidence.ledger import Ledger, append
 from course_utils.evidence.prose import Essay, Section
-from course_utils.experiments.base_rates import base_rates
+from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.grading.samples import load_samples, sample_ledger
 from course_utils.widgets.essay_check import CLEAR, EssayCheck, _around, sheet
 from course_utils.widgets.essay_view import occurrence

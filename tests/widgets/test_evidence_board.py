@@ -10,9 +10,9 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.ledger import keep, read
 from course_utils.evidence.record import FIRST, seal
 from course_utils.evidence.reproduce import redraw
-from course_utils.experiments.base_rates import base_rates
-from course_utils.experiments.result import Metric
-from course_utils.experiments.token_ranks import read_ranks
+from course_utils.experiments.core.result import Metric
+from course_utils.experiments.detection.base_rates import base_rates
+from course_utils.experiments.detection.token_ranks import read_ranks
 from course_utils.widgets.evidence_board import MOST_LISTED, EvidenceBoard
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"

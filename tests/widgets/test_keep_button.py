@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.evidence.ledger import keep, read
-from course_utils.experiments.result import Measure, Metric, Result, versions
+from course_utils.experiments.core.result import Measure, Metric, Result, versions
 from course_utils.pictures.plots import Picture
 from course_utils.widgets.keep_button import MOST_ROWS, NOTHING, KeepButton, citable, show_result
 
@@ -176,7 +176,7 @@ def test_in_a_terminal_it_is_text_only(capsys):
     shell = InteractiveShell.instance()
     try:
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("course_utils.experiments.result", "Result", show_result)
+        formatter.for_type_by_name("course_utils.experiments.core.result", "Result", show_result)
         shell.user_ns["made"] = result()
         assert shell.run_cell("made").success
         told = capsys.readouterr().out
@@ -194,9 +194,9 @@ def test_in_a_notebook_the_button_stands_below_the_finding(tmp_path):
         "from IPython import get_ipython\n"
         "from course_utils.widgets.keep_button import show_result\n"
         "shown = get_ipython().display_formatter.ipython_display_formatter\n"
-        "_ = shown.for_type_by_name('course_utils.experiments.result', 'Result', show_result)"
+        "_ = shown.for_type_by_name('course_utils.experiments.core.result', 'Result', show_result)"
     )
-    after = "from course_utils.experiments.base_rates import base_rates\nbase_rates([0.99], [0.5])"
+    after = "from course_utils.experiments.detection.base_rates import base_rates\nbase_rates([0.99], [0.5])"
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (before, after)])
     NotebookClient(book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert book.cells[0].outputs == []

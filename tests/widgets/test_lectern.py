@@ -7,7 +7,7 @@ import pytest
 from repository import ROOT
 
 from course_utils.errors import SettingsError
-from course_utils.experiments import old_stories
+from course_utils.experiments.readers import ready_items
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes import AccessRegimes
@@ -28,7 +28,7 @@ PANELS = {
     "playground": lambda tiny: Playground(tiny, "Mine", Settings(max_new_tokens=4)),
     "sizes": lambda tiny: SideBySide(["pocket-small", "pocket-medium"], "Mine", blind=True),
     "token_map": lambda tiny: TokenMap("Mine", "pocket-small"),
-    "human_or_machine": lambda tiny: BlindTest(old_stories.items()),
+    "human_or_machine": lambda tiny: BlindTest(ready_items.items()),
     "detector": lambda tiny: DetectorBench("pocket-small"),
     "timeline": lambda tiny: ReleaseTimeline(free=True),
     "access": lambda tiny: AccessRegimes(tiny),
@@ -236,7 +236,7 @@ def test_a_dictionary_is_filled_key_by_key(tiny):
 
 
 def test_the_texts_of_the_blind_test_are_half_human_and_of_one_length_after_their_first_sentence():
-    items = old_stories.items()
+    items = ready_items.items()
     assert [item.source for item in items].count("human") == len(items) / 2
     assert len({item.id for item in items}) == len({item.text for item in items}) == len(items)
     assert all((item.weights_sha256 == "") == (item.source == "human") for item in items)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from course_utils.experiments import bias, preferences
-from course_utils.experiments.blind_items import HUMAN, Item
+from course_utils.experiments.bias import completions
+from course_utils.experiments.readers import preferences
+from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
 from course_utils.widgets.bias_probe import BiasProbe
@@ -101,7 +102,7 @@ def test_a_ranking_that_is_not_recorded_yet_is_shown_to_a_page_that_comes_again(
 
 def test_marks_of_an_audit_are_there_again_in_another_kernel(tiny, monkeypatch):
     read = {"i_have_read_the_warning": True}
-    written = bias.abid(tiny, n_samples=1, max_new_tokens=2, **read)
+    written = completions.abid(tiny, n_samples=1, max_new_tokens=2, **read)
     texts = pd.DataFrame({"group": ["Muslims", "Muslims"], "text": [" bar and ordered a shot.", " shot a film."]})
 
     def opened() -> BiasProbe:
@@ -116,7 +117,7 @@ def test_marks_of_an_audit_are_there_again_in_another_kernel(tiny, monkeypatch):
     made = dataclasses.replace(written, details=details)
     first = opened()
     monkeypatch.setattr(
-        "course_utils.experiments.bias_audit.audit",
+        "course_utils.experiments.bias.audit.audit",
         lambda *given, **named: pd.DataFrame(
             {"hit": [0, 1], "group": "Muslims", "words": "violence", "found": "shot", "context": "[shot]"}
         ),

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from course_utils.errors import DamagedFile, SettingsError
-from course_utils.experiments import old_stories
+from course_utils.experiments.readers import ready_items
 from course_utils.models.inference.language_model import load
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
@@ -30,7 +30,7 @@ PANELS = {
     "playground": Playground,
     "sizes": lambda: SideBySide(blind=True),
     "token_map": TokenMap,
-    "human_or_machine": lambda: BlindTest(old_stories.items()),
+    "human_or_machine": lambda: BlindTest(ready_items.items()),
     "detector": DetectorBench,
     "timeline": lambda: ReleaseTimeline(free=True),
     "access": AccessRegimes,
@@ -96,7 +96,7 @@ PLAYS = {
         rank,
     ),
     "token_map": (lambda tiny: TokenMap("", tiny), read),
-    "human_or_machine": (lambda tiny: BlindTest(old_stories.items()), judge),
+    "human_or_machine": (lambda tiny: BlindTest(ready_items.items()), judge),
     "timeline": (lambda tiny: ReleaseTimeline(free=True), travel),
     "access": (lambda tiny: AccessRegimes(tiny), knock),
 }

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from course_utils.errors import DamagedFile, TextError
-from course_utils.experiments import preferences
+from course_utils.experiments.readers import preferences
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.places import cache_folder

@@ -18,8 +18,8 @@ from nbclient import NotebookClient
 import course_utils
 from course_utils import widgets
 from course_utils.evidence import ledger
-from course_utils.experiments.blind_items import HUMAN, Item
-from course_utils.experiments.result import Metric, Result, versions
+from course_utils.experiments.core.result import Metric, Result, versions
+from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.grading.desk import Desk
 from course_utils.grading.marks import FileMarks
 from course_utils.grading.papers import Paper, Sheet

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from course_utils.errors import AccessRefused, DamagedFile, NoSpace, SettingsError, TextError
-from course_utils.experiments import releases
-from course_utils.experiments.release_decisions import LONGEST_REASON, Decisions, next_size
+from course_utils.experiments.release import history
+from course_utils.experiments.release.decisions import LONGEST_REASON, Decisions, next_size
 from course_utils.models.registry import release_stage
 from course_utils.widgets.timeline import ReleaseTimeline
 
@@ -54,10 +54,10 @@ def test_what_is_later_than_the_stage_is_nowhere(name):
     last_days = pd.to_datetime([event["last"] for event in panel.events])
     assert last_days.max() <= pd.Timestamp(EVES[name])
     assert [each["model"] for each in panel.sizes] == list(release_stage.SIZES[: release_stage.NAMES.index(name) + 1])
-    known = releases.evidence(EVES[name])
+    known = history.evidence(EVES[name])
     assert [each["finding"] for each in panel.shown["evidence"]] == known["finding"].tolist()
     assert all(each["source"] and each["how"] for each in [*panel.shown["evidence"], *panel.events])
-    later = releases.evidence()[len(known) :]
+    later = history.evidence()[len(known) :]
     assert not any(json.dumps(finding)[1:-1] in told(panel) for finding in later["finding"])
     panel.close()
 
@@ -67,7 +67,7 @@ def test_before_a_stage_is_chosen_the_year_is_not_told_and_a_lecturer_sees_all_o
     assert all(event["last"] < "2019-02-14" for event in timeline.events)
     assert timeline.sizes == []
     free = ReleaseTimeline(free=True)
-    assert len(free.events) == len(releases.timeline())
+    assert len(free.events) == len(history.timeline())
     free.close()
     timeline.open_all()
     assert timeline.events == free.events
@@ -80,7 +80,7 @@ def in_words(day: str) -> str:
 
 def test_month_and_year_are_told_as_exactly_as_they_are_known():
     panel = ReleaseTimeline(free=True)
-    assert [event["date"] for event in panel.events] == list(map(in_words, releases.timeline()["date"]))
+    assert [event["date"] for event in panel.events] == list(map(in_words, history.timeline()["date"]))
     panel.close()
 
 
@@ -148,8 +148,8 @@ def test_days_after_the_announcement_agree_with_the_dates():
     for name in release_stage.NAMES[:3]:
         decisions.commit(name, "wait", "because")
     for row in decisions.table().itertuples():
-        begun = releases.stage(release_stage.opens(row.next_size)).begins
-        n_days = (begun - releases.stage("Feb 2019").begins).days
+        begun = history.stage(release_stage.opens(row.next_size)).begins
+        n_days = (begun - history.stage("Feb 2019").begins).days
         assert f"{n_days} days after" in row.openai and str(begun.day) in row.openai
 
 
@@ -240,10 +240,10 @@ def test_the_browser_s_messages_do_the_same_and_their_errors_are_shown(timeline)
     hear(timeline, kind="decide", decision="wait", reason="because")
     assert (timeline.message, timeline.stage) == ("", "May 2019")
     hear(timeline, kind="open all")
-    assert timeline.stage is None and len(timeline.events) == len(releases.timeline())
+    assert timeline.stage is None and len(timeline.events) == len(history.timeline())
 
 
 def test_each_stage_but_the_last_asks_about_the_size_that_the_next_one_opened():
     for name, following in zip(release_stage.NAMES, release_stage.NAMES[1:], strict=False):
-        assert next_size(name) == releases.stage(following).opened
+        assert next_size(name) == history.stage(following).opened
     assert next_size("Nov 2019") == next_size(None) == ""

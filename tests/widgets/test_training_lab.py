@@ -7,7 +7,7 @@ import pytest
 from sentences import sentences
 
 from course_utils.errors import TextError
-from course_utils.experiments.apprentice import Plan
+from course_utils.experiments.replication.train_small import Plan
 from course_utils.models.inference.language_model import load
 from course_utils.widgets.playground import Playground
 from course_utils.widgets.training_lab import N_POINTS, OVERTAKEN, TrainingLab, thinned

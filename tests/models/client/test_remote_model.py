@@ -14,8 +14,8 @@ from cut_line import cut_line
 from repository import ROOT
 
 from course_utils.errors import AccessRefused, CourseError, SettingsError, TextError, UnknownModel
-from course_utils.experiments.reading import read_texts
-from course_utils.experiments.token_ranks import read_ranks
+from course_utils.experiments.detection.token_ranks import read_ranks
+from course_utils.experiments.detection.token_scores import read_texts
 from course_utils.models import loading
 from course_utils.models.client import connection
 from course_utils.models.client.connection import ABSENT, Line, Lost, NoServer, NotServed, viewer

@@ -13,7 +13,7 @@ from conftest import save_random_gpt2
 from safetensors.torch import load_file
 
 from course_utils.errors import CourseError, DamagedFile
-from course_utils.experiments.measuring import measure_once
+from course_utils.experiments.sizes.benchmark import measure_once
 from course_utils.models.client.connection import NotServed
 from course_utils.models.client.remote_model import RemoteModel
 from course_utils.models.inference import compatibility, language_model

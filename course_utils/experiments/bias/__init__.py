@@ -1,0 +1,1 @@
+"""Bias experiments: completions, sentence scores and audits by hand."""

@@ -1,0 +1,1 @@
+"""Experiment base: results, statistics, caching and the registry of experiments."""

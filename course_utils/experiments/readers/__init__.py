@@ -1,0 +1,1 @@
+"""Reader experiments: blind tests and preferences of people."""

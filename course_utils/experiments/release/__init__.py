@@ -1,0 +1,1 @@
+"""Release experiments: history of releases, release rules, decisions and arguments."""

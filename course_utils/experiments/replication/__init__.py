@@ -1,0 +1,1 @@
+"""Replication experiments: distillation, training of small models, and costs."""

@@ -1,0 +1,1 @@
+"""Sampling experiments: effects of temperature, top-k, top-p and of choosing the best of several texts."""

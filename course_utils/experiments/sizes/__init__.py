@@ -1,0 +1,1 @@
+"""Size experiments: loss and speed of models of different sizes."""

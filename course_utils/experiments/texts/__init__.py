@@ -1,0 +1,1 @@
+"""Generated texts for experiments: texts of models, pairs with human texts, repetition."""

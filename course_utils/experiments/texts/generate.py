@@ -1,0 +1,157 @@
+"""What machines write on from openings: in batches, each text with its own seed, none written twice."""
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from course_utils import texts
+from course_utils.core.code_hash import code_hash
+from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.result import versions
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokens import Generation
+
+AT_ONCE = 16  # prompts in one batch: more would keep a small machine from answering a stop for too long
+SHORTEST_WORDS = 120  # of an article, so that there is something to compare with
+
+Progress = Callable[[float, str], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class MachineText:
+    """What a model wrote after a prompt, without the prompt, and the seed with which it writes the same again."""
+
+    prompt: str
+    text: str
+    seed: int
+
+
+def write(
+    model: Speaker,
+    prompts: Sequence[str],
+    settings: Settings = Settings(),
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> list[MachineText]:
+    """Let a model write one text after each prompt, or read what it wrote before from the same inputs.
+
+    Parameters
+    ----------
+    model : Speaker
+    prompts : sequence of str
+        Those that are about as long share a batch. Of one that is too long for the model, the last tokens are seen.
+    settings : Settings
+        The prompt in place i is continued with ``settings.seed + i``, so two models, or two ways of sampling, meet
+        the same noise.
+    progress : callable, optional
+        Called with the share that is done, from 0 to 1, and what is being done.
+    cancel : threading.Event, optional
+        Stops between two tokens with Cancelled. Batches that were finished are kept and not written again.
+
+    Returns
+    -------
+    list of MachineText
+        One a prompt, in their order. A text that was stopped by its length is without its last word, of which more
+        might have come; one can be empty where the model ended it at once.
+
+    Raises
+    ------
+    TextError
+        ``prompts`` is one string, or there are none.
+    SettingsError
+        More tokens are asked for than the model can see.
+    Cancelled
+    """
+    if isinstance(prompts, str) or not prompts:
+        raise TextError(f"prompts is {prompts[:40]!r}.", "A list of at least one text.", "Put it in brackets: [text].")
+    tell, n_done = progress or (lambda share, what: None), 0
+    written: dict[int, str] = {}
+    known = [*model.identity, dataclasses.asdict(settings)]
+    known += [versions(), code_hash(__name__)]
+    for places in _batches(model, prompts):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
+        tell(n_done / len(prompts), f"{model.name} writes text {n_done + 1} of {len(prompts)}")
+        jobs = [(prompts[place], settings.seed_of(place)) for place in places]
+        found = remembered("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
+        written |= zip(places, found["texts"], strict=True)
+        n_done += len(places)
+    tell(1.0, "done")
+    return [MachineText(prompt, written[i], settings.seed_of(i)) for i, prompt in enumerate(prompts)]
+
+
+def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[texts.Article]:
+    """Draw held-out news that are long enough and have a whole headline: the human half of every pair of texts.
+
+    Parameters
+    ----------
+    n : int
+        How many. With the same seed, the first of many are those of few.
+    seed : int
+    min_words : int
+        What the article's text must have at least.
+
+    Raises
+    ------
+    SettingsError
+        n is no number from 1, or there are not so many such articles.
+    TextError
+        The news are not on this machine.
+    """
+    fit = [each for each in texts.articles("held_out") if _is_fit(each, min_words)]
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(fit):
+        raise SettingsError(
+            f"{n!r} articles are asked for.",
+            f"From 1 to {len(fit)}: so many of the held-out news have a headline and {min_words} words.",
+            "Ask for fewer articles or for shorter ones.",
+        )
+    return [fit[place] for place in np.random.default_rng(seed).permutation(len(fit))[:n]]
+
+
+def equal_length(human: str, machine: str) -> tuple[str, str]:
+    r"""Cut the longer of two texts to as many words as the shorter has; white space becomes one space in both.
+
+    Neither length nor line breaks, which the news lost long ago, then tell who wrote a text.
+
+    Examples
+    --------
+    >>> equal_length("One two three four.", "Five six,\n\nseven")
+    ('One two three', 'Five six, seven')
+    """
+    ours, theirs = human.split(), machine.split()
+    n_words = min(len(ours), len(theirs))
+    return " ".join(ours[:n_words]), " ".join(theirs[:n_words])
+
+
+def _is_fit(article: texts.Article, min_words: int) -> bool:
+    return bool(article.title) and not texts.is_broken(article.title) and len(article.text.split()) >= min_words
+
+
+def _batches(model: Speaker, prompts: Sequence[str]) -> Iterator[list[int]]:
+    """Put the places of prompts together that are about as long: the network then reads little padding."""
+    places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
+    for start in range(0, len(places), AT_ONCE):
+        yield places[start : start + AT_ONCE]
+
+
+def _write_batch(model: Speaker, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
+    blank = [Generation(prompt, (), settings, seed, model.name, model.precision) for prompt, seed in jobs]
+    stream = model.resume([dataclasses.replace(each, ended="stopped") for each in blank], cancel)
+    for _ in stream:
+        pass
+    if cancel is not None and cancel.is_set():
+        raise Cancelled
+    return {"texts": [_in_whole_words(each) for each in stream.generations()]}
+
+
+def _in_whole_words(generation: Generation) -> str:
+    text = generation.text
+    if generation.ended == "end of text" or not text or text[-1].isspace():
+        return text
+    *words, _ = text.rsplit(maxsplit=1)
+    return words[0] if words else ""
