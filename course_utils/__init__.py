@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from course_utils import doctor, texts
     from course_utils.errors import CourseError
     from course_utils.evidence.hand_in import hand_in
-    from course_utils.evidence.ledger import keep
+    from course_utils.evidence.ledger.ledger import keep
     from course_utils.experiments.core.result import Result
     from course_utils.experiments.sampling.effects import distinct_ngrams, repeated_ngram_share
     from course_utils.models.inference.settings import Settings

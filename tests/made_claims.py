@@ -1,9 +1,9 @@
 """Records and essays for the laws of the claim checker."""
 
-from course_utils.evidence.claims import Finding, check
-from course_utils.evidence.prose import Essay, Section
-from course_utils.evidence.readings import readings
-from course_utils.evidence.record import Record, seal
+from course_utils.evidence.claims.check import Finding, check
+from course_utils.evidence.essay.essay import Essay, Section
+from course_utils.evidence.essay.readings import readings
+from course_utils.evidence.ledger.record import Record, seal
 
 FILLER = "This sentence only fills the section, and it says in many plain words nothing that a record could deny. "
 MEASURED = {

@@ -31,8 +31,8 @@ from course_utils import (
     TokenMap,
     load,
 )
-from course_utils.evidence import class_store
-from course_utils.evidence.class_ballot import READERS, SIZES, ranking_votes, score_vote
+from course_utils.classroom import store
+from course_utils.classroom.votes import READERS, SIZES, ranking_votes, score_vote
 from course_utils.experiments.readers import ready_items
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.hall import assets
@@ -200,11 +200,11 @@ def rehearse(file: Path) -> None:
     """Fill a class's file with votes that nobody cast; its session is called rehearsal."""
     draw, sizes = random.Random(2019), {"pocket-small": 1, "pocket-medium": 2, "pocket-large": 3, "pocket-xl": 4}
     for _ in range(30):
-        viewer = class_store.new_viewer()
+        viewer = store.new_viewer()
         ranked = draw.sample(list(sizes), k=len(sizes))
-        class_store.add_votes("rehearsal", SIZES, ranking_votes(ranked, sizes), viewer, file)
+        store.add_votes("rehearsal", SIZES, ranking_votes(ranked, sizes), viewer, file)
         right = [sum(draw.random() < 0.5 for _ in range(6)) for _ in range(2)]
-        class_store.add_votes("rehearsal", READERS, score_vote((right[0], 6), (right[1], 6)), viewer, file)
+        store.add_votes("rehearsal", READERS, score_vote((right[0], 6), (right[1], 6)), viewer, file)
 
 
 def main(command: str, *names: str) -> None:

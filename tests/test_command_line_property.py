@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from course_utils.__main__ import main
 from course_utils.errors import CourseError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 
 pytestmark = pytest.mark.slow
 

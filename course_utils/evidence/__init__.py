@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from course_utils.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from course_utils.evidence.argument import Reason, argument_map
-    from course_utils.evidence.argument import gaps as argument_gaps
+    from course_utils.evidence.essay.argument_map import Reason, argument_map
+    from course_utils.evidence.essay.argument_map import gaps as argument_gaps
 
 __all__ = [
     "Reason",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import CourseError, TextError
-from course_utils.evidence import known
-from course_utils.evidence.chain import Chain, read_ledger_bytes
-from course_utils.evidence.claims import FAULT, check
-from course_utils.evidence.ledger import NAME, Say, ledger_path, read
-from course_utils.evidence.prose import SECTIONS, Essay, read_essay
+from course_utils.evidence.claims.check import FAULT, check
+from course_utils.evidence.essay.essay import SECTIONS, Essay, read_essay
+from course_utils.evidence.ledger import last_seen
+from course_utils.evidence.ledger.chain import Chain, read_ledger_bytes
+from course_utils.evidence.ledger.ledger import NAME, Say, ledger_path, read
 
 NOTEBOOK = "release_strategy.ipynb"
 HOW_TO_BEGIN = "Press Keep as evidence under a result of a notebook, or run keep(result); then run this cell again."
@@ -37,7 +37,7 @@ def hand_in(
     notebook : str
         Its name. Where there is none of that name, another one there in which an essay stands.
     ledger : str or Path, optional
-        As for `course_utils.evidence.ledger.ledger_path`.
+        As for `course_utils.evidence.ledger.ledger.ledger_path`.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _content(ledger: Path) -> bytes:
 
 def _told(ledger: Path, content: bytes, say: Say) -> Chain:
     """Return what a ledger holds, having said how many records that are, and what is wrong with it."""
-    chain = read_ledger_bytes(content, known.recall(ledger))
+    chain = read_ledger_bytes(content, last_seen.recall(ledger))
     n = len(chain.records)
     state = "something is wrong in it" if chain.faults else "each as it was written"
     say(f"{NAME}: {n} {'record' if n == 1 else 'records'}, {state}.")

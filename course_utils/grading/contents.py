@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from course_utils.evidence.chain import Chain, looks_like_ledger, read_ledger_bytes
+from course_utils.evidence.ledger.chain import Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.grading.archives import Archive, Member
 from course_utils.grading.arrivals import Arrival
 from course_utils.grading.clutter import is_clutter

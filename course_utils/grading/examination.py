@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.core.files import no_space, replace_file
-from course_utils.evidence.prose import n_words, read_essay
+from course_utils.evidence.essay.essay import n_words, read_essay
 from course_utils.grading import examine, samples
 from course_utils.grading.course import Course
 from course_utils.grading.intake import LEDGER, Taken, lost_ledgers

@@ -13,9 +13,9 @@ from typing import Any
 
 from course_utils.core.files import replace_file
 from course_utils.errors import CourseError
-from course_utils.evidence.ledger import Ledger, read
-from course_utils.evidence.prose import Essay, read_essay
-from course_utils.evidence.record import Record
+from course_utils.evidence.essay.essay import Essay, read_essay
+from course_utils.evidence.ledger.ledger import Ledger, read
+from course_utils.evidence.ledger.record import Record
 
 ASKED, FOUND = "asked.json", "found.json"
 NOTEBOOK, LEDGER = "essay.ipynb", "evidence.jsonl"
@@ -43,7 +43,7 @@ def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> di
     dict
         essay, ledger, evidence, as a report holds them.
     """
-    from course_utils.evidence.claims import check
+    from course_utils.evidence.claims.check import check
 
     essay = read_essay(folder / NOTEBOOK)
     ledger, told = _ledger(folder / LEDGER)
@@ -97,7 +97,7 @@ def _ledger(file: Path) -> tuple[Ledger, dict[str, Any]]:
 
 
 def _counted(essay: Essay) -> dict[str, Any]:
-    from course_utils.evidence.prose import n_words
+    from course_utils.evidence.essay.essay import n_words
 
     sections = {section.key: n_words(section.text) for section in essay.sections}
     return {"n_words": essay.n_words, "strategy": essay.strategy[:LONGEST], "sections": sections}
@@ -122,7 +122,7 @@ def _short(value: object) -> object:
 
 
 def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
-    from course_utils.evidence.reproduce import redraw
+    from course_utils.evidence.rerun.reproduce import redraw
     from course_utils.pictures.plots import Picture
 
     if record is None or not isinstance(picture := redraw(record), Picture):
@@ -132,7 +132,7 @@ def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
 
 
 def _do_again(told: dict[str, Any], record: Record) -> None:
-    from course_utils.evidence.reproduce import rerun
+    from course_utils.evidence.rerun.reproduce import rerun
 
     try:
         found = rerun(record)

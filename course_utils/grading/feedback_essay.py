@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from course_utils.evidence.blocks import blocks, to_html
-from course_utils.evidence.prose import Essay, Section, read_essay
-from course_utils.evidence.readings import readings
+from course_utils.evidence.essay.essay import Essay, Section, read_essay
+from course_utils.evidence.essay.markdown import blocks, to_html
+from course_utils.evidence.essay.readings import readings
 from course_utils.grading.course import Course
 from course_utils.grading.feedback_sums import ask_again, card, head, label, sums
 from course_utils.grading.marks import CELL

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import TextError
-from course_utils.evidence.prose import Essay, read_essay
+from course_utils.evidence.essay.essay import Essay, read_essay
 from course_utils.grading.course import ESSAY, Course
 
 REPORT = "report.json"

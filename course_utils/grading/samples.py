@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from course_utils.errors import DamagedFile
-from course_utils.evidence.prose import Essay, Section
+from course_utils.evidence.essay.essay import Essay, Section
 from course_utils.places import data_file
 
 FOLDER = data_file(__name__, "samples")

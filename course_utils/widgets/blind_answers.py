@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from course_utils.classroom.votes import score_vote
 from course_utils.errors import DamagedFile, TextError
-from course_utils.evidence.class_ballot import score_vote
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.core.statistics import Agreement, wilson
 from course_utils.experiments.readers import credibility

@@ -8,10 +8,10 @@ import pandas as pd
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError
-from course_utils.evidence.claims import check
-from course_utils.evidence.ledger import ledger_path, read
-from course_utils.evidence.record import Record
-from course_utils.evidence.reproduce import redraw
+from course_utils.evidence.claims.check import check
+from course_utils.evidence.ledger.ledger import ledger_path, read
+from course_utils.evidence.ledger.record import Record
+from course_utils.evidence.rerun.reproduce import redraw
 from course_utils.grading.agreement import agreement
 from course_utils.grading.assignment import SCHEME, read_scheme
 from course_utils.grading.course import ESSAY, find_course

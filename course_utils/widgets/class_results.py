@@ -8,8 +8,8 @@ from typing import Any
 
 import traitlets
 
+from course_utils.classroom import store
 from course_utils.errors import AccessRefused, CourseError, DamagedFile, TextError
-from course_utils.evidence import class_store
 from course_utils.widgets.class_words import TITLES, pictures
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.static_view import Fact, Part, Table, facts
@@ -75,7 +75,7 @@ class ClassResults(FurnishedPanel):
         self._seen: tuple[int, int, int] | None = None
         self._watcher: threading.Thread | None = None
         self._end, self._warning = threading.Event(), ""
-        super().__init__(projector, session=session or class_store.open_session() or "", about=about)
+        super().__init__(projector, session=session or store.open_session() or "", about=about)
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -84,16 +84,16 @@ class ClassResults(FurnishedPanel):
         if not self.session:
             self._show(message=NO_CLASS, is_lecturer=may_lead())
             return
-        before, self._seen = self._seen, class_store.changes(self._path)
+        before, self._seen = self._seen, store.changes(self._path)
         if before and before[:2] != self._seen[:2]:
             self._warning = REPLACED
-        now = class_store.now_round(self.session, self._path)
-        told = pictures(class_store.tallies(self.session, None, now, self._path))
+        now = store.now_round(self.session, self._path)
+        told = pictures(store.tallies(self.session, None, now, self._path))
         self._show(message=self._warning, pictures=told, round=now, is_lecturer=may_lead())
 
     def look(self) -> None:
         """Read them again if anybody has written to the file since."""
-        if self.session and class_store.changes(self._path) != self._seen:
+        if self.session and store.changes(self._path) != self._seen:
             self.refresh()
 
     def new_round(self) -> int:
@@ -105,7 +105,7 @@ class ClassResults(FurnishedPanel):
             This page is a viewer's.
         """
         self._require_lead("begin a new round")
-        number = class_store.new_round(self.session, self._path)
+        number = store.new_round(self.session, self._path)
         self.refresh()
         return number
 
@@ -118,7 +118,7 @@ class ClassResults(FurnishedPanel):
             This page is a viewer's.
         """
         self._require_lead("export")
-        return class_store.export_csv(self.session, self._path)
+        return store.export_csv(self.session, self._path)
 
     def set_state(self, sync_data: dict) -> None:
         """Take trait values from the browser; which class is shown, and who leads it, is not the browser's to say."""

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import traitlets
 
+from course_utils.classroom import store
+from course_utils.classroom.votes import EVIDENCE, READERS, SIZES, TIMELINE, Kept, NotCounted, of_record
 from course_utils.errors import CourseError
-from course_utils.evidence import class_store, ledger
-from course_utils.evidence.class_ballot import EVIDENCE, READERS, SIZES, TIMELINE, Kept, NotCounted, of_record
-from course_utils.evidence.record import Record
+from course_utils.evidence.ledger import ledger
+from course_utils.evidence.ledger.record import Record
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 
 ON_THIS_PAGE = "It lies on this page only, and goes when the page is closed: download it, or note the number."
@@ -46,7 +47,7 @@ def where_kept() -> str:
 
 def this_viewer() -> str:
     """Return the random token of whoever uses this kernel, which nothing else holds."""
-    return _viewers.setdefault(os.getpid(), class_store.new_viewer())
+    return _viewers.setdefault(os.getpid(), store.new_viewer())
 
 
 class ClassShare(FurnishedPanel):
@@ -80,7 +81,7 @@ class ClassShare(FurnishedPanel):
 
     @traitlets.default("class_share")
     def _class_share(self) -> dict[str, object]:
-        offers = class_store.open_session() is not None
+        offers = store.open_session() is not None
         if not offers and not is_in_hall():
             return {}
         names = "; ".join(filter(None, [self.class_words, NUMBERS if self.class_keeps else ""]))
@@ -99,7 +100,7 @@ class ClassShare(FurnishedPanel):
         CourseError
             They could not be sent, or not be taken back; the box stays as it was.
         """
-        session = class_store.open_session()
+        session = store.open_session()
         if session is None:
             return
         with _sending:
@@ -140,7 +141,7 @@ class ClassShare(FurnishedPanel):
 
     def _try(self, send: Callable[[str], object]) -> None:
         """Send something; whatever stands in the way, the vote itself has been taken and is kept by the panel."""
-        session = class_store.open_session()
+        session = store.open_session()
         with _sending:
             if session is None or not self.class_share.get("is_on"):
                 return
@@ -159,11 +160,11 @@ class ClassShare(FurnishedPanel):
         return len(self._my_votes) + len(self._my_numbers)
 
     def _add_votes(self, session: str, votes: Mapping[str, str]) -> None:
-        class_store.add_votes(session, self.class_demo, votes, this_viewer())
+        store.add_votes(session, self.class_demo, votes, this_viewer())
         self._note_sent((session, self.class_demo, question) for question in votes)
 
     def _add_number(self, session: str, kept: Kept) -> None:
-        class_store.add_evidence(session, kept, this_viewer())
+        store.add_evidence(session, kept, this_viewer())
         self._note_sent([(session, EVIDENCE, kept.question)])
 
     @staticmethod
@@ -177,10 +178,10 @@ class ClassShare(FurnishedPanel):
     def _take_all_back(self, session: str) -> str:
         """Take back what this process sent of this panel's kinds; return what is true of the file afterwards."""
         kinds, here = sorted(self._kinds()), _sent.setdefault(os.getpid(), set())
-        n = sum(class_store.withdraw(session, this_viewer(), kind) for kind in kinds)
+        n = sum(store.withdraw(session, this_viewer(), kind) for kind in kinds)
         sent = {each for each in here if each[0] == session and each[1] in kinds}
         here -= sent
-        left, n_in_pictures = class_store.count_of_viewer(session, this_viewer())
+        left, n_in_pictures = store.count_of_viewer(session, this_viewer())
         return _what_is_left(n, len(sent) - n, left, n_in_pictures)
 
     # -- what the browser says -----------------------------------------------------------------------------------------

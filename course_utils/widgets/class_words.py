@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from course_utils.evidence import class_ballot as ballot
-from course_utils.evidence.class_tally import FEWEST, Tally, wilson
+from course_utils.classroom import votes as ballot
+from course_utils.classroom.tally import FEWEST, Tally, wilson
 from course_utils.models.registry.release_stage import NAMES as STAGES
 from course_utils.models.registry.release_stage import SIZES
 

@@ -9,14 +9,14 @@ import traitlets
 
 from course_utils.core.files import expanded
 from course_utils.errors import CourseError, TextError
-from course_utils.evidence import ledger as ledgers
-from course_utils.evidence.blocks import blocks
-from course_utils.evidence.claims import FAULT, Finding, check
+from course_utils.evidence.claims.check import FAULT, Finding, check
+from course_utils.evidence.essay.essay import Essay, Section, n_words
+from course_utils.evidence.essay.markdown import blocks
+from course_utils.evidence.essay.readings import readings
 from course_utils.evidence.hand_in import HOW_TO_BEGIN, NOTEBOOK, find_essay, what_counts
-from course_utils.evidence.ledger import Ledger
-from course_utils.evidence.prose import Essay, Section, n_words
-from course_utils.evidence.readings import readings
-from course_utils.evidence.record import Record
+from course_utils.evidence.ledger import ledger as ledgers
+from course_utils.evidence.ledger.ledger import Ledger
+from course_utils.evidence.ledger.record import Record
 from course_utils.grading.rubric import NAME as RUBRIC
 from course_utils.grading.rubric import load_rubric
 from course_utils.widgets import evidence_words as words
@@ -41,7 +41,7 @@ class EssayCheck(FurnishedPanel):
     notebook : str or Path
         Its name, or where it lies. Where there is none of that name, another one there in which an essay stands.
     ledger : str or Path, optional
-        As for `course_utils.evidence.ledger.ledger_path`.
+        As for `course_utils.evidence.ledger.ledger.ledger_path`.
     projector : bool
         Large type, for a lecture hall.
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import traitlets
 
-from course_utils.evidence.blocks import blocks
-from course_utils.evidence.prose import Section
-from course_utils.evidence.readings import readings
+from course_utils.evidence.essay.essay import Section
+from course_utils.evidence.essay.markdown import blocks
+from course_utils.evidence.essay.readings import readings
 from course_utils.grading.papers import Sheet
 from course_utils.grading.rubric import Rubric
 from course_utils.grading.submissions import read_plain

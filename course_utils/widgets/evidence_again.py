@@ -4,8 +4,8 @@ import base64
 import threading
 import weakref
 
-from course_utils.evidence.record import Record
-from course_utils.evidence.reproduce import CANNOT, Progress, Reproduction, can_rerun, rerun
+from course_utils.evidence.ledger.record import Record
+from course_utils.evidence.rerun.reproduce import CANNOT, Progress, Reproduction, can_rerun, rerun
 from course_utils.widgets.evidence_words import why_not
 from course_utils.widgets.furniture import FurnishedPanel
 
@@ -44,7 +44,7 @@ def follow_the_kernel(panel: FurnishedPanel) -> None:
 
 def drawn(record: Record) -> dict[str, str]:
     """Return a record's picture as the browser takes it, or why there is none."""
-    from course_utils.evidence.reproduce import redraw
+    from course_utils.evidence.rerun.reproduce import redraw
 
     picture = redraw(record)
     if isinstance(picture, str):

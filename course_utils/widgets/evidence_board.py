@@ -10,10 +10,10 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError
-from course_utils.evidence import ledger as ledgers
-from course_utils.evidence.ledger import Ledger
-from course_utils.evidence.record import Record
-from course_utils.evidence.reproduce import Progress, Reproduction
+from course_utils.evidence.ledger import ledger as ledgers
+from course_utils.evidence.ledger.ledger import Ledger
+from course_utils.evidence.ledger.record import Record
+from course_utils.evidence.rerun.reproduce import Progress, Reproduction
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.evidence_again import done_again, drawn, follow_the_kernel
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words
@@ -33,7 +33,7 @@ class EvidenceBoard(FurnishedPanel):
     Parameters
     ----------
     ledger : str or Path, optional
-        As for `course_utils.evidence.ledger.ledger_path`.
+        As for `course_utils.evidence.ledger.ledger.ledger_path`.
     projector : bool
         Large type, for a lecture hall.
 

@@ -8,8 +8,8 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import CourseError, SettingsError, TextError
-from course_utils.evidence import ledger as ledgers
-from course_utils.evidence.record import Record, plain
+from course_utils.evidence.ledger import ledger as ledgers
+from course_utils.evidence.ledger.record import Record, plain
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.widgets.class_share import ClassShare, where_kept
 from course_utils.widgets.furniture import browser_bundle
@@ -26,7 +26,7 @@ class KeepButton(ClassShare):
     ----------
     result : Result
     ledger : str or Path, optional
-        As for `course_utils.evidence.ledger.ledger_path`.
+        As for `course_utils.evidence.ledger.ledger.ledger_path`.
     projector : bool
         Large type, for a lecture hall.
 
@@ -87,7 +87,7 @@ class KeepButton(ClassShare):
         TextError
             The result has no number that can be cited.
         DamagedFile, NoSpace
-            As for `course_utils.evidence.ledger.keep`. Nothing is lost: the result is still here.
+            As for `course_utils.evidence.ledger.ledger.keep`. Nothing is lost: the result is still here.
         """
         if not self.numbers:
             raise TextError(NOTHING, "A result with a headline or measures.", "Keep another result.")

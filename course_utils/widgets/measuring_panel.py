@@ -10,7 +10,7 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import CourseError, TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Result
 from course_utils.models import loading
 from course_utils.models.client.connection import NoServer
@@ -80,7 +80,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
         TextError
             There is no result yet.
         DamagedFile, NoSpace
-            As for `course_utils.evidence.ledger.keep`.
+            As for `course_utils.evidence.ledger.ledger.keep`.
         """
         said: list[str] = []
         record = ledger.keep(self._required(), say=said.append)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import traitlets
 
 from course_utils.errors import TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.experiments.core.statistics import Share
 from course_utils.widgets.class_share import where_kept
@@ -54,7 +54,7 @@ class OutcomePanel(MeasuringPanel):
         TextError
             There is no such result yet.
         SettingsError, DamagedFile, NoSpace
-            As for `course_utils.evidence.ledger.keep`.
+            As for `course_utils.evidence.ledger.ledger.keep`.
         """
         if of is not None and of not in self.results:
             known = ", ".join(self.results) or "none so far"

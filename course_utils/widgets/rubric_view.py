@@ -7,7 +7,7 @@ from typing import Any
 import traitlets
 
 from course_utils.errors import CourseError
-from course_utils.evidence.blocks import blocks
+from course_utils.evidence.essay.markdown import blocks
 from course_utils.grading.desk import Change, Desk
 from course_utils.grading.marks import Mark, total
 from course_utils.grading.papers import Paper

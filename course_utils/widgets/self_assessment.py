@@ -4,7 +4,7 @@ from pathlib import Path
 
 import traitlets
 
-from course_utils.evidence.prose import Essay
+from course_utils.evidence.essay.essay import Essay
 from course_utils.grading.desk import Desk
 from course_utils.grading.marks import FileMarks
 from course_utils.grading.papers import Paper, Sheet

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import traitlets
 
+from course_utils.classroom.votes import ranking_votes
 from course_utils.errors import CourseError, NoSpace, TextError
-from course_utils.evidence.class_ballot import ranking_votes
 from course_utils.experiments.readers import preferences
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Speaker

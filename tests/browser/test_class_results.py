@@ -7,7 +7,7 @@ import pytest
 from panel_page import SOON_MS, watch
 from test_replication import serious, sticking_out, write
 
-from course_utils.evidence import class_store
+from course_utils.classroom import store
 from tests.browser.conftest import free_port, serve
 
 SESSION = "test-lecture"
@@ -63,7 +63,7 @@ def press(page, name: str) -> None:
 
 def add_others(class_file, choices: list[str]) -> None:
     for choice in choices:
-        class_store.add_vote(SESSION, "timeline", "Feb 2019", choice, class_store.new_viewer(), class_file)
+        store.add_vote(SESSION, "timeline", "Feb 2019", choice, store.new_viewer(), class_file)
 
 
 def test_the_box_is_off_at_first_and_says_what_is_sent(voter, results):
@@ -82,7 +82,7 @@ def test_a_vote_on_one_page_makes_the_picture_grow_on_the_other(voter, results, 
     voter.get_by_label("Why?").fill("Nobody knows yet who would misuse it.")
     press(voter, "Commit, and see what OpenAI did")
     see(voter, "released 355M on 3 May 2019", ".rt-decided")
-    assert class_store.tallies(SESSION, path=class_file)[0].n == 4  # nothing was sent: the box is off
+    assert store.tallies(SESSION, path=class_file)[0].n == 4  # nothing was sent: the box is off
     voter.get_by_label("Add my votes to the class's picture (anonymous)").check()
     see(voter, "1 vote of yours added")
     see(results, "3 of 5", ".cr-words")
@@ -93,7 +93,7 @@ def test_a_vote_on_one_page_makes_the_picture_grow_on_the_other(voter, results, 
 def test_what_is_taken_back_is_out_of_the_file(voter, results, class_file):
     voter.get_by_label("Add my votes to the class's picture (anonymous)").uncheck()
     see(voter, "Taken back: 1 vote")
-    assert class_store.tallies(SESSION, path=class_file)[0].n == 4
+    assert store.tallies(SESSION, path=class_file)[0].n == 4
     see(results, "4 have voted")
     assert results.locator(".cr-rows li").count() == 0
 
@@ -115,11 +115,11 @@ def test_export_gives_what_is_shown_and_a_new_round_asks_first(results, class_fi
     assert sum(int(row["count"]) for row in rows) == int(rows[0]["n"]) >= 5
     results.get_by_role("button", name="New round", exact=True).press("Enter")
     results.keyboard.press("Escape")
-    assert class_store.now_round(SESSION, class_file) == 1
+    assert store.now_round(SESSION, class_file) == 1
     results.get_by_role("button", name="New round", exact=True).press("Enter")
     press(results, "Yes, begin a new round")
     see(results, "round 2")
-    assert class_store.now_round(SESSION, class_file) == 2
+    assert store.now_round(SESSION, class_file) == 2
     add_others(class_file, ["wait"] * 5)
     see(results, "5 of 5", ".cr-words")
 

@@ -7,7 +7,7 @@ from made_pairs import wordy_model
 from panel_page import SOON_MS, watch
 from test_replication import serious, sticking_out, write
 
-from course_utils.evidence.ledger import keep
+from course_utils.evidence.ledger.ledger import keep
 from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.experiments.detection.token_ranks import read_ranks
 

@@ -8,7 +8,7 @@ from made_course import essay
 
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence.hand_in import NOTEBOOK, hand_in
-from course_utils.evidence.ledger import append, read
+from course_utils.evidence.ledger.ledger import append, read
 from course_utils.experiments.detection.base_rates import base_rates
 
 

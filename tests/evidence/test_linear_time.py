@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from course_utils.evidence.blocks import blocks
-from course_utils.evidence.chain import looks_like_ledger, read_ledger_bytes
-from course_utils.evidence.claim_numbers import numbers
-from course_utils.evidence.claims import LONGEST, check
-from course_utils.evidence.prose import Essay, Section, citations, n_words, read_essay
-from course_utils.evidence.readings import words_of
-from course_utils.evidence.sentences import sentences
+from course_utils.evidence.claims.check import LONGEST, check
+from course_utils.evidence.claims.numbers import numbers
+from course_utils.evidence.essay.essay import Essay, Section, citations, n_words, read_essay
+from course_utils.evidence.essay.markdown import blocks
+from course_utils.evidence.essay.readings import words_of
+from course_utils.evidence.essay.sentences import sentences
+from course_utils.evidence.ledger.chain import looks_like_ledger, read_ledger_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def test_a_megabyte_of_citations_in_one_cell_is_read():
 
 def test_what_is_too_large_is_refused_and_told(tmp_path):
     from course_utils.errors import TextError
-    from course_utils.evidence.prose import LARGEST_MB
+    from course_utils.evidence.essay.essay import LARGEST_MB
 
     path = tmp_path / "essay.ipynb"
     with path.open("wb") as file:

@@ -10,8 +10,8 @@ from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
 from repository import ROOT
 
 import course_utils
-from course_utils.evidence.ledger import read
-from course_utils.evidence.prose import read_essay
+from course_utils.evidence.essay.essay import read_essay
+from course_utils.evidence.ledger.ledger import read
 from course_utils.experiments.release.arguments import strategies
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.samples import TITLES, sample_ledger

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from course_utils.evidence.claims import check
-from course_utils.evidence.ledger import read
-from course_utils.evidence.reproduce import REPRODUCED, WITHIN, can_rerun, rerun
+from course_utils.evidence.claims.check import check
+from course_utils.evidence.ledger.ledger import read
+from course_utils.evidence.rerun.reproduce import REPRODUCED, WITHIN, can_rerun, rerun
 from course_utils.grading.rubric import load_rubric
 from course_utils.grading.samples import NAMES, load_samples, parse, sample_ledger
 from course_utils.models.registry import registry

@@ -8,7 +8,7 @@ import pytest
 from made_pairs import wordy_model
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.bias import audit, completions, probes
 from course_utils.experiments.bias.sentences import next_words
 from course_utils.widgets import bias_outcomes

@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.readers import credibility
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.places import cache_folder

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from course_utils.classroom import database, store
+from course_utils.classroom.tally import FEWEST, Tally
+from course_utils.classroom.votes import ranking_votes
 from course_utils.errors import AccessRefused, TextError
-from course_utils.evidence import class_file, class_store, ledger
-from course_utils.evidence.class_ballot import ranking_votes
-from course_utils.evidence.class_tally import FEWEST, Tally
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.experiments.release.decisions import CHOICES
@@ -85,11 +86,11 @@ def tick(panel: ClassShare, is_on: bool = True) -> None:
 
 def counted() -> dict[str, int]:
     """How many votes each question has."""
-    return {each.question: each.n for each in class_store.tallies(SESSION)}
+    return {each.question: each.n for each in store.tallies(SESSION)}
 
 
 def votes(path: Path) -> dict[str, str]:
-    with class_file.transaction(path, is_writing=False) as db:
+    with database.transaction(path, is_writing=False) as db:
         return dict(db.execute("SELECT question, choice FROM votes"))
 
 
@@ -116,7 +117,7 @@ def button(value: float = 2.5) -> KeepButton:
 
 def others(n: int, choice: str = "wait", question: str = "Feb 2019") -> None:
     for _ in range(n):
-        class_store.add_vote(SESSION, "timeline", question, choice, class_store.new_viewer())
+        store.add_vote(SESSION, "timeline", question, choice, store.new_viewer())
 
 
 # -- the box -----------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_outside_a_class_there_is_no_box_and_no_file(tmp_path):
     for panel in panels:
         assert panel.class_share == {}
         tick(panel)
-    assert list(tmp_path.rglob("class.sqlite")) == [] and not class_file.class_path().exists()
+    assert list(tmp_path.rglob("class.sqlite")) == [] and not database.class_path().exists()
 
 
 def test_before_the_box_is_ticked_nothing_is_written(path):
@@ -201,11 +202,11 @@ def test_a_vote_of_an_earlier_round_is_taken_back_too(path):
     panel = timeline()
     tick(panel)
     panel.decide("wait", SECRET)
-    class_store.new_round(SESSION)
+    store.new_round(SESSION)
     panel.decide("wait", SECRET)
     tick(panel, False)
     assert "Taken back: 2 votes." in panel.class_share["said"] and NOTHING_LEFT in panel.class_share["said"]
-    assert class_store.count_of_viewer(SESSION, class_share.this_viewer()) == ({}, 0)
+    assert store.count_of_viewer(SESSION, class_share.this_viewer()) == ({}, 0)
 
 
 def test_a_picture_that_still_counts_a_vote_is_told(path):
@@ -213,7 +214,7 @@ def test_a_picture_that_still_counts_a_vote_is_told(path):
     others(4)
     tick(panel)
     panel.decide("wait", SECRET)
-    assert class_store.tallies(SESSION)[0].shown
+    assert store.tallies(SESSION)[0].shown
     tick(panel, False)
     assert "A picture that is shown already" in panel.class_share["said"]
 
@@ -240,7 +241,7 @@ def test_nothing_is_said_to_be_gone_before_the_file_says_so(path, monkeypatch):
     panel.decide("wait", SECRET)
 
     def refuse(*given, **named):
-        raise class_file.ClassBusy("The class's file is held.")
+        raise database.ClassBusy("The class's file is held.")
 
     with monkeypatch.context() as held:
         held.setattr(class_share.class_store, "withdraw", refuse)
@@ -253,7 +254,7 @@ def test_votes_in_a_file_that_was_replaced_are_not_called_taken_back(path):
     panel = timeline()
     tick(panel)
     panel.decide("wait", SECRET)
-    class_file._forget(path)
+    database._forget(path)
     path.rename(path.with_name("old.sqlite"))
     tick(panel, False)
     assert "1 vote sent before could not be found" in panel.class_share["said"]
@@ -264,7 +265,7 @@ def test_a_vote_cast_while_the_box_is_unticked_is_not_left_behind(path, monkeypa
     panel, at_work, may_go = timeline(), threading.Event(), threading.Event()
     tick(panel)
     panel.decide("wait", SECRET)
-    withdraw = class_store.withdraw
+    withdraw = store.withdraw
 
     def slow(*given, **named):
         at_work.set()
@@ -333,7 +334,7 @@ def test_a_kept_number_is_counted_without_a_word_of_the_person_s(path):
     tick(panel)
     panel.keep()
     assert list(counted()) == ["sizes.compare_sizes bits_per_character  pocket-xl"]
-    with class_file.transaction(path, is_writing=False) as db:
+    with database.transaction(path, is_writing=False) as db:
         (row,) = db.execute("SELECT value, low, high, n, settings FROM evidence").fetchall()
     assert row == (2.5, 2.0, 3.0, 9, '{"n_texts": 40, "seed": 7}')
     assert SECRET.encode() not in b"".join(each.read_bytes() for each in path.parent.glob("class.sqlite*"))
@@ -344,7 +345,7 @@ def test_a_kept_number_is_counted_without_a_word_of_the_person_s(path):
 def test_a_file_that_cannot_be_used_costs_nobody_a_decision(path):
     panel = timeline()
     tick(panel)
-    class_file._forget(path)
+    database._forget(path)
     path.write_text("damaged " * 1000)
     panel.decide("wait", SECRET)
     assert len(panel.decisions) == 1 and panel.stage == "May 2019"
@@ -389,7 +390,7 @@ def test_the_picture_is_the_class_s_and_grows_in_steps_of_five(path):
 def test_neighbours_in_size_share_a_picture_and_the_larger_one_is_counted(path):
     for ranking in (["b", "c", "a"], ["c", "b", "a"], ["b", "a", "c"], ["c", "b", "a"], ["b", "c", "a"]):
         votes = ranking_votes(ranking, {"a": 1, "b": 2, "c": 3})
-        class_store.add_votes(SESSION, "sizes", votes, class_store.new_viewer())
+        store.add_votes(SESSION, "sizes", votes, store.new_viewer())
     panel = ClassResults()
     panel.refresh()
     first, pairs = panel.pictures
@@ -409,7 +410,7 @@ def test_a_page_cannot_turn_to_another_class_nor_make_itself_the_lecturer_s(hall
 def test_two_line_ups_of_as_many_models_have_two_pictures(path):
     for names in (["a", "b"], ["b", "c"]):
         votes = ranking_votes(names, {"a": 1, "b": 2, "c": 3})
-        class_store.add_votes(SESSION, "sizes", votes, class_store.new_viewer())
+        store.add_votes(SESSION, "sizes", votes, store.new_viewer())
     panel = ClassResults()
     panel.refresh()
     assert len({picture["key"] for picture in panel.pictures}) == 2
@@ -430,7 +431,7 @@ def test_kept_numbers_and_readers_have_a_picture(path):
         panel = button(value)
         panel.share_with_class(True)
         panel.keep()
-        class_store.add_vote(SESSION, "human_or_machine", "score", "3/4 1/4", class_store.new_viewer())
+        store.add_vote(SESSION, "human_or_machine", "score", "3/4 1/4", store.new_viewer())
     results = ClassResults()
     results.refresh()
     readers, kept = results.pictures
@@ -454,7 +455,7 @@ def test_without_a_class_the_panel_says_so_and_an_old_one_can_be_shown(tmp_path)
     hear(panel, kind="ready")
     assert panel.message == NO_CLASS
     file = tmp_path / "old.sqlite"
-    class_store.add_vote("last-year", "timeline", "Feb 2019", "wait", class_store.new_viewer(), file)
+    store.add_vote("last-year", "timeline", "Feb 2019", "wait", store.new_viewer(), file)
     old = ClassResults("last-year", path=file)
     old.refresh()
     assert old.pictures[0]["n"] == 1
@@ -471,14 +472,14 @@ def test_on_a_viewer_s_page_nothing_is_led_and_nothing_exported(hall, monkeypatc
     for kind in ("new round", "export"):
         hear(panel, kind=kind)
         assert "may not" in panel.message
-    assert class_store.now_round(SESSION) == 1 and sent == []
+    assert store.now_round(SESSION) == 1 and sent == []
     with pytest.raises(AccessRefused):
         panel.csv()
     monkeypatch.setenv("COURSE_LECTURER", "1")  # set for this viewer's process, after the panel was made
     hear(panel, kind="ready")
     assert panel.is_lecturer
     hear(panel, kind="export")
-    assert sent[-1]["text"] == class_store.export_csv(SESSION)
+    assert sent[-1]["text"] == store.export_csv(SESSION)
     hear(panel, kind="new round")
     assert panel.round == 2 and panel.pictures == []
     panel.close()
@@ -506,7 +507,7 @@ def test_a_file_that_was_replaced_is_told(path):
     panel = ClassResults()
     others(2)
     panel.refresh()
-    class_file._forget(path)
+    database._forget(path)
     path.rename(path.with_name("away"))
     others(1)
     panel.look()

@@ -9,7 +9,7 @@ import pytest
 from made_pairs import made_pairs, wordy_model
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.detection import trial
 from course_utils.experiments.detection.compare import compare_detectors
 from course_utils.experiments.detection.detectors import DETECTORS

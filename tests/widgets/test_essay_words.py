@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from repository import ROOT
 
-from course_utils.evidence.blocks import blocks
-from course_utils.evidence.prose import Section
+from course_utils.evidence.essay.essay import Section
+from course_utils.evidence.essay.markdown import blocks
 from course_utils.widgets.essay_view import LONGEST_SECTION, _finding, letters, occurrence, page_letters
 
 # Each has the word "ten" several times, also where Markdown hides it or a page counts other characters.

@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
-from course_utils.evidence.ledger import keep, read
+from course_utils.evidence.ledger.ledger import keep, read
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
 from course_utils.pictures.plots import Picture
 from course_utils.widgets.keep_button import MOST_ROWS, NOTHING, KeepButton, citable, show_result

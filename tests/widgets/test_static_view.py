@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 import course_utils
 from course_utils import widgets
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.grading.desk import Desk

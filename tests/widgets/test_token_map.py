@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from course_utils.errors import TextError
-from course_utils.evidence import ledger
+from course_utils.evidence.ledger import ledger
 from course_utils.experiments.detection.detectors import rank_shares
 from course_utils.widgets.measuring_panel import OVERTAKEN
 from course_utils.widgets.token_map import LONGEST, TokenMap, shortened

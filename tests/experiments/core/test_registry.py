@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from repository import TESTS
 
-from course_utils.evidence.record import FIRST, seal
-from course_utils.evidence.reproduce import can_rerun, redraw, rerun
+from course_utils.evidence.ledger.record import FIRST, seal
+from course_utils.evidence.rerun.reproduce import can_rerun, redraw, rerun
 from course_utils.experiments.core import registry
 from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.places import PACKAGE

@@ -1,0 +1,1 @@
+"""Class votes and shared results: how they are stored, counted and kept anonymous."""

@@ -1,0 +1,53 @@
+"""What the claim checker has to say about some words of an essay."""
+
+import dataclasses
+
+from course_utils.evidence.essay.essay import Section
+
+FAULT, HINT = "fault", "hint"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What the checker has to say about some words.
+
+    Parameters
+    ----------
+    kind : str
+        Such as ``"other number"``.
+    severity : {"fault", "hint"}
+        Missing or contradicted, or only worth a look.
+    says : str
+        One or two sentences to whoever wrote it.
+    section : str
+        The key of the section; "" where it is about the whole essay.
+    start, end : int
+        Where the words stand in the section's text.
+    quote : str
+        The words.
+    evidence : str
+        The id of the record that it is about, if it is about one.
+    """
+
+    kind: str
+    severity: str
+    says: str
+    section: str = ""
+    start: int = 0
+    end: int = 0
+    quote: str = ""
+    evidence: str = ""
+
+    def __str__(self) -> str:
+        """Return what is said, about which words."""
+        where = f"{self.section}: \u201c{self.quote[:80]}\u201d: " if self.quote else ""
+        return f"{self.severity} ({self.kind}): {where}{self.says}"
+
+    __repr__ = __str__
+
+
+def finding_at(
+    section: Section, start: int, end: int, kind: str, severity: str, says: str, evidence: str = ""
+) -> Finding:
+    """Return a finding about the words from start to end of a section."""
+    return Finding(kind, severity, says, section.key, start, end, section.text[start:end], evidence)

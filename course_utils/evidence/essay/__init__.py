@@ -1,0 +1,1 @@
+"""Essay parsing: an essay's text, sentences, readings and argument map."""

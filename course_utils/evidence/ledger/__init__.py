@@ -1,0 +1,1 @@
+"""Evidence ledger: records of measurements in a file whose lines are chained by hashes."""

@@ -1,0 +1,1 @@
+"""Re-running of records: a measurement is repeated from its ledger record and compared."""
