@@ -12,7 +12,7 @@ from course_utils.models.inference.sampling import Settings
 from course_utils.models.registry import checksums
 from course_utils.models.registry.catalogue import POCKET
 from course_utils.models.training import checkpoint
-from course_utils.pictures.size_plots import loss_curves
+from course_utils.plots.size import loss_curves
 
 N_LINES = 300  # of a published log: enough for its curve
 PROMPTS = {

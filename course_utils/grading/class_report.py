@@ -16,8 +16,8 @@ from course_utils.grading.page import drawn, element, page, paragraph, section, 
 from course_utils.grading.papers import read_report
 from course_utils.grading.rubric import Rubric, load_rubric
 from course_utils.grading.small_groups import FEWEST, Group, merge_neighbours, merge_smallest, out_of
-from course_utils.pictures.marking_plots import groups_picture
-from course_utils.pictures.plots import Picture
+from course_utils.plots.marking import groups_picture
+from course_utils.plots.picture import Picture
 
 COLUMNS = ["of", "group", "n", "told"]
 STEPS = ("no points", "some of the points", "all points")

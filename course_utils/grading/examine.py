@@ -123,7 +123,7 @@ def _short(value: object) -> object:
 
 def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
     from course_utils.evidence.rerun.reproduce import redraw
-    from course_utils.pictures.plots import Picture
+    from course_utils.plots.picture import Picture
 
     if record is None or not isinstance(picture := redraw(record), Picture):
         return

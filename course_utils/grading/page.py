@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from course_utils.pictures.plots import Picture
 from course_utils.places import data_file
+from course_utils.plots.picture import Picture
 
 # Signs that turn the direction of all that follows, and what no page can hold.
 TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")

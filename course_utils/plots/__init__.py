@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from course_utils.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from course_utils.pictures.cost_plots import costs_picture
-    from course_utils.pictures.plots import measures_by_setting
-    from course_utils.pictures.size_plots import loss_against_parameters
-    from course_utils.pictures.tables import to_read
+    from course_utils.plots.cost import costs_picture
+    from course_utils.plots.picture import measures_by_setting
+    from course_utils.plots.size import loss_against_parameters
+    from course_utils.plots.tables import to_read
 
 __all__ = [
     "costs_picture",

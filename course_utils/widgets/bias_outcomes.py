@@ -11,7 +11,7 @@ from course_utils.experiments.bias import audit, completions, probes
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.core.statistics import Share
 from course_utils.models.registry import registry
-from course_utils.pictures.bias_plots import is_sure, rates_picture
+from course_utils.plots.bias import is_sure, rates_picture
 from course_utils.widgets.outcome import number, row, share_row
 
 KINDS = {

@@ -14,7 +14,7 @@ from read_page import Page
 from course_utils.grading.class_report import OTHERS, class_report, write_class_report
 from course_utils.grading.course import ESSAY, EXERCISES
 from course_utils.grading.small_groups import FEWEST, merge_neighbours, merge_smallest, out_of
-from course_utils.pictures.marking_plots import groups_picture
+from course_utils.plots.marking import groups_picture
 
 
 def made_groups(seed: int) -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ from course_utils.grading.feedback import (
 )
 from course_utils.grading.feedback_essay import AGAIN, prose
 from course_utils.grading.feedback_exercises import WITHHELD, message_of, secrets_of
-from course_utils.pictures.marking_plots import groups_picture
+from course_utils.plots.marking import groups_picture
 
 NASTY = [
     HOSTILE, "<img src=x onerror=alert(1)>", "</style><script>1</script>", "\ud800 half", "\u202edesrever", "]]>",

@@ -22,7 +22,7 @@ from course_utils.experiments.release.decisions import CHOICES
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 from course_utils.widgets import class_share, class_words
 from course_utils.widgets.blind_test import BlindTest
 from course_utils.widgets.class_results import NO_CLASS, REPLACED, ClassResults

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.evidence.ledger.ledger import keep, read
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 from course_utils.widgets.keep_button import MOST_ROWS, NOTHING, KeepButton, citable, show_result
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"

@@ -26,8 +26,8 @@ from course_utils.grading.papers import Paper, Sheet
 from course_utils.grading.rubric import load_rubric
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
-from course_utils.pictures.plots import Picture
 from course_utils.places import cache_folder
+from course_utils.plots.picture import Picture
 from course_utils.widgets import static_view
 from course_utils.widgets.furniture import LOG, FurnishedPanel, in_words
 from course_utils.widgets.lectern import lectern

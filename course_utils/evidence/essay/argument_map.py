@@ -6,8 +6,8 @@ from pathlib import Path
 
 from course_utils.errors import SettingsError
 from course_utils.evidence.ledger.ledger import read
-from course_utils.pictures.argument_plots import map_picture
-from course_utils.pictures.plots import Picture
+from course_utils.plots.argument import map_picture
+from course_utils.plots.picture import Picture
 
 READINGS = ("reading 1", "reading 2", "reading 3", "reading 4")
 

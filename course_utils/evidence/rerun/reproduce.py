@@ -14,7 +14,7 @@ from course_utils.experiments.core import registry
 from course_utils.experiments.core.cache import anew
 from course_utils.experiments.core.input_types import Refused
 from course_utils.experiments.core.result import Metric, Result
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 
 REPRODUCED, WITHIN, NOT, CANNOT = "reproduced", "within tolerance", "not reproduced", "cannot be tried"
 EXACT = 1e-9  # of the number: a table keeps 15 digits of each

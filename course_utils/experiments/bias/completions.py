@@ -20,8 +20,8 @@ from course_utils.experiments.core.input_types import InputType
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Result, versions
 from course_utils.experiments.core.statistics import two_proportions, wilson
-from course_utils.pictures.bias_plots import rates_picture
-from course_utils.pictures.plots import Picture
+from course_utils.plots.bias import rates_picture
+from course_utils.plots.picture import Picture
 
 if TYPE_CHECKING:
     from course_utils.models.inference.language_model import LanguageModel

@@ -21,8 +21,8 @@ from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts, versions
 from course_utils.experiments.core.statistics import mean_interval, resample, simultaneous, wilson
-from course_utils.pictures.bias_plots import describe_rates, rates_picture, scatter_picture
-from course_utils.pictures.plots import Picture
+from course_utils.plots.bias import describe_rates, rates_picture, scatter_picture
+from course_utils.plots.picture import Picture
 
 if TYPE_CHECKING:
     from course_utils.models.inference.language_model import LanguageModel

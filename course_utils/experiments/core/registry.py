@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from course_utils.experiments.core.result import Result
-    from course_utils.pictures.plots import Picture
+    from course_utils.plots.picture import Picture
 
 Arguments = ParamSpec("Arguments")
 Redraw = Callable[["pd.DataFrame", RecordedRun], "Picture"]

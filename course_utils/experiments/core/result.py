@@ -17,7 +17,7 @@ import pandas as pd
 from course_utils.core.limits import processor
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import sha256_of_values
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 
 PACKAGES = (
     "model-release-course", "torch", "transformers", "tokenizers", "numpy", "pandas",

@@ -11,7 +11,7 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
-from course_utils.pictures.detection_plots import right_flags
+from course_utils.plots.detection import right_flags
 
 ACCURACIES = Fraction(95, 100), Fraction(99, 100), Fraction(999, 1000), Fraction(9999, 10_000)
 SHARES = Fraction(1, 2), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000)

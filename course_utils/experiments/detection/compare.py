@@ -35,8 +35,8 @@ from course_utils.experiments.detection.evaluate import (
 from course_utils.experiments.detection.roc import roc
 from course_utils.experiments.texts.pairs import PairedTexts, UnwrittenPairs, in_common, pairs_as_input, write_missing
 from course_utils.models.inference.base import Speaker
-from course_utils.pictures.detection_plots import auc_of_each, auc_over, roc_curves, transfer_matrix
-from course_utils.pictures.plots import Picture
+from course_utils.plots.detection import auc_of_each, auc_over, roc_curves, transfer_matrix
+from course_utils.plots.picture import Picture
 
 MEASURES = (
     Measure("auc", "AUC", "auc_low", "auc_high", "n_human"),

@@ -37,8 +37,8 @@ from course_utils.experiments.texts.pairs import (
 )
 from course_utils.models.inference.base import Speaker
 from course_utils.models.inference.settings import Settings
-from course_utils.pictures.detection_plots import auc_of_each, auc_over
-from course_utils.pictures.plots import Picture
+from course_utils.plots.detection import auc_of_each, auc_over
+from course_utils.plots.picture import Picture
 
 P_VALUES = 0.8, 0.9, 0.94, 0.96, 0.98, 1.0
 SEED_STEP = 100_003  # between two samples from one opening, so that none shares its noise with another opening's

@@ -14,7 +14,7 @@ from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.detection.detectors import RANKS, rank_shares
 from course_utils.models.inference.base import Speaker
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture
+from course_utils.plots.picture import COLOURS, FONT_SIZE, Picture
 
 Progress = Callable[[float, str], object]
 

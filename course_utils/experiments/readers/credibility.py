@@ -21,7 +21,7 @@ from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Result, kept_rows, versions
 from course_utils.experiments.core.statistics import kappa, mean_interval, two_proportions, wilson
 from course_utils.experiments.readers.blind_items import HUMAN, Item
-from course_utils.pictures.credibility_plots import called_human, credibility_of_each
+from course_utils.plots.credibility import called_human, credibility_of_each
 
 ANSWERS = HUMAN, "machine"
 SCALES = "believable", "accurate", "clear"  # each 1 to 4

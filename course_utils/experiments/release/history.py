@@ -15,9 +15,9 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.release.release_plan import OPENAI
 from course_utils.models.architecture import FIRST_NAMES, GPT2, LATER_NAMES
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.pictures.plots import Picture
-from course_utils.pictures.timeline_plots import timeline_picture
 from course_utils.places import data_file
+from course_utils.plots.picture import Picture
+from course_utils.plots.timeline import timeline_picture
 
 ROWS = data_file(__name__, "releases.json")
 TAGS = {

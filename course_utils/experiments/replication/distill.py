@@ -19,8 +19,8 @@ from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 from course_utils.models.registry import formats
 from course_utils.packages import sha256_of
-from course_utils.pictures.cost_plots import bits_picture
 from course_utils.places import data_file
+from course_utils.plots.cost import bits_picture
 
 if TYPE_CHECKING:
     from course_utils.experiments.replication.train_small import Plan

@@ -18,7 +18,7 @@ from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts, versions
 from course_utils.experiments.core.statistics import mean_interval
-from course_utils.pictures.best_of_plots import best_of_picture
+from course_utils.plots.best_of import best_of_picture
 
 if TYPE_CHECKING:
     from course_utils.models.inference.language_model import LanguageModel

@@ -17,7 +17,7 @@ from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.core.statistics import mean_interval, ratio_interval, resample, simultaneous
 from course_utils.experiments.texts.repetition import distinct_ngrams, repeated_ngram_share, words
-from course_utils.pictures.sampling_plots import settings_picture
+from course_utils.plots.sampling import settings_picture
 
 if TYPE_CHECKING:
     # For the reader's type checker only: at run time this room needs neither torch nor transformers.

@@ -21,8 +21,8 @@ from course_utils.experiments.core.statistics import N_RESAMPLES, ratio_interval
 from course_utils.models.architecture import GPT2
 from course_utils.models.registry import checksums, formats, registry, release_stage
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.pictures.plots import Picture
-from course_utils.pictures.size_plots import Panel, loss_against_parameters
+from course_utils.plots.picture import Picture
+from course_utils.plots.size import Panel, loss_against_parameters
 
 Progress = Callable[[float, str], object]
 BITS = "bits per character"

@@ -6,7 +6,7 @@ import pandas as pd
 from course_utils.errors import SettingsError
 from course_utils.experiments.core.power_law import fit_power_law
 from course_utils.models.architecture import GPT2
-from course_utils.pictures.size_plots import Panel
+from course_utils.plots.size import Panel
 
 # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", table 3: zero-shot, with de-tokenizers
 # that are worth 2.5 to 5 points of perplexity. Perplexities and bits: lower is better; accuracies in %.

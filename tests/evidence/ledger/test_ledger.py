@@ -26,7 +26,7 @@ from course_utils.evidence.ledger import chain as chains
 from course_utils.evidence.ledger.ledger import append, keep, ledger_path, merge, read
 from course_utils.evidence.ledger.record import FIELDS, FIRST, ID, Record, parse, seal
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from course_utils.experiments.core.result import (
     kept_texts,
     versions,
 )
-from course_utils.pictures.plots import Picture
+from course_utils.plots.picture import Picture
 
 HOSTILE = "<script>alert(1)</script>"
 

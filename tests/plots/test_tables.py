@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from course_utils.pictures.tables import to_read
+from course_utils.plots.tables import to_read
 
 HOSTILE = "</td><img src=x onerror=window.__xss=1>"
 

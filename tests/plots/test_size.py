@@ -9,8 +9,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from course_utils.experiments.sizes.gpt2_paper import paper_panel
-from course_utils.pictures.plots import FONT_SIZE
-from course_utils.pictures.size_plots import MOST_POINTS, Panel, describe, loss_against_parameters, loss_curves
+from course_utils.plots.picture import FONT_SIZE
+from course_utils.plots.size import MOST_POINTS, Panel, describe, loss_against_parameters, loss_curves
 
 HOSTILE = 'pocket"><script>alert(1)</script>'
 

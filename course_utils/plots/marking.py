@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, MaxNLocator
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, Picture, Style
 
 BAR_INCHES = 0.45
 HEAD_INCHES = 0.75  # above each panel, for its name and the space between

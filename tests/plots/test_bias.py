@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils.pictures.best_of_plots import best_of_picture
-from course_utils.pictures.bias_plots import is_sure, rates_picture, scatter_picture
-from course_utils.pictures.plots import FONT_SIZE
-from course_utils.pictures.sampling_plots import settings_picture
+from course_utils.plots.best_of import best_of_picture
+from course_utils.plots.bias import is_sure, rates_picture, scatter_picture
+from course_utils.plots.picture import FONT_SIZE
+from course_utils.plots.sampling import settings_picture
 
 HOSTILE = '"><script>alert(1)</script>'
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 LINES = ("-", "--", "-.", ":")
 MOST_POINTS = 60  # of a curve: more would only blacken it

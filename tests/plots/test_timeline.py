@@ -7,8 +7,8 @@ import pytest
 from matplotlib.dates import num2date
 
 from course_utils.experiments.release import history
-from course_utils.pictures.plots import FONT_SIZE
-from course_utils.pictures.timeline_plots import timeline_picture
+from course_utils.plots.picture import FONT_SIZE
+from course_utils.plots.timeline import timeline_picture
 
 HOSTILE = '"><script>alert(1)</script>'
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
 
 LABELS = {
     "USD": "US dollars of the year (where it says EUR: euros)", "MWh": "megawatt-hours",

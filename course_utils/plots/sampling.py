@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from course_utils.pictures.plots import Picture, measures_by_setting
+from course_utils.plots.picture import Picture, measures_by_setting
 
 
 def settings_picture(rows: pd.DataFrame, table: pd.DataFrame, labels: Mapping[str, str]) -> Picture:

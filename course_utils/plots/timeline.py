@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MonthLocator
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 KINDS = {
     "OpenAI": ("OpenAI", 0),

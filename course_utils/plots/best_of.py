@@ -5,7 +5,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture
 
 
 def best_of_picture(rows: pd.DataFrame, lowest: float = 1, highest: float = 5) -> Picture:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from course_utils.experiments.sampling.effects import MEASURES, summarise
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, describe, measures_by_setting
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, describe, measures_by_setting
 
 HOSTILE = 'pure"><script>alert(1)</script>'
 
@@ -86,6 +86,6 @@ def test_the_description_works_without_labels(table):
 
 def test_drawing_touches_no_global_state():
     """pyplot would choose a backend and keep every figure alive; a notebook's own choice must stand."""
-    command = "import sys, course_utils.pictures.plots; print('matplotlib.pyplot' in sys.modules)"
+    command = "import sys, course_utils.plots.picture; print('matplotlib.pyplot' in sys.modules)"
     child = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == "False"

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 GUESSING = 0.5
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, Picture, Style
 
 WIDTHS = {"claim": 32, "rests_on": 28, "objection": 28, "answer": 28}  # letters a line
 LEFTS = {"claim": 0.0, "rests_on": 0.255, "objection": 0.51, "answer": 0.765}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from course_utils.experiments.replication.distill import costs
-from course_utils.pictures.cost_plots import bits_picture, costs_picture, number
+from course_utils.plots.cost import bits_picture, costs_picture, number
 
 QUANTITIES = ["money", "machine time", "energy", "carbon"]
 

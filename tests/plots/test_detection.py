@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils.pictures.credibility_plots import called_human, credibility_of_each
-from course_utils.pictures.detection_plots import auc_of_each, auc_over, right_flags, roc_curves, transfer_matrix
-from course_utils.pictures.plots import FONT_SIZE
+from course_utils.plots.credibility import called_human, credibility_of_each
+from course_utils.plots.detection import auc_of_each, auc_over, right_flags, roc_curves, transfer_matrix
+from course_utils.plots.picture import FONT_SIZE
 
 HOSTILE = 'model"><script>alert(1)</script>'
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 ROW_INCHES = 0.5
 MOST_WORDS = 14  # named in the scatter: those that lean most

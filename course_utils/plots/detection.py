@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from course_utils.pictures.plots import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
+from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Row, Style
 
 LINES = ("-", "--", "-.", ":")
 CHANCE = 0.5

@@ -1,1 +1,0 @@
-"""Pictures: a table in, something to look at out."""
