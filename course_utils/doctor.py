@@ -18,7 +18,7 @@ from course_utils.core.files import nearest_folder, why_not_writable
 from course_utils.core.limits import memory_available_mb
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger.ledger import ledger_path
-from course_utils.grading.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import why_not
 from course_utils.models.registry import registry
 from course_utils.models.registry.catalogue import CATALOGUE, Entry
 from course_utils.places import cache_folder, own_models_folder

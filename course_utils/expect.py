@@ -3,7 +3,7 @@
 Source notebooks and what students get import from here. `course_utils.core.former_paths` lists where they did before.
 """
 
-from course_utils.grading.expect import (
+from course_utils.grading.checks.expect import (
     AnswerError,
     cases,
     expect,

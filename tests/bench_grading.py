@@ -17,10 +17,12 @@ from pathlib import Path
 import nbformat
 from repository import ROOT
 
-from course_utils.grading import execution, grade, remote, sandbox
-from course_utils.grading.assignment import generate
-from course_utils.grading.course import EXERCISES, Course, find_course
-from course_utils.grading.workers import default_jobs
+from course_utils.grading.assignments.release import generate
+from course_utils.grading.autograde import execute, grade
+from course_utils.grading.autograde.worker_pool import default_jobs
+from course_utils.grading.checks import student_process
+from course_utils.grading.course.course import EXERCISES, Course, find_course
+from course_utils.grading.sandbox import sandbox
 
 MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 took: dict[str, list[float]] = defaultdict(list)
@@ -69,8 +71,8 @@ def stages(course: Course, n: int) -> None:
     """Grade in this process, and print how long each stage takes."""
     timed(grade, "take_in", "read and repair")
     timed(grade, "autograde", "nbgrader with all checks")
-    timed(execution, "check", "checks in all")
-    timed(execution, "small_command", "files of the sandbox")
+    timed(execute, "check", "checks in all")
+    timed(execute, "small_command", "files of the sandbox")
     found = grade.find_submissions(course, EXERCISES)[:n]
     for submission in found:
         begun = time.perf_counter()
@@ -80,7 +82,7 @@ def stages(course: Course, n: int) -> None:
         for _ in found:
             begun = time.perf_counter()
             line = sandbox.small_command(None)
-            remote.Process(line, sandbox.Limits(), {}, Path(folder), remote.Clock(60)).close()
+            student_process.Process(line, sandbox.Limits(), {}, Path(folder), student_process.Clock(60)).close()
             took["a sandbox started and ended"].append(time.perf_counter() - begun)
     print("Seconds in one process (the first submission has what is made once in it):")
     for stage, seconds in took.items():

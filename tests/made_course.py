@@ -11,7 +11,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from repository import ROOT
 
-from course_utils.grading.course import Course, find_course
+from course_utils.grading.course.course import Course, find_course
 
 ESSAY_NAME = "release_strategy"
 SECTIONS = ("thesis", "openai2019feb", "zhang2019", "openai2019aug", "zellers2019", "counter", "recommendation")

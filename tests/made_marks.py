@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 from made_course import GOOD, WRONG, hand_in, make_course, released, with_answer
 
-from course_utils.grading.assignment import generate
-from course_utils.grading.course import ESSAY, EXERCISES, Course, nbgraders_warnings
+from course_utils.grading.assignments.release import generate
+from course_utils.grading.course.course import ESSAY, EXERCISES, Course, nbgraders_warnings
 
 HOSTILE = "</style></script><script>window.__xss=1</script><img src=x onerror=window.__xss=1> \u202eRTL\u202c مرحبا"
 DUE = datetime.datetime(2026, 5, 1, 12, 0)

@@ -12,15 +12,15 @@ from course_utils.evidence.claims.check import check
 from course_utils.evidence.ledger.ledger import ledger_path, read
 from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun.reproduce import redraw
-from course_utils.grading.agreement import agreement
-from course_utils.grading.assignment import SCHEME, read_scheme
-from course_utils.grading.course import ESSAY, find_course
-from course_utils.grading.desk import Desk
-from course_utils.grading.examine import TOLD
-from course_utils.grading.marks import FileMarks, Mark
-from course_utils.grading.papers import Paper, Sheet
-from course_utils.grading.rubric import Rubric, load_rubric
-from course_utils.grading.samples import Sample, load_samples, sample_ledger
+from course_utils.grading.assignments.release import SCHEME, read_scheme
+from course_utils.grading.assignments.rubric import Rubric, load_rubric
+from course_utils.grading.autograde.essay_worker import TOLD
+from course_utils.grading.course.course import ESSAY, find_course
+from course_utils.grading.marking.agreement import agreement
+from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marks import FileMarks, Mark
+from course_utils.grading.marking.papers import Paper, Sheet
+from course_utils.grading.marking.sample_essays import Sample, load_samples, sample_ledger
 from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.marking_desk import MarkingDesk

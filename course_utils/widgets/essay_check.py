@@ -17,8 +17,8 @@ from course_utils.evidence.hand_in import HOW_TO_BEGIN, NOTEBOOK, find_essay, wh
 from course_utils.evidence.ledger import ledger as ledgers
 from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
-from course_utils.grading.rubric import NAME as RUBRIC
-from course_utils.grading.rubric import load_rubric
+from course_utils.grading.assignments.rubric import NAME as RUBRIC
+from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.widgets import evidence_words as words
 from course_utils.widgets.essay_view import BLANK_LINE, occurrence, plain
 from course_utils.widgets.furniture import FurnishedPanel, browser_bundle, in_words

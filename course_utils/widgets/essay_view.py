@@ -15,9 +15,9 @@ import traitlets
 from course_utils.evidence.essay.essay import Section
 from course_utils.evidence.essay.markdown import blocks
 from course_utils.evidence.essay.readings import readings
-from course_utils.grading.papers import Sheet
-from course_utils.grading.rubric import Rubric
-from course_utils.grading.submissions import read_plain
+from course_utils.grading.assignments.rubric import Rubric
+from course_utils.grading.marking.papers import Sheet
+from course_utils.grading.submissions.find import read_plain
 from course_utils.widgets.keep_button import digits, value_in_words
 from course_utils.widgets.static_view import visible
 

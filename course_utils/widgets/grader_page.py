@@ -3,10 +3,10 @@
 import traitlets
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignment import SCHEME, read_scheme
-from course_utils.grading.course import ESSAY, Course, find_course
-from course_utils.grading.desk import Desk, open_desk
-from course_utils.grading.papers import list_papers
+from course_utils.grading.assignments.release import SCHEME, read_scheme
+from course_utils.grading.course.course import ESSAY, Course, find_course
+from course_utils.grading.marking.marking_session import Desk, open_desk
+from course_utils.grading.marking.papers import list_papers
 from course_utils.widgets.essay_view import picture_of
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.marking_desk import MarkingDesk

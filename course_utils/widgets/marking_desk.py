@@ -6,7 +6,7 @@ import traitlets
 
 from course_utils.errors import CourseError, SettingsError
 from course_utils.evidence.essay.essay import Essay
-from course_utils.grading.papers import Sheet
+from course_utils.grading.marking.papers import Sheet
 from course_utils.widgets.essay_view import EssayView, sheet_data
 from course_utils.widgets.rubric_view import MARKED, RubricPanel, state_of
 

@@ -8,10 +8,10 @@ import traitlets
 
 from course_utils.errors import CourseError
 from course_utils.evidence.essay.markdown import blocks
-from course_utils.grading.desk import Change, Desk
-from course_utils.grading.marks import Mark, total
-from course_utils.grading.papers import Paper
-from course_utils.grading.rubric import Rubric
+from course_utils.grading.assignments.rubric import Rubric
+from course_utils.grading.marking.marking_session import Change, Desk
+from course_utils.grading.marking.marks import Mark, total
+from course_utils.grading.marking.papers import Paper
 from course_utils.widgets.essay_view import plain
 from course_utils.widgets.furniture import FurnishedPanel, in_words
 from course_utils.widgets.numbers import number_in

@@ -5,10 +5,10 @@ from pathlib import Path
 import traitlets
 
 from course_utils.evidence.essay.essay import Essay
-from course_utils.grading.desk import Desk
-from course_utils.grading.marks import FileMarks
-from course_utils.grading.papers import Paper, Sheet
-from course_utils.grading.rubric import load_rubric
+from course_utils.grading.assignments.rubric import load_rubric
+from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marks import FileMarks
+from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.widgets.furniture import browser_bundle
 from course_utils.widgets.rubric_view import RubricPanel
 from course_utils.widgets.static_view import Fact, Part

@@ -10,7 +10,7 @@ from repository import ROOT
 from test_lab import open_notebook, run_cell
 from test_replication import press, put_on, serious, sticking_out
 
-from course_utils.grading.samples import load_samples, sample_ledger
+from course_utils.grading.marking.sample_essays import load_samples, sample_ledger
 
 ASSIGNMENT = ROOT / "assignments" / "release_strategy"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"

@@ -4,10 +4,10 @@ import pytest
 from made_marks import HOSTILE, ClassOfMany, give, make_marked_course, record, write_report
 from panel_page import watch
 
-from course_utils.grading.class_report import class_report
-from course_utils.grading.course import ESSAY, EXERCISES
-from course_utils.grading.feedback import write_feedback
-from course_utils.grading.feedback_essay import AGAIN
+from course_utils.grading.course.course import ESSAY, EXERCISES
+from course_utils.grading.feedback.essay_page import AGAIN
+from course_utils.grading.feedback.feedback import write_feedback
+from course_utils.grading.reports.class_report import class_report
 
 LOOKS = [("light", 1280), ("dark", 400)]
 

@@ -7,10 +7,10 @@ import pytest
 from made_course import ESSAY_NAME, hand_in, make_course, released, with_answer
 from panel_page import watch
 
-from course_utils.grading.assignment import generate
-from course_utils.grading.grade import grade
-from course_utils.grading.marks import GradebookMarks
-from course_utils.grading.rubric import load_rubric
+from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.rubric import load_rubric
+from course_utils.grading.autograde.grade import grade
+from course_utils.grading.marking.marks import GradebookMarks
 
 ATTACK = """It **argues**. <script>window.__xss = 1</script> <img src=x onerror="window.__xss = 1">
 [click](javascript:window.__xss=1) $\\href{javascript:window.__xss=1}{here}$ <style>.score { display: none }</style>

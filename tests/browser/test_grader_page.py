@@ -12,8 +12,8 @@ from test_lab import run_cell
 from test_replication import serious, sticking_out
 
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.grading.assignment import generate
-from course_utils.grading.course import ESSAY
+from course_utils.grading.assignments.release import generate
+from course_utils.grading.course.course import ESSAY
 
 HUGE = "Donaudampfschiff" * 60
 PLAIN = """I would release it **in stages**: [@E-07f3] says so. It is larger. Zhang objects [@zhang2019, opening].

@@ -4,8 +4,8 @@ import pytest
 from made_course import ESSAY_NAME, GOOD, hand_in, make_course, released, with_answer
 
 from course_utils.__main__ import main
-from course_utils.grading.commands import VERBS
-from course_utils.grading.sandbox import why_not
+from course_utils.cli.grade import VERBS
+from course_utils.grading.sandbox.sandbox import why_not
 
 pytestmark = pytest.mark.slow
 

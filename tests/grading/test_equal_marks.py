@@ -10,13 +10,13 @@ import pytest
 from made_course import GOOD, WRONG
 from made_marks import exercise_of, give, graded, machine, write_report
 
-from course_utils.grading.commands import status_table
-from course_utils.grading.course import EXERCISES, nbgraders_warnings
-from course_utils.grading.exports import export_csv
-from course_utils.grading.feedback import write_feedback
-from course_utils.grading.late import refresh_penalty
-from course_utils.grading.overview import MARKED, overview
-from course_utils.grading.safe_csv import unguard
+from course_utils.cli.grade import status_table
+from course_utils.core.safe_csv import unguard
+from course_utils.grading.course.course import EXERCISES, nbgraders_warnings
+from course_utils.grading.course.late_penalty import refresh_penalty
+from course_utils.grading.feedback.feedback import write_feedback
+from course_utils.grading.marking.submission_status import MARKED, overview
+from course_utils.grading.reports.exports import export_csv
 
 NAMES = ("ann", "=1-1", "李", "bo")  # those of the marked class whose work can be marked again
 POINTS = (0, 0.1, 1 / 3, 0.5, 1.05, 1.25, 1.995, 2)  # of 2

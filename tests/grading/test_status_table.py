@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from course_utils.grading.commands import LONGEST_REASON, TERMINAL, shortened, shown_text, status_table
-from course_utils.grading.overview import overview
+from course_utils.cli.grade import LONGEST_REASON, TERMINAL, shortened, shown_text, status_table
+from course_utils.grading.marking.submission_status import overview
 
 
 def table(*rows: tuple[str, str], n_parts: int = 2) -> pd.DataFrame:

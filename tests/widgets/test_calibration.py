@@ -5,8 +5,8 @@ import json
 import pytest
 
 from course_utils.errors import DamagedFile, SettingsError
-from course_utils.grading.agreement import agreement
-from course_utils.grading.samples import load_samples
+from course_utils.grading.marking.agreement import agreement
+from course_utils.grading.marking.sample_essays import load_samples
 from course_utils.widgets.calibration import NAME, Calibration
 
 SAMPLES = {sample.name: sample for sample in load_samples()}

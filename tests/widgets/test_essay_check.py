@@ -11,7 +11,7 @@ from course_utils.evidence.claims.check import Finding
 from course_utils.evidence.essay.essay import Essay, Section
 from course_utils.evidence.ledger.ledger import Ledger, append
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.grading.samples import load_samples, sample_ledger
+from course_utils.grading.marking.sample_essays import load_samples, sample_ledger
 from course_utils.widgets.essay_check import CLEAR, EssayCheck, _around, sheet
 from course_utils.widgets.essay_view import occurrence
 

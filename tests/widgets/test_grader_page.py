@@ -10,9 +10,9 @@ from made_marks import essay_of, give, graded, make_marked_course, record, write
 from nbgrader.api import Gradebook
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.grading.course import ESSAY, find_course
-from course_utils.grading.desk import open_desk
-from course_utils.grading.papers import read_report
+from course_utils.grading.course.course import ESSAY, find_course
+from course_utils.grading.marking.marking_session import open_desk
+from course_utils.grading.marking.papers import read_report
 from course_utils.widgets.essay_view import LONGEST_SECTION
 from course_utils.widgets.grader_page import GraderPage
 from course_utils.widgets.marking_desk import ALL_MARKED, NO_PAPERS

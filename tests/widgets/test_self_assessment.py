@@ -5,7 +5,7 @@ import json
 import pytest
 
 from course_utils.errors import SettingsError
-from course_utils.grading.rubric import load_rubric
+from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.widgets.self_assessment import NAME, TOP, SelfAssessment
 
 RUBRIC = load_rubric()

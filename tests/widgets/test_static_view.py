@@ -20,10 +20,10 @@ from course_utils import widgets
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.readers.blind_items import HUMAN, Item
-from course_utils.grading.desk import Desk
-from course_utils.grading.marks import FileMarks
-from course_utils.grading.papers import Paper, Sheet
-from course_utils.grading.rubric import load_rubric
+from course_utils.grading.assignments.rubric import load_rubric
+from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marks import FileMarks
+from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
 from course_utils.places import cache_folder

@@ -12,7 +12,7 @@ from course_utils.evidence.essay.essay import Essay, Section
 from course_utils.evidence.essay.readings import find_quotation, readings
 from course_utils.evidence.ledger.ledger import append, read
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.grading.samples import load_samples, sample_ledger
+from course_utils.grading.marking.sample_essays import load_samples, sample_ledger
 
 QUOTATIONS = ("quotation", "unknown quotation")
 COMPARISONS = ("comparison", "overlapping intervals")

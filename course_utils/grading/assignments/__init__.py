@@ -1,0 +1,1 @@
+"""Assignments: rubric, release to students, verification of checks, and the student bundle."""

@@ -1,0 +1,64 @@
+"""What students get: the course in a zip, without sources, solutions, hidden tests, mark schemes or anybody's work."""
+
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from course_utils.errors import CourseError
+from course_utils.grading.assignments.release import leaks_of
+from course_utils.grading.course.course import Course
+
+TOP = "model-release-course"
+LEFT_OUT = ("source/", "tests/grading/", "tests/made_course.py")
+ALWAYS_SAME = (2019, 2, 14, 0, 0, 0)  # the time of every file in it: the same course makes the same bytes
+Say = Callable[[str], object]
+
+
+def bundle(course: Course, file: Path, say: Say = print) -> Path:
+    """Write the zip that students get.
+
+    Parameters
+    ----------
+    course : Course
+    file : Path
+    say : callable
+
+    Raises
+    ------
+    CourseError
+        Something in it is not for students; nothing is written.
+    """
+    names = sorted(set(_names(course)))
+    for folder in sorted({Path(name).parts[1] for name in names if name.startswith("assignments/")}):
+        if leaks := leaks_of(course.folder("assignments", "", folder)):
+            raise CourseError(f"The bundle would hold a secret: {leaks[0]}.", "A clean release.", "make release")
+    new = file.with_name(f".{file.name}.new")
+    new.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            path = course.root / name
+            told = zipfile.ZipInfo(f"{TOP}/{name}", ALWAYS_SAME)
+            told.compress_type, told.external_attr = zipfile.ZIP_DEFLATED, (path.stat().st_mode & 0xFFFF) << 16
+            archive.writestr(told, path.read_bytes())
+    new.replace(file)
+    say(f"{file}: {len(names)} files, {file.stat().st_size / 1e6:.1f} MB")
+    return file
+
+
+def _names(course: Course) -> Iterator[str]:
+    """Yield the files that belong to the course, as git knows them: what people made here is none of them."""
+    for name in [*_git(course, "-c"), *_git(course, "-o", "--exclude-standard", "assignments")]:
+        path = course.root / name
+        if not name.startswith(LEFT_OUT) and path.is_file() and not path.is_symlink():
+            yield name
+
+
+def _git(course: Course, *options: str) -> list[str]:
+    done = subprocess.run(["git", "ls-files", "-z", *options], cwd=course.root, capture_output=True, check=False)
+    if done.returncode:
+        raise CourseError(
+            f"{course.root} is no git checkout, so what belongs to the course is not known.",
+            "A checkout.", "Make the bundle where the course was cloned.",
+        )  # fmt: skip
+    return [name for name in done.stdout.decode().split("\0") if name]

@@ -1,0 +1,1 @@
+"""Automatic grading: worker processes, execution of notebooks, examination of essays."""

@@ -1,0 +1,579 @@
+"""Grading of a class by machine: every submission ends in the gradebook and in a report, or is left with a reason.
+
+Each submission is graded in a worker process (`grading.workers`). Nothing that happens to one submission, to the
+gradebook or to the disk stops the grading of the others:
+
+* What is wrong with a submission, a crash and an exceeded limit included, gives it to a person.
+* What is wrong with the machine (a locked gradebook, a full disk) leaves it for the next run. Its report says
+  "unfinished" from the first change to the last, so that nothing half-done counts as a mark.
+"""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.core.files import no_space, replace_file, try_replace_file, write_errors
+from course_utils.errors import CourseError, NoSpace, TextError
+from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.rubric import NAME
+from course_utils.grading.assignments.source_notebooks import read_notebook
+from course_utils.grading.autograde.essay import examined, require_room
+from course_utils.grading.autograde.execute import autograde, outcome_of
+from course_utils.grading.autograde.gradebook import forget_time, settle, waiting
+from course_utils.grading.autograde.worker_pool import Answer, Task, answers, default_jobs
+from course_utils.grading.course.course import Course
+from course_utils.grading.course.gradebook_access import (
+    GradebookError,
+    gradebook_trouble,
+    is_gradebook_trouble,
+    require_writable,
+)
+from course_utils.grading.marking.papers import REPORT, UNFINISHED, read_report
+from course_utils.grading.sandbox.sandbox import prefix, remove, remove_old, require_sandbox, why_not
+from course_utils.grading.submissions.arrival_notes import release_time
+from course_utils.grading.submissions.collect import TIME
+from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
+from course_utils.grading.submissions.find import Submission, files_of, find_submissions, safe_id, strays
+from course_utils.grading.submissions.intake import Taken, stand_in, take_in
+from course_utils.grading.submissions.timestamps import course_zone
+
+GRADED, NEEDS_A_PERSON = "graded", "needs a person"
+EDITION = 3  # of this procedure: a higher one grades everything anew
+N_AGAIN = 2  # records of each essay that are done again
+SECONDS = 900.0  # for one submission, with everything that belongs to it
+HAND_OVER_SECONDS = 120.0  # to lay down a submission for a person, without reading it
+N_ROUNDS = 2  # what the machine prevented is tried once more at the end
+UNTOUCHED = "Nothing was written into it. Its points count when a person has confirmed them with `grade confirm`."
+# Errors of the system that the next run may not meet. Others, such as a name that is too long, come with a submission.
+OF_THE_MACHINE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,
+    errno.ESTALE, errno.ENOMEM, errno.EAGAIN,
+}  # fmt: skip
+DEATHS = {
+    "DeadKernelError": "its kernel died",
+    "Kernel died": "its kernel died",
+    "unresponsive": "its kernel neither answered nor could be interrupted",
+}
+Say = Callable[[str], object]
+
+
+class TryAgain(CourseError):
+    """A submission cannot be graded now, for a reason that is not in it."""
+
+
+Make = Callable[[dict[str, Any]], dict[str, Any]]  # given the report before, it makes the new one
+
+
+@dataclasses.dataclass(frozen=True)
+class Graded:
+    """What became of one submission.
+
+    Parameters
+    ----------
+    submission : Submission
+    report : dict
+        Its report; where it is left, the one from before.
+    is_new : bool
+        It was graded now, and not before.
+    left : str
+        Why it could not be graded now; "" where it was. The next run tries it again.
+    """
+
+    submission: Submission
+    report: dict[str, Any]
+    is_new: bool
+    left: str = ""
+
+
+def grade(
+    course: Course,
+    assignment: str,
+    students: Sequence[str] = (),
+    force: bool = False,
+    unsafe: bool = False,
+    n_again: int = N_AGAIN,
+    say: Say = print,
+    n_jobs: int | None = None,
+    seconds: float = SECONDS,
+) -> list[Graded]:
+    """Grade all submissions of an assignment that are new or changed.
+
+    Parameters
+    ----------
+    course : Course
+    assignment : str
+    students : sequence of str
+        Only these; all, if left out.
+    force : bool
+        Those too that have not changed. Marks that people gave stay.
+    unsafe : bool
+        Run students' code without a sandbox where there is none.
+    n_again : int
+        How many cited records of each essay are done again.
+    say : callable
+        Told a line about each.
+    n_jobs : int, optional
+        Submissions that are graded at the same time; as many as the machine carries, if left out.
+    seconds : float
+        The time limit of one submission. A submission that exceeds it goes to a person.
+
+    Returns
+    -------
+    list of Graded
+        In the order of their names.
+
+    Raises
+    ------
+    NoSandbox
+        Code would have to run, and there is no sandbox.
+    CourseError
+        The assignment itself cannot be graded. What is wrong with one submission stands in its report or in ``left``.
+    """
+    reference = _reference(course, assignment, say)
+    found = find_submissions(course, assignment)
+    wanted = {name for each in students for name in (each, safe_id(each))}
+    if wanted:
+        found = [each for each in found if each.student in wanted or each.folder.parent.name in wanted]
+        _require_found(course, assignment, students, found)
+    if runs_code(reference) and not unsafe and found:
+        require_sandbox()
+    with one_at_a_time(course):
+        remove_old(Path(_short_place() or tempfile.gettempdir()))
+        tell = _Teller(say, len(found))
+        graded = {each: known for each in found if not force and (known := _as_before(course, each))}
+        for known in graded.values():
+            tell(known)
+        left = [each for each in found if each not in graded]
+        for number in range(N_ROUNDS):
+            is_last = number == N_ROUNDS - 1
+            new_ones = _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds)
+            with closing(new_ones):  # also an interrupt ends all workers at once
+                for new in new_ones:
+                    graded[new.submission] = new
+                    if is_last or not new.left:
+                        tell(new)
+            left = [each for each in left if graded[each].left]
+            if not left:
+                break
+    for stray in strays(course, assignment):
+        say(f"Left alone: {stray}")
+    return [graded[each] for each in found]
+
+
+@dataclasses.dataclass
+class _Teller:
+    """The lines that a grading says, numbered as they come."""
+
+    say: Say
+    n: int
+    number: int = 0
+
+    def __call__(self, graded: Graded) -> None:
+        self.number += 1
+        self.say(f"{self.number:3} of {self.n}  {_line(graded)}")
+
+
+def _graded_now(
+    course: Course, submissions: Sequence[Submission], unsafe: bool, n_again: int, n_jobs: int, seconds: float
+) -> Generator[Graded, None, None]:
+    """Let workers grade submissions; yield each as soon as it is done."""
+    tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
+    killed: list[tuple[Submission, str]] = []
+    with closing(answers(course, tasks, n_jobs, seconds)) as found:
+        for number, answer in found:
+            if answer.killed:
+                killed.append((submissions[number], answer.killed))
+            else:
+                yield _read_answer(course, submissions[number], answer)
+    remove_old(Path(_short_place() or tempfile.gettempdir()))
+    tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
+    with closing(answers(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
+        for number, answer in found:
+            submission, why = killed[number]
+            if answer.killed:
+                yield _left(course, submission, f"{why}, and then {answer.killed}")
+            else:
+                yield _read_answer(course, submission, answer)
+
+
+def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:
+    told: dict[str, Any] = dict(answer.value)
+    if told.get("left"):
+        return _left(course, submission, told["left"])
+    return Graded(submission, told["report"], True)
+
+
+def _left(course: Course, submission: Submission, why: str) -> Graded:
+    """Return a submission as left for the next run; its report says why, where the report can be written."""
+    report = read_report(course, submission.student, submission.assignment)
+    if report.get("status") == UNFINISHED:
+        report["unfinished"] = why
+        try_replace_file(_report_file(course, submission), json.dumps(report, indent=1))
+    return Graded(submission, report, False, why)
+
+
+def _require_found(course: Course, assignment: str, students: Sequence[str], found: Sequence[Submission]) -> None:
+    """Refuse a name that nobody has, rather than grade nobody in silence."""
+    if not found:
+        raise TextError(
+            f"Nobody called {', '.join(map(str, students))[:100]} has handed in {assignment}.",
+            f"The name of a folder in {course.folder('submitted')}.", "python -m course_utils grade status",
+        )  # fmt: skip
+
+
+def runs_code(reference: NotebookNode) -> bool:
+    """Tell whether an assignment has cells that the machine marks by running them."""
+    marks = [cell.metadata.get("nbgrader", {}) for cell in reference.cells if cell.cell_type == "code"]
+    return any(each.get("grade") and not each.get("solution") for each in marks)
+
+
+@contextmanager
+def one_at_a_time(course: Course) -> Iterator[None]:
+    """Keep a second grading of the same course waiting outside; the system lets go when a process dies."""
+    lock = filelock.FileLock(course.root / ".grading.lock", timeout=1)
+    try:
+        with write_errors(course.root / ".grading.lock", "Let yourself write in the course's folder."):
+            lock.acquire()
+    except filelock.Timeout as problem:
+        raise NoSpace(
+            "Another grading of this course is going on.", "One at a time.", "Wait until it has ended."
+        ) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+# -- one submission, in a worker ---------------------------------------------------------------------------------------
+
+
+def grade_one(course: Course, submission: Submission, unsafe: bool, n_again: int) -> dict[str, Any]:
+    """Grade one submission; called in a worker process.
+
+    Returns
+    -------
+    dict
+        report, or left: why it cannot be graded now.
+    """
+    reference = _released(course, submission.assignment)
+
+    def graded(before: dict[str, Any]) -> dict[str, Any]:
+        content = _content(submission)
+        try:
+            return _newly_graded(course, submission, reference, unsafe, n_again, content)
+        except Exception as problem:
+            if _is_outside(problem):
+                raise
+            why = f"It could not be graded: {_in_words(problem)}"
+            report = _handed_over(course, submission, reference, why)
+            return report | {"fingerprint": "", "content": content or before.get("content", "")}
+
+    return _whole(course, submission, graded)
+
+
+def hand_over(course: Course, submission: Submission, why: str) -> dict[str, Any]:
+    """Give a submission to a person without reading it; called in a worker process.
+
+    Returns
+    -------
+    dict
+        As `grade_one` returns it.
+    """
+    reference = _released(course, submission.assignment)
+
+    def handed_over(_before: dict[str, Any]) -> dict[str, Any]:
+        content = _content(submission)
+        report = _handed_over(course, submission, reference, why)
+        # With its fingerprint: the next run does not spend the same time on it again, unless it is forced.
+        return report | {"fingerprint": _fingerprint(course, submission), "content": content}
+
+    return _whole(course, submission, handed_over)
+
+
+def _whole(course: Course, submission: Submission, make: Make) -> dict[str, Any]:
+    """Make a report between a mark that says "unfinished" and the report itself."""
+    student, assignment = submission.student, submission.assignment
+    try:
+        _require_machine(course)
+        before = read_report(course, student, assignment)
+        if before.get("content") and is_same_work(submission.folder, str(before["content"])):
+            before["content"] = fingerprint(submission.folder)  # an earlier version of the course wrote another one
+        waited = waiting(course, student, assignment)
+        if before.get("status") == UNFINISHED:  # what nbgrader has written since is not what a person said
+            earlier = before.get("waited") or {}
+            waited = {name: waits and earlier.get(name, waits) for name, waits in waited.items()}
+        begun = {**_empty(submission), **before, "status": UNFINISHED, "fingerprint": "", "waited": waited}
+        begun["unfinished"] = "It was interrupted."
+        replace_file(_report_file(course, submission), json.dumps(begun, indent=1))
+        report = make(before)
+        if report.get("untouched"):
+            report["why"].append(UNTOUCHED)
+        report["why"] += settle(course, student, assignment, report, before, waited)
+        report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
+        replace_file(_report_file(course, submission), json.dumps(report, indent=1))
+    except Exception as problem:
+        if not _is_outside(problem):
+            return {"left": f"It could not be graded: {_in_words(problem)}"}
+        return {"left": problem.what if isinstance(problem, CourseError) else _in_words(problem)}
+    return {"report": report}
+
+
+_patience: dict[str, float] = {}
+
+
+def _require_machine(course: Course) -> None:
+    """Refuse to begin while gradebook or disk cannot be written; wait long only once in a row."""
+    try:
+        require_writable(course.db_url, _patience.get(course.db_url))
+    except GradebookError:
+        _patience[course.db_url] = 1.0
+        raise
+    _patience.pop(course.db_url, None)
+
+
+def _is_outside(problem: Exception) -> bool:
+    """Tell whether an error comes from the machine and not from the submission."""
+    if isinstance(problem, GradebookError | TryAgain):
+        return True
+    cause = problem.__cause__ if isinstance(problem, NoSpace) else problem
+    if isinstance(cause, OSError):
+        return cause.errno in OF_THE_MACHINE
+    return isinstance(problem, NoSpace)
+
+
+def _in_words(problem: Exception) -> str:
+    """Return an error as a sentence; a KeyError alone would name a field and nothing else."""
+    if isinstance(problem, CourseError):
+        return " ".join(problem.what.split())[:300]
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."[:300]
+    told = " ".join(f"{type(problem).__name__}: {problem}".split())[:250]
+    return f"Something in it is not as the grading expects it ({told})."
+
+
+def _content(submission: Submission) -> str:
+    """Return the hash of what was handed in.
+
+    Raises
+    ------
+    TryAgain
+        Its folder is gone.
+    """
+    if not submission.folder.is_dir():
+        raise TryAgain(f"{submission.folder} is no longer there: collect it again.")
+    return fingerprint(submission.folder)
+
+
+def _fingerprint(course: Course, submission: Submission) -> str:
+    """Return a hash of all that a report depends on: every file, how they arrived, and the assignment."""
+    arrived = arrival_fingerprint(submission.folder, submission.arrival)
+    return f"{EDITION}:{arrived}:{_version(course, submission.assignment)}"
+
+
+def _as_before(course: Course, submission: Submission) -> Graded | None:
+    """Return a submission as it was graded before, if neither it nor the assignment has changed since."""
+    report = read_report(course, submission.student, submission.assignment)
+    if report.get("status") not in (GRADED, NEEDS_A_PERSON) or not report.get("fingerprint"):
+        return None
+    try:
+        whole = _fingerprint(course, submission)
+    except OSError:
+        return None  # the worker tells why
+    is_same = report["fingerprint"] == whole and _is_there(course, submission)
+    return Graded(submission, report, False) if is_same else None
+
+
+def _newly_graded(
+    course: Course, submission: Submission, reference: NotebookNode, unsafe: bool, n_again: int, content: str
+) -> dict[str, Any]:
+    report = _empty(submission)
+    released = release_time(course, submission.assignment)
+    taken = take_in(submission, reference, course_zone(course), released)
+    if _content(submission) != content:
+        raise TryAgain(f"{submission.folder} was changed while it was read.")
+    report |= {"fingerprint": _fingerprint(course, submission), "content": content}
+    report["intake"] = {"notebook": taken.name or None, "files": taken.files}
+    report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
+    _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
+    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    try:
+        report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, place, report["why"])
+        if has_sections(reference) and taken.is_readable:
+            report |= examined(course, taken, n_again, place, report["why"])
+    finally:
+        remove(place)
+    if TIME not in taken.kept:
+        forget_time(course, submission.student, submission.assignment)
+    report["if_points_are_lost"] = taken.notes
+    report["untouched"] = taken.is_untouched
+    return report
+
+
+def _handed_over(course: Course, submission: Submission, reference: NotebookNode, why: str) -> dict[str, Any]:
+    """Lay down what is known of a submission that could not be graded, so that it can be marked all the same."""
+    student, assignment = submission.student, submission.assignment
+    taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
+    _lay_down(course.folder("repaired", student, assignment), taken)
+    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    report = _empty(submission) | {"why": [why]}
+    try:
+        done = autograde(course, student, assignment, False, False, place)
+    finally:
+        remove(place)
+    _require_no_outside_fault(course, done)
+    if not done["success"]:
+        report["why"].append(f"nbgrader cannot show it: {_reason(done)}")
+    return report
+
+
+def has_sections(reference: NotebookNode) -> bool:
+    """Tell whether an assignment is an essay."""
+    return any(cell.metadata.get("course", {}).get("section") for cell in reference.cells)
+
+
+def _run(
+    course: Course, submission: Submission, taken: Taken, has_code: bool, unsafe: bool, place: Path, why: list[str]
+) -> dict[str, Any]:
+    """Let nbgrader grade it; where its code cannot be run to the end, a person marks what the machine would have."""
+    student, assignment = submission.student, submission.assignment
+    told: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
+    if has_code and taken.is_readable:
+        done = autograde(course, student, assignment, True, not (unsafe and why_not()), place)
+        _require_no_outside_fault(course, done)
+        ran = outcome_of(place)
+        problem = ran.get("closed") or ("" if done["success"] else _reason(done))
+        told = {"status": "failed" if problem else "run", "why": problem, "seconds": ran.get("seconds", 0.0)}
+        told |= {name: ran[name] for name in ("seed", "order") if name in ran}
+        if problem:
+            why.append(f"Its code could not be run to the end: {problem}. All of it is to be marked by a person.")
+        else:
+            why.extend(ran.get("doubts", ()))
+        if not problem:
+            return told
+    elif has_code:
+        told = {"status": "not run", "why": "There is nothing to run.", "seconds": 0.0}
+    done = autograde(course, student, assignment, False, False, place)
+    _require_no_outside_fault(course, done)
+    if not done["success"]:
+        why.append(f"nbgrader cannot show it: {_reason(done)}")
+    return told
+
+
+def _require_no_outside_fault(course: Course, done: dict[str, Any]) -> None:
+    """Refuse to blame a submission for what the gradebook or the disk did while nbgrader graded it.
+
+    Raises
+    ------
+    GradebookError, NoSpace
+    """
+    if done["success"]:
+        return
+    log = f"{done.get('error') or ''}\n{done.get('log') or ''}"
+    if is_gradebook_trouble(log):
+        raise gradebook_trouble(course.db_url, log)
+    for line in log.splitlines():
+        found = re.match(r"(?:OSError|PermissionError|FileExistsError|NotADirectoryError): \[Errno (\d+)\] (.*)", line)
+        if found and int(found[1]) in OF_THE_MACHINE:
+            raise no_space(course.root, OSError(int(found[1]), found[2]), "Make room, then: make grade")
+    for folder in (course.root, Path(tempfile.gettempdir())):
+        require_room(folder)
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _reference(course: Course, assignment: str, say: Say) -> NotebookNode:
+    """Return the assignment as it was given out; made first, if need be, so that the database knows it."""
+    course.source(assignment)
+    file = course.folder("assignments", "", assignment) / f"{assignment}.ipynb"
+    with course.gradebook() as gradebook:
+        known = any(each.name == assignment and each.notebooks for each in gradebook.assignments)
+    if not file.is_file() or not known:
+        generate(course, assignment, say)
+    return _released(course, assignment)
+
+
+def _released(course: Course, assignment: str) -> NotebookNode:
+    """Return the assignment as it was given out.
+
+    Raises
+    ------
+    DamagedFile
+        Its file is no notebook any more.
+    """
+    return read_notebook(course.folder("assignments", "", assignment) / f"{assignment}.ipynb", "make release")
+
+
+def _version(course: Course, assignment: str) -> str:
+    """Return a hash of what a submission is graded by."""
+    folder = course.source(assignment).parent
+    files = [file for file in (course.source(assignment), folder / NAME) if file.is_file()]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _lay_down(folder: Path, taken: Taken) -> None:
+    """Write what is graded; nbgrader reads it from there, and the original stays as it came."""
+    with write_errors(folder, "Make room there, then: make grade"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    replace_file(folder / f"{folder.name}.ipynb", nbformat.writes(taken.notebook))
+    for name, content in taken.kept.items():
+        if not name.lower().endswith(".ipynb"):
+            replace_file(folder / name, content)
+
+
+def _is_there(course: Course, submission: Submission) -> bool:
+    file = course.folder("autograded", submission.student, submission.assignment) / f"{submission.assignment}.ipynb"
+    return file.is_file()
+
+
+def _report_file(course: Course, submission: Submission) -> Path:
+    return course.folder("reports", submission.student, submission.assignment) / REPORT
+
+
+def _short_place() -> str | None:
+    """Return a folder whose path is short enough for a socket's name."""
+    return "/tmp" if len(tempfile.gettempdir()) > 40 and Path("/tmp").is_dir() else None
+
+
+def _empty(submission: Submission) -> dict[str, Any]:
+    return {
+        "student": submission.student, "assignment": submission.assignment, "status": GRADED, "why": [],
+        "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "intake": {"notebook": None, "files": []}, "repairs": [],
+        "execution": {"status": "not run", "why": "", "seconds": 0.0}, "essay": None,
+        "ledger": {"status": "missing", "n_records": 0, "why": "No ledger was handed in."}, "evidence": [],
+    }  # fmt: skip
+
+
+def _reason(done: dict[str, Any]) -> str:
+    """Return why nbgrader did not come to the end, in a few words."""
+    told = f"{done.get('error')} {done.get('log')}"
+    for sign, words in DEATHS.items():
+        if sign in told:
+            return words
+    errors = [line.strip() for line in told.splitlines() if re.match(r"\s*[\w.]*(?:Error|Exception|Entry)\b", line)]
+    errors = [line for line in errors if "NbGraderException" not in line]
+    return errors[-1][:300] if errors else "nbgrader does not say why"
+
+
+def _line(graded: Graded) -> str:
+    report = graded.report
+    if graded.left:
+        return f"{graded.submission.student}: left for later. {graded.left}"
+    if not graded.is_new:
+        return f"{graded.submission.student}: as before, {report['status']}"
+    told = f"{graded.submission.student}: {report['status']}"
+    return f"{told}. {report['why'][0]}" if report["why"] else told

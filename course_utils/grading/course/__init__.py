@@ -1,0 +1,1 @@
+"""Course settings: nbgrader's course folder, roster, late penalty and limits of scores."""

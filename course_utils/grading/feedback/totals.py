@@ -1,0 +1,85 @@
+"""What every feedback page tells: the points of each part, what lateness cost, the sum, and how to ask again."""
+
+import math
+
+from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, share_a_day
+from course_utils.grading.marking.submission_status import Standing
+from course_utils.grading.html.page import element, paragraph, section, table, text
+
+DAY_S = 86_400
+REGRADE = (
+    "Name one part of the table above, and ask about that part only; for a second part write a second time.",
+    "Give a reason: what its description asks for, and the place in your work where it stands.",
+    "Send both to whoever teaches the course: a person then reads that part again, and answers with a reason.",
+)
+
+
+def head(title: str, what: str, student: str) -> str:
+    """Return the beginning of a page."""
+    names = text(what), element("bdi", text(student))
+    return element("h1", text(title)) + element("p", f"{names[0]} for {names[1]}", class_="soft")
+
+
+def sums(standing: Standing, levels: dict[str, str], word: str) -> str:
+    """Return the points of each part with the sum.
+
+    Parameters
+    ----------
+    standing : Standing
+        Marked.
+    levels : dict of str to str
+        What was reached, by part, in words.
+    word : str
+        What a part is called.
+    """
+    rows = [
+        [_link(place, part.name), text(levels[part.id]), _of(standing.given[part.id], part.most)]
+        for place, part in enumerate(standing.parts, 1)
+    ]
+    if standing.penalty:
+        rows.append(["Late submission", text(late_in_words(standing.seconds_late)), f"−{standing.penalty:g}"])
+    told = table([word, "Reached", "Points"], rows, "Points of each part")
+    total = element(
+        "p", "Total: ", element("strong", _of(standing.score or 0.0, standing.most)), " points", class_="total"
+    )
+    return section("points", "Your points", total, told)
+
+
+def late_in_words(seconds: float) -> str:
+    """Say how late it came, in begun days, and what a day costs.
+
+    Examples
+    --------
+    >>> late_in_words(25 * 3600)
+    '2 begun days late; each costs 5% of the points, all together at most 50%'
+    """
+    days = math.ceil((seconds - GRACE_S) / DAY_S)
+    costs = f"each costs {share_a_day():.0%} of the points, all together at most {MOST_SHARE:.0%}"
+    return f"{days} begun day{'s' if days > 1 else ''} late; {costs}"
+
+
+def ask_again() -> str:
+    """Return how to ask for another look."""
+    steps = "".join(element("li", text(step)) for step in REGRADE)
+    first = paragraph("You think that a part of this was read wrongly? Ask; that is what this is for.")
+    return section("ask-again", "Asking for another look", first, element("ol", steps))
+
+
+def card(place: int, title: str, points: float, most: float, *inside: str) -> str:
+    """Return one part under its heading."""
+    told = element("p", element("strong", _of(points, most)), " points")
+    heading = element("h3", text(title), id=f"part-{place}")
+    return "\n" + element("article", heading, told, *inside, class_="card", aria_labelledby=f"part-{place}")
+
+
+def label(words: str) -> str:
+    """Return a line that says what the next one is."""
+    return paragraph(words, class_="label")
+
+
+def _link(place: int, name: str) -> str:
+    return element("a", text(name), href=f"#part-{place}")
+
+
+def _of(points: float, most: float) -> str:
+    return f"{points:g} of {most:g}"

@@ -1,0 +1,1 @@
+"""HTML of the grading pages: layout and style sheet."""

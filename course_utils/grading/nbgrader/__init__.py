@@ -1,0 +1,1 @@
+"""nbgrader integration: its configuration, gradebook access, formgrader and safe pages."""

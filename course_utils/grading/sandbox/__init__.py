@@ -1,0 +1,1 @@
+"""Sandbox for students' code: bubblewrap, limits and the program that starts it."""

@@ -1,0 +1,531 @@
+"""The sandbox for other people's code: no network, an empty environment, the files that a run needs, limits on all.
+
+There are two sets of files. `small_command` shows Python's standard library, a few packages and the runner, all at
+places of their own (``/python``, ``/packages``, ``/sandbox``): a student's code runs there. `command` shows all that is
+installed for this Python and folders that are named: essays are examined there, by this course's own code. In neither
+there is a shell, a program of ``/usr/bin``, a folder of this machine's users, or another process to see.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from course_utils import errors
+from course_utils import expect as public_expect
+from course_utils.core import former_paths, lazy
+from course_utils.errors import CourseError
+from course_utils.grading.checks import codec, expect, plain_values, runner
+from course_utils.grading.sandbox import cgroup, launcher
+from course_utils.grading.sandbox.system_calls import system_call_filter
+from course_utils.places import PACKAGE, source_file
+
+LOOK_EVERY_S = 0.1
+MOST_FILES = 20_000  # that are looked at to see how much was written
+SPARE_MB = 400  # what is in the folders in memory counts for the system, and not for `over`
+MOST_OPEN_FILES = 256  # each pipe and socket holds memory that no process is charged for
+NOBODY = "65534"
+LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
+FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
+PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
+PYTHON, PACKAGES, SANDBOX, GIVEN, WORK = "/python", "/packages", "/sandbox", "/given", "/work"  # in the small set
+IMPORTED = ("ipython", "ipywidgets", "numpy", "pandas", "matplotlib")  # what students may import, where it is here
+FOR_STUDENTS = tuple(
+    module.__name__ for module in (public_expect, expect, plain_values, errors, lazy, former_paths)
+)  # modules of this package, with the packages above
+RUN_INSIDE = {runner: "runner.py", codec: "wire.py"}  # programs of the sandbox, which know each other by these names
+NOT_OF_PYTHON = ("site-packages", "dist-packages", "ensurepip", "test")  # folders of the standard library's
+N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
+
+
+class NoSandbox(CourseError):
+    """Untrusted code was to be run, and this machine has nothing to keep it in."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a box may use before it is closed.
+
+    Parameters
+    ----------
+    seconds, cpu_seconds : float
+        On the clock, and of one process.
+    memory_mb, disk_mb, file_mb : int
+        In all, written in all, and in one file.
+    n_processes : int
+    """
+
+    seconds: float = 300
+    cpu_seconds: int = 300
+    memory_mb: int = 3000
+    disk_mb: int = 200
+    file_mb: int = 50
+    n_processes: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How something in a box ended: its exit code, why it was closed ("" where it ended by itself), what it printed."""
+
+    code: int
+    why: str
+    printed: str
+
+
+@functools.cache
+def why_not() -> str:
+    """Return why this machine can keep nothing in a box; "" where it can."""
+    if not sys.platform.startswith("linux"):
+        return "the sandbox, bubblewrap, is for Linux only"
+    if not shutil.which("bwrap"):
+        return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
+    with tempfile.TemporaryDirectory() as folder:
+        line = command([sys.executable, "-I", "-S", "-c", ""], Path(folder))
+        tried = subprocess.run(line, capture_output=True, text=True, check=False, env={})
+    return "" if tried.returncode == 0 else f"bubblewrap cannot make one here: {tried.stderr.strip()[:200]}"
+
+
+def require_sandbox() -> None:
+    """Refuse to go on where there is none.
+
+    Raises
+    ------
+    NoSandbox
+    """
+    if why := why_not():
+        raise NoSandbox(
+            f"Students' code would run with your rights: {why}.",
+            "A sandbox, or your word that you do not need one.",
+            "Install bubblewrap, grade on a Linux machine, or say --unsafe.",
+        )
+
+
+def command(
+    arguments: Sequence[str],
+    work: Path,
+    read: Sequence[Path | tuple[Path, Path]] = (),
+    write: Sequence[Path] = (),
+    variables: Mapping[str, str] | None = None,
+    hidden: Sequence[Path] = (),
+) -> list[str]:
+    """Return a command line that runs another one in a box.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    work : Path
+        The folder it starts in; it may write there.
+    read, write : sequence of Path
+        What else it sees; a pair tells where it lies and where it is to appear. Of all other files it does not even
+        learn that they exist.
+    variables : mapping, optional
+        Of its environment, besides a few that name folders in the box.
+    hidden : sequence of Path
+        Folders of this package that are empty in the box.
+
+    Notes
+    -----
+    It must be started with an empty environment, as `run` does: bubblewrap keeps its own, which can be read in the box.
+    """
+    line = _empty_box()
+    for library in LIBRARIES:
+        if os.path.islink(library):
+            line += ["--symlink", os.readlink(library), library]
+    for folder in _library_folders():
+        line += ["--ro-bind", str(folder), str(folder)]
+    for name in FROM_ETC:
+        line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    line += ["--proc", "/proc", *_own_memory()]
+    for shown in [*_python(), *read]:
+        outside, inside = shown if isinstance(shown, tuple) else (shown, shown)
+        line += ["--ro-bind", str(outside), str(inside)]
+    for folder in hidden:
+        line += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
+    for place in [work, *write]:
+        line += ["--bind", str(place), str(place)]
+    line += _set({**_variables(), **(variables or {})})
+    return [*line, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(work), "--", *arguments]
+
+
+def small_command(given: Path | None, packages: Sequence[str] = (), disk_mb: int = 200) -> list[str]:
+    """Return a command line that starts `runner.py` in a sandbox with the small set of files.
+
+    Parameters
+    ----------
+    given : Path or None
+        A folder whose files the student's code finds in its working folder. It works on a copy.
+    packages : sequence of str
+        Distributions that it may import besides `IMPORTED`, with all that they require.
+    disk_mb : int
+        How much it may write. It writes into memory: nothing of it is ever on this machine's disk.
+
+    Notes
+    -----
+    There is no ``/proc``: neither the mounts, which name folders of this machine, nor another process can be seen.
+    """
+    line = _empty_box()
+    for outside, inside in _small_files(tuple(packages)):
+        line += ["--ro-bind", outside, inside]
+    line += [word for place in _covered() for word in ("--tmpfs", place, "--remount-ro", place)]
+    if given is not None:
+        line += ["--ro-bind", str(given), GIVEN]
+    line += [*_own_memory(), "--size", str(disk_mb * 1_000_000), "--perms", "0700", "--tmpfs", WORK]
+    line += _set(
+        {
+            "PATH": f"{PYTHON}/bin", "LD_LIBRARY_PATH": f"{PYTHON}/lib", "HOME": "/tmp", "TMPDIR": "/tmp",
+            "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib", "LANG": "C.UTF-8",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+        }
+    )  # fmt: skip
+    line += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", WORK, "--"]
+    line += [f"{PYTHON}/bin/python3", "-I", "-S", f"{SANDBOX}/{RUN_INSIDE[runner]}", PACKAGES]
+    return [*line, GIVEN if given is not None else "", WORK]
+
+
+def run(
+    line: Sequence[str],
+    work: Path,
+    limits: Limits,
+    variables: Mapping[str, str] | None = None,
+    watched: Path | None = None,
+) -> Outcome:
+    """Run a command line, and close the box when it uses more than it may.
+
+    Parameters
+    ----------
+    line : sequence of str
+        As `command` returns it, or one to be run without a box.
+    work : Path
+        The folder it starts in.
+    limits : Limits
+    variables : mapping, optional
+        The environment, where there is no box to set it.
+    watched : Path, optional
+        The folder whose size counts, if that is another one: whatever the box may write in must lie in it.
+    """
+    environment = {} if variables is None else {**os.environ, **variables}
+    with tempfile.TemporaryFile() as said:
+        with started(line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+            why = watch(process, watched or work, limits)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
+        return Outcome(process.returncode, why, said.read().decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def started(
+    line: Sequence[str],
+    limits: Limits,
+    environment: Mapping[str, str],
+    work: Path,
+    *,
+    stdin: int | IO[bytes],
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command line under limits; at the end of the block all that it started is ended.
+
+    Parameters
+    ----------
+    line : sequence of str
+    limits : Limits
+    environment : mapping
+        Of the command: empty for a sandbox.
+    work : Path
+        The folder in which it starts.
+    stdin, stdout, stderr : int or file
+        As for `subprocess.Popen`.
+    """
+    if not sys.platform.startswith("linux"):  # no sandbox: the user has chosen --unsafe
+        process = subprocess.Popen(
+            line, cwd=work, env=dict(environment), start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        try:
+            yield process
+        finally:
+            _close(process)
+        return
+    lifeline, ours = os.pipe()
+    try:
+        with cgroup.kept_by_the_system(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
+            program = shutil.which(line[0]) or line[0]
+            refused = system_call_filter() if Path(program).name == "bwrap" else b""
+            told: launcher.Order = {
+                "line": [program, *line[1:]], "environment": dict(environment),
+                "parent": os.getpid(), "lifeline": lifeline, "limits": _system_limits(limits, n_threads),
+                "groups": groups, "filter": refused.hex(),
+            }  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(told)],
+                cwd=work, pass_fds=[lifeline],
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+                start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr,
+            )  # fmt: skip
+            os.close(lifeline)
+            lifeline = -1
+            try:
+                yield process
+            finally:
+                os.close(ours)  # the launcher sees it, and ends all that it has started
+                ours = -1
+                process.wait()
+    finally:
+        for descriptor in (lifeline, ours):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def watch(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
+    """Wait for the end, and return why it must be brought about; "" where it came by itself."""
+    end, look_at_disk = time.monotonic() + limits.seconds, 0.0
+    while process.poll() is None:
+        if why := over(process.pid, limits):
+            return why
+        if time.monotonic() > end:
+            return f"it took longer than {limits.seconds:g} seconds"
+        if time.monotonic() > look_at_disk:
+            look_at_disk = time.monotonic() + 1
+            if _size_mb(work) > limits.disk_mb:
+                return f"it wrote more than {limits.disk_mb:,} MB"
+        try:
+            process.wait(LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            continue
+    return ""
+
+
+def over(pid: int, limits: Limits) -> str:
+    """Return which limit the processes below one exceed; "" for none."""
+    used_mb, n_processes = _use(pid)
+    if n_processes > limits.n_processes:
+        return f"it started more than {limits.n_processes} processes"
+    if used_mb > limits.memory_mb:
+        return f"it used more than {limits.memory_mb:,} MB of memory"
+    return ""
+
+
+def _use(pid: int) -> tuple[float, int]:
+    """Return the memory and the number of processes below one; each page counts once a process."""
+    try:
+        below = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return 0.0, 0
+    n_bytes = 0
+    for each in below:
+        try:
+            n_bytes += each.memory_info().rss
+        except psutil.Error:
+            continue
+    return n_bytes / 1e6, len(below)
+
+
+def _size_mb(folder: Path) -> float:
+    """Return how much lies below a folder; more than anybody needs where there are too many files to look at."""
+    size, n_seen, left = 0, 0, [str(folder)]
+    while left:
+        try:
+            entries = list(os.scandir(left.pop()))
+        except OSError:
+            continue
+        n_seen += len(entries)
+        if n_seen > MOST_FILES:
+            return float("inf")
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+            elif not entry.is_symlink():
+                size += _size(entry)
+    return size / 1e6
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
+
+
+def prefix() -> str:
+    """Return how the folders of this process's gradings begin: they tell whether it still lives."""
+    return f"grading-{os.getpid()}-"
+
+
+def remove_old(place: Path) -> None:
+    """Remove what gradings left that were killed."""
+    for folder in place.glob("grading-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)) and folder.is_dir() and not folder.is_symlink():
+            remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that somebody else has filled, however deep it is."""
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError):
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """End the box: when its first process dies, the system ends all others in it."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _system_limits(limits: Limits, n_threads: int) -> dict[str, int]:
+    """Return the limits that the system itself keeps, by their names after ``RLIMIT_``."""
+    mega = 1_000_000
+    found = {
+        "AS": (2 * limits.memory_mb + 2000) * mega, "CPU": limits.cpu_seconds, "FSIZE": limits.file_mb * mega,
+        "CORE": 0, "NOFILE": MOST_OPEN_FILES,
+    }  # fmt: skip
+    return found | ({"NPROC": n_threads} if n_threads else {})
+
+
+# -- what a sandbox shows ----------------------------------------------------------------------------------------------
+
+
+def _empty_box() -> list[str]:
+    """Return the beginning of a command line: nothing to see, nobody's rights, an empty environment."""
+    line = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session"]
+    line += ["--cap-drop", "ALL", "--clearenv", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "box"]
+    return line + (["--unshare-user", "--disable-userns"] if _release() >= N_RECENT else [])
+
+
+def _own_memory() -> list[str]:
+    """Return the folders that are in memory and end with the sandbox."""
+    line = ["--dev", "/dev", "--size", "50000000", "--tmpfs", "/dev/shm"]
+    return [*line, "--size", "100000000", "--tmpfs", "/tmp"]
+
+
+def _set(variables: Mapping[str, str]) -> list[str]:
+    return [word for name, value in variables.items() for word in ("--setenv", name, value)]
+
+
+@functools.cache
+def _release() -> tuple[int, ...]:
+    told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(part) for part in told.split()[-1].split(".") if part.isdigit()) if told.split() else ()
+
+
+@functools.cache
+def _small_files(packages: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the small set of files: where each lies, and where it appears."""
+    standard, executable = Path(sysconfig.get_path("stdlib")), os.path.realpath(sys.executable)
+    files = [(executable, f"{PYTHON}/bin/python3"), (str(standard), f"{PYTHON}/lib/{standard.name}")]
+    if (dynamic := sysconfig.get_config_var("DESTSHARED")) and not (standard / "lib-dynload").is_dir():
+        files += [(dynamic, f"{PYTHON}/lib/{standard.name}/lib-dynload")]
+    tops = _tops_of([*IMPORTED, *packages])
+    files += [(str(each), f"{PACKAGES}/{each.name}") for each in tops]
+    files += [(str(each), f"{PACKAGES}/{each.relative_to(PACKAGE.parent)}") for each in _with_packages(FOR_STUDENTS)]
+    files += [(str(source_file(each.__name__)), f"{SANDBOX}/{name}") for each, name in RUN_INSIDE.items()]
+    loaders, libraries = _libraries_of([Path(executable), standard / "lib-dynload", *tops])
+    files += [(each, each) for each in loaders]
+    files += [(each, f"{PYTHON}/lib/{Path(each).name}") for each in libraries]
+    zones = Path("/usr/share/zoneinfo")
+    return [*files, *([(str(zones), str(zones))] if zones.is_dir() else [])]
+
+
+def _with_packages(modules: Sequence[str]) -> list[Path]:
+    """Return the files of modules, and of the packages in which they lie: Python needs both to import them."""
+    names = {".".join(parts[:n]) for parts in (name.split(".") for name in modules) for n in range(1, len(parts) + 1)}
+    return [source_file(name) for name in sorted(names)]
+
+
+def _covered() -> list[str]:
+    """Return the folders of the standard library that are shown empty."""
+    standard = Path(sysconfig.get_path("stdlib"))
+    return [f"{PYTHON}/lib/{standard.name}/{name}" for name in NOT_OF_PYTHON if (standard / name).is_dir()]
+
+
+def _tops_of(names: Sequence[str]) -> list[Path]:
+    """Return the folders and files of distributions and of all that they require."""
+    from packaging.requirements import Requirement
+
+    left, seen, tops = list(names), set(), {}
+    while left:
+        name = left.pop().lower().replace("_", "-")
+        if name in seen:
+            continue
+        seen.add(name)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.distribution(name)
+            for first in {file.parts[0] for file in found.files or () if len(file.parts) > 0} - {"..", "__pycache__"}:
+                if (top := Path(str(found.locate_file(first)))).exists() and not first.endswith(".pth"):
+                    tops[first] = top
+            for each in map(Requirement, found.requires or ()):
+                if each.marker is None or each.marker.evaluate({"extra": ""}):
+                    left.append(each.name)
+    return [tops[name] for name in sorted(tops)]
+
+
+def _libraries_of(places: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return the dynamic loader and the shared libraries of the system that programs and modules in places need."""
+    modules = [str(place) for place in places if place.is_file() and place.suffix != ".py"]
+    for place in places:
+        modules += [str(file) for file in place.rglob("*.so*") if file.is_file()] if place.is_dir() else []
+    own = [str(place) for place in places if place.is_dir()]
+    told = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    loaders, libraries = set(), {}
+    for line in map(str.split, told.splitlines()):
+        if len(line) >= 4 and line[1] == "=>" and line[2].startswith("/"):
+            if not any(line[2].startswith(f"{folder}/") for folder in own):
+                libraries[line[0]] = line[2]
+        elif len(line) == 2 and line[0].startswith("/"):
+            loaders.add(line[0])
+    return sorted(loaders), sorted(libraries.values())
+
+
+@functools.cache
+def _library_folders() -> list[Path]:
+    """Return the folders in which the dynamic loader looks for shared libraries."""
+    finder = shutil.which("ldconfig", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    told = subprocess.run([finder, "-p"], capture_output=True, text=True, check=False).stdout if finder else ""
+    found = {Path(line.split(" => ")[1].strip()).parent for line in told.splitlines() if " => " in line}
+    found |= {Path(place) for place in LIBRARIES if os.path.isdir(place)} if not found else {Path("/lib64")}
+    return _outermost({Path(os.path.realpath(folder)) for folder in found if folder.is_dir()})
+
+
+def _python() -> list[Path | tuple[Path, Path]]:
+    """Return this Python: its program, its library, what is installed for it, and this package."""
+    program = Path(os.path.realpath(sys.executable))
+    folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {Path(each) for each in site.getsitepackages()} | {PACKAGE, program}
+    folders |= set(Path(sys.base_prefix, "lib").glob("libpython*"))
+    if sys.prefix != sys.base_prefix:
+        folders.add(Path(sys.prefix))
+    shown: list[Path | tuple[Path, Path]] = [*_outermost({each for each in folders if each.exists()})]
+    link = Path(sys.executable)
+    while link.is_symlink():  # from .venv/bin/python to the program; each link must be there
+        link = link.parent / os.readlink(link)
+        if not any(each in link.parents or each == link for each in shown):
+            shown.append((program, link))
+    return shown
+
+
+def _outermost(places: set[Path]) -> list[Path]:
+    """Return places in order, without those that lie in another one."""
+    return [each for each in sorted(places) if not any(other in each.parents for other in places)]
+
+
+def _variables() -> dict[str, str]:
+    passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    folders = {"HOME": "/tmp", "TMPDIR": "/tmp", "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"}
+    folders |= {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(PACKAGE.parent)}
+    settings = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    return {**passed, **folders, **settings}

@@ -1,0 +1,1 @@
+"""Submissions: found, collected, read, repaired and imported from learning platforms."""
