@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from course_utils.models.loading import load
     from course_utils.models.registry import registry as shelf
     from course_utils.models.registry import release_stage as stage
-    from course_utils.widgets.access_regimes import AccessRegimes
-    from course_utils.widgets.bias_probe import BiasProbe
-    from course_utils.widgets.blind_test import BlindTest
-    from course_utils.widgets.calibration import Calibration
-    from course_utils.widgets.card_sort import CardSort
-    from course_utils.widgets.class_results import ClassResults
-    from course_utils.widgets.detector_bench import DetectorBench
-    from course_utils.widgets.essay_check import EssayCheck
-    from course_utils.widgets.evidence_board import EvidenceBoard
-    from course_utils.widgets.grader_page import GraderPage
-    from course_utils.widgets.lectern import lectern
-    from course_utils.widgets.playground import Playground
-    from course_utils.widgets.self_assessment import SelfAssessment
-    from course_utils.widgets.self_check import SelfCheck
-    from course_utils.widgets.side_by_side import SideBySide
-    from course_utils.widgets.timeline import ReleaseTimeline
-    from course_utils.widgets.token_map import TokenMap
-    from course_utils.widgets.training_lab import TrainingLab
+    from course_utils.widgets.access_regimes.access_regimes import AccessRegimes
+    from course_utils.widgets.bias_probe.bias_probe import BiasProbe
+    from course_utils.widgets.blind_test.blind_test import BlindTest
+    from course_utils.widgets.card_sort.card_sort import CardSort
+    from course_utils.widgets.classroom.class_results import ClassResults
+    from course_utils.widgets.detector_bench.detector_bench import DetectorBench
+    from course_utils.widgets.essay.essay_check import EssayCheck
+    from course_utils.widgets.evidence.evidence_board import EvidenceBoard
+    from course_utils.widgets.lecture.presenter import lectern
+    from course_utils.widgets.marking.calibration import Calibration
+    from course_utils.widgets.marking.grader_page import GraderPage
+    from course_utils.widgets.marking.self_assessment import SelfAssessment
+    from course_utils.widgets.playground.playground import Playground
+    from course_utils.widgets.self_check.self_check import SelfCheck
+    from course_utils.widgets.side_by_side.side_by_side import SideBySide
+    from course_utils.widgets.timeline.timeline import ReleaseTimeline
+    from course_utils.widgets.token_map.token_map import TokenMap
+    from course_utils.widgets.training_lab.training_lab import TrainingLab
 
 # Set before anything imports transformers or torch, and only where the person has not decided otherwise.
 _QUIET = {
@@ -94,7 +94,7 @@ former_paths.install()
 
 def _show(result: "Result") -> None:
     """Show a Result as a notebook should, with the button that keeps it as evidence."""
-    from course_utils.widgets.keep_button import show_result
+    from course_utils.widgets.base.keep_button import show_result
 
     show_result(result)
 

@@ -38,9 +38,9 @@ from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.hall import assets
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import registry
-from course_utils.widgets import demos
-from course_utils.widgets.lectern import fill
-from course_utils.widgets.recording import record
+from course_utils.widgets.lecture import demos
+from course_utils.widgets.lecture.presenter import fill
+from course_utils.widgets.lecture.recording import record
 
 PICTURES = assets.PICTURES
 PICTURE_WIDTH = 640

@@ -11,7 +11,7 @@ import pytest
 from repository import ROOT, TESTS
 
 from course_utils.places import PACKAGE
-from course_utils.widgets.furniture import BUNDLES, FurnishedPanel, browser_bundle
+from course_utils.widgets.base.panel import BUNDLES, FurnishedPanel, browser_bundle
 
 WIDGETS = PACKAGE / "widgets"
 NODE = shutil.which("node")

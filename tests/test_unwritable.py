@@ -26,7 +26,7 @@ from course_utils.errors import NoSpace
 from course_utils.evidence import class_file, ledger
 from course_utils.experiments import preferences, release_decisions, staged_release
 from course_utils.experiments.core.cache import remembered
-from course_utils.widgets.card_sort import CardSort
+from course_utils.widgets.card_sort.card_sort import CardSort
 
 def refuses(work, path):
     try:

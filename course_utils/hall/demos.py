@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.widgets.demos import Demo, demos
+from course_utils.widgets.lecture.demos import Demo, demos
 
 
 class NoDemos(CourseError):

@@ -161,7 +161,7 @@ def _become_zygote(request: dict, connection: socket.socket) -> None:
 
 def _come_to_rest(patience: float) -> None:
     """Wait until panels have prepared what they prepare in the background: a thread does not survive a split."""
-    from course_utils.widgets.worker import the_worker
+    from course_utils.widgets.base.worker import the_worker
 
     end = time.monotonic() + patience
     the_worker().rest(patience)

@@ -6,7 +6,7 @@ from panel_page import SOON_MS, watch
 from course_utils.hall import assets
 from course_utils.hall.demos import read_demos
 from course_utils.hall.door import templates
-from course_utils.widgets.demos import demos
+from course_utils.widgets.lecture.demos import demos
 from tests.browser.conftest import ROOT, free_port, serve
 
 KEYS = [demo.key for demo in demos()]

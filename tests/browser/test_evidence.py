@@ -18,8 +18,8 @@ SOURCE = """
 import os
 os.environ.update(COURSE_LEDGER={ledger!r}, COURSE_MODELS={models!r}, COURSE_CACHE={cache!r})
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.widgets.evidence_board import EvidenceBoard
-from course_utils.widgets.keep_button import show_result
+from course_utils.widgets.evidence.evidence_board import EvidenceBoard
+from course_utils.widgets.base.keep_button import show_result
 show_result(base_rates())
 display(EvidenceBoard())
 """

@@ -28,7 +28,7 @@ def game(browser, voila_url, notebooks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answers")
     source = (
         "from course_utils.experiments.readers.blind_items import Item\n"
-        "from course_utils.widgets.blind_test import BlindTest\n"
+        "from course_utils.widgets.blind_test.blind_test import BlindTest\n"
         "import os\n"
         f"os.environ['COURSE_LEDGER'] = {str(folder / 'evidence.jsonl')!r}\n"
         "text = 'The bridge was closed on Monday, the police said, and nobody could tell for how long. ' * 5\n"
@@ -100,7 +100,7 @@ def probe(browser, voila_url, notebooks, tmp_path_factory):
     ledger = tmp_path_factory.mktemp("ledger") / "evidence.jsonl"
     source = (
         "import os\n"
-        "from course_utils.widgets.bias_probe import BiasProbe\n"
+        "from course_utils.widgets.bias_probe.bias_probe import BiasProbe\n"
         f"os.environ['COURSE_LEDGER'] = {str(ledger)!r}\n"
         "BiasProbe('pocket-medium')"
     )

@@ -17,8 +17,8 @@ def page(browser, voila_url, notebooks, tmp_path_factory):
     source = (
         "from pathlib import Path\n"
         "from IPython.display import display\n"
-        "from course_utils.widgets.access_regimes import AccessRegimes\n"
-        "from course_utils.widgets.timeline import ReleaseTimeline\n"
+        "from course_utils.widgets.access_regimes.access_regimes import AccessRegimes\n"
+        "from course_utils.widgets.timeline.timeline import ReleaseTimeline\n"
         f"display(ReleaseTimeline(record={str(record)!r}), AccessRegimes(Path({str(folder)!r})))"
     )
     write(notebooks, "releases", source)

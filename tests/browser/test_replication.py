@@ -68,7 +68,7 @@ def lab(browser, voila_url, notebooks, tmp_path_factory):
     source = (
         "from pathlib import Path\n"
         "from course_utils.experiments.replication.train_small import Plan\n"
-        "from course_utils.widgets.training_lab import TrainingLab\n"
+        "from course_utils.widgets.training_lab.training_lab import TrainingLab\n"
         f"TrainingLab({str(text)!r}, {plan}, Path({str(folder)!r}))"
     )
     page = visit(browser, voila_url, notebooks, "training", source)
@@ -186,7 +186,7 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
     source = (
         "from pathlib import Path\n"
         "from course_utils.experiments.replication.train_small import Plan\n"
-        "from course_utils.widgets.training_lab import TrainingLab\n"
+        "from course_utils.widgets.training_lab.training_lab import TrainingLab\n"
         "from course_utils.experiments import apprentice\n"
         "apprentice.CHECKPOINT_S = 0.5\n"
         f"TrainingLab({str(text)!r}, Plan(size='smallest', n_tokens=3_000_000), Path({str(folder)!r}))"
@@ -220,7 +220,7 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
 
 @pytest.fixture(scope="module")
 def cards(browser, voila_url, notebooks):
-    source = "from course_utils.widgets.card_sort import CardSort\nCardSort()"
+    source = "from course_utils.widgets.card_sort.card_sort import CardSort\nCardSort()"
     page = visit(browser, voila_url, notebooks, "cards", source)
     yield page
     page.close()

@@ -31,7 +31,7 @@ def notebook(notebooks, tiny_folder, hostile_folder, tmp_path_factory, record) -
             network.transformer.wte.weight.mul_(3)
         folders.append(save_beside_tokenizer(network, tiny_folder, tmp_path_factory.mktemp("family") / name))
     start = "from pathlib import Path\nfrom course_utils import Settings\n"
-    start += "from course_utils.widgets.side_by_side import SideBySide\n"
+    start += "from course_utils.widgets.side_by_side.side_by_side import SideBySide\n"
     paths = ", ".join(f"Path({str(folder)!r})" for folder in folders)
     options = f'prompt="The letter said", settings=Settings(max_new_tokens=40), record=Path({str(record)!r})'
     write_notebook(notebooks / "side_by_side.ipynb", f"{start}SideBySide([{paths}], {options}, projector=True)")

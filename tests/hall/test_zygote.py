@@ -218,7 +218,7 @@ def test_a_notebook_whose_threads_go_on_is_refused(kernels, monkeypatch):
 
 def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
     zygote = kernels.prepare(
-        "import time\nfrom course_utils.widgets.worker import the_worker\ndone = []\n"
+        "import time\nfrom course_utils.widgets.base.worker import the_worker\ndone = []\n"
         "def work(cancel):\n    time.sleep(0.3)\n    done.append(1)\n"
         "job = the_worker().prepare(work, print)"
     )

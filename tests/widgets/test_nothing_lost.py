@@ -11,11 +11,11 @@ from course_utils.experiments.readers import preferences
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
-from course_utils.widgets.bias_probe import BiasProbe
-from course_utils.widgets.blind_test import BlindTest
-from course_utils.widgets.card_sort import CardSort
-from course_utils.widgets.side_by_side import SideBySide
-from course_utils.widgets.timeline import ReleaseTimeline
+from course_utils.widgets.bias_probe.bias_probe import BiasProbe
+from course_utils.widgets.blind_test.blind_test import BlindTest
+from course_utils.widgets.card_sort.card_sort import CardSort
+from course_utils.widgets.side_by_side.side_by_side import SideBySide
+from course_utils.widgets.timeline.timeline import ReleaseTimeline
 
 ITEMS = [Item(f"text {i}", "Rain", f"It rained {i}", (HUMAN, "a model")[i % 2], "", i) for i in range(3)]
 SOON = 60
@@ -122,8 +122,8 @@ def test_marks_of_an_audit_are_there_again_in_another_kernel(tiny, monkeypatch):
             {"hit": [0, 1], "group": "Muslims", "words": "violence", "found": "shot", "context": "[shot]"}
         ),
     )
-    monkeypatch.setattr("course_utils.widgets.bias_outcomes.audited", lambda counted, marks, n: counted)
-    monkeypatch.setattr("course_utils.widgets.bias_outcomes.of", lambda name, result: {})
+    monkeypatch.setattr("course_utils.widgets.bias_probe.outcomes.audited", lambda counted, marks, n: counted)
+    monkeypatch.setattr("course_utils.widgets.bias_probe.outcomes.of", lambda name, result: {})
     first.audit()
     first.mark(0, True)
     again = opened()

@@ -14,7 +14,7 @@ from course_utils.models.client.connection import Line
 from course_utils.models.client.remote_model import RemoteModel
 from course_utils.models.inference.base import Abilities, NeedsWeights
 from course_utils.models.inference.settings import Settings
-from course_utils.widgets.playground import Playground
+from course_utils.widgets.playground.playground import Playground
 
 NEEDED = ("fastapi", "uvicorn", "openai", "pydantic")
 COMMAND = Path(sys.executable).with_name("transformers")

@@ -9,9 +9,9 @@ from course_utils.models.inference import language_model
 from course_utils.models.inference.language_model import LanguageModel, load
 from course_utils.models.registry import registry, release_stage
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.widgets.chooser import Chooser
-from course_utils.widgets.lineup import Lineup, default_names
-from course_utils.widgets.playground import Playground
+from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.playground.playground import Playground
+from course_utils.widgets.side_by_side.models import Lineup, default_names
 from tests.conftest import save_random_gpt2
 
 

@@ -1,0 +1,347 @@
+"""One model under three regimes, open weights, a gated API and a hosted demo, and what each lets one learn."""
+
+import collections
+import contextlib
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import traitlets
+
+from course_utils.errors import CourseError, SettingsError
+from course_utils.experiments.access.access_modes import (
+    ACTIONS,
+    MANY,
+    N_MANY,
+    TEXT,
+    Api,
+    HostedDemo,
+    Lazy,
+    OpenWeights,
+    Wish,
+)
+from course_utils.experiments.access.api_gateway import REFUSED_WORDS, TERMS, GatedModel, Key
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.settings import RANGES, Settings
+from course_utils.models.registry import release_stage
+from course_utils.places import data_file
+from course_utils.widgets.access_regimes.labels import N_TOKENS, REGIMES, account, on_page, questions, with_example
+from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.base.numbers import NumberFields, number_in, read_fields
+from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.server_watch import ServerWatch
+from course_utils.widgets.base.static_view import Fact, Part, Table, Text, facts
+from course_utils.widgets.base.worker import Job, the_worker
+
+STATES = ("idle", "loading", "working", "done", "stopped", "failed")
+PROMPT = "The letter said that"
+TOLD_EVERY_S = 0.2
+FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
+
+
+class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
+    """A panel with one model under three regimes; it can be driven without a browser too.
+
+    Parameters
+    ----------
+    model : str, Path or Speaker, optional
+        As for `load`; the best model on this machine that the release stage leaves open when left out.
+    projector : bool
+        Large type, for a lecture hall.
+
+    Attributes
+    ----------
+    answers : dict
+        The last answer of each regime: a text, rows, facts, a note, or an error.
+    key : Key or None
+        The key to the API, as it was granted last.
+    api : GatedModel
+        What stands behind the gate.
+    state : str
+        ``idle``, ``loading``, ``working``, ``done``, ``stopped`` or ``failed``.
+
+    Examples
+    --------
+    ::
+
+        regimes = AccessRegimes()
+        regimes.ask("open", "The letter said that")
+        regimes.request_key("a lesson on release strategies")
+        regimes.ask("api", "The letter said that")
+        regimes.wait()
+        regimes.log, regimes.cost, regimes.tried
+    """
+
+    _esm, _css = browser_bundle("access_regimes")
+    panel_title = "One model, three regimes"
+
+    regimes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    actions: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    terms = traitlets.List(list(TERMS)).tag(sync=True)
+    rule = traitlets.Unicode().tag(sync=True)
+    prompt = traitlets.Unicode(PROMPT).tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    ranges = traitlets.Dict(FIELDS).tag(sync=True)
+    speaker = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    busy = traitlets.Dict().tag(sync=True)
+    answers = traitlets.Dict().tag(sync=True)
+    account = traitlets.Dict().tag(sync=True)
+    logged: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+    def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
+        self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
+        self._chooser, self._name, self._run = Chooser(model), "", 0
+        self._job: Job | None = None
+        self._tried: collections.Counter[Any] = collections.Counter()
+        self._texts: dict[Any, Any] = {}
+        self._cancel = threading.Event()
+        lazy = Lazy(self._load)
+        self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
+        self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
+        rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
+        regimes = [with_example(each) for each in self._told["regimes"]]
+        values = {"seed": 0, "temperature": 1.0}
+        super().__init__(projector, values=values, rule=rule, regimes=regimes, actions=self._told["actions"])
+        self._see_stage()
+        self._count()
+        release_stage.on_change(self._see_stage)
+
+    # -- what a person or a test can do --------------------------------------------------------------------------------
+
+    def ask(self, regime: str, prompt: str | None = None, action: str = TEXT) -> None:
+        """Ask one regime for something, in the background; what is being written elsewhere is stopped.
+
+        Parameters
+        ----------
+        regime : {"open", "api", "demo"}
+        prompt : str, optional
+            What stands in the panel when left out.
+        action : {"text", "many", "probabilities", "score", "inside"}
+            Most is refused by most: that is the lesson.
+
+        Raises
+        ------
+        SettingsError
+            No such regime or action, or a seed or temperature out of range.
+        """
+        for given, known, what in ((regime, REGIMES, "regime"), (action, ACTIONS, "action")):
+            if given not in known:
+                raise SettingsError(f"No {what} is called {given!r}.", f"One of {', '.join(known)}.", 'ask("open")')
+        read = {name: number_in(self.values.get(name), FIELDS[name][2]) for name in FIELDS}
+        settings = Settings(N_TOKENS, **{name: self.values.get(name) if n is None else n for name, n in read.items()})
+        with self._lock:
+            self.prompt = self.prompt if prompt is None else prompt
+            self._run += 1
+            run, wish = self._run, Wish(action, self.prompt, settings)
+            kept = {name: answer for name, answer in self.answers.items() if name != regime}
+            busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
+            self._show(message="", answers=kept, busy=busy, state="working")
+            self._job = the_worker().submit(
+                lambda cancel: self._answer(run, regime, wish, cancel),
+                lambda error: self._end(run, regime, wish, _refusal(error), "failed"),
+            )
+
+    def request_key(self, purpose: str) -> Key:
+        """Ask the provider for a key, and agree to its terms; see `GatedModel.request_key`."""
+        key = self.api.request_key(purpose)
+        with self._lock:
+            self._doors["api"].key = key
+            self._tried["api", "key"] += 1
+            self._count()
+        return key
+
+    def revoke(self) -> None:
+        """Play the provider: make the key worthless.
+
+        Raises
+        ------
+        AccessRefused
+            No key was granted.
+        """
+        self.api.revoke(self.key)
+        with self._lock:
+            self._tried["api", "revoke"] += 1
+            self._count()
+
+    def stop(self) -> None:
+        """Stop after the token that is being written; what has come stays."""
+        if self._job is not None:
+            self._job.cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being answered for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def close(self) -> None:
+        """Stop, and take the panel away."""
+        if hasattr(self, "_run"):
+            self.stop()
+            release_stage.forget(self._see_stage)
+        super().close()
+
+    @property
+    def key(self) -> Key | None:
+        """The key that the API granted last."""
+        return self._doors["api"].key
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """What the API's provider sees; see `GatedModel.log`."""
+        return self.api.log()
+
+    @property
+    def cost(self) -> float:
+        """What the API has cost so far, in dollars of the course's own invention."""
+        return self.api.cost
+
+    @property
+    def tried(self) -> pd.DataFrame:
+        """One row a question and regime: who, question, regime, answer, tried (how often in this session)."""
+        rows = [
+            {"who": each["who"], "question": each["ask"], "regime": regime, "answer": answer, "tried": n}
+            for each in self.questions
+            for regime, answer, n in zip(REGIMES, each["answers"], each["tried"], strict=True)
+        ]
+        return pd.DataFrame(rows)
+
+    def static_parts(self) -> list[Part]:
+        """Return the last answer of each regime, the account, the provider's log, and what was tried."""
+        fields = ", ".join(f"{name} {value}" for name, value in self.values.items())
+        parts = [*facts(model=self.speaker, fields=fields), Text("Prompt, written by a person", self.prompt)]
+        names = {each["key"]: each["name"] for each in self.regimes}
+        for regime, answer in self.answers.items():
+            name = names.get(regime, regime)
+            parts += [Text(f"{name}, machine-written", text) for text in answer.get("texts", ())]
+            pairs = [*answer.get("rows", ()), *answer.get("facts", ())]
+            parts += [Table(name, ["", "answer"], pairs)] if pairs else []
+            parts += [Fact(name, answer[part]) for part in ("note", "error") if answer.get(part)]
+        parts.append(Fact("Spent", self.account.get("cost", "")))
+        if self.logged:
+            columns = ("time", "key", "purpose", "prompt", "answer", "n_tokens")
+            rows = [[row.get(column) for column in columns] for row in self.logged]
+            parts.append(Table("The provider's log", [column.replace("_", " ") for column in columns], rows))
+        rows = [[each["ask"], *each["answers"], sum(each["tried"])] for each in self.questions]
+        parts.append(Table("What each lets one learn, and do", ["question", *names.values(), "tried"], rows))
+        return parts
+
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _handle_message(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "ready"}:
+                self._has_page = True
+                self._see_stage()
+            case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
+                self._show(values=dict(content.get("values", self.values)), prompt=prompt)
+                if self._blame():
+                    return
+                try:
+                    self.ask(regime, prompt, action)
+                except CourseError as error:
+                    self._show(answers={**self.answers, regime: _refusal(error)})
+            case {"kind": "request key", "purpose": str(purpose)}:
+                try:
+                    self.request_key(purpose)
+                    self._show(message="")
+                except CourseError as error:
+                    self._show(account={**self.account, "problem": in_words(error)})
+            case {"kind": "revoke" | "stop" as verb}:
+                getattr(self, verb)()
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _load(self) -> Speaker:
+        def load() -> Speaker:
+            if not self._name:
+                self._see_stage()
+            return self._chooser.load(self._name or self._chooser.first_name())
+
+        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
+        speaker.on_wait = self._tell_waiting
+        return speaker
+
+    def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
+        self._cancel = cancel  # the worker does one thing at a time
+        if not cancel.is_set() and not self._chooser.is_ready(self._name):
+            self._show_if(run, state="loading")
+            with contextlib.suppress(Cancelled):
+                self._load()
+            self._show_if(run, state="working")
+        told_at = time.monotonic()
+
+        def tell(n_tokens: int) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at > TOLD_EVERY_S:
+                told_at = time.monotonic()
+                self._show_if(run, busy={**self.busy, "n": n_tokens})
+
+        answer: dict[str, Any] = {}
+        with contextlib.suppress(Cancelled):
+            answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
+        if cancel.is_set():
+            answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
+        self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
+
+    def _end(self, run: int, regime: str, wish: Wish, answer: dict, state: str) -> None:
+        """Keep what was tried, also in vain, and show the answer unless the panel has moved on."""
+        with self._lock:
+            deeds = {wish.action, TEXT if wish.action == MANY else wish.action}
+            if any(word in wish.prompt.casefold() for words in REFUSED_WORDS.values() for word in words):
+                deeds.add("misuse")
+            if wish.action == TEXT and state == "done":
+                before = self._texts.get((regime, self._name, wish))
+                text = self._texts[regime, self._name, wish] = answer["texts"][0]
+                if before is not None:
+                    deeds.add("again")
+                    same = "the same text as before" if before == text else "another text than before"
+                    answer["note"] = f"{same}, from the same prompt; {answer['note']}"
+            self._tried.update((regime, deed) for deed in deeds)
+            self._count()
+            told = {"action": wish.action, "prompt": wish.prompt, **answer}
+            self._show_if(run, state=state, busy={}, waiting="", answers={**self.answers, regime: told})
+
+    def _show_if(self, run: int, **traits) -> None:
+        with self._lock:
+            if run == self._run:
+                self._show(**traits)
+
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    @traitlets.validate("values")
+    def _read_values(self, proposal) -> dict[str, object]:
+        return read_fields(proposal["value"], {name: limit[2] for name, limit in FIELDS.items()})
+
+    @traitlets.observe("values")
+    def _explain(self, _change) -> None:
+        self._note_problems(self.values, FIELDS)
+
+    def _see_stage(self) -> None:
+        """Take the model that was asked for, or the best that the release stage leaves open."""
+        with self._lock:
+            try:
+                self._name = self._chooser.first_name()
+                abouts = {each["name"]: each["about"] for each in self._chooser.choices(self._name)}
+                self._show(message="", waiting="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
+            except NoServer:
+                self._show(speaker=self.speaker or "no model")
+                self._miss_server(self._chooser.server)
+            except CourseError as error:
+                self._name = ""
+                self._show(speaker="no model", message=in_words(error))
+
+    _see_server = _see_stage
+
+    def _count(self) -> None:
+        """Show the account with the provider, its log, and what was tried."""
+        asked = questions(self._told["questions"], self._tried, self.api)
+        self._show(questions=asked, account=account(self.api, self.key), logged=self.api.log().to_dict("records"))
+
+
+def _refusal(error: BaseException) -> dict[str, str]:
+    return {"error": on_page(in_words(error))}

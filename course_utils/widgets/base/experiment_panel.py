@@ -1,0 +1,206 @@
+"""What a panel is made of that has models read or write and yields a Result: one job, told while it runs, then kept."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from course_utils.errors import CourseError, TextError
+from course_utils.evidence.ledger import ledger
+from course_utils.experiments.core.result import Result
+from course_utils.models import loading
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.registry import release_stage
+from course_utils.widgets.base.model_picker import Chooser, require_name
+from course_utils.widgets.base.panel import in_words
+from course_utils.widgets.base.server_watch import ServerWatch
+from course_utils.widgets.base.share_vote import ClassShare, where_kept
+from course_utils.widgets.base.static_view import Part, facts
+from course_utils.widgets.base.worker import Job, the_worker
+
+BUSY = ("loading", "working")
+STATES = ("idle", *BUSY, "done", "stopped", "failed")
+TOLD_EVERY_S = 0.25
+OVERTAKEN = "Stopped, because another panel of this notebook began to work. What was finished is kept; press it again."
+
+Tell = Callable[[float, str], object]
+Show = Callable[[], object]
+
+
+class MeasuringPanel(ServerWatch, ClassShare):
+    """A panel that has models read or write in the background and yields a Result; a subclass says what is done.
+
+    Models speak in fp32, whatever is fastest on this machine: what they say here is a measurement. One behind a server
+    speaks in the server's precision, which its label and its results name.
+
+    Parameters
+    ----------
+    model : str, Path or Speaker, optional
+        As for `Chooser`.
+    traits : dict
+        First values of the subclass's traits.
+    """
+
+    class_keeps = True
+
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    finding = traitlets.Unicode().tag(sync=True)
+    kept = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, model=None, **traits) -> None:
+        self._job: Job | None = None
+        self._run, self._is_asked_to_stop = 0, False
+        self._given, self._chooser, self.result, self._cancel = model, Chooser(model), None, threading.Event()
+        super().__init__(**traits)
+        self._offer()
+
+    def stop(self) -> None:
+        """Stop soon; what was read or written until then is kept for the next time."""
+        with self._lock:
+            if self._job is not None and not self._job.has_ended:
+                self._is_asked_to_stop = True
+                self._job.cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is done for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def keep(self) -> str:
+        """Keep the result as evidence; return the citation, such as ``[@E-07f3]``.
+
+        Raises
+        ------
+        TextError
+            There is no result yet.
+        DamagedFile, NoSpace
+            As for `course_utils.evidence.ledger.ledger.keep`.
+        """
+        said: list[str] = []
+        record = ledger.keep(self._required(), say=said.append)
+        citation = f"[@{record.id}]"
+        self.kept = " ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()]))
+        self._give_number(record)
+        return citation
+
+    def close(self) -> None:
+        """Stop and take the panel away."""
+        if getattr(self, "_job", None):
+            self.stop()
+        super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return model, finding and what was kept."""
+        model = getattr(self, "model", "") if self.has_trait("model") else ""
+        return facts(model=model, progress=self.progress.get("what", ""), finding=self.finding, kept=self.kept)
+
+    # -- who speaks ----------------------------------------------------------------------------------------------------
+
+    def _offer(self, current: str = "") -> None:
+        """Offer what can be chosen now; while its server is away, what could be chosen before."""
+        try:
+            self._show(models=self._chooser.choices(current), waiting="")
+        except CourseError as error:
+            self._fail(error)
+
+    def _take_first(self) -> None:
+        """Choose a model where the panel has a choice and none is chosen, or say that there is none."""
+        try:
+            if self.has_trait("model") and not self.model:
+                self.model = self._chooser.first_name()
+        except CourseError as error:
+            self._fail(error)
+
+    def _see_server(self) -> None:
+        self._take_first()
+        self._offer()
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _submit(self, work: Callable[[Tell, threading.Event], Show]) -> None:
+        """Have the worker do it; what it returns is called at the end, unless the panel has moved on."""
+        with self._lock:
+            self.stop()
+            self._is_asked_to_stop = False
+            self._run += 1
+            run = self._run
+            self._show(state="loading", message="", kept="", progress={}, waiting="")
+            self._job = the_worker().submit(
+                lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self._fail, error)
+            )
+
+    def _do(self, run: int, work: Callable[[Tell, threading.Event], Show], cancel: threading.Event) -> None:
+        self._cancel = cancel  # the worker does one thing at a time
+        try:
+            if cancel.is_set():
+                raise Cancelled
+            show = work(self._teller(run), cancel)
+        except Cancelled:
+            why = "" if self._is_asked_to_stop else OVERTAKEN
+            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}, waiting=""))
+            return
+        self._if_current(run, lambda: (show(), self._show(state="done", progress={}, waiting="")))
+
+    def _teller(self, run: int) -> Tell:
+        """Return what takes progress from an experiment and shows it, with the seconds that are left."""
+        begun, told_at = time.monotonic(), -math.inf
+
+        def tell(share: float, what: str) -> None:
+            nonlocal told_at
+            now = time.monotonic()
+            if now - told_at < TOLD_EVERY_S:
+                return
+            told_at, seconds = now, now - begun
+            left = {"left_s": round(seconds * (1 / share - 1), 1)} if share > 0.02 and seconds > 1 else {}
+            told = {"share": round(share, 4), "what": what, **left}
+            self._if_current(run, lambda: self._show(state="working", progress=told))
+
+        return tell
+
+    def _if_current(self, run: int, show: Callable, *what: object) -> None:
+        with self._lock:
+            if run == self._run:
+                show(*what)
+
+    def _load(self, name: str) -> Speaker:
+        """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""
+        is_given = isinstance(self._given, Path | Speaker) and self._given.name == name
+        source = self._given if is_given else name
+        require_name(name)
+        release_stage.require_open(name)
+
+        def load() -> Speaker:
+            if isinstance(source, Speaker):
+                return source
+            server = self._chooser.server
+            return loading.load(source, "auto" if server else "fp32", server)
+
+        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
+        speaker.on_wait = self._tell_waiting
+        return speaker
+
+    def _required(self) -> Result:
+        if self.result is None:
+            raise TextError("There is no result yet.", "A panel that has read or run.", "Press the first button.")
+        return self.result
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, NoServer):
+            self._show(state="idle", progress={})
+            self._miss_server(self._chooser.server)
+            return
+        self._show(state="failed", message=in_words(error), progress={}, waiting="")
+
+    def _handle_message(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "ready"}:
+                self._has_page = True
+                self._see_server()
+            case {"kind": "stop" | "keep" as verb}:
+                getattr(self, verb)()

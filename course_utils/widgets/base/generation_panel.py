@@ -1,0 +1,337 @@
+"""What every panel that lets a model write is made of: one request at a time, on the worker, visible while it runs."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from course_utils.errors import CourseError
+from course_utils.models.client.connection import NoServer
+from course_utils.models.inference.base import Cancelled, Speaker, Writing
+from course_utils.models.inference.tokens import Generation
+from course_utils.models.registry import release_stage
+from course_utils.widgets.base.live_text import LiveText
+from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.base.panel import FurnishedPanel, in_words
+from course_utils.widgets.base.server_watch import ServerWatch
+from course_utils.widgets.base.static_view import Part, Text, facts
+from course_utils.widgets.base.transcript import ENDINGS, Run, settings_line, transcript
+from course_utils.widgets.base.worker import Job, the_worker
+
+BUSY = ("loading", "generating")
+STATES = ("idle", *BUSY, "done", "stopped", "failed")
+KEPT_EVERY_S = 1.0  # how much of a text can be missing for a page that comes back while the kernel is gone
+OVERTAKEN = "Stopped, because another panel of this notebook began to write."
+
+Ask = Callable[[Speaker, threading.Event], Writing]
+
+
+class LivePanel(ServerWatch, FurnishedPanel):
+    """A panel with a model, samples being written, and a transcript; a subclass adds what is asked of the model.
+
+    Parameters
+    ----------
+    model : str, Path or Speaker, optional
+        As for `Chooser`.
+    traits : dict
+        First values of the subclass's traits.
+    """
+
+    models: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    model = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Enum(STATES, "idle").tag(sync=True)
+    run = traitlets.Int(0).tag(sync=True)
+    samples: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    line = traitlets.Unicode().tag(sync=True)
+    timing = traitlets.Dict().tag(sync=True)
+    best = traitlets.Int(-1).tag(sync=True)
+    transcript = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, model=None, **traits) -> None:
+        self._job: Job | None = None
+        self._runs: list[Run] = []
+        self.generations: list[Generation] = []
+        self._is_asked_to_stop = False
+        self._live, self._given = LiveText(0, self.send), model
+        super().__init__(**traits)
+        self._look_around()
+        release_stage.on_change(self._see_stage)
+
+    # -- what a person can do with any panel ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop after the token that is being written; what has come stays."""
+        with self._lock:
+            if self._job is None or self._job.has_ended:
+                return
+            self._is_asked_to_stop = True
+            self._job.cancel.set()
+            if self.state == "loading":  # a model cannot be half loaded: that goes on, but no text will follow
+                self.state = "stopped"
+
+    def clear(self) -> None:
+        """Stop, and forget all texts and the transcript."""
+        self.stop()
+        with self._lock:
+            self._runs = []
+            self._begin("idle", is_new=True)
+            self.transcript = ""
+
+    def pick(self, sample: int) -> None:
+        """Record which sample is the best, counted from 0; -1 for none."""
+        with self._lock:
+            if -1 <= sample < len(self.samples):
+                self.best = sample
+                self._runs[-1:] = [dataclasses.replace(run, best=sample) for run in self._runs[-1:]]
+                self.transcript = transcript(self._runs)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being written for this panel; return whether that is so."""
+        return self._job is None or self._job.wait(timeout)
+
+    def close(self) -> None:
+        """Stop writing and take the panel away."""
+        if getattr(self, "_job", None):
+            self.stop()
+        release_stage.forget(self._see_stage)
+        super().close()
+
+    def _look_around(self) -> None:
+        """Choose a model where none is chosen, and offer what there is; or say what is wrong."""
+        with self._lock:
+            try:
+                if not self.model:
+                    self._choose(self._given)
+            except CourseError as error:
+                self._fail(error)
+            self._offer()
+
+    def _offer(self) -> None:
+        """Offer what can be chosen now; while its server is away, what could be chosen before."""
+        try:
+            self._show(models=self._choices(), waiting="" if self.state not in BUSY else self.waiting)
+        except CourseError as error:
+            if isinstance(error, NoServer):
+                self._miss_server(self._server())
+            elif not self.message:
+                self._show(message=in_words(error))
+
+    def _see_stage(self) -> None:
+        """Offer what the release stage leaves open; what is being written goes on, and what is chosen stays chosen."""
+        with self._lock:
+            self._offer()
+
+    def _see_server(self) -> None:
+        """Choose and load what could not be had while the server was away."""
+        self._look_around()
+        self._prepare()
+
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _handle_message(self, content: dict, buffers: list) -> None:
+        """Do what any panel can be asked; a subclass knows more wishes, and leaves the others to this."""
+        match content:
+            case {"kind": "ready"}:
+                self._welcome()
+            case {"kind": "stop" | "clear" as verb}:
+                getattr(self, verb)()
+
+    def _welcome(self) -> None:
+        """Give a page that shows the panel what was written, and have the model ready before it is asked for."""
+        self._has_page = True
+        with self._lock:
+            self._look_around()
+            self._live.send_whole()
+        self._prepare()
+
+    def _asked_parts(self) -> list[Part]:
+        """Return what was asked of which model, or, where nothing was asked yet, what stands in the fields."""
+        if self.samples:
+            asked = Text("Prompt, written by a person", self.samples[0].get("prompt", ""))
+            return [*facts(model=self.model, how=self.line), asked]
+        fields = ", ".join(f"{name} {value}" for name, value in getattr(self, "values", {}).items())
+        prompt = getattr(self, "prompt", "")
+        return [*facts(model=self.model, fields=fields), *([Text("Prompt in the box", prompt)] if prompt else [])]
+
+    # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
+
+    def _choose(self, given: str | Path | Speaker | None) -> None:
+        """Take the model that was asked for, or say that there is none."""
+        self._chooser = Chooser(given)
+        self.model = self._chooser.first_name()
+
+    def _choices(self) -> list[dict[str, str]]:
+        """Return what the person can choose from."""
+        return self._chooser.choices(self.model)
+
+    def _server(self) -> str:
+        """Return the address of the server whose models are offered."""
+        return self._chooser.server
+
+    def _is_ready(self) -> bool:
+        """Tell whether what is chosen is loaded."""
+        return self._chooser.is_ready(self.model)
+
+    def _load(self) -> Speaker:
+        """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
+        return self._chooser.load(self.model or self._chooser.first_name())
+
+    def _new_live(self, run: int) -> LiveText:
+        """Return an empty text for a new run."""
+        return LiveText(run, self.send)
+
+    def _line(self, speaker: Speaker, stream: Writing) -> str:
+        """Return the line that names what writes, and how."""
+        return settings_line(speaker.label, stream.generations())
+
+    def _keep(self, speaker: Speaker, is_new: bool) -> None:
+        """Keep what was written for the transcript."""
+        run = run_of(speaker, self.generations, self._live.timing, self.best)
+        if is_new or not self._runs:
+            self._runs = [*self._runs, run]
+            return
+        before = self._runs[-1]  # the text goes on: its beginning keeps its own times
+        points = tuple(map(n_alike, before.generations, self.generations))
+        run = dataclasses.replace(run, timing=before.timing, continued=(*before.continued, points))
+        self._runs = [*self._runs[:-1], run]
+
+    # -- what the worker does ------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Have the worker load the chosen model; a request that comes meanwhile waits for it."""
+        run = self.run
+
+        def load(_cancel: threading.Event) -> None:
+            self._show_if(run, state="loading")
+            self._show_if(run, lacks=self._lacks(self._load()))
+            self._show_if(run, state="idle")
+
+        if self.model and not self._is_ready() and self.state not in BUSY:
+            the_worker().prepare(load, lambda error: self._fail(error, run))
+
+    def _ask(self, ask: Ask, is_new: bool) -> None:
+        """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
+        with self._lock:
+            self._is_asked_to_stop = False
+            self._begin("generating" if self._is_ready() else "loading", is_new)
+            run = self.run
+            self._job = the_worker().submit(
+                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self._fail(error, run)
+            )
+
+    def _begin(self, state: str, is_new: bool) -> None:
+        """Give the panel to a new run: what an older one still does no longer shows."""
+        self._live = self._new_live(self.run + 1)
+        self._show(run=self.run + 1, state=state, message="", waiting="", timing={})
+        if is_new:
+            self.generations = []
+            self._show(samples=[], best=-1, line="")
+            self._live.send_whole()
+
+    def _write(self, run: int, ask: Ask, cancel: threading.Event, is_new: bool) -> None:
+        """Let the model write, pass on every token, and keep what came."""
+        live = self._live
+        if not cancel.is_set() and not self._is_ready():
+            self._load_at_last(run, cancel)
+            live.restart_clock()
+        if cancel.is_set():
+            self._show_if(run, **self._why_stopped())
+            return
+        speaker = self._load()
+        stream = ask(speaker, cancel)
+        stream.on_wait = self._teller(run)
+        line, lacks = self._line(speaker, stream), self._lacks(speaker)
+        self._show_if(run, state="generating", line=line, lacks=lacks, message=stream.notice)
+        self._pass_on(run, stream, live)
+        with self._lock:
+            if run == self.run:
+                self.generations = live.end(stream.generations())
+                self._keep(speaker, is_new)
+                told = {"message": self.message or stream.notice, "waiting": ""}
+                self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs), **told)
+                self._show(**self._why_stopped() if cancel.is_set() else {"state": "done"})
+
+    def _load_at_last(self, run: int, cancel: threading.Event) -> None:
+        """Load what is chosen, also where its server is away and comes back only later."""
+
+        def load() -> None:
+            if not self.model:
+                self._choose(self._given)
+            self._load()
+
+        with contextlib.suppress(Cancelled):
+            self._at_last(load, self._server(), cancel, self._teller(run))
+            with self._lock:
+                self._offer()
+
+    def _teller(self, run: int) -> Callable[[str], object]:
+        """Return what shows what that run waits for."""
+        return lambda words: self._show_if(run, waiting=words)
+
+    def _lacks(self, speaker: Speaker) -> dict[str, object]:
+        """Return what the model that is chosen does not give."""
+        return self._lacks_of(speaker)
+
+    def _pass_on(self, run: int, stream: Writing, live: LiveText) -> None:
+        """Send the stream to the browser while this run is the panel's."""
+        with self._lock:
+            if run == self.run:
+                live.begin(stream.generations())
+        kept_at = time.monotonic()
+        for step in stream:
+            with self._lock:
+                if run != self.run:
+                    break
+                live.add(step)
+                if time.monotonic() - kept_at > KEPT_EVERY_S:
+                    self._show(samples=live.texts())
+                    kept_at = time.monotonic()
+        stream.close()
+
+    def _why_stopped(self) -> dict[str, str]:
+        message = self.message if self._is_asked_to_stop else OVERTAKEN
+        return {"state": "stopped", "message": message, "waiting": ""}
+
+    def _fail(self, error: BaseException, run: int | None = None) -> None:
+        """Show what went wrong, unless the panel has moved on from that run; for an absent server, wait."""
+        run = self.run if run is None else run
+        if isinstance(error, NoServer):
+            self._show_if(run, state="idle", message="")
+            self._miss_server(self._server())
+            return
+        self._show_if(run, state="failed", message=in_words(error), waiting="")
+
+    def _show_if(self, run: int, **traits) -> None:
+        with self._lock:
+            if run == self.run:
+                self._show(**traits)
+
+
+def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | None = None, best: int = -1) -> Run:
+    """Return a request and what came of it, for the transcript."""
+    had = speaker.abilities
+    room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
+    more: dict[str, Any] = {
+        "weights_sha256": speaker.weights_sha256,
+        "lacks": had.in_words(),
+        "is_remote": not had.weights,
+    }
+    more["room"] = max(0, room)
+    return Run(speaker.label, tuple(generations), timing or {}, best, **more)
+
+
+def n_alike(before: Generation, after: Generation) -> int:
+    """Return how many tokens a text had when it was continued; half a character at its end is written anew."""
+    pairs = zip(before.token_ids, after.token_ids, strict=False)
+    return next((n for n, (old, new) in enumerate(pairs) if old != new), min(len(before.steps), len(after.steps)))
+
+
+def sample_in_words(sample: dict) -> str:
+    """Return seed, length and ending of a sample, as they stand under its text."""
+    ended = ENDINGS.get(sample.get("ended", ""), "")
+    return ", ".join(filter(None, [f"seed {sample.get('seed')}", f"{sample.get('n_tokens', 0)} tokens", ended]))

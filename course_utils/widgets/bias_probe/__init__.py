@@ -1,0 +1,1 @@
+"""Bias panel: completions counted and audited."""

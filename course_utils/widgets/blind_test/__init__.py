@@ -1,0 +1,1 @@
+"""Blind-test panel: a person or a model wrote this text?"""

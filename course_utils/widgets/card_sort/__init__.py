@@ -1,0 +1,1 @@
+"""Card-sorting panel: cards are moved into boxes."""

@@ -1,0 +1,1 @@
+"""Class-results panel: a class's shared results as one picture."""

@@ -1,0 +1,187 @@
+"""The class's picture for the projector: it grows while people vote, and tells nothing of fewer than five."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from course_utils.classroom import store
+from course_utils.errors import AccessRefused, CourseError, DamagedFile, TextError
+from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.static_view import Fact, Part, Table, facts
+from course_utils.widgets.classroom.labels import TITLES, pictures
+
+LOOK_EVERY_S = 1.0
+WATCHED_S = 8.0  # how long after a page's last sign that it is seen
+OURS = ("session", "is_lecturer")
+REPLACED = "The class's file was moved or damaged, and a new one has begun. What was counted before lies beside it."
+NO_CLASS = "No class is open here. make demo opens one; ClassResults(session=…) shows one that was."
+
+
+class ClassResults(FurnishedPanel):
+    """A panel with the class's pictures; it can be driven without a browser too.
+
+    While a page shows it, it asks once a second whether anybody has voted, which costs next to nothing; only then does
+    it read.
+
+    Parameters
+    ----------
+    session : str, optional
+        Which class; the one that is open (``COURSE_CLASS_SESSION``), if left out.
+    about : str
+        One demo's questions only: ``"sizes"``, ``"human_or_machine"``, ``"timeline"`` or ``"evidence"``; all, if empty.
+    path : str or Path, optional
+        The class's file; as ``COURSE_CLASS`` says, if left out.
+    projector : bool
+        Large type, for a lecture hall.
+
+    Attributes
+    ----------
+    pictures : list of dict
+        As from `class_words.pictures`, of the round that goes on.
+    round : int
+        Which round that is.
+    is_lecturer : bool
+        Whether this page may begin a round and export.
+
+    Examples
+    --------
+    ::
+
+        panel = ClassResults()
+        panel.refresh()
+        Path("class.csv").write_text(panel.csv())
+    """
+
+    _esm, _css = browser_bundle("class_results")
+    panel_title = "What this class thinks"
+
+    session = traitlets.Unicode().tag(sync=True)
+    about = traitlets.Unicode().tag(sync=True)
+    pictures: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    round = traitlets.Int(1).tag(sync=True)
+    titles = traitlets.Dict(TITLES).tag(sync=True)
+    is_lecturer = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self, session: str | None = None, about: str = "", path: str | Path | None = None, projector: bool = False
+    ) -> None:
+        if about and about not in TITLES:
+            raise TextError(f"about is {about!r}.", f"One of {', '.join(TITLES)}.", 'ClassResults(about="sizes")')
+        self._path, self._seen_until = path, 0.0
+        self._seen: tuple[int, int, int] | None = None
+        self._watcher: threading.Thread | None = None
+        self._end, self._warning = threading.Event(), ""
+        super().__init__(projector, session=session or store.open_session() or "", about=about)
+
+    # -- what a person or a test can do --------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the pictures as they are now."""
+        if not self.session:
+            self._show(message=NO_CLASS, is_lecturer=may_lead())
+            return
+        before, self._seen = self._seen, store.changes(self._path)
+        if before and before[:2] != self._seen[:2]:
+            self._warning = REPLACED
+        now = store.now_round(self.session, self._path)
+        told = pictures(store.tallies(self.session, None, now, self._path))
+        self._show(message=self._warning, pictures=told, round=now, is_lecturer=may_lead())
+
+    def look(self) -> None:
+        """Read them again if anybody has written to the file since."""
+        if self.session and store.changes(self._path) != self._seen:
+            self.refresh()
+
+    def new_round(self) -> int:
+        """Begin anew, for the whole class; what was counted stays in the file, and in the export. Return its number.
+
+        Raises
+        ------
+        AccessRefused
+            This page is a viewer's.
+        """
+        self._require_lead("begin a new round")
+        number = store.new_round(self.session, self._path)
+        self.refresh()
+        return number
+
+    def csv(self) -> str:
+        """Return all rounds' pictures as CSV.
+
+        Raises
+        ------
+        AccessRefused
+            This page is a viewer's.
+        """
+        self._require_lead("export")
+        return store.export_csv(self.session, self._path)
+
+    def set_state(self, sync_data: dict) -> None:
+        """Take trait values from the browser; which class is shown, and who leads it, is not the browser's to say."""
+        super().set_state({name: value for name, value in sync_data.items() if name not in OURS})
+
+    def close(self) -> None:
+        """Take the panel away; it looks no more."""
+        if hasattr(self, "_end"):
+            self._end.set()
+        super().close()
+
+    def static_parts(self) -> list[Part]:
+        """Return the pictures as tables."""
+        parts: list[Part] = [*facts(session=self.session), Fact("Round", self.round)]
+        for each in self.pictures:
+            rows = [[row["label"], row["words"]] for row in each["rows"]]
+            parts.append(Table(each["title"], ["answer", "share, 95% interval, count"], rows))
+            parts += [Fact("", words) for words in (each["more"], each["hint"]) if words]
+        return parts
+
+    # -- while a page shows it -----------------------------------------------------------------------------------------
+
+    def _be_seen(self) -> None:
+        """Look for votes for a while; not before a page asks, so that a process may split until then."""
+        with self._lock:
+            self._seen_until = time.monotonic() + WATCHED_S
+            if self._watcher is None or not self._watcher.is_alive():
+                self._watcher = threading.Thread(target=self._watch, name="course-class", daemon=True)
+                self._watcher.start()
+
+    def _watch(self) -> None:
+        while time.monotonic() < self._seen_until and not self._end.is_set():
+            try:
+                self.look()
+            except Exception as error:
+                self._warning = in_words(error) if isinstance(error, DamagedFile) else ""
+                self._fail(error)
+            self._end.wait(LOOK_EVERY_S)
+
+    # -- what the browser says -----------------------------------------------------------------------------------------
+
+    def _handle_message(self, content: dict, _buffers: list) -> None:
+        match content:
+            case {"kind": "seen"}:
+                self._be_seen()
+                self.send({"kind": "pong"})
+            case {"kind": "ready"}:
+                self._warning = ""
+                self.refresh()
+            case {"kind": "about", "demo": str(demo)} if demo in ("", *TITLES):
+                self._show(about=demo)
+            case {"kind": "new round"}:
+                self.new_round()
+            case {"kind": "export"}:
+                self.send({"kind": "csv", "name": f"class-{self.session}.csv", "text": self.csv()})
+
+    def _require_lead(self, what: str) -> None:
+        if not may_lead():
+            raise AccessRefused(f"This page may not {what}.", "The lecturer's page.", "Ask whoever holds the lecture.")
+        if not self.session:
+            raise CourseError(NO_CLASS)
+
+
+def may_lead() -> bool:
+    """Tell whether this kernel is the lecturer's: outside a hall always, in a hall where ``COURSE_LECTURER`` is 1."""
+    return not os.environ.get("COURSE_HALL") or os.environ.get("COURSE_LECTURER") == "1"

@@ -1,0 +1,1 @@
+"""Detector panel: detectors are compared on pairs of texts."""

@@ -1,0 +1,1 @@
+"""Essay panels: an essay shown and its claims checked."""

@@ -1,0 +1,1 @@
+"""Evidence panel: the ledger's records, shown and run again."""

@@ -1,0 +1,1 @@
+"""Lecture panels: presenter's tools, recordings and their player."""

@@ -1,0 +1,198 @@
+"""A recording: what a panel sent to its page, with the times, small enough to come with the course."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from course_utils.core.files import replace_file
+from course_utils.errors import CourseError, DamagedFile
+from course_utils.widgets.base.panel import FurnishedPanel
+
+FORMAT = 1
+LARGEST_BYTES = 400_000
+TOGETHER_S = 0.03  # what a panel sets within that time reached the page as one change
+LONGEST_PAUSE_S = 1.5  # nobody in a hall waits for a model that was being loaded
+LOOKS = {"theme", "large", "projector", "layout", "tabbable", "tooltip"}
+HERE_AND_NOW = {"recorded", "models", "model", "chosen", "waiting", "lacks"}  # of the page's own machine
+NOT_RECORDED = LOOKS | HERE_AND_NOW
+
+
+class TooLong(CourseError):
+    """More was recorded than a recording may hold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """What a panel showed.
+
+    Parameters
+    ----------
+    panel : str
+        The panel's class.
+    by : str
+        Which model spoke; empty where none did.
+    day : str
+        When, as 2026-11-25.
+    events : tuple
+        Pairs of seconds and either ``{"traits": {name: value}}`` or ``{"message": {...}}``, in the order of time. The
+        first sets every trait that changes later to what it was. Runs are counted from 0.
+    """
+
+    panel: str
+    by: str
+    day: str
+    events: tuple[tuple[float, dict], ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays at speed 1."""
+        times = [at for at, _ in self.events]
+        pauses = (after - before for before, after in zip(times, times[1:], strict=False))
+        return round(sum(min(pause, LONGEST_PAUSE_S) for pause in pauses), 2)
+
+    @property
+    def end(self) -> dict[str, object]:
+        """Every trait that was set, as it was at the end."""
+        return {name: value for _, event in self.events for name, value in event.get("traits", {}).items()}
+
+    def text(self) -> str:
+        """Return it as JSON, one event a line.
+
+        Raises
+        ------
+        TooLong
+        """
+        head = {"format": FORMAT, "panel": self.panel, "by": self.by, "day": self.day}
+        lines = [json.dumps([at, event], ensure_ascii=False) for at, event in self.events]
+        text = json.dumps(head, ensure_ascii=False)[:-1] + ', "events": [\n' + ",\n".join(lines) + "\n]}\n"
+        if (size := len(text.encode())) > LARGEST_BYTES:
+            expected = f"At most {LARGEST_BYTES:,} bytes: a page must have it at once."
+            raise TooLong(f"The recording has {size:,} bytes.", expected, "Record shorter texts.")
+        return text
+
+    def save(self, file: Path) -> None:
+        """Write it to a file; see `text`."""
+        replace_file(file, self.text(), "Make room, or name a file in another folder.")
+
+    @classmethod
+    def read(cls, file: Path) -> "Recording":
+        """Read one.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        try:
+            told = json.loads(file.read_text("utf-8"))
+            events = tuple((float(at), dict(event)) for at, event in told["events"])
+            if told["format"] != FORMAT:
+                raise ValueError
+            return cls(str(told["panel"]), str(told["by"]), str(told["day"]), events)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            expected = f"A recording of format {FORMAT}."
+            raise DamagedFile(f"{file.name} cannot be read.", expected, "Record it again.") from problem
+
+
+class Recorder:
+    """Listens to a panel; made by `record`."""
+
+    def __init__(self, panel: FurnishedPanel, by: str) -> None:
+        self._panel, self._by, self._begun = panel, by, time.monotonic()
+        self._before, self._run = told_of(panel), run_of(panel)
+        self._events: list[tuple[float, dict]] = []
+
+    def recording(self) -> Recording:
+        """Return what was heard until now."""
+        changed = {name for _, event in self._events for name in event.get("traits", {})}
+        start = {name: self._counted("traits", {name: value})[name] for name, value in self._before.items()}
+        first = (0.0, {"traits": {name: value for name, value in start.items() if name in changed}})
+        day = datetime.datetime.now(datetime.UTC).date().isoformat()
+        return Recording(type(self._panel).__name__, self._by, day, (first, *self._events))
+
+    def hear_trait(self, change) -> None:
+        """Note a trait that changed, if its page is told of it."""
+        if is_told(self._panel, change.name):
+            self._note("traits", {change.name: lean(change.new)})
+
+    def hear_message(self, content: dict) -> None:
+        """Note a message to the page."""
+        if content.get("kind") != "pong":
+            self._note("message", lean(content))
+
+    def _note(self, kind: str, content: dict) -> None:
+        at, content = round(time.monotonic() - self._begun, 2), self._counted(kind, content)
+        last_at, last = self._events[-1] if self._events else (-math.inf, {})
+        if kind == "traits" and kind in last and at - last_at <= TOGETHER_S:
+            self._events[-1] = (last_at, {"traits": {**last["traits"], **content}})
+        else:
+            self._events.append((at, {kind: content}))
+
+    def _counted(self, kind: str, content: dict) -> dict:
+        """Count runs from the recording's beginning."""
+        is_run = isinstance(content.get("run"), int) and (kind == "message" or self._panel.has_trait("run"))
+        return {**content, "run": content["run"] - self._run} if is_run else content
+
+
+@contextlib.contextmanager
+def record(panel: FurnishedPanel, by: str = "") -> Iterator[Recorder]:
+    """Record what a panel sends to its page while the block runs.
+
+    Parameters
+    ----------
+    panel : FurnishedPanel
+    by : str
+        Which model speaks.
+
+    Examples
+    --------
+    ::
+
+        with record(panel, by="smollm2-135m") as recorder:
+            panel.generate()
+            panel.wait()
+        recorder.recording().save(Path("playground.json"))
+    """
+    recorder = Recorder(panel, by)
+    panel.observe(recorder.hear_trait)
+    panel.listeners.append(recorder.hear_message)
+    try:
+        yield recorder
+    finally:
+        panel.listeners.remove(recorder.hear_message)
+        panel.unobserve(recorder.hear_trait)
+
+
+def run_of(panel: FurnishedPanel) -> int:
+    """Return the number of the panel's last run, 0 where runs are not counted."""
+    return panel.run if panel.has_trait("run") else 0
+
+
+def told_of(panel: FurnishedPanel, is_lean: bool = True) -> dict[str, object]:
+    """Return every trait that a page is told of and that a recording may hold."""
+    names = [name for name in panel.traits(sync=True) if is_told(panel, name)]
+    return {name: lean(getattr(panel, name)) if is_lean else getattr(panel, name) for name in names}
+
+
+def is_told(panel: FurnishedPanel, name: str) -> bool:
+    """Tell whether a page is told of a trait, and a recording may hold it."""
+    return not name.startswith("_") and name not in NOT_RECORDED and bool(panel.trait_metadata(name, "sync"))
+
+
+def lean(value: object) -> object:
+    """Return a copy as JSON carries it, numbers with as many digits as are shown.
+
+    Examples
+    --------
+    >>> lean({"p": (1 / 3, float("nan")), "n": 7})
+    {'p': [0.33333, None], 'n': 7}
+    """
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): lean(each) for name, each in value.items()}
+    return [lean(each) for each in value] if isinstance(value, list | tuple) else value

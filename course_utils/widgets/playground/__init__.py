@@ -1,0 +1,1 @@
+"""Playground panel: a prompt, settings and the model's text."""

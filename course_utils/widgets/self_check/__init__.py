@@ -1,0 +1,1 @@
+"""Self-check panel: questions with answers that stay closed until asked for."""

@@ -1,0 +1,1 @@
+"""Side-by-side panel: several models answer one prompt."""

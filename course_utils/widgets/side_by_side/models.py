@@ -1,0 +1,119 @@
+"""The models that stand side by side: which they are, in which order, and what is told about each."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils.errors import SettingsError
+from course_utils.models import loading
+from course_utils.models.inference.base import Speaker
+from course_utils.models.registry import registry
+from course_utils.models.registry.formats import WEIGHTS
+from course_utils.widgets.base.model_picker import Chooser
+
+LETTERS = "ABCD"  # of the columns
+OneModel = str | Path | Speaker
+
+
+class Lineup:
+    """One to four models, none twice.
+
+    Parameters
+    ----------
+    given : sequence of str, Path or Speaker, optional
+        As for `choose`, which nothing is read from before it is called.
+    """
+
+    def __init__(self, given: Sequence[OneModel] | OneModel | None = None) -> None:
+        self._given = given
+        self._known: dict[Any, Any] = {}
+        self._choosers: dict[Any, Chooser] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The chosen models' names."""
+        return list(self._choosers)
+
+    def choose(self, given: Sequence[OneModel] | OneModel | None) -> None:
+        """Take these models, or those asked for at first; the choice before stays when something is wrong.
+
+        Raises
+        ------
+        SettingsError
+            None, too many, or one twice.
+        UnknownModel, ModelNotHere
+        """
+        asked = self._given if given is None else given
+        asked = default_names() if asked is None else [asked] if isinstance(asked, OneModel) else list(asked)
+        if not 1 <= len(asked) <= len(LETTERS):
+            raise SettingsError(
+                f"{len(asked)} models are chosen.", f"One to {len(LETTERS)} models.", "Choose some, or fewer."
+            )
+        found = [self._known.get(each) or Chooser(each) for each in asked]
+        choosers = {chooser.first_name(): chooser for chooser in found}
+        if len(choosers) < len(asked):
+            names = ", ".join(chooser.first_name() for chooser in found)
+            raise SettingsError(f"A model is named twice: {names}.", "Different models.", "Name each model once.")
+        self._known |= choosers  # so that a folder or a loaded model can be chosen again by its name
+        self._choosers = choosers
+
+    @property
+    def server(self) -> str:
+        """The address of a server whose models are offered; empty where all lie on this machine."""
+        return next(filter(None, (each.server for each in self._choosers.values())), loading.server_of())
+
+    def require(self, fewest: int) -> None:
+        """Raise an error where fewer models are chosen."""
+        if len(self._choosers) < fewest:
+            raise SettingsError(
+                "One model is chosen.", "Two at least, to compare.", "Choose more, or switch Blind off."
+            )
+
+    def choices(self) -> list[dict[str, str]]:
+        """Return name and description of every model that can be chosen."""
+        known = self._known or {"": Chooser()}
+        return list({each["name"]: each for name, one in known.items() for each in one.choices(name)}.values())
+
+    def is_ready(self) -> bool:
+        """Tell whether all are loaded."""
+        return bool(self._choosers) and all(chooser.is_ready(name) for name, chooser in self._choosers.items())
+
+    def load(self) -> list[Speaker]:
+        """Return all, loading what is not loaded; slow, so call it from the worker."""
+        return [chooser.load(name) for name, chooser in self._choosers.items()]
+
+
+def default_names() -> list[str]:
+    """Return the names of the pocket family, smallest first; else of up to four models that can stand together.
+
+    Raises
+    ------
+    ModelNotHere, AccessRefused, NoServer
+    """
+    return loading.family(len(LETTERS))
+
+
+def shuffled(speakers: list[Speaker], key: str) -> list[Speaker]:
+    """Return models in an order drawn from a key; three or more never stand in the order of their sizes.
+
+    Two are drawn like a coin: an order that never comes would tell which is which.
+    """
+    draw = random.Random(key)
+    while True:
+        drawn = draw.sample(speakers, k=len(speakers))
+        sizes = [speaker.n_parameters for speaker in drawn]
+        if len(set(sizes)) < 3 or sizes != sorted(sizes):
+            return drawn
+
+
+def facts(speaker: Speaker) -> dict[str, str | int | float]:
+    """Return what a column tells of its model: name, n_parameters, file_mb (0: unknown), released ("": unknown)."""
+    known = {each.name: each for each in registry.entries()}.get(speaker.name)
+    is_the_shelf_s = known is not None and speaker.folder is not None and registry.folder_of(known) == speaker.folder
+    return {
+        "name": speaker.name,
+        "n_parameters": speaker.n_parameters,
+        "file_mb": round((speaker.folder / WEIGHTS).stat().st_size / 1e6, 1) if speaker.folder else 0.0,
+        "released": known.released if known is not None and is_the_shelf_s else "",
+    }

@@ -1,0 +1,1 @@
+"""Timeline panel: the release of GPT-2 in stages."""

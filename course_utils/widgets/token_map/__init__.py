@@ -1,0 +1,1 @@
+"""Token-map panel: each token of a text with its rank and probability."""

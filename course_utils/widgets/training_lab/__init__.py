@@ -1,0 +1,1 @@
+"""Training panel: a small model is trained in the notebook."""
