@@ -35,14 +35,14 @@ from course_utils.classroom import store
 from course_utils.classroom.votes import READERS, SIZES, ranking_votes, score_vote
 from course_utils.experiments.readers import ready_items
 from course_utils.experiments.readers.blind_items import HUMAN, Item
-from course_utils.hall import assets
+from course_utils.hall import static_files
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import registry
 from course_utils.widgets.lecture import demos
 from course_utils.widgets.lecture.presenter import fill
 from course_utils.widgets.lecture.recording import record
 
-PICTURES = assets.PICTURES
+PICTURES = static_files.PICTURES
 PICTURE_WIDTH = 640
 WRITER = "smollm2-135m"
 FAMILY = "pocket-xl"

@@ -16,13 +16,14 @@ from traitlets.config import Config
 from voila.app import Voila
 
 from course_utils.errors import CourseError
-from course_utils.hall import pages, provisioner
-from course_utils.hall.assets import collect
+from course_utils.hall import pages
+from course_utils.hall.auth import KnownByToken
 from course_utils.hall.demos import Shown
-from course_utils.hall.door import KnownByToken
 from course_utils.hall.handlers import ALLOWED_MESSAGES, Nothing, routes
-from course_utils.hall.lobby import Lobby, Viewer
-from course_utils.hall.nursery import DemoFailed, Nursery, Zygote, until_gone
+from course_utils.hall.kernels import provisioner
+from course_utils.hall.kernels.kernel_pool import DemoFailed, Nursery, Zygote, until_gone
+from course_utils.hall.sessions import Lobby, Viewer
+from course_utils.hall.static_files import collect
 
 MOST_CONNECTIONS = 600  # a browser opens six; lines to kernels are counted by the lobby
 TRY_AGAIN_S = (0.2, 1, 5, 15)  # how long to wait before a zygote that died is started anew

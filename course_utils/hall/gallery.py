@@ -1,6 +1,6 @@
 """The front page: every demo with what it shows, how long it takes and its picture; no kernel is needed for that."""
 
-from course_utils.hall.door import Guarded, templates
+from course_utils.hall.auth import Guarded, templates
 
 
 class Gallery(Guarded):

@@ -10,10 +10,10 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamBufferFullError
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, read_header_from_binary_message
 
-from course_utils.hall.door import Guarded, is_lecturer
+from course_utils.hall.auth import Guarded, is_lecturer
 from course_utils.hall.gallery import Gallery
-from course_utils.hall.lobby import HallIsFull
-from course_utils.hall.nursery import DemoFailed
+from course_utils.hall.kernels.kernel_pool import DemoFailed
+from course_utils.hall.sessions import HallIsFull
 
 KERNEL_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 MOST_LINES = 3  # a reload opens one before the old one is closed

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from course_utils.hall import child
+from course_utils.hall.kernels import child
 
 AGAIN_S = (0.2, 1, 3, 10)  # how long to wait before the next start, the more often it died
 READY_S = 120.0

@@ -3,9 +3,9 @@
 import pytest
 from panel_page import SOON_MS, watch
 
-from course_utils.hall import assets
+from course_utils.hall import static_files
+from course_utils.hall.auth import templates
 from course_utils.hall.demos import read_demos
-from course_utils.hall.door import templates
 from course_utils.widgets.lecture.demos import demos
 from tests.browser.conftest import ROOT, free_port, serve
 
@@ -177,7 +177,7 @@ def test_a_letter_typed_with_alt_on_a_mac_stays_a_letter(browser, hall_url):
 def test_the_front_page_is_read_in_a_hall_and_used_on_a_phone(browser, axe, photograph, theme):
     demos_here = list(read_demos(ROOT / "notebooks/demos").values())
     html = templates.get_template("gallery.html").render(demos=demos_here, base="/")
-    style = (assets.HALL / "gallery.css").read_text("utf-8")
+    style = (static_files.HALL / "gallery.css").read_text("utf-8")
     page = browser.new_page(viewport=HALL, color_scheme=theme)
     page.set_content(html.replace("</head>", f"<style>{style}</style></head>"))
     assert [page.locator(".demo").nth(i).get_attribute("href") for i in range(len(KEYS))] == [
@@ -194,6 +194,6 @@ def test_the_front_page_is_read_in_a_hall_and_used_on_a_phone(browser, axe, phot
 
 def test_every_demo_has_a_small_picture():
     for key in KEYS:
-        file = assets.PICTURES / f"{key}.png"
+        file = static_files.PICTURES / f"{key}.png"
         assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         assert file.stat().st_size < 60_000

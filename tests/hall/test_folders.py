@@ -11,7 +11,7 @@ import pytest
 from guest import Guest, OpenHall, write_notebook
 
 from course_utils.hall.demos import Shown
-from course_utils.hall.nursery import DemoFailed, Nursery
+from course_utils.hall.kernels.kernel_pool import DemoFailed, Nursery
 
 pytestmark = [
     pytest.mark.slow,

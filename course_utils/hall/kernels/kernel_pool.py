@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.hall import zygote
 from course_utils.hall.demos import Shown
+from course_utils.hall.kernels import fork_server
 from course_utils.places import python_path
 
 SPARE_MEMORY = {
@@ -130,7 +130,7 @@ class Nursery:
             door = self._folder / "n"
             door.unlink(missing_ok=True)
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", zygote.__name__, str(door), *self._notebooks),
+                *(sys.executable, "-m", fork_server.__name__, str(door), *self._notebooks),
                 stdin=asyncio.subprocess.PIPE,
                 env={**os.environ, **SPARE_MEMORY, **self._environment, "PYTHONPATH": python_path()},
                 start_new_session=True,  # Ctrl+C in the terminal is the hall's to answer

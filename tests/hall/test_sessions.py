@@ -2,8 +2,8 @@
 
 import pytest
 
-from course_utils.hall import lobby
-from course_utils.hall.lobby import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallIsFull, Lobby
+from course_utils.hall import sessions
+from course_utils.hall.sessions import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallIsFull, Lobby
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_who_only_fetched_a_page_makes_room_and_who_is_there_does_not(hall, cloc
 
 
 def test_short_memory_lets_nobody_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(lobby, "memory_available_mb", lambda: 399.0)
+    monkeypatch.setattr(sessions, "memory_available_mb", lambda: 399.0)
     hall = Lobby(tmp_path, n_seats=3, floor_mb=400)
     with pytest.raises(HallIsFull, match="memory"):
         hall.welcome("toy")

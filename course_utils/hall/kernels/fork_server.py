@@ -59,7 +59,7 @@ def _import_what_every_demo_needs() -> None:
     import ipywidgets  # noqa: F401
     import tornado.platform.asyncio  # noqa: F401
 
-    from course_utils.hall import forked_kernel  # noqa: F401
+    from course_utils.hall.kernels import forked_kernel  # noqa: F401
 
 
 def _import_what_it_names(notebook: Path) -> None:
@@ -142,7 +142,7 @@ def answer(connection: socket.socket, **said: object) -> None:
 
 def _become_zygote(request: dict, connection: socket.socket) -> None:
     """Run the notebook, tell what its cells show, then split off a kernel for each viewer."""
-    from course_utils.hall import forked_kernel
+    from course_utils.hall.kernels import forked_kernel
 
     try:
         cells = forked_kernel.run_notebook(Path(request["notebook"]))
@@ -173,7 +173,7 @@ def _come_to_rest(patience: float) -> None:
 
 
 def _become_kernel(request: dict, connection: socket.socket) -> None:
-    from course_utils.hall import forked_kernel
+    from course_utils.hall.kernels import forked_kernel
 
     answer(connection, pid=os.getpid())
     _draw_other_numbers()

@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent"),
 ]
 
-CHILD = [sys.executable, "-m", "course_utils.hall.child"]
+CHILD = [sys.executable, "-m", "course_utils.hall.kernels.child"]
 PARENT = """
 import os, subprocess, sys, time
 child = subprocess.Popen([*sys.argv[1:], str(os.getpid()), "serve", "--port", "0", "--model", "pocket-small"])

@@ -10,7 +10,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
 
-from course_utils.hall.nursery import LifeLine, ask, until_gone
+from course_utils.hall.kernels.kernel_pool import LifeLine, ask, until_gone
 
 NAME = "course-hall"
 

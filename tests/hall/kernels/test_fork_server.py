@@ -14,7 +14,7 @@ import pytest
 from guest import SOON_S, write_notebook
 
 from course_utils.hall.demos import Shown
-from course_utils.hall.nursery import DemoFailed, LifeLine, Nursery, ask, until_gone
+from course_utils.hall.kernels.kernel_pool import DemoFailed, LifeLine, Nursery, ask, until_gone
 
 pytestmark = [
     pytest.mark.slow,

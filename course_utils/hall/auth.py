@@ -9,7 +9,7 @@ import jinja2
 from jupyter_server.auth.identity import IdentityProvider, User
 from tornado import web
 
-from course_utils.hall.assets import HALL
+from course_utils.hall.static_files import HALL
 
 COOKIE = "course-hall"
 LECTURER_COOKIE = "course-hall-lecturer"
