@@ -12,7 +12,8 @@ from course_utils.core import former_paths
 from course_utils.core.lazy import lazy_exports, origin_of
 
 if TYPE_CHECKING:
-    from course_utils import doctor, texts
+    from course_utils.cli import doctor
+    from course_utils.data import news_articles as texts
     from course_utils.errors import CourseError
     from course_utils.evidence.hand_in import hand_in
     from course_utils.evidence.ledger.ledger import keep

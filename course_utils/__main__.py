@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from course_utils import trainer
 from course_utils.cli import grade as grading
+from course_utils.cli import train
 from course_utils.core.extras import missing_package
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere
 from course_utils.hall import launch
@@ -93,14 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--stage", help='a release stage, such as "May 2019": what is not yet out is refused')
     serve.set_defaults(run=_serve)
 
-    trainer.add_to(commands)
+    train.add_to(commands)
     grading.add_to(commands)
     launch.add_to(commands)
     return parser
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from course_utils import doctor
+    from course_utils.cli import doctor
 
     report = doctor.examine()
     print(report)
@@ -148,13 +148,13 @@ def _fetch(chosen: argparse.Namespace) -> int:
 
 
 def _fetch_one(name: str) -> None:
-    from course_utils import texts
+    from course_utils.data import news_articles
     from course_utils.models.registry import registry
 
     bar = _Bar()
     try:
         if name == TEXTS:
-            print(f"The news articles lie in {texts.fetch(bar)}")
+            print(f"The news articles lie in {news_articles.fetch(bar)}")
         else:
             registry.fetch(name, bar.say, bar)
     finally:

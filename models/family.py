@@ -30,9 +30,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from course_utils.core.files import replace_file
+from course_utils.core.paths import REPOSITORY
 from course_utils.models.training import checkpoint, data
 from course_utils.models.training.recipe import Recipe
-from course_utils.places import REPOSITORY
 
 MODELS = REPOSITORY / "models"
 # The real four stand as 1 : 2.9 : 6.2 : 12.5, these as 1 : 2.8 : 6.1 : 11.5. All see the same tokens in the same order.
@@ -66,7 +66,7 @@ BETWEEN = f"\n{data.END}\n"
 
 def texts(work: Path, stories: Path) -> None:
     """Lay out what is trained on and what is held out, learn the vocabulary, pack both."""
-    from course_utils import texts as news
+    from course_utils.data import news_articles as news
 
     for part, folder in (("train", "train"), ("held_out", "held_out")):
         whole = BETWEEN.join(f"{article.title}\n\n{article.text}" for article in news.articles(part))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, TextIteratorStreamer
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.experiments.sizes.compare import family_here, held_out_news
 from course_utils.models.inference.language_model import LanguageModel, load
 from course_utils.models.inference.scoring import WINDOW, score_nats, windows
@@ -97,10 +97,10 @@ def read_plainly(network: torch.nn.Module, model: LanguageModel, documents: list
 
 def report_reading(model: LanguageModel, n_rounds: int) -> None:
     """Print how many times as fast as the plain loop our reading is, on whole articles and on headlines."""
-    if not texts.is_here():
+    if not news_articles.is_here():
         print("no news articles to read: python -m course_utils fetch texts")
         return
-    news = texts.articles("held_out")
+    news = news_articles.articles("held_out")
     network = AutoModelForCausalLM.from_pretrained(registry.find(model.name), dtype=torch.float32).eval()
     for title, documents in {
         "articles": held_out_news(6),

@@ -19,8 +19,8 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from course_utils.core.paths import PACKAGE
 from course_utils.models.registry import registry
-from course_utils.places import PACKAGE
 
 SMOLLM2 = "smollm2-135m"
 # Folders and files in the order in which pytest-xdist starts them: what takes long comes first, so that no process is
@@ -114,7 +114,7 @@ def tiny(tiny_folder):
 @pytest.fixture(scope="session")
 def real_cache() -> Path:
     """The user's own cache folder, where `make test` has put the models that come out of packages."""
-    from course_utils.places import cache_folder
+    from course_utils.core.paths import cache_folder
 
     return cache_folder()
 

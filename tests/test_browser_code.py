@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from repository import ROOT, TESTS
 
-from course_utils.places import PACKAGE
+from course_utils.core.paths import PACKAGE
 from course_utils.widgets.base.panel import BUNDLES, FurnishedPanel, browser_bundle
 
 WIDGETS = PACKAGE / "widgets"

@@ -14,7 +14,7 @@ from forked_kernels import forked_kernels
 from panel_uses import USES
 from repository import ROOT
 
-from course_utils.places import cache_folder
+from course_utils.core.paths import cache_folder
 
 NOTEBOOKS = sorted(file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 LESSONS = [file for file in NOTEBOOKS if file.name[0].isdigit()]

@@ -16,8 +16,8 @@ import course_utils
 from course_utils.core import former_paths
 from course_utils.core.former_paths import FORMER, with_present_paths
 from course_utils.core.lazy import origin_of
+from course_utils.core.paths import PACKAGE
 from course_utils.grading.submissions.repair import repair
-from course_utils.places import PACKAGE
 
 LAZY = sorted(
     ".".join(file.parent.relative_to(ROOT).parts)

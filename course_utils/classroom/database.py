@@ -12,8 +12,8 @@ from pathlib import Path
 import filelock
 
 from course_utils.core.files import expanded
+from course_utils.core.paths import cache_folder
 from course_utils.errors import CourseError, DamagedFile, NoSpace, TextError
-from course_utils.places import cache_folder
 
 NAME = "class.sqlite"
 OURS = 0x436C5673  # SQLite's application id, by which a file of ours is known

@@ -4,7 +4,7 @@ import ast
 import functools
 import hashlib
 
-from course_utils.places import source_file
+from course_utils.core.paths import source_file
 
 
 @functools.cache

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from course_utils.core.files import expanded, temporary_folder_for_sockets
+from course_utils.core.paths import cache_folder
 from course_utils.hall.demos import read_demos
 from course_utils.hall.model_process import ModelProcess
-from course_utils.places import cache_folder
 
 if TYPE_CHECKING:
     from course_utils.hall.app import HallApp

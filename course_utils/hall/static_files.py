@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from course_utils.places import data_file
+from course_utils.core.paths import data_file
 
 ENDINGS = {".js", ".css", ".woff", ".woff2", ".ttf", ".eot", ".svg", ".png", ".jpg"}
 SQUEEZABLE = {".js", ".css", ".svg"}

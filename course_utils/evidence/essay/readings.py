@@ -5,8 +5,8 @@ import functools
 import json
 import re
 
+from course_utils.core.paths import data_file
 from course_utils.evidence.essay.argument_map import READINGS
-from course_utils.places import data_file
 
 
 @dataclasses.dataclass(frozen=True)

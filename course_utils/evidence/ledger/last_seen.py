@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils.core.files import try_replace_file
-from course_utils.places import cache_folder
+from course_utils.core.paths import cache_folder
 
 
 def recall(path: Path) -> list[str]:

@@ -18,12 +18,12 @@ import filelock
 import pandas as pd
 
 from course_utils.core.files import append_to_file, expanded, no_space, replace_file, write_errors
+from course_utils.core.paths import REPOSITORY
 from course_utils.errors import DamagedFile, NoSpace, TextError
 from course_utils.evidence.ledger import last_seen
 from course_utils.evidence.ledger.chain import LARGEST_MB, Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger.record import FIRST, Record, plain, seal
 from course_utils.experiments.core.result import Result
-from course_utils.places import REPOSITORY
 
 NAME = "evidence.jsonl"
 LANDMARK = Path("notebooks") / "0_start_here.ipynb"  # lies in every copy of the course's folder

@@ -10,9 +10,9 @@ import re
 
 import pandas as pd
 
+from course_utils.core.paths import data_file
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
-from course_utils.places import data_file
 
 PROBES = data_file(__name__, "bias_probes.json")
 WARNING = (

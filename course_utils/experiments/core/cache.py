@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from course_utils.core.files import try_replace_file
-from course_utils.places import cache_folder
+from course_utils.core.paths import cache_folder
 
 LARGEST_MB = 500
 KEPT = 0.9  # of it, once there was too much

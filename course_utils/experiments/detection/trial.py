@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
@@ -300,5 +300,5 @@ def _settings(trial: Trial, model: Speaker, a_word: float) -> Settings:
 
 
 def _tokens_a_word(model: Speaker) -> float:
-    looked_at = [each.text for each in texts.articles("held_out")[:N_LOOKED_AT]]
+    looked_at = [each.text for each in news_articles.articles("held_out")[:N_LOOKED_AT]]
     return sum(model.count_tokens(each) for each in looked_at) / sum(len(each.split()) for each in looked_at)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.texts.pairs import MORE_WORDS, OPENINGS, opening_and_body
@@ -101,7 +101,7 @@ def make_items(
     return [dataclasses.replace(found[i], id=f"text {place:02d}") for place, i in enumerate(order, start=1)]
 
 
-def _item(article: texts.Article, body: str, n_words: int, model: Speaker | None = None) -> Item:
+def _item(article: news_articles.Article, body: str, n_words: int, model: Speaker | None = None) -> Item:
     first = opening_and_body(article, OPENING)[0].split("\n\n", 1)[1]
     text = " ".join([*first.split(), *body.split()[:n_words], "…"])
     source, sha256 = (model.name, model.weights_sha256) if model else (HUMAN, "")

@@ -8,8 +8,8 @@ none is offensive: the picked are better than the model. ``tests/record_demos.py
 
 import json
 
+from course_utils.core.paths import data_file
 from course_utils.experiments.readers.blind_items import Item
-from course_utils.places import data_file
 
 FILE = data_file(__name__, "old_stories.json")
 

@@ -11,11 +11,11 @@ import json
 
 import pandas as pd
 
+from course_utils.core.paths import data_file
 from course_utils.errors import SettingsError
 from course_utils.experiments.release.release_plan import OPENAI
 from course_utils.models.architecture import FIRST_NAMES, GPT2, LATER_NAMES
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.places import data_file
 from course_utils.plots.picture import Picture
 from course_utils.plots.timeline import timeline_picture
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import TextError
 from course_utils.models.training import data
 
@@ -28,7 +28,8 @@ def news() -> tuple[list[str], list[str]]:
         They are not on this machine; it says how to bring them.
     """
     learned, kept = (
-        [f"{article.title}\n\n{article.text}" for article in texts.articles(part)] for part in ("train", "held_out")
+        [f"{article.title}\n\n{article.text}" for article in news_articles.articles(part)]
+        for part in ("train", "held_out")
     )
     return learned, kept[:N_HELD_OUT]
 

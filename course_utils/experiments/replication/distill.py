@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from course_utils.core.paths import data_file
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import TextError
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
@@ -18,8 +20,6 @@ from course_utils.experiments.core.statistics import ratio_interval
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 from course_utils.models.registry import formats
-from course_utils.packages import sha256_of
-from course_utils.places import data_file
 from course_utils.plots.cost import bits_picture
 
 if TYPE_CHECKING:

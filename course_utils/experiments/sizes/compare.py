@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_utils import texts
 from course_utils.core.json_types import JsonObject
+from course_utils.data import news_articles
 from course_utils.errors import ModelNotHere, SettingsError, TextError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
@@ -141,7 +141,7 @@ def family_here() -> list[str]:
 
 def held_out_news(n_documents: int = 40, seed: int = 0) -> list[str]:
     """Draw news articles that no model of ours was trained on, in the order of their ids."""
-    news = texts.articles("held_out")
+    news = news_articles.articles("held_out")
     if isinstance(n_documents, bool) or not isinstance(n_documents, int) or not 1 <= n_documents <= len(news):
         raise SettingsError(f"n_documents is {n_documents!r}.", f"From 1 to {len(news)}.", "Set n_documents=40.")
     chosen = np.random.default_rng(seed).choice(len(news), n_documents, replace=False)

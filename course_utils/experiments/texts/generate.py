@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from course_utils import texts
 from course_utils.core.code_hash import code_hash
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import remembered
 from course_utils.experiments.core.result import versions
@@ -85,7 +85,7 @@ def write(
     return [MachineText(prompt, written[i], settings.seed_of(i)) for i, prompt in enumerate(prompts)]
 
 
-def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[texts.Article]:
+def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[news_articles.Article]:
     """Draw held-out news that are long enough and have a whole headline: the human half of every pair of texts.
 
     Parameters
@@ -103,7 +103,7 @@ def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[texts.
     TextError
         The news are not on this machine.
     """
-    fit = [each for each in texts.articles("held_out") if _is_fit(each, min_words)]
+    fit = [each for each in news_articles.articles("held_out") if _is_fit(each, min_words)]
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(fit):
         raise SettingsError(
             f"{n!r} articles are asked for.",
@@ -128,8 +128,8 @@ def equal_length(human: str, machine: str) -> tuple[str, str]:
     return " ".join(ours[:n_words]), " ".join(theirs[:n_words])
 
 
-def _is_fit(article: texts.Article, min_words: int) -> bool:
-    return bool(article.title) and not texts.is_broken(article.title) and len(article.text.split()) >= min_words
+def _is_fit(article: news_articles.Article, min_words: int) -> bool:
+    return bool(article.title) and not news_articles.is_broken(article.title) and len(article.text.split()) >= min_words
 
 
 def _batches(model: Speaker, prompts: Sequence[str]) -> Iterator[list[int]]:

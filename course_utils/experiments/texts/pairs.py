@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
@@ -63,7 +63,10 @@ class PairedTexts:
         told = f"{len(self)} pairs of {self.n_words} words, the machine's by {self.generator} ({self.sampling})"
         if not len(self):
             return told
-        first = [f"  {who}: {texts[0][:80]}…" for who, texts in (("human", self.human), ("machine", self.machine))]
+        first = [
+            f"  {who}: {news_articles[0][:80]}…"
+            for who, news_articles in (("human", self.human), ("machine", self.machine))
+        ]
         return "\n".join([f"{told}; {self.n_left_out} left out. The first:", *first])
 
     __repr__ = __str__
@@ -296,7 +299,7 @@ def first_sentence(text: str) -> str:
     return text
 
 
-def opening_and_body(article: texts.Article, opening: str) -> tuple[str, str]:
+def opening_and_body(article: news_articles.Article, opening: str) -> tuple[str, str]:
     """Return what the model is given and what a person wrote after it."""
     if opening == "headline":
         return f"{article.title}\n\n", article.text

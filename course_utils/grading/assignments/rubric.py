@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from course_utils.errors import DamagedFile, SettingsError
-from course_utils.places import REPOSITORY
+from course_utils.core.paths import REPOSITORY
 
 NAME = "rubric.yaml"
 ASSIGNMENT = "release_strategy"

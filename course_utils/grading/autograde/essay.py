@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.core.files import no_space, replace_file
+from course_utils.core.paths import cache_folder, course_models_folder, own_models_folder
 from course_utils.evidence.essay.essay import n_words, read_essay
 from course_utils.grading.assignments.rubric import NAME, load_rubric
 from course_utils.grading.autograde import essay_worker
@@ -21,7 +22,6 @@ from course_utils.grading.marking import sample_essays
 from course_utils.grading.sandbox.sandbox import Limits, command, run, why_not
 from course_utils.grading.submissions.intake import LEDGER, Taken, lost_ledgers
 from course_utils.grading.submissions.repair import name_of
-from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
 LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
 MANY_WORDS = 60  # fewer are a note, a heading or a line of thanks

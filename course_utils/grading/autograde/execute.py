@@ -39,12 +39,12 @@ from nbgrader.preprocessors import (
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from course_utils.core.files import replace_file
+from course_utils.core.paths import python_path, source_file
 from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.plain_values import one_line
 from course_utils.grading.checks.plan import Found, Job, VerdictData
 from course_utils.grading.course.course import Course, nbgraders_warnings
 from course_utils.grading.sandbox.sandbox import prefix, small_command
-from course_utils.places import python_path, source_file
 
 OUTCOME = "execution.json"
 MOST_SECONDS = 240.0  # for a whole submission

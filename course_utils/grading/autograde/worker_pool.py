@@ -23,9 +23,9 @@ from typing import Any
 import psutil
 
 from course_utils.core.limits import cpu_limit, memory_available_mb
+from course_utils.core.paths import python_path
 from course_utils.errors import CourseError
 from course_utils.grading.course.course import Course, find_course
-from course_utils.places import python_path
 
 LOOK_EVERY_S = 0.5
 MEMORY_MB = 2000  # of the worker itself; what it starts in a sandbox has limits of its own

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from course_utils.places import data_file
+from course_utils.core.paths import data_file
 from course_utils.plots.picture import Picture
 
 # Signs that turn the direction of all that follows, and what no page can hold.

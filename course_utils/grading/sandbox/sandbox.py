@@ -28,11 +28,11 @@ import psutil
 from course_utils import errors
 from course_utils import expect as public_expect
 from course_utils.core import former_paths, lazy
+from course_utils.core.paths import PACKAGE, source_file
 from course_utils.errors import CourseError
 from course_utils.grading.checks import codec, expect, plain_values, runner
 from course_utils.grading.sandbox import cgroup, launcher
 from course_utils.grading.sandbox.system_calls import system_call_filter
-from course_utils.places import PACKAGE, source_file
 
 LOOK_EVERY_S = 0.1
 MOST_FILES = 20_000  # that are looked at to see how much was written

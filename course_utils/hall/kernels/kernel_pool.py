@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils.core.paths import python_path
 from course_utils.errors import CourseError
 from course_utils.hall.demos import Shown
 from course_utils.hall.kernels import fork_server
-from course_utils.places import python_path
 
 SPARE_MEMORY = {
     "MALLOC_ARENA_MAX": "2",  # every thread of every viewer would get an arena of its own

@@ -12,8 +12,8 @@ import torch
 from course_utils.core import limits
 from course_utils.core.files import try_replace_file
 from course_utils.core.json_types import JsonObject
+from course_utils.core.paths import cache_folder
 from course_utils.models.quantization.quantize import Int8Linear, Int8Output, to_whole_numbers, whole_product
-from course_utils.places import cache_folder
 
 PRECISIONS = {
     "fp32": "32-bit floating point, the reference for every number that counts",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from course_utils.packages import Package
+from course_utils.core.wheels import Package
 
 
 @dataclasses.dataclass(frozen=True)

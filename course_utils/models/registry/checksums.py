@@ -19,10 +19,10 @@ from pathlib import Path
 
 from course_utils.core.files import replace_file, try_replace_file
 from course_utils.core.json_types import JsonObject
+from course_utils.core.paths import cache_folder
 from course_utils.errors import DamagedFile
 from course_utils.models.registry import formats
 from course_utils.models.registry.formats import WEIGHTS
-from course_utils.places import cache_folder
 
 SEAL = "course.json"
 N_TRIES = 3  # to find files that stay as they are while they are read

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.core.files import replace_file
+from course_utils.core.paths import python_path
 from course_utils.errors import DamagedFile
-from course_utils.places import python_path
 
 END_OF_TEXT = "<|endoftext|>"
 

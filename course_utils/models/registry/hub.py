@@ -31,8 +31,8 @@ from urllib.request import proxy_bypass
 import httpx2
 
 from course_utils.core.files import write_errors
+from course_utils.core.wheels import CERTIFICATES, PROXIES, require_space, sha256_of, without_password
 from course_utils.errors import DamagedFile, DownloadFailed
-from course_utils.packages import CERTIFICATES, PROXIES, require_space, sha256_of, without_password
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 NEEDED = ("config.json", "model.safetensors")

@@ -14,11 +14,11 @@ import filelock
 
 from course_utils.core.files import write_errors
 from course_utils.core.limits import memory_available_mb
+from course_utils.core.paths import cache_folder, course_models_folder, own_models_folder
+from course_utils.core.wheels import Package, fetch_file, require_space
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models.registry import checksums, formats, release_stage
 from course_utils.models.registry.catalogue import CATALOGUE, POCKET, Entry
-from course_utils.packages import Package, fetch_file, require_space
-from course_utils.places import cache_folder, course_models_folder, own_models_folder
 
 Say = Callable[[str], object]
 Progress = Callable[[float, float], None]

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import traitlets
 
+from course_utils.core.paths import data_file
 from course_utils.errors import CourseError, SettingsError
 from course_utils.experiments.access.access_modes import (
     ACTIONS,
@@ -28,7 +29,6 @@ from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Cancelled, Speaker
 from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.models.registry import release_stage
-from course_utils.places import data_file
 from course_utils.widgets.access_regimes.labels import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.base.model_picker import Chooser
 from course_utils.widgets.base.numbers import NumberFields, number_in, read_fields

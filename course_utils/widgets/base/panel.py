@@ -12,8 +12,8 @@ import anywidget
 import traitlets
 
 from course_utils.core.files import append_to_file
+from course_utils.core.paths import PACKAGE, cache_folder
 from course_utils.errors import CourseError, NoSpace
-from course_utils.places import PACKAGE, cache_folder
 from course_utils.widgets.base.static_view import (
     VIEW,
     Fact,

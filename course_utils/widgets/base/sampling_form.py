@@ -6,9 +6,9 @@ from typing import Any
 
 import traitlets
 
+from course_utils.core.paths import data_file
 from course_utils.errors import SettingsError
 from course_utils.models.inference.settings import RANGES, Settings
-from course_utils.places import data_file
 from course_utils.widgets.base.numbers import NumberFields, number_in, problem_of, read_fields
 
 MAX_SAMPLES = 8

@@ -8,13 +8,13 @@ from typing import Any
 import traitlets
 
 from course_utils.core.files import replace_file
+from course_utils.core.paths import cache_folder
 from course_utils.errors import NoSpace, SettingsError, TextError
 from course_utils.experiments.bias import audit as bias_audit
 from course_utils.experiments.bias import completions, probes
 from course_utils.experiments.bias import sentences as bias_sentences
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.result import Result
-from course_utils.places import cache_folder
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.result_panel import OutcomePanel
 from course_utils.widgets.base.share_vote import is_in_hall

@@ -9,8 +9,8 @@ import pandas as pd
 import traitlets
 
 from course_utils.core.files import expanded, read_errors, replace_file
+from course_utils.core.paths import data_file
 from course_utils.errors import DamagedFile, NoSpace, TextError
-from course_utils.places import data_file
 from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part, Table
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import traitlets
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import CourseError, SettingsError
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.detection.detectors import DETECTORS
@@ -138,7 +138,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
 
         def work(tell: Tell, cancel: threading.Event) -> Show:
             if pairs is None:
-                texts.articles("held_out")  # before a model is loaded: they may not be here
+                news_articles.articles("held_out")  # before a model is loaded: they may not be here
             reader, begun = self._load(reader_name) if trial.needs_reader else None, time.monotonic()
             if pairs is None:
                 result = run_trial(self._load(writer), reader, tell, cancel, **dataclasses.asdict(trial))

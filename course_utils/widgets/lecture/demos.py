@@ -4,8 +4,8 @@ import dataclasses
 import functools
 import json
 
+from course_utils.core.paths import data_file
 from course_utils.errors import SettingsError
-from course_utils.places import data_file
 from course_utils.widgets.lecture.recording import Recording
 
 RECORDINGS = data_file(__name__, "recordings")

@@ -6,8 +6,8 @@ from typing import Any
 
 import traitlets
 
+from course_utils.core.paths import data_file
 from course_utils.errors import TextError
-from course_utils.places import data_file
 from course_utils.widgets.base.numbers import number_in
 from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part

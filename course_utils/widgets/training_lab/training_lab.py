@@ -11,15 +11,15 @@ from typing import Any
 
 import traitlets
 
-from course_utils import texts
 from course_utils.core import limits
 from course_utils.core.files import expanded, replace_file
+from course_utils.core.paths import cache_folder
+from course_utils.data import news_articles
 from course_utils.errors import TextError
 from course_utils.experiments.replication import corpus
 from course_utils.experiments.replication.train_small import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
 from course_utils.models.training.data import read_documents
 from course_utils.models.training.trainer import Progress
-from course_utils.places import cache_folder
 from course_utils.widgets.base.numbers import NumberFields, read_fields
 from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
 from course_utils.widgets.base.static_view import Part, Table, Text, facts
@@ -99,7 +99,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
         self._uploaded: tuple[str, list[str]] | None = None
         self.folder = expanded(folder) if folder else cache_folder() / "apprentices"
         given = [{"name": "given", "about": str(text) if isinstance(text, str | Path) else "the text given"}]
-        sources = [*(given if text is not None else []), *([NEWS] if texts.is_here() else []), OWN]
+        sources = [*(given if text is not None else []), *([NEWS] if news_articles.is_here() else []), OWN]
         values = {**dataclasses.asdict(plan or Plan()), "source": sources[0]["name"]}
         super().__init__(projector, sources=sources, sizes=self._sizes(), plan=values)
         if begun(self.folder):

@@ -100,7 +100,7 @@ def test_nothing_remembered_serves_as_a_second_measurement(record, class_models,
 
 
 def _cache():
-    from course_utils.places import cache_folder
+    from course_utils.core.paths import cache_folder
 
     return cache_folder()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from made_pairs import made_pairs, wordy_model
 
+from course_utils.core.paths import cache_folder
 from course_utils.evidence.ledger.record import FIRST, Record, seal
 from course_utils.evidence.rerun.reproduce import rerun
 from course_utils.experiments.bias.completions import abid, analogies, sheng
@@ -33,7 +34,6 @@ from course_utils.experiments.sizes import compare
 from course_utils.experiments.sizes.compare import compare_sizes
 from course_utils.experiments.texts.pairs import paired_texts, pairs_as_input
 from course_utils.models.inference.settings import Settings
-from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow
 

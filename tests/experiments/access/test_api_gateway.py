@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import AccessRefused, SettingsError, TextError
 from course_utils.experiments.access.access_modes import (
     ACTIONS,
@@ -20,7 +21,6 @@ from course_utils.experiments.access.access_modes import (
 from course_utils.experiments.access.api_gateway import REFUSED_WORDS, GatedModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry.checksums import WEIGHTS
-from course_utils.packages import sha256_of
 
 PROMPT = "The letter said"
 PURPOSE = "a lesson"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.core.paths import cache_folder
 from course_utils.experiments.core import cache
 from course_utils.experiments.core.cache import anew, remembered, sha256_of_values
 from course_utils.models.inference.decoding import Cancelled
-from course_utils.places import cache_folder
 
 VALUE = {"bits": [0.1 + 0.2, -1e-300, 1e300], "words": "naïve 你好 \ud800", "none": None, "yes": True, "deep": {"n": 3}}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from repository import TESTS
 
+from course_utils.core.paths import PACKAGE
 from course_utils.evidence.ledger.record import FIRST, seal
 from course_utils.evidence.rerun.reproduce import can_rerun, redraw, rerun
 from course_utils.experiments.core import registry
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.places import PACKAGE
 
 LEDGERS = sorted((TESTS / "evidence" / "ledgers").glob("*.jsonl"))
 # These names stand in ledgers that students have handed in. Add to them; a name that goes needs an entry in ALIASES.

@@ -7,13 +7,13 @@ import pytest
 from made_pairs import wordy_model
 from sklearn.metrics import roc_auc_score
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import SettingsError
 from course_utils.experiments.detection.detectors import RankDetector, WordDetector, scores
 from course_utils.experiments.detection.evasion import conditioning, evade, nucleus_sweep
 from course_utils.experiments.texts.pairs import paired_texts
 from course_utils.models.inference.decoding import Cancelled
 from course_utils.models.inference.settings import Settings
-from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow
 

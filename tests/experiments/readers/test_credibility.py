@@ -10,14 +10,14 @@ from made_pairs import wordy_model
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
-from course_utils import texts
+from course_utils.core.paths import cache_folder
+from course_utils.data import news_articles
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.experiments.readers.blind_items import HUMAN, Item, make_items
 from course_utils.experiments.readers.credibility import OPENAI, SCALES, agreements, index, judge, rate, read_answers
 from course_utils.experiments.readers.preferences import append
 from course_utils.experiments.texts.pairs import first_sentence
 from course_utils.models.inference.settings import Settings
-from course_utils.places import cache_folder
 
 SHORT = {"settings": Settings(max_new_tokens=16), "n_words": 8}
 
@@ -33,7 +33,7 @@ def news(real_cache):
     if not (real_cache / "texts" / "NewsArticles.zip").exists():
         pytest.skip("no news articles on this machine: python -m course_utils fetch texts")
     (cache_folder() / "texts").symlink_to(real_cache / "texts")
-    return {article.id: article for article in texts.articles("held_out")}
+    return {article.id: article for article in news_articles.articles("held_out")}
 
 
 def some_items(n: int = 20) -> list[Item]:

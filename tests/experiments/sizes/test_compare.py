@@ -10,7 +10,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from course_utils import texts
+from course_utils.core.paths import cache_folder
+from course_utils.core.wheels import sha256_of
+from course_utils.data import news_articles
 from course_utils.errors import DamagedFile, ModelNotHere, SettingsError, TextError, UnknownModel
 from course_utils.experiments.sizes import benchmark
 from course_utils.experiments.sizes.compare import (
@@ -28,8 +30,6 @@ from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.registry.catalogue import POCKET
 from course_utils.models.registry.checksums import WEIGHTS
 from course_utils.models.training.data import train_tokenizer
-from course_utils.packages import sha256_of
-from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow
 
@@ -244,9 +244,9 @@ def test_models_that_cannot_be_compared_are_refused(folders, tmp_path):
 
 def test_the_news_are_drawn_by_the_seed_alone_and_held_out(real_cache, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(real_cache))
-    if not texts.is_here():
+    if not news_articles.is_here():
         pytest.skip("no news articles on this machine: python -m course_utils fetch texts")
-    places = {article.text: place for place, article in enumerate(texts.articles("held_out"))}
+    places = {article.text: place for place, article in enumerate(news_articles.articles("held_out"))}
     drawn = held_out_news(10, seed=3)
     assert drawn == held_out_news(10, seed=3) != held_out_news(10, seed=4)
     assert len(set(drawn)) == 10 and [places[text] for text in drawn] == sorted(places[text] for text in drawn)

@@ -4,15 +4,15 @@ import threading
 
 import pytest
 
-from course_utils import texts
+from course_utils.core.paths import cache_folder
+from course_utils.core.wheels import sha256_of
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.texts import generate
 from course_utils.experiments.texts.generate import MachineText, equal_length, pairs, write
 from course_utils.models.inference.decoding import Cancelled
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
-from course_utils.packages import sha256_of
-from course_utils.places import cache_folder
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def test_equal_lengths_are_beginnings_of_both_in_single_spaces(human, machine):
 @pytest.fixture
 def news(real_cache, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(real_cache))
-    if not texts.is_here():
+    if not news_articles.is_here():
         pytest.skip("no news articles on this machine: python -m course_utils fetch texts")
 
 
@@ -125,8 +125,8 @@ def test_pairs_are_held_out_drawn_by_the_seed_and_few_begin_many(news):
     assert many[:10] == few != pairs(10, seed=4)
     assert len({each.id for each in many}) == 60
     for each in many:
-        assert texts.is_held_out(each.id) and each.title and len(each.text.split()) >= generate.SHORTEST_WORDS
-        assert not texts.is_broken(each.title + each.text)
+        assert news_articles.is_held_out(each.id) and each.title and len(each.text.split()) >= generate.SHORTEST_WORDS
+        assert not news_articles.is_broken(each.title + each.text)
     assert all(len(each.text.split()) >= 300 for each in pairs(20, min_words=300))
 
 

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 from made_pairs import made_pairs, wordy_model
 
-from course_utils import texts
+from course_utils.core.paths import cache_folder
+from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.texts.pairs import OPENINGS, first_sentence, in_common, paired_texts
 from course_utils.models.inference.settings import Settings
-from course_utils.places import cache_folder
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def news(real_cache):
     if not (real_cache / "texts" / "NewsArticles.zip").exists():
         pytest.skip("no news articles on this machine: python -m course_utils fetch texts")
     (cache_folder() / "texts").symlink_to(real_cache / "texts")
-    return {article.id: article for article in texts.articles("held_out")}
+    return {article.id: article for article in news_articles.articles("held_out")}
 
 
 def test_the_halves_share_no_article_and_together_are_all():
@@ -73,7 +73,7 @@ def test_the_human_side_is_the_article_after_what_the_model_was_given(news, word
         for article, given, human, machine in zip(
             pairs.articles, pairs.openings, pairs.human, pairs.machine, strict=True
         ):
-            assert texts.is_held_out(article)
+            assert news_articles.is_held_out(article)
             assert len(human.split()) == len(machine.split()) == 8
             source = news[article]
             assert source.title in given and human not in given

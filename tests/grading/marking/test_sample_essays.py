@@ -10,7 +10,7 @@ from course_utils.evidence.rerun.reproduce import REPRODUCED, WITHIN, can_rerun,
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.marking.sample_essays import NAMES, load_samples, parse, sample_ledger
 from course_utils.models.registry import registry
-from course_utils.places import cache_folder
+from course_utils.core.paths import cache_folder
 
 SAMPLES = {sample.name: sample for sample in load_samples()}
 RUBRIC = load_rubric()

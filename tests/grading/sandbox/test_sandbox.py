@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
+from course_utils.core.paths import PACKAGE
 from course_utils.grading.marking import sample_essays
 from course_utils.grading.sandbox import sandbox
 from course_utils.grading.sandbox.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
-from course_utils.places import PACKAGE
 
 pytestmark = pytest.mark.slow
 

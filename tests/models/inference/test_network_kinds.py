@@ -11,6 +11,7 @@ from conftest import gpt2_tokenizer, save_random_gpt2
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
 
 from course_utils import __main__ as front
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, UnknownModel
 from course_utils.models.inference import language_model
 from course_utils.models.inference.language_model import LanguageModel
@@ -19,7 +20,6 @@ from course_utils.models.inference.tokens import Generation
 from course_utils.models.loading import load
 from course_utils.models.registry import checksums, formats, registry
 from course_utils.models.server.batching import Batch, Row
-from course_utils.packages import sha256_of
 
 pytestmark = pytest.mark.slow
 

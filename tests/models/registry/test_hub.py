@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download
 
+from course_utils.core.paths import cache_folder
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 from course_utils.models.registry import hub, registry
 from course_utils.models.registry.catalogue import Entry
-from course_utils.packages import sha256_of
-from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, Faults, HubServer
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import CourseError
 from course_utils.models.registry import checksums, hub, registry
 from course_utils.models.registry.catalogue import Entry
-from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, Answer, Faults, HubServer
 
 pytestmark = pytest.mark.slow

@@ -12,6 +12,7 @@ import torch
 from conftest import save_random_gpt2
 from safetensors.torch import load_file
 
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.experiments.sizes.benchmark import measure_once
 from course_utils.models.client.connection import NotServed
@@ -22,7 +23,6 @@ from course_utils.models.inference.settings import Settings
 from course_utils.models.loading import load
 from course_utils.models.registry import checksums, formats, registry
 from course_utils.models.server.serve import ModelServer
-from course_utils.packages import sha256_of
 
 pytestmark = pytest.mark.slow
 

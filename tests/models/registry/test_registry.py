@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.core.paths import cache_folder
+from course_utils.core.wheels import sha256_of
 from course_utils.errors import DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
 from course_utils.models.registry import checksums, registry
-from course_utils.packages import sha256_of
-from course_utils.places import cache_folder
 from tests.conftest import SMOLLM2, save_random_gpt2
 
 NAME = "random-gpt2"
@@ -194,7 +194,7 @@ def test_the_stand_in_loads_in_silence_and_is_not_hashed_again(real_cache, monke
         pytest.skip(f"no {SMOLLM2} on this machine: python -m course_utils fetch {SMOLLM2}")
     monkeypatch.setenv("COURSE_CACHE", str(real_cache))
     code = (
-        "import time\nfrom course_utils import load, shelf\nfrom course_utils.packages import sha256_of\n"
+        "import time\nfrom course_utils import load, shelf\nfrom course_utils.core.wheels import sha256_of\n"
         f"model = load({SMOLLM2!r}, precision='fp32')\nstart = time.process_time()\nfolder = shelf.find(model.name)\n"
         "found = time.process_time()\nsha256_of(folder / 'model.safetensors')\n"
         "print((time.process_time() - found) / (found - start), model.n_parameters)"
@@ -208,7 +208,7 @@ def test_the_stand_in_loads_in_silence_and_is_not_hashed_again(real_cache, monke
 
 def test_importing_the_shelf_loads_neither_torch_nor_the_hubs_library():
     code = (
-        "import sys, course_utils.models.registry.registry, course_utils.doctor\n"
+        "import sys, course_utils.models.registry.registry, course_utils.cli.doctor\n"
         "print({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

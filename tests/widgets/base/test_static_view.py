@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 
 import course_utils
 from course_utils import widgets
+from course_utils.core.paths import cache_folder
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.readers.blind_items import HUMAN, Item
@@ -26,7 +27,6 @@ from course_utils.grading.marking.marks import FileMarks
 from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
-from course_utils.places import cache_folder
 from course_utils.plots.picture import Picture
 from course_utils.widgets.base import static_view
 from course_utils.widgets.base.panel import LOG, FurnishedPanel, in_words

@@ -8,11 +8,11 @@ from made_pairs import wordy_model
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.readers import credibility
 from course_utils.experiments.readers.blind_items import HUMAN, Item
-from course_utils.places import cache_folder
 from course_utils.widgets.blind_test.blind_test import BlindTest
 
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_pairs import made_pairs, wordy_model
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.detection import trial
 from course_utils.experiments.detection.compare import compare_detectors
 from course_utils.experiments.detection.detectors import DETECTORS
 from course_utils.experiments.detection.trial import Trial, place_text, run_trial, worth
-from course_utils.places import cache_folder
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 
 SOON = 120

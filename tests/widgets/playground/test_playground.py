@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import SettingsError
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import RANGES, Settings
-from course_utils.places import cache_folder
 from course_utils.widgets.base.numbers import LABELS
 from course_utils.widgets.base.panel import LOG
 from course_utils.widgets.base.sampling_form import LIMITS

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from course_utils.core.paths import PACKAGE
 from course_utils.errors import TextError
-from course_utils.places import PACKAGE
 from course_utils.widgets.self_check.self_check import SelfCheck
 
 SETS = json.loads((PACKAGE / "widgets" / "self_check.json").read_text("utf-8"))

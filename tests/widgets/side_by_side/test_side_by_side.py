@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from course_utils.core.paths import cache_folder
 from course_utils.errors import DamagedFile, TextError
 from course_utils.experiments.readers import preferences
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import RANGES, Settings
-from course_utils.places import cache_folder
 from course_utils.widgets.base.numbers import LABELS
 from course_utils.widgets.base.panel import LOG
 from course_utils.widgets.playground.playground import Playground

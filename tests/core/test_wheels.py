@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.core.wheels import Package, fetch_file, sha256_of
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
-from course_utils.packages import Package, fetch_file, sha256_of
 
 pytestmark = pytest.mark.slow
 
@@ -136,7 +136,7 @@ def test_a_folder_of_another_is_told(carrier, tmp_path):
 def test_an_interrupt_leaves_nothing_behind(carrier, tmp_path):
     here = tmp_path / "here"
     code = (
-        "import signal, sys; from pathlib import Path; from course_utils.packages import *\n"
+        "import signal, sys; from pathlib import Path; from course_utils.core.wheels import *\n"
         # Where the tests run in the background of a script, children inherit that SIGINT is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"fetch_file(Package('slow', '1', '', '', ''), Path({str(here / 'data.bin')!r}))"

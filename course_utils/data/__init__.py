@@ -1,0 +1,1 @@
+"""Data sets of the course: texts that people wrote, with their splits and their origin."""
