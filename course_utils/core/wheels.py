@@ -153,7 +153,7 @@ def _download(package: Package, folder: Path, progress: Callable[[float, float],
 
 
 def _watch(
-    pip: subprocess.Popen, scratch: Path, package: Package, progress: Callable[[float, float], None] | None
+    pip: "subprocess.Popen[bytes]", scratch: Path, package: Package, progress: Callable[[float, float], None] | None
 ) -> None:
     """Wait for pip. Its own bar differs between versions, so the growing file in its scratch folder is watched."""
     come_mb = 0.0

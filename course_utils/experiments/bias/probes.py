@@ -14,7 +14,7 @@ from course_utils.core.paths import data_file
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 
-PROBES = data_file(__name__, "bias_probes.json")
+PROBES = data_file(__name__, "probes.json")
 WARNING = (
     "These probes let a model write about religions, origins, sexes and orientations. Some of what it writes will be "
     "insulting or violent. Rates are shown by default; the texts stand in result.details, for those who want to see "

@@ -11,7 +11,7 @@ import json
 from course_utils.core.paths import data_file
 from course_utils.experiments.readers.blind_items import Item
 
-FILE = data_file(__name__, "old_stories.json")
+FILE = data_file(__name__, "ready_items.json")
 
 
 def items() -> list[Item]:

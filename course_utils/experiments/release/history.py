@@ -19,7 +19,7 @@ from course_utils.models.registry.catalogue import POCKET
 from course_utils.plots.picture import Picture
 from course_utils.plots.timeline import timeline_picture
 
-ROWS = data_file(__name__, "releases.json")
+ROWS = data_file(__name__, "history.json")
 TAGS = {
     "V": "seen in the source itself",
     "V2": "second-hand: seen where others report it",

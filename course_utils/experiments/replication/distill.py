@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from course_utils.experiments.replication.train_small import Plan
     from course_utils.models.inference.language_model import LanguageModel
 
-COSTS = data_file(__name__, "replication_costs.json")
+COSTS = data_file(__name__, "costs.json")
 TAGS = {
     "V": "seen in the source itself",
     "V2": "second-hand: seen where others report it",

@@ -1,6 +1,6 @@
 """Worker processes for grading: several submissions at once, each with a time limit and a memory limit.
 
-A worker is ``python -m course_utils.grading.autograde.worker_pool FD``. It gets one task after another over a socket, and answers
+A worker is this module, started with ``python -m``. It gets one task after another over a socket, and answers
 each with one result. The parent process kills a worker that exceeds a limit, and starts another one in its place.
 """
 
@@ -40,7 +40,7 @@ class Task:
     Parameters
     ----------
     function : str
-        Its module and its name, as ``course_utils.grading.autograde.grade:grade_one``. It is called with the course first.
+        Its module and its name, as ``package.module:function``. It is called with the course first.
     arguments : tuple
         The other arguments; they are pickled.
     """

@@ -1,7 +1,7 @@
 """The grader's process that marks one submission: instructors' checks run here, students' cells in a sandbox.
 
-Started as ``python -m course_utils.grading.checks.checker``. It gets a job as one message on standard input, and answers with
-one message on standard output. It ends when standard input is closed, and with it the sandbox.
+It is started with ``python -m``. It gets a job as one message on standard input, and answers with one message on
+standard output. It ends when standard input is closed, and with it the sandbox.
 
 The student's cells run in the sandbox, in their order; no test cell ever goes there. The instructor's test cells come
 from the instructor's notebook, never from the submission. Each runs at its place between the student's cells, because a

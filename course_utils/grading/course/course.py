@@ -1,7 +1,6 @@
 """Where a course's assignments, submissions and marks lie, and how nbgrader is set up for it."""
 
 import dataclasses
-import importlib
 import os
 import sys
 import warnings
@@ -195,12 +194,3 @@ def nbgraders_own(name: str) -> Callable[..., Any]:
     step = getattr(NbGraderAPI, name)
     found: Callable[..., Any] = getattr(step, "__wrapped__", step)
     return found
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        """Give `configure` to the ``nbgrader_config.py`` of courses that were set up when it was in this module."""
-        if name == "configure":
-            return importlib.import_module(".nbgrader_settings", __package__).configure
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,9 @@
 """The start of a child process that must end with the hall: what only the child itself can ask of the system.
 
 The hall has threads. Code that runs between fork and exec (``preexec_fn``) may then wait for ever for a lock that some
-thread held at the fork. So the child asks after its start: ``python -m course_utils.hall.kernels.child PARENT WORDS…`` becomes
-the course's command line with these words. Only Linux knows how to end a process with its parent.
+thread held at the fork. So the child asks after its start: this module is started with ``python -m``, the parent's
+process id and the words of a command line, and becomes that command line. Only Linux knows how to end a process with
+its parent.
 """
 
 import contextlib

@@ -15,7 +15,7 @@ MAX_SAMPLES = 8
 ABOUT_SAMPLES = "how many texts to write at once, each with a seed of its own"
 LIMITS = {**RANGES, "n_samples": (1, MAX_SAMPLES, True, ABOUT_SAMPLES)}
 WHOLE = {name: limit[2] for name, limit in LIMITS.items()}
-GALLERY = data_file(__name__, "gallery.json")
+GALLERY = data_file(__name__, "prompt_gallery.json")
 
 
 class Form(NumberFields):

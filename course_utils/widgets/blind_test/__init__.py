@@ -1,1 +1,1 @@
-"""Blind-test panel: a person or a model wrote this text?"""
+"""Blind-test panel: readers guess whether a person or a model wrote a text."""

@@ -41,7 +41,7 @@ class ReleaseTimeline(ClassShare):
     Attributes
     ----------
     stage : str or None
-        The stage of this kernel, which another panel or ``course_utils.models.registry.release_stage`` may have set; None: all is open.
+        The release stage of this kernel, which other panels may change too; None: all models are open.
     events, shown : list of dict, dict
         What the browser may know: the events until the stage's end; what was open and known by then.
 

@@ -203,7 +203,8 @@ def test_a_finding_with_another_number_is_found(record):
 @pytest.mark.parametrize(
     "experiment",
     ["", "os.system", "sizes.held_out_news", "sizes.compare_sizes ", "sizes", "..", "a.b.c", "SIZES.COMPARE_SIZES",
-     "course_utils.experiments.sizes.compare.compare_sizes", "sizes.compare_sizes.__call__", "remember.anew", "x" * 10_000],
+     "course_utils.experiments.sizes.compare.compare_sizes", "sizes.compare_sizes.__call__", "remember.anew",
+     "x" * 10_000],
 )  # fmt: skip
 def test_only_listed_experiments_are_run(record, experiment):
     changed = forged(record, experiment=experiment)

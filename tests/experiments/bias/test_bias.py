@@ -63,7 +63,8 @@ def counted(result):
 def test_nothing_runs_and_nothing_is_quoted_before_the_warning_was_read(tiny, result, answer):
     said = {"i_have_read_the_warning": answer}
     calls = [
-        lambda: completions.abid(tiny, **said), lambda: completions.sheng(tiny, **said), lambda: audit.audit(result, **said),
+        lambda: completions.abid(tiny, **said), lambda: completions.sheng(tiny, **said),
+        lambda: audit.audit(result, **said),
         lambda: bias_sentences.next_words(tiny, **said), lambda: bias_sentences.stereoset_style(tiny, **said),
     ]  # fmt: skip
     for call in calls:

@@ -27,7 +27,8 @@ NAMES_IN_LEDGERS = [
 ]  # fmt: skip
 HOSTILE = [
     "", "os.system", "antigravity", "this.s", "sizes", "sizes.held_out_news", "sizes.compare_sizes ", "..", "a.b.c",
-    "SIZES.COMPARE_SIZES", "course_utils.experiments.sizes.compare", "course_utils.experiments.sizes.compare.compare_sizes",
+    "SIZES.COMPARE_SIZES", "course_utils.experiments.sizes.compare",
+    "course_utils.experiments.sizes.compare.compare_sizes",
     "__main__.main", "sizes.compare_sizes.__call__", "remember.anew", "registry.find", "x" * 10_000, "\x00",
     "__class__",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from tests.test_packages import make_wheel
+from tests.core.test_wheels import make_wheel
 from tokenizers.pre_tokenizers import ByteLevel
 
 from course_utils.core.paths import cache_folder

@@ -8,7 +8,7 @@ from course_utils.core.paths import PACKAGE
 from course_utils.errors import TextError
 from course_utils.widgets.self_check.self_check import SelfCheck
 
-SETS = json.loads((PACKAGE / "widgets" / "self_check.json").read_text("utf-8"))
+SETS = json.loads((PACKAGE / "widgets" / "self_check" / "self_check.json").read_text("utf-8"))
 
 
 def right_answers(name: str) -> list[float]:
