@@ -287,7 +287,15 @@ def test_what_came_through_the_exchange_is_not_replaced_by_what_has_no_time(empt
     assert [file.read_bytes() for file in (empty.root / "earlier").rglob("other.ipynb")] == [b"another"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"Rar!\x1a\x07", zipped({"a": b"x"})[:-30]])
+NO_ARCHIVES = {
+    "empty": b"",
+    "no zip": b"PK\x03\x04 cut off",
+    "rar": b"Rar!\x1a\x07",
+    "cut zip": zipped({"a": b"x"})[:-30],
+}
+
+
+@pytest.mark.parametrize("content", NO_ARCHIVES.values(), ids=NO_ARCHIVES)  # a zip holds the time: no id is made of it
 def test_what_is_no_archive_is_told(empty, content):
     (empty.root / "download.zip").write_bytes(content)
     with pytest.raises(TextError, match="cannot be read"):
