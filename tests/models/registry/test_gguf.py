@@ -7,12 +7,12 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from tests.core.test_wheels import make_wheel
 from tokenizers.pre_tokenizers import ByteLevel
 
 from course_utils.core.paths import cache_folder
 from course_utils.errors import DamagedFile, DownloadFailed, NoSpace
 from course_utils.models.registry import checksums, registry
+from tests.core.test_wheels import make_wheel
 
 pytestmark = pytest.mark.slow
 
