@@ -83,10 +83,11 @@ bench: $(DEV_READY) ## our stream against transformers' own, and how fast exerci
 load: $(DEV_READY) ## a class of thirty in the hall for five minutes, timed and weighed
 	$(BIN)/python tests/load.py $(LOAD_OPTIONS)
 
-lint: $(DEV_READY) ## check style, form and types
+lint: $(DEV_READY) ## check style, form, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	@if [ -x node_modules/.bin/eslint ]; then node_modules/.bin/eslint .; else echo "The browser code is not checked: that needs Node, and npm install."; fi
 
 browser: ## bundle the panels' browser code anew, after a change of it; needs Node

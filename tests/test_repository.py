@@ -13,20 +13,7 @@ from repository import ROOT
 PACKAGE = ROOT / "course_utils"
 
 
-# -- layers ------------------------------------------------------------------------------------------------------------
-
-# From top to bottom. A module may import its own layer and the layers below it. The first part of its path decides.
-LAYERS = [
-    {"__init__", "__main__", "trainer", "doctor"},
-    {"hall"},
-    {"widgets"},
-    {"grading", "expect"},
-    {"evidence"},
-    {"experiments"},
-    {"pictures", "plots"},
-    {"models"},
-    {"core", "errors", "packages", "places", "texts"},
-]
+# -- modules -----------------------------------------------------------------------------------------------------------
 
 
 def read_modules(package: Path) -> dict[str, ast.Module]:
@@ -34,76 +21,14 @@ def read_modules(package: Path) -> dict[str, ast.Module]:
     return {file.relative_to(package).with_suffix("").as_posix(): ast.parse(file.read_text("utf-8")) for file in files}
 
 
-def resolve(dotted: str, modules: dict[str, ast.Module], package: str) -> str | None:
-    """The module that a dotted name stands for: itself, or the __init__ of its folder."""
-    inside = dotted.removeprefix(package).strip(".").replace(".", "/")
-    init = f"{inside}/__init__".strip("/")
-    return next((module for module in (inside, init) if module in modules), None)
-
-
-def imported_modules(module: str, modules: dict[str, ast.Module], package: str) -> set[str]:
-    """Every module of the package that a module imports, also inside functions."""
-    found = set()
-    for node in ast.walk(modules[module]):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = f"{package}/{module}".split("/")[: -node.level] if node.level else []
-            source = ".".join([*above, *([node.module] if node.module else [])])
-            # `from package.models import shelf` means the module shelf; `from package.models.shelf import find` too.
-            whole = [f"{source}.{alias.name}" for alias in node.names]
-            names = [name if resolve(name, modules, package) else source for name in whole]
-        ours = [name for name in names if name.split(".")[0] == package]
-        found |= {resolve(name, modules, package) or f"{name} (no such module)" for name in ours}
-    return found - {module}
-
-
-def layer_of(module: str) -> int:
-    return next(number for number, names in enumerate(LAYERS) if module.split("/")[0] in names)
-
-
-def upward_imports(package: Path) -> list[str]:
-    """Every import that does not run downwards, one sentence each."""
-    modules, faults = read_modules(package), []
-    for module in modules:
-        for other in imported_modules(module, modules, package.name):
-            if other not in modules:
-                faults.append(f"{module} imports {other}")
-            elif layer_of(other) < layer_of(module):
-                faults.append(f"{module} imports {other}, which is above it")
-    return faults
-
-
-def test_imports_run_downwards():
-    assert upward_imports(PACKAGE) == []
-
-
-@pytest.mark.parametrize(
-    ("source", "fault"),
-    [
-        ("import toy.widgets.panel", "errors imports widgets/panel, which is above it"),
-        ("from toy.widgets import panel", "errors imports widgets/panel, which is above it"),
-        ("from .widgets import panel", "errors imports widgets/panel, which is above it"),
-        ("def f():\n    from toy.widgets.panel import x", "errors imports widgets/panel, which is above it"),
-        ("import toy.cellar", "errors imports toy.cellar (no such module)"),
-        ("import math", None),
-    ],
-)
-def test_an_upward_import_is_found(source, fault, tmp_path):
-    for name, text in {
-        "widgets/__init__": "",
-        "widgets/panel": "from toy import errors\nx = 1",
-        "errors": source,
-    }.items():
-        file = tmp_path / "toy" / f"{name}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    assert upward_imports(tmp_path / "toy") == ([fault] if fault else [])
-
-
 def test_every_module_has_a_docstring():
     assert [name for name, module in read_modules(PACKAGE).items() if not ast.get_docstring(module)] == []
+
+
+def test_a_package_has_few_modules():
+    """A person finds a module by its name where there are few beside it."""
+    numbers = {file.parent: len([*file.parent.glob("*.py")]) - 1 for file in PACKAGE.rglob("__init__.py")}
+    assert {package: number for package, number in numbers.items() if number > 14} == {}
 
 
 def test_the_browser_code_of_a_panel_lies_beside_it():
@@ -164,9 +89,9 @@ def test_the_build_server_runs_what_people_run():
 # Who may write without core.files, and why.
 OWN_WRITING = {
     "core/files": "it is the one that writes",
-    "models/hub": "a download that was interrupted is continued, so it is no whole file yet",
-    "packages": "pip's words, and a file of a wheel, in a temporary folder",
-    "hall/forked_kernel": "Linux's files about a process",
+    "models/registry/hub": "a download that was interrupted is continued, so it is no whole file yet",
+    "core/wheels": "pip's words, and a file of a wheel, in a temporary folder",
+    "hall/kernels/forked_kernel": "Linux's files about a process",
 }
 
 
