@@ -1,0 +1,1 @@
+"""Feedback pages for students: marks, comments and results of checks, as HTML."""

@@ -1,0 +1,1 @@
+"""Reports for instructors: exported tables of scores, and a report on the whole class."""

@@ -1,0 +1,1 @@
+"""Panels for graders: the rubric, calibration, the marking desk and self-assessment."""
