@@ -158,10 +158,10 @@ def _one_by_one(names: Sequence[str], do: Callable[[str], object]) -> int:
 
 def _list(reasons: Mapping[str, str]) -> None:
     """Print students with reasons, each line no wider than a terminal."""
-    from course_utils.grading.submissions.find import shown
+    from course_utils.core.files import printable
 
     for student, why in reasons.items():
-        print(f"  {shown(student)}")
+        print(f"  {printable(student)}")
         print(textwrap.fill(shown_text(why), TERMINAL, initial_indent="    ", subsequent_indent="    "))
 
 
@@ -196,17 +196,17 @@ def status_table(table: "pd.DataFrame") -> str:
     table : pandas.DataFrame
         As `overview` returns it.
     """
-    from course_utils.grading.submissions.find import shown
+    from course_utils.core.files import printable
 
     if not len(table):
         return "  nothing yet"
-    short = table.assign(student=[shortened(shown(each), LONGEST_NAME) for each in table["student"]])
+    short = table.assign(student=[shortened(printable(each), LONGEST_NAME) for each in table["student"]])
     wide = short.drop(columns="why").to_string(index=False, na_rep="")
     fits = max(map(len, wide.splitlines())) <= TERMINAL
     lines = [wide if fits else short[[*NARROW]].to_string(index=False, na_rep="")]
     for student, why in zip(table["student"], table["why"], strict=True):
         if why:
-            told = f"{shown(student)}: {shortened(shown_text(why), LONGEST_REASON)}"
+            told = f"{printable(student)}: {shortened(shown_text(why), LONGEST_REASON)}"
             lines.append(textwrap.fill(told, TERMINAL, initial_indent="  ", subsequent_indent="    "))
     if table["why"].str.len().max() > LONGEST_REASON:
         lines.append("  Whole reasons: reports/STUDENT/ASSIGNMENT/report.json, or grade export.")

@@ -262,3 +262,16 @@ def temporary_folder_for_sockets(prefix: str) -> Path:
         except OSError as found:
             problem = found
     raise no_space(tempfile.gettempdir(), problem, "Set TMPDIR to a short folder that you may write to, such as /tmp.")
+
+
+def printable(name: object) -> str:
+    r"""Return a file's or person's name in a form that can be printed anywhere.
+
+    Characters that cannot be printed are escaped, and only the first 120 characters are kept.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else f"\\x{ord(c) & 0xFF:02x}" for c in str(name))[:120]

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from course_utils.grading.course.course import ESSAY, Course
-from course_utils.grading.marking.marks import CELL
 from course_utils.grading.assignments.source_notebooks import read_notebook
 from course_utils.grading.checks.plan import HIDDEN, text_of
-from course_utils.grading.assignments.rubric import Rubric, load_rubric
+from course_utils.grading.assignments.rubric import CELL_PREFIX, Rubric, load_rubric
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 
@@ -64,7 +63,7 @@ def parts_of(course: Course, assignment: str) -> list[Part]:
 
 def criteria(rubric: Rubric) -> list[Part]:
     """Return each criterion as a part: one cell that a person marks."""
-    return [Part(each.id, each.name, (), (Check(CELL + each.id, each.weight),)) for each in rubric.criteria]
+    return [Part(each.id, each.name, (), (Check(CELL_PREFIX + each.id, each.weight),)) for each in rubric.criteria]
 
 
 def exercises(cells: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -14,9 +14,8 @@ from course_utils.errors import CourseError, DamagedFile
 from course_utils.grading.submissions.arrival_notes import note_release
 from course_utils.grading.course.course import Course, nbgraders_own
 from course_utils.grading.course.gradebook_access import gradebook_trouble, is_gradebook_trouble
-from course_utils.grading.marking.marks import CELL
 from course_utils.grading.assignments.source_notebooks import read_notebook
-from course_utils.grading.assignments.rubric import NAME, Criterion, Rubric, load_rubric
+from course_utils.grading.assignments.rubric import CELL_PREFIX, NAME, Criterion, Rubric, load_rubric
 from course_utils.grading.assignments.verify import verify_checks
 
 SCHEME = "mark_scheme.yaml"
@@ -34,14 +33,14 @@ def task_cell(criterion: Criterion, rubric: Rubric, scheme: str) -> NotebookNode
     parts = [f"## {criterion.name} ({criterion.weight:g} points)", criterion.asks]
     parts += ["\n".join(["| level | points | what it looks like |", "| --- | --- | --- |", *levels])]
     parts += [f"{BEGIN}\n\n{scheme.strip()}\n\n{END}"] if scheme.strip() else []
-    cell: NotebookNode = nbformat.v4.new_markdown_cell("\n\n".join(parts), id=CELL + criterion.id)
+    cell: NotebookNode = nbformat.v4.new_markdown_cell("\n\n".join(parts), id=CELL_PREFIX + criterion.id)
     cell.metadata = NotebookNode(nbgrader=NotebookNode(_task(criterion)))
     return cell
 
 
 def with_task_cells(notebook: NotebookNode, rubric: Rubric, scheme: Mapping[str, str]) -> NotebookNode:
     """Return a notebook whose last cells are those of the rubric, one a criterion."""
-    kept = [cell for cell in notebook.cells if not str(cell.get("id", "")).startswith(CELL)]
+    kept = [cell for cell in notebook.cells if not str(cell.get("id", "")).startswith(CELL_PREFIX)]
     made = [task_cell(criterion, rubric, scheme.get(criterion.id, "")) for criterion in rubric.criteria]
     return NotebookNode({**notebook, "cells": [*kept, *made]})
 
@@ -178,7 +177,7 @@ tbody th {{ min-width: 11rem; }} small {{ font-weight: normal; }}
 
 
 def _task(criterion: Criterion) -> dict[str, object]:
-    name = CELL + criterion.id
+    name = CELL_PREFIX + criterion.id
     flags = {"grade": False, "locked": True, "solution": False, "task": True, "schema_version": 3}
     return {"grade_id": name, "points": criterion.weight, "cell_type": "markdown", **flags}
 

@@ -15,6 +15,7 @@ from course_utils.core.paths import REPOSITORY
 
 NAME = "rubric.yaml"
 ASSIGNMENT = "release_strategy"
+CELL_PREFIX = "criterion-"  # stands before a criterion's id in the name of its cell, also in nbgrader's database
 ID = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 

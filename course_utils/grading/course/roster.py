@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from course_utils.core.files import read_errors
+from course_utils.core.files import printable, read_errors
 from course_utils.core.safe_csv import unguard
 from course_utils.errors import SettingsError, TextError
 from course_utils.grading.course.course import Course, nbgraders_warnings
-from course_utils.grading.submissions.find import shown
 
 if TYPE_CHECKING:
     from nbgrader.api import Student
@@ -93,13 +92,13 @@ def import_roster(course: Course, file: str | Path, id_column: str = "", say: Sa
         known = {student.id for student in gradebook.students}
         for id, values in by_id.items():
             gradebook.update_or_create_student(id, **{name: value for name, value in values.items() if name != "id"})
-    read = ", ".join(f"{name} from {shown(column)!r}" for name, column in columns.items())
+    read = ", ".join(f"{name} from {printable(column)!r}" for name, column in columns.items())
     say(f"{file}: {len(by_id)} people, {len(by_id.keys() - known)} of them new. Read: {read}.")
     if without := [entry.line for entry in entries if not entry.values.get("id")]:
         lines = ", ".join(map(str, without[:10])) + (" and more" if len(without) > 10 else "")
         say(f"Left out, without an id: line {lines}.")
     if gone := sorted(known - by_id.keys()):
-        say(f"In the gradebook but not in the list, and kept: {', '.join(map(shown, gone[:10]))}.")
+        say(f"In the gradebook but not in the list, and kept: {', '.join(map(printable, gone[:10]))}.")
     return len(by_id)
 
 
@@ -116,7 +115,7 @@ def read_roster(content: bytes, name: str = "The list", id_column: str = "") -> 
     rows = read_csv(content, name)
     at = next((i for i, row in enumerate(rows) if _columns(row, id_column)), None)
     if at is None:
-        head = ", ".join(shown(cell) for cell in (rows[0] if rows else [])[:12])
+        head = ", ".join(printable(cell) for cell in (rows[0] if rows else [])[:12])
         if id_column:
             raise SettingsError(
                 f"{name} has no column {id_column!r}.", f"One of {head}.", "Name it as it stands there."
@@ -187,7 +186,7 @@ def _by_id(entries: Sequence[Entry], file: Path) -> dict[str, dict[str, str]]:
         differ = [field for field, value in entry.values.items() if values.get(field, value) != value]
         if differ:
             raise TextError(
-                f"{file}: {shown(id)!r} stands on line {line} and on line {entry.line} with another {differ[0]}.",
+                f"{file}: {printable(id)!r} stands on line {line} and on line {entry.line} with another {differ[0]}.",
                 "One line for each person.", "Correct the list, or name another column: grade roster FILE --id COLUMN",
             )  # fmt: skip
         values |= entry.values
@@ -363,7 +362,7 @@ def find_participant(hints: Hints, people: Iterable[Person]) -> tuple[Person | N
 
 
 def _listed(people: Sequence[Person]) -> str:
-    return " and ".join(shown(person.id)[:40] for person in people[:4])
+    return " and ".join(printable(person.id)[:40] for person in people[:4])
 
 
 def _is_email(text: str, logins: Sequence[str]) -> bool:

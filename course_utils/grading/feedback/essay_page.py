@@ -9,10 +9,9 @@ from typing import Any
 from course_utils.evidence.essay.essay import Essay, Section, read_essay
 from course_utils.evidence.essay.markdown import blocks, to_html
 from course_utils.evidence.essay.readings import readings
+from course_utils.grading.assignments.rubric import CELL_PREFIX, Criterion, Rubric, load_rubric
 from course_utils.grading.course.course import Course
 from course_utils.grading.feedback.totals import ask_again, card, head, label, sums
-from course_utils.grading.marking.marks import CELL
-from course_utils.grading.marking.submission_status import Standing
 from course_utils.grading.html.page import (
     TURNING,
     UNSHOWN,
@@ -26,9 +25,9 @@ from course_utils.grading.html.page import (
     theirs,
     typed,
 )
-from course_utils.grading.marking.papers import read_report
-from course_utils.grading.assignments.rubric import Criterion, Rubric, load_rubric
 from course_utils.grading.html.safe_html import RICH
+from course_utils.grading.marking.papers import read_report
+from course_utils.grading.marking.submission_status import Standing
 from course_utils.grading.submissions.find import read_plain
 
 LARGEST_PICTURE = 2_000_000  # bytes
@@ -108,7 +107,7 @@ def noticed(report: Mapping[str, Any]) -> str:
 def _criteria(rubric: Rubric, standing: Standing, levels: Mapping[str, str]) -> list[str]:
     cards = []
     for place, criterion in enumerate(rubric.criteria, 1):
-        points, said = standing.given[criterion.id], standing.comments.get(CELL + criterion.id, "")
+        points, said = standing.given[criterion.id], standing.comments.get(CELL_PREFIX + criterion.id, "")
         inside = [paragraph(criterion.asks, class_="soft"), *_steps(rubric, criterion, points, levels[criterion.id])]
         inside += [label("What your grader says"), theirs(said, class_="theirs said")] if said.strip() else []
         cards.append(card(place, criterion.name, points, criterion.weight, *inside))

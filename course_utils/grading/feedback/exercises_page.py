@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from course_utils.grading.course.course import Course
 from course_utils.grading.assignments.parts import HEADING, Check, Part
-from course_utils.grading.feedback.totals import ask_again, card, head, label, sums
-from course_utils.grading.marking.submission_status import Standing
-from course_utils.grading.html.page import element, items, page, paragraph, section, theirs, typed
 from course_utils.grading.checks.plan import HIDDEN, text_of
+from course_utils.grading.course.course import Course
+from course_utils.grading.feedback.totals import ask_again, card, head, label, sums
+from course_utils.grading.html.page import element, items, page, paragraph, section, theirs, typed
+from course_utils.grading.marking.submission_status import Standing
 
 LONGEST_MESSAGE = 1500  # characters
 LONGEST_ANSWER = 200_000  # characters in which words of hidden checks are looked for; later ones count as secrets

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from course_utils.core.files import replace_file
+from course_utils.core.files import printable, replace_file
 from course_utils.errors import CourseError
 from course_utils.grading.course.course import ESSAY, Course, nbgraders_warnings
 from course_utils.grading.feedback.essay_page import essay_page
 from course_utils.grading.feedback.exercises_page import exercises_page
 from course_utils.grading.marking.submission_status import MARKED, Standing, standings
-from course_utils.grading.submissions.find import find_submissions, read_plain, shown
+from course_utils.grading.submissions.find import find_submissions, read_plain
 
 WRITTEN, AS_BEFORE, WITHDRAWN, NONE = "written", "as before", "withdrawn", "none"
 RELEASED, NOT_RELEASED = "released", "not released"
@@ -46,7 +46,7 @@ class Feedback:
 
     def __str__(self) -> str:
         """Return it as a line."""
-        return f"{shown(self.student)}: {self.status}" + (f". {self.why}" if self.why else "")
+        return f"{printable(self.student)}: {self.status}" + (f". {self.why}" if self.why else "")
 
 
 def write_feedback(course: Course, assignment: str, say: Say = print) -> list[Feedback]:
@@ -114,7 +114,7 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
         if each.is_there and place and not others:
             why = _release(course, assignment, each, outbound / f"{place}.html")
         elif place and others:
-            why = f"Its secret is also that of {', '.join(map(shown, others))}: one would get the other's page."
+            why = f"Its secret is also that of {', '.join(map(printable, others))}: one would get the other's page."
         else:
             why = each.why or (
                 "It was not submitted through nbgrader, so there is no secret by which the student could fetch it. "

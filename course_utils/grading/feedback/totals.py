@@ -3,8 +3,8 @@
 import math
 
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, share_a_day
-from course_utils.grading.marking.submission_status import Standing
 from course_utils.grading.html.page import element, paragraph, section, table, text
+from course_utils.grading.marking.submission_status import Standing
 
 DAY_S = 86_400
 REGRADE = (

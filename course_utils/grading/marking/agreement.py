@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SettingsError, TextError
+from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course
 from course_utils.grading.marking.marks import FileMarks, marks_of
-from course_utils.grading.marking.submission_status import standings
 from course_utils.grading.marking.papers import list_papers
-from course_utils.grading.assignments.rubric import Rubric, load_rubric
+from course_utils.grading.marking.submission_status import standings
 
 Levels = Mapping[str, Mapping[str, int]]  # paper: criterion: level, counted from 0
 COLUMNS = ["criterion", "n", "kappa", "mean_absolute_error", "bias", "exact_share"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from course_utils.core.files import append_to_file
 from course_utils.errors import NoSpace, SettingsError
+from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.marking.marks import Mark, Marks, marks_of, total
 from course_utils.grading.marking.papers import Paper, Sheet, list_papers, open_paper
-from course_utils.grading.assignments.rubric import Rubric, load_rubric
 
 _PARTS = [part.name for part in dataclasses.fields(Mark)]
 

@@ -8,13 +8,12 @@ from typing import Protocol
 
 from course_utils.core.files import replace_file
 from course_utils.errors import DamagedFile, SettingsError, TextError
+from course_utils.grading.assignments.rubric import CELL_PREFIX, Rubric
 from course_utils.grading.course.course import ESSAY, Course
-from course_utils.grading.course.score_guard import require_mark
 from course_utils.grading.course.late_penalty import refresh_penalty
-from course_utils.grading.assignments.rubric import Rubric
+from course_utils.grading.course.score_guard import require_mark
 
 LONGEST_COMMENT = 10_000  # characters
-CELL = "criterion-"  # before a criterion's id, the name of its cell in nbgrader's database
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +54,8 @@ class GradebookMarks:
             said = {comment.name: comment.manual_comment or "" for comment in notebook.comments}
         found = {}
         for criterion in self.rubric.criteria:
-            value, needs = points.get(CELL + criterion.id, (None, True))
-            found[criterion.id] = Mark(None if needs else value, said.get(CELL + criterion.id, ""))
+            value, needs = points.get(CELL_PREFIX + criterion.id, (None, True))
+            found[criterion.id] = Mark(None if needs else value, said.get(CELL_PREFIX + criterion.id, ""))
         return found
 
     def write(self, paper: str, criterion: str, mark: Mark) -> None:
@@ -70,8 +69,8 @@ class GradebookMarks:
         mark = checked(self.rubric, criterion, mark)
         with self.course.gradebook() as gradebook:
             notebook = gradebook.find_submission_notebook_by_id(paper)
-            grade = next((each for each in notebook.grades if each.name == CELL + criterion), None)
-            comment = next((each for each in notebook.comments if each.name == CELL + criterion), None)
+            grade = next((each for each in notebook.grades if each.name == CELL_PREFIX + criterion), None)
+            comment = next((each for each in notebook.comments if each.name == CELL_PREFIX + criterion), None)
             if grade is None or comment is None:
                 raise SettingsError(
                     f"The database has no criterion {criterion!r} for this paper.",

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from course_utils.core.paths import data_file
 from course_utils.errors import DamagedFile
 from course_utils.evidence.essay.essay import Essay, Section
-from course_utils.core.paths import data_file
 
 FOLDER = data_file(__name__, "samples")
 NAMES = ("one", "two", "three", "four")

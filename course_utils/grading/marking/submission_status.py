@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from course_utils.grading.submissions.contents import is_same_work
-from course_utils.grading.course.course import Course
 from course_utils.grading.assignments.parts import Part, parts_of
+from course_utils.grading.course.course import Course
 from course_utils.grading.course.late_penalty import late_penalty
-from course_utils.grading.marking.papers import UNFINISHED, read_report
 from course_utils.grading.course.roster import Person, person_of
+from course_utils.grading.marking.papers import UNFINISHED, read_report
+from course_utils.grading.submissions.contents import is_same_work
 from course_utils.grading.submissions.find import find_submissions, safe_id
 
 if TYPE_CHECKING:

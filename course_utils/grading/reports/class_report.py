@@ -10,11 +10,11 @@ import pandas as pd
 from course_utils.core.files import replace_file
 from course_utils.experiments.core.registry import can_rerun
 from course_utils.experiments.release.arguments import strategies
+from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course, find_course
-from course_utils.grading.marking.submission_status import MARKED, Standing, standings
 from course_utils.grading.html.page import drawn, element, page, paragraph, section, table, text
 from course_utils.grading.marking.papers import read_report
-from course_utils.grading.assignments.rubric import Rubric, load_rubric
+from course_utils.grading.marking.submission_status import MARKED, Standing, standings
 from course_utils.grading.reports.k_anonymity import FEWEST, Group, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 from course_utils.plots.picture import Picture

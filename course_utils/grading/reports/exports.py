@@ -9,13 +9,13 @@ from nbgrader.plugins import ExportPlugin
 from traitlets import Unicode
 
 from course_utils.core.files import read_errors, replace_file
-from course_utils.errors import SettingsError
-from course_utils.grading.course.course import ASSIGNMENTS, ESSAY, Course, find_course
-from course_utils.grading.assignments.parts import parts_of
-from course_utils.grading.marking.submission_status import MARKED, Standing, standings
-from course_utils.grading.course.roster import Person
-from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.core.safe_csv import UNWRITABLE, Cell, guard, write_csv
+from course_utils.errors import SettingsError
+from course_utils.grading.assignments.parts import parts_of
+from course_utils.grading.assignments.rubric import load_rubric
+from course_utils.grading.course.course import ASSIGNMENTS, ESSAY, Course, find_course
+from course_utils.grading.course.roster import Person
+from course_utils.grading.marking.submission_status import MARKED, Standing, standings
 from course_utils.grading.reports.moodle_worksheet import Mark, fill_worksheet
 
 DEFAULT = "grades.csv"

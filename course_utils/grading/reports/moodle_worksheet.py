@@ -9,9 +9,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
+from course_utils.core.files import printable
 from course_utils.errors import TextError
 from course_utils.grading.course.roster import decoded, delimiter_of, read_csv
-from course_utils.grading.submissions.find import shown
 
 # Headings as `_key` writes them, of the languages in which Moodle is used most.
 GRADE = {
@@ -105,7 +105,7 @@ def fill_worksheet(content: bytes, marks: Sequence[Mark], most: float, name: str
     if comment is None:
         told.append("The worksheet has no column for comments: only grades were written. Moodle has one where the "
                     "feedback type Feedback comments is switched on.")  # fmt: skip
-    told += [f"{shown(student)}: {why}; their row was left as it was." for student, why in unclear.items()]
+    told += [f"{printable(student)}: {why}; their row was left as it was." for student, why in unclear.items()]
     return Filled(_with(text, changes).encode(coding), found.keys() - unclear.keys(), told)
 
 
@@ -121,7 +121,7 @@ def _columns(rows: Sequence[Sequence[str]], name: str) -> tuple[int, int | None,
     if len(grade) != 1 and highest and has_participants:
         grade = [highest - 1]  # Moodle writes them side by side, in every language
     if len(grade) != 1:
-        heads = ", ".join(shown(head) for head in rows[0][:15])
+        heads = ", ".join(printable(head) for head in rows[0][:15])
         raise TextError(
             f"{name} has no column that is known to hold the grades: {heads}.",
             "Moodle's own worksheet, such as with the column Grade.",
@@ -188,7 +188,7 @@ def _rows_of(rows: Sequence[Sequence[str]], marks: Sequence[Mark]) -> tuple[dict
     for students in (each for each in taken.values() if len(each) > 1):
         for student in students:
             del found[student]
-            unclear[student] = f"one row seems to be that of {', '.join(map(shown, students))}"
+            unclear[student] = f"one row seems to be that of {', '.join(map(printable, students))}"
     return found, unclear
 
 

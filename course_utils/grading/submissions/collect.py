@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from course_utils.core.files import replace_file, write_errors
+from course_utils.core.files import printable, replace_file, write_errors
 from course_utils.errors import TextError
 from course_utils.grading.course.course import Course
 from course_utils.grading.submissions.arrival_notes import read_note, release_time, write_arrival
-from course_utils.grading.submissions.find import Found, copy_plain, is_link_or_device, safe_id, shown
+from course_utils.grading.submissions.find import Found, copy_plain, is_link_or_device, safe_id
 from course_utils.grading.submissions.timestamps import NotATime, course_zone, read_time, utc_text
 
 if sys.platform != "win32":
@@ -124,13 +124,13 @@ def _collect_one(course: Course, handed: Sequence[Handed], foreign: Mapping[Path
         if each.time is None and each.folder not in foreign
     ]
     for line in why:
-        say(f"{shown(student)}: {line}")
+        say(f"{printable(student)}: {line}")
     if chosen is None:
         _note_again(course, student, assignment, why)
         return False
     if chosen.folder in foreign:
-        told = f"It was handed in in the name of {shown(student)}, and {foreign[chosen.folder]}."
-        say(f"{shown(student)}: {told}")
+        told = f"It was handed in in the name of {printable(student)}, and {foreign[chosen.folder]}."
+        say(f"{printable(student)}: {told}")
         why.append(told)
     return _take(course, chosen, why, say)
 
@@ -141,7 +141,7 @@ def _about_foreign(each: Handed, foreign: Mapping[Path, str]) -> str:
 
 
 def _in_exchange(each: Handed) -> str:
-    return f"it lies in the exchange as {shown(each.folder.name)}."
+    return f"it lies in the exchange as {printable(each.folder.name)}."
 
 
 def _is_later(each: Handed, chosen: Handed | None, here: datetime.datetime | None) -> bool:
@@ -160,13 +160,13 @@ def _handed(course: Course, inbound: Path, say: Say) -> list[Handed]:
     found = []
     for folder in sorted(inbound.iterdir()):
         if folder.is_symlink() or not folder.is_dir():
-            say(f"Left alone: {shown(folder.name)} is no submission.")
+            say(f"Left alone: {printable(folder.name)} is no submission.")
         elif (handed := _read_folder(course, folder, released)) is not None:
             found.append(handed)
         elif OF_NO_COURSE.fullmatch(folder.name):
-            say(f"Left alone: {shown(folder.name)} is of no assignment of this course.")
+            say(f"Left alone: {printable(folder.name)} is of no assignment of this course.")
         else:
-            say(f"Left alone: {shown(folder.name)} is no submission.")
+            say(f"Left alone: {printable(folder.name)} is no submission.")
     return found
 
 
@@ -287,7 +287,8 @@ def foreign_owners(
         who = f"the system user {account_of(uid) or uid}"
         strangers = [name for name in each.other_files if name not in (TIME, SECRET)] if each.uid not in trusted else []
         if strangers and each.folder in named:
-            found[each.folder] = f"files in it belong to another system user: {', '.join(map(shown, strangers[:5]))}"
+            listed = ", ".join(map(printable, strangers[:5]))
+            found[each.folder] = f"files in it belong to another system user: {listed}"
         if each.uid in trusted or each.folder in named or (len(students_of) == 1 and not named):
             continue
         others = sorted(student for student, uid in first.items() if uid == each.uid and student != each.student)
@@ -300,7 +301,8 @@ def foreign_owners(
         elif common and each.uid not in common:
             found[each.folder] = f"it belongs to {who}, while most belong to {account_of(min(common)) or min(common)}"
         elif others and each.uid not in common and 2 * n_single > len(students_of):
-            found[each.folder] = f"it belongs to {who}, who has handed in for {', '.join(map(shown, others[:3]))} too"
+            listed = ", ".join(map(printable, others[:3]))
+            found[each.folder] = f"it belongs to {who}, who has handed in for {listed} too"
     return found
 
 
@@ -339,7 +341,7 @@ def _take(course: Course, handed: Handed, why: list[str], say: Say) -> bool:
         try:
             left = copy_plain(handed.folder, new)
             for file in left:
-                say(f"{shown(student)}: {shown(file.name)} was left in the exchange: {file.why_not}.")
+                say(f"{printable(student)}: {printable(file.name)} was left in the exchange: {file.why_not}.")
             if handed.time or not (new / TIME).is_file():
                 replace_file(new / TIME, utc_text(handed.time) if handed.time else handed.raw_time)
             _write_note(course, handed, why, left)
@@ -349,7 +351,7 @@ def _take(course: Course, handed: Handed, why: list[str], say: Say) -> bool:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-    say(f"{shown(student)}: handed in {handed.told_time}")
+    say(f"{printable(student)}: handed in {handed.told_time}")
     return True
 
 
@@ -360,7 +362,7 @@ def _is_here(course: Course, handed: Handed, there: Path, why: list[str], say: S
     is_same = time == handed.time if handed.time else note.get("from") == handed.folder.name
     is_newer = bool(time and handed.time and time > handed.time)
     if time and is_newer and note.get("from") != handed.folder.name:
-        say(f"{shown(student)}: what lies in submitted is newer ({utc_text(time)}) than what lies in the exchange.")
+        say(f"{printable(student)}: what lies in submitted is newer ({utc_text(time)}) than what lies in the exchange.")
     if is_same or is_newer:
         _note_again(course, student, assignment, why)
     return is_same or is_newer
@@ -377,7 +379,7 @@ def set_aside(course: Course, student: str, assignment: str) -> Path:
 
 def _write_note(course: Course, handed: Handed, why: Sequence[str], left: Sequence[Found]) -> None:
     files = [
-        {"name": shown(file.name), "bytes": file.n_bytes, "why": f"{file.why_not}; it was left in the exchange"}
+        {"name": printable(file.name), "bytes": file.n_bytes, "why": f"{file.why_not}; it was left in the exchange"}
         for file in left
         if not is_link_or_device(file)
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from course_utils.core.files import replace_file
+from course_utils.core.files import printable, replace_file
 from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 from course_utils.grading.submissions.arrival_notes import Arrival, read_arrival
 
@@ -69,21 +69,21 @@ def strays(course: Course, assignment: str) -> list[str]:
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() or not entry.is_dir():
-            told.append(f"submitted/{shown(entry.name)} is {_kind(entry)}: a folder a student was expected.")
+            told.append(f"submitted/{printable(entry.name)} is {_kind(entry)}: a folder a student was expected.")
             continue
         inside = sorted(os.listdir(entry.path))
         own = top / entry.name / assignment
         if own.is_symlink() or (own.exists() and not own.is_dir()):
-            told.append(f"submitted/{shown(entry.name)}/{assignment} is no folder: it was not followed.")
+            told.append(f"submitted/{printable(entry.name)}/{assignment} is no folder: it was not followed.")
         elif others := [name for name in inside if name not in _known(course) and not name.startswith(".")]:
-            listed = ", ".join(map(shown, others[:5]))
-            told.append(f"submitted/{shown(entry.name)} holds what is no assignment's folder: {listed}.")
+            listed = ", ".join(map(printable, others[:5]))
+            told.append(f"submitted/{printable(entry.name)} holds what is no assignment's folder: {listed}.")
         elif not inside:
-            told.append(f"submitted/{shown(entry.name)} is empty.")
+            told.append(f"submitted/{printable(entry.name)} is empty.")
     unassigned = course.folder("unassigned", "", assignment)
     for folder in sorted(unassigned.iterdir()) if unassigned.is_dir() else ():
         told.append(
-            f"unassigned/{assignment}/{shown(folder.name)} is a submission that nobody has assigned to a student."
+            f"unassigned/{assignment}/{printable(folder.name)} is a submission that nobody has assigned to a student."
         )
     return told
 
@@ -102,11 +102,6 @@ def safe_id(name: str) -> str:
         return told
     short = told.encode()[: LONGEST_ID - 20].decode("utf-8", "ignore")
     return f"{short}%~{hashlib.sha256(told.encode()).hexdigest()[:16]}"
-
-
-def shown(name: object) -> str:
-    """Return a name from outside in a form that can be printed anywhere."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c) & 0xFF:02x}" for c in str(name))[:120]
 
 
 def files_of(folder: Path) -> list[Found]:

@@ -9,6 +9,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from course_utils.core.files import printable
 from course_utils.grading.submissions.contents import (
     ARCHIVE,
     GIVEN_OUT,
@@ -22,7 +23,7 @@ from course_utils.grading.submissions.contents import (
     notebooks_of,
     read_ledgers,
 )
-from course_utils.grading.submissions.find import Found, Submission, is_named_like_a_notebook, read_plain, shown
+from course_utils.grading.submissions.find import Found, Submission, is_named_like_a_notebook, read_plain
 from course_utils.grading.submissions.ignored_files import is_clutter
 from course_utils.grading.submissions.read_notebook import Unreadable, read_cells
 from course_utils.grading.submissions.repair import Repaired, is_answer, is_as_given_out, name_of, plain_text, repair
@@ -103,13 +104,13 @@ def take_in(
         taken.is_readable = False
         taken.notebook = stand_in(reference, doubts, items)
     else:
-        taken.notebook, taken.name = chosen.repaired.notebook, shown(chosen.item.name)
+        taken.notebook, taken.name = chosen.repaired.notebook, printable(chosen.item.name)
         taken.repairs = [*told, *chosen.repaired.told]
         taken.doubts = [*doubts, *chosen.repaired.doubts]
         taken.notes = list(chosen.repaired.notes)
         taken.is_untouched = chosen.is_untouched
         if taken.is_untouched and (others := _other_files(chosen.item, items)):
-            listed = ", ".join(map(shown, others[:5]))
+            listed = ", ".join(map(printable, others[:5]))
             taken.doubts.append(
                 f"Nothing was written into the notebook; the work may be in what came with it: {listed}."
             )
@@ -162,15 +163,15 @@ def _choose(
     for item in notebooks:
         content = item.read()
         if item.why_not:
-            doubts.append(f"{shown(item.name)} was not read: {item.why_not}.")
+            doubts.append(f"{printable(item.name)} was not read: {item.why_not}.")
             continue
         try:
             cells = read_cells(content)
         except Unreadable as why:
-            doubts.append(f"{shown(item.name)} could not be read: {why}.")
+            doubts.append(f"{printable(item.name)} could not be read: {why}.")
             continue
         repaired = repair(cells.cells, reference)
-        lost = [] if cells.is_whole else [f"{shown(item.name)} is damaged; text may be lost. {_where(cells.told)}"]
+        lost = [] if cells.is_whole else [f"{printable(item.name)} is damaged; text may be lost. {_where(cells.told)}"]
         repaired = dataclasses.replace(
             repaired, told=(*cells.told, *repaired.told), doubts=(*map(str.strip, lost), *repaired.doubts)
         )
@@ -180,7 +181,7 @@ def _choose(
     if not tried:
         return None, [], doubts or ["No notebook was handed in."]
     best, *others = sorted(tried, key=lambda each: each.rank, reverse=True)
-    told = [] if best.is_named else [f"The notebook was called {shown(best.item.name)}."]
+    told = [] if best.is_named else [f"The notebook was called {printable(best.item.name)}."]
     if others:
         told.append(_why_this_one(best, others))
         different = [each for each in others if each.answers and each.answers != best.answers]
@@ -188,15 +189,15 @@ def _choose(
             choice = _why_this_one(best, different)
             doubts.append(f"{1 + len(different)} notebooks hold different answers. {choice} See which is meant.")
     if best.item.is_clutter:
-        doubts.append(f"Only a copy that an editor had made was there: {shown(best.item.name)}.")
+        doubts.append(f"Only a copy that an editor had made was there: {printable(best.item.name)}.")
     if best.repaired.n_matched == 0:
         doubts.append("It holds none of the assignment's cells: it may be another notebook.")
     return best, told, doubts
 
 
 def _why_this_one(best: _Candidate, others: Sequence[_Candidate]) -> str:
-    listed = ", ".join(f"{shown(each.item.name)} with {len(each.answers)}" for each in others[:5])
-    return f"Graded was {shown(best.item.name)} with {len(best.answers)} answers; kept beside it: {listed}."
+    listed = ", ".join(f"{printable(each.item.name)} with {len(each.answers)}" for each in others[:5])
+    return f"Graded was {printable(best.item.name)} with {len(best.answers)} answers; kept beside it: {listed}."
 
 
 def _written(notebook: NotebookNode, reference: NotebookNode) -> dict[str, str]:
@@ -225,12 +226,14 @@ def _left_behind(submission: Submission) -> list[str]:
     left = [
         (name, why) for name, _, why in submission.arrival.left if may_be_work.search(name) and not is_clutter(name)
     ]
-    return [f"{shown(name)} was not read: {why}." for name, why in left]
+    return [f"{printable(name)} was not read: {why}." for name, why in left]
 
 
 def _unread_archives(items: Sequence[Item]) -> list[str]:
     return [
-        f"{shown(item.name)} was not read: {item.why_not}." for item in items if item.kind == ARCHIVE and item.why_not
+        f"{printable(item.name)} was not read: {item.why_not}."
+        for item in items
+        if item.kind == ARCHIVE and item.why_not
     ]
 
 
@@ -246,9 +249,9 @@ def _list_files(taken: Taken, items: Sequence[Item], chosen: Item | None, ledger
             why = item.why_not
             if not why:
                 taken.kept.setdefault(item.base, content)
-        taken.files.append({"name": shown(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
+        taken.files.append({"name": printable(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
     for name, n_bytes, why in taken.submission.arrival.left:
-        taken.files.append({"name": shown(name), "bytes": n_bytes, "kept": False, "why": why})
+        taken.files.append({"name": printable(name), "bytes": n_bytes, "kept": False, "why": why})
 
 
 def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:
@@ -290,14 +293,14 @@ def stand_in(reference: NotebookNode, doubts: list[str], files: Sequence[Found |
         Why it stands in the submission's place.
     files : sequence of Found or Item
     """
-    listed = "\n".join(f"- `{shown(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
+    listed = "\n".join(f"- `{printable(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
     told = "\n".join(f"- {doubt}" for doubt in doubts)
     head = "**This submission could not be read.** The original lies untouched in `submitted`."
     head = f"{head}\n\n{told}\n\nIt holds:\n\n{listed}"
     cells = [new_markdown_cell(head, id="could-not-be-read")]
     for file in files:
         if is_named_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_beginning(file))):
-            cells.append(new_markdown_cell(f"The beginning of `{shown(file.name)}`:\n\n{text}"))
+            cells.append(new_markdown_cell(f"The beginning of `{printable(file.name)}`:\n\n{text}"))
     made = NotebookNode(reference.copy())
     made.cells = cells[:4] + list(reference.cells)
     return made

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from course_utils.core.files import replace_file, write_errors
+from course_utils.core.files import printable, replace_file, write_errors
 from course_utils.errors import SettingsError, TextError
 from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
 from course_utils.grading.course.roster import Hints, Person, find_participant, participants
@@ -23,7 +23,7 @@ from course_utils.grading.submissions.archives import Archive, safe_path
 from course_utils.grading.submissions.arrival_notes import read_note, release_time, write_arrival
 from course_utils.grading.submissions.collect import SECRET, TIME, set_aside, time_beside
 from course_utils.grading.submissions.contents import ZIP_START, fingerprint
-from course_utils.grading.submissions.find import read_plain, safe_id, shown
+from course_utils.grading.submissions.find import read_plain, safe_id
 from course_utils.grading.submissions.ignored_files import is_clutter
 from course_utils.grading.submissions.lms_names import OTHER, LmsName, read_lms_name, read_receipt
 from course_utils.grading.submissions.timestamps import NotATime, course_zone, read_time, utc_text
@@ -92,7 +92,7 @@ def import_submissions(
     people, who = participants(course), dict(who or {})
     if unknown := sorted(set(who.values()) - {person.id for person in people}):
         raise SettingsError(
-            f"Nobody in the gradebook is called {shown(unknown[0])!r}.", "A student's id.", "grade roster FILE"
+            f"Nobody in the gradebook is called {printable(unknown[0])!r}.", "A student's id.", "grade roster FILE"
         )
     if not people:
         raise TextError(
@@ -198,7 +198,7 @@ def _attempts(
             continue
         name = read_lms_name(file.path) or _named_otherwise(file.path, assignment, people)
         if name.base.partition("/")[0] in others and "/" in name.base:
-            say(f"Left alone: {shown(file.path)} is of another assignment.")
+            say(f"Left alone: {printable(file.path)} is of another assignment.")
             continue
         attempt = found.setdefault((name.key, name.time), Attempt(name.key, name.platform, name.time))
         attempt.files.append((name.base, file))
@@ -271,8 +271,8 @@ def _assigned(
             unassigned.append((attempt, why))
     for attempt, person in found:
         if len(keys_of[person]) > 1 and attempt.key not in who:
-            also = ", ".join(shown(key) for key in sorted(keys_of[person] - {attempt.key})[:3])
-            unassigned.append((attempt, f"{shown(person)} is also who {also} seems to be"))
+            also = ", ".join(printable(key) for key in sorted(keys_of[person] - {attempt.key})[:3])
+            unassigned.append((attempt, f"{printable(person)} is also who {also} seems to be"))
         else:
             by_person[person].append(attempt)
     return by_person, unassigned
@@ -298,7 +298,7 @@ def _keep_for_a_person(course: Course, assignment: str, attempt: Attempt, why: s
     option = f"--who {_quoted(f'{name}=ID')}"
     replace_file(folder / WHY, f"{why}\nOnce you know who it is, import the same file again with {option}\n")
     where = folder.relative_to(course.root)
-    say(f"For a person: {shown(attempt.key)}: {why}. Kept in {shown(where)}; import again with {option}.")
+    say(f"For a person: {printable(attempt.key)}: {why}. Kept in {printable(where)}; import again with {option}.")
 
 
 def _quoted(text: str) -> str:
@@ -347,10 +347,11 @@ def _exchange_folders(
         time_before, before = time_beside(course, there), read_note(course, student, assignment)
         is_same = fingerprint(there) == fingerprint(new)
         if is_same and (time_before == time or time is None):
-            say(f"{shown(student)}: as before")
+            say(f"{printable(student)}: as before")
             return False
         if time_before and time and time_before > time:
-            say(f"{shown(student)}: what lies in submitted is newer ({utc_text(time_before)}) than {utc_text(time)}.")
+            newer, older = utc_text(time_before), utc_text(time)
+            say(f"{printable(student)}: what lies in submitted is newer ({newer}) than {older}.")
             return False
         is_other_way = not str(before.get("from", "")).startswith("import of ")
         if is_other_way and time is None and not is_same:
@@ -359,7 +360,7 @@ def _exchange_folders(
             os.replace(new, kept)
             where = kept.relative_to(course.root)
             told = f"{attempt.platform} has another submission, without a time: it lies in {where}."
-            say(f"{shown(student)}: {told}")
+            say(f"{printable(student)}: {told}")
             facts = {name: value for name, value in before.items() if name not in ("why", "left")}
             write_arrival(
                 course, student, assignment, [f"{told} See which one counts."], before.get("left") or (), **facts
@@ -369,7 +370,8 @@ def _exchange_folders(
     write_arrival(course, student, assignment, why, left, **note)
     os.replace(new, there)
     say(
-        f"{shown(student)}: {len(attempt.files)} files from {shown(attempt.key)}{f', {utc_text(time)}' if time else ''}"
+        f"{printable(student)}: {len(attempt.files)} files from {printable(attempt.key)}"
+        f"{f', {utc_text(time)}' if time else ''}"
     )
     return True
 

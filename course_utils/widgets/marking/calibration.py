@@ -21,11 +21,11 @@ from course_utils.grading.marking.marking_session import Desk
 from course_utils.grading.marking.marks import FileMarks, Mark
 from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.grading.marking.sample_essays import Sample, load_samples, sample_ledger
-from course_utils.widgets.essay.essay_view import plain
 from course_utils.widgets.base.panel import browser_bundle
+from course_utils.widgets.base.static_view import Fact, Part, Table
+from course_utils.widgets.essay.essay_view import plain
 from course_utils.widgets.marking.marking_desk import MarkingDesk
 from course_utils.widgets.marking.rubric_view import refusal
-from course_utils.widgets.base.static_view import Fact, Part, Table
 
 NAME = "calibration.json"
 COMPARED = "{} as first compared"  # under this name a sample's levels are kept that were given before ours were seen

@@ -7,10 +7,10 @@ from course_utils.grading.assignments.release import SCHEME, read_scheme
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.marking.marking_session import Desk, open_desk
 from course_utils.grading.marking.papers import list_papers
-from course_utils.widgets.essay.essay_view import picture_of
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.marking.marking_desk import MarkingDesk
 from course_utils.widgets.base.static_view import Fact, Part
+from course_utils.widgets.essay.essay_view import picture_of
+from course_utils.widgets.marking.marking_desk import MarkingDesk
 
 SECOND = "You are a second reader: your marks count for agreement only, and lie in a file of your own."
 

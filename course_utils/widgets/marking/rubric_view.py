@@ -12,10 +12,10 @@ from course_utils.grading.assignments.rubric import Rubric
 from course_utils.grading.marking.marking_session import Change, Desk
 from course_utils.grading.marking.marks import Mark, total
 from course_utils.grading.marking.papers import Paper
-from course_utils.widgets.essay.essay_view import plain
-from course_utils.widgets.base.panel import FurnishedPanel, in_words
 from course_utils.widgets.base.numbers import number_in
+from course_utils.widgets.base.panel import FurnishedPanel, in_words
 from course_utils.widgets.base.static_view import Fact, Part, Table
+from course_utils.widgets.essay.essay_view import plain
 
 TO_MARK, BEGUN, MARKED = "to mark", "begun", "marked"
 NOTHING_TO_UNDO = "There is nothing to undo."

@@ -10,8 +10,8 @@ from course_utils.grading.marking.marking_session import Desk
 from course_utils.grading.marking.marks import FileMarks
 from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.marking.rubric_view import RubricPanel
 from course_utils.widgets.base.static_view import Fact, Part
+from course_utils.widgets.marking.rubric_view import RubricPanel
 
 NAME = "self_assessment.json"
 OWN = Paper("own", 1, "")

@@ -15,7 +15,7 @@ from course_utils.errors import CourseError, DamagedFile, SettingsError, TextErr
 from course_utils.grading.assignments.release import SECRETS, generate, leaks_of, refresh_source, rubric_page
 from course_utils.grading.assignments.bundle import bundle
 from course_utils.grading.course.course import ASSIGNMENTS, find_course
-from course_utils.grading.marking.marks import CELL
+from course_utils.grading.assignments.rubric import CELL_PREFIX
 from course_utils.grading.assignments.rubric import load_rubric, rubric_of
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_nothing_in_them_is_for_instructors_only(name):
 def test_there_is_one_task_cell_a_criterion_with_its_points(course):
     generate(course, ESSAY_NAME, quietly)
     rubric = load_rubric(course.source(ESSAY_NAME).parent / "rubric.yaml")
-    cells = [cell for cell in released(course, ESSAY_NAME).cells if cell.id.startswith(CELL)]
+    cells = [cell for cell in released(course, ESSAY_NAME).cells if cell.id.startswith(CELL_PREFIX)]
     assert [cell.metadata.nbgrader.points for cell in cells] == [each.weight for each in rubric.criteria]
     for cell, criterion in zip(cells, rubric.criteria, strict=True):
         assert cell.metadata.nbgrader.task and all(text in cell.source for text in criterion.descriptors)
@@ -87,7 +87,7 @@ def test_a_changed_rubric_changes_the_cells_once(course):
     (course.source(ESSAY_NAME).parent / "rubric.yaml").write_text(yaml.safe_dump(changed))
     assert refresh_source(course, ESSAY_NAME)
     assert not refresh_source(course, ESSAY_NAME)
-    cells = [cell for cell in nbformat.read(course.source(ESSAY_NAME), 4).cells if cell.id.startswith(CELL)]
+    cells = [cell for cell in nbformat.read(course.source(ESSAY_NAME), 4).cells if cell.id.startswith(CELL_PREFIX)]
     assert [cell.metadata.nbgrader.points for cell in cells] == [6, 7]
 
 

@@ -9,8 +9,10 @@ from made_course import WRONG
 from made_marks import HOSTILE, essay_of, exercise_of, give, graded, hand_in, machine, record, submitted, write_report
 from read_page import Page
 
-from course_utils.grading.feedback import feedback
 from course_utils.grading.course.course import COURSE_ID, ESSAY, EXERCISES
+from course_utils.grading.feedback import feedback
+from course_utils.grading.feedback.essay_page import AGAIN, prose
+from course_utils.grading.feedback.exercises_page import WITHHELD, message_of, secrets_of
 from course_utils.grading.feedback.feedback import (
     AS_BEFORE,
     NONE,
@@ -21,8 +23,6 @@ from course_utils.grading.feedback.feedback import (
     release_feedback,
     write_feedback,
 )
-from course_utils.grading.feedback.essay_page import AGAIN, prose
-from course_utils.grading.feedback.exercises_page import WITHHELD, message_of, secrets_of
 from course_utils.plots.marking import groups_picture
 
 NASTY = [

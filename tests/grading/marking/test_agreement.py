@@ -8,9 +8,9 @@ import pytest
 from made_course import RUBRIC
 
 from course_utils.errors import SettingsError, TextError
+from course_utils.grading.assignments.rubric import load_rubric, rubric_of
 from course_utils.grading.marking.agreement import agreement, far_apart, first_levels, two_graders
 from course_utils.grading.marking.marks import FileMarks, Mark
-from course_utils.grading.assignments.rubric import load_rubric, rubric_of
 
 RUBRIC_OF_FIVE = rubric_of(
     RUBRIC

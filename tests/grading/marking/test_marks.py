@@ -9,13 +9,13 @@ from tornado.web import HTTPError
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.course.course import nbgraders_warnings
-from course_utils.grading.marking.marking_session import Desk
-from course_utils.grading.course.score_guard import require_mark
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, late_penalty
+from course_utils.grading.course.score_guard import require_mark
+from course_utils.grading.marking.marking_session import Desk
 from course_utils.grading.marking.marks import FileMarks, GradebookMarks, Mark
 from course_utils.grading.marking.papers import Paper
-from course_utils.grading.assignments.rubric import load_rubric
 
 IMPOSSIBLE = [-1, -0.01, 4.5, 99, math.nan, math.inf, "abc", "3", True, [], {}]
 

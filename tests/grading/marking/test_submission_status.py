@@ -8,10 +8,19 @@ from made_course import hand_in
 from made_marks import FORMULA, PEOPLE, give, machine, submitted, write_report
 
 from course_utils.errors import TextError
-from course_utils.grading.course.course import ESSAY, EXERCISES
 from course_utils.grading.assignments.parts import exercises, parts_of
+from course_utils.grading.course.course import ESSAY, EXERCISES
+from course_utils.grading.marking.submission_status import (
+    MARKED,
+    NOT_GRADED,
+    NOTHING,
+    PERSON,
+    STATES,
+    TO_MARK,
+    overview,
+    standings,
+)
 from course_utils.grading.submissions.intake import fingerprint
-from course_utils.grading.marking.submission_status import MARKED, NOT_GRADED, NOTHING, PERSON, STATES, TO_MARK, overview, standings
 
 
 def by_student(course, assignment=ESSAY):

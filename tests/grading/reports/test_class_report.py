@@ -11,8 +11,8 @@ from made_course import ROOT
 from made_marks import HOSTILE, give
 from read_page import Page
 
-from course_utils.grading.reports.class_report import OTHERS, class_report, write_class_report
 from course_utils.grading.course.course import ESSAY, EXERCISES
+from course_utils.grading.reports.class_report import OTHERS, class_report, write_class_report
 from course_utils.grading.reports.k_anonymity import FEWEST, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 

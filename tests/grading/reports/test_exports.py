@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from made_marks import PEOPLE, give
 
+from course_utils.core.safe_csv import BOM, csv_text, guard, unguard, write_csv
 from course_utils.errors import NoSpace, SettingsError, TextError
 from course_utils.grading.course.course import ESSAY, EXERCISES
-from course_utils.grading.reports.exports import CANVAS, MOODLE, SHAPES, export_csv
 from course_utils.grading.marking.submission_status import MARKED, overview
-from course_utils.core.safe_csv import BOM, csv_text, guard, unguard, write_csv
+from course_utils.grading.reports.exports import CANVAS, MOODLE, SHAPES, export_csv
 
 NASTY = [
     "=cmd|'/c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠x", "  =1", "'=1",
