@@ -21,6 +21,7 @@ from course_utils.grading.assignments.release import generate
 from course_utils.grading.autograde import execute, grade
 from course_utils.grading.autograde.worker_pool import default_jobs
 from course_utils.grading.checks import student_process
+from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.course.course import EXERCISES, Course, find_course
 from course_utils.grading.sandbox import sandbox
 
@@ -72,7 +73,7 @@ def stages(course: Course, n: int) -> None:
     timed(grade, "take_in", "read and repair")
     timed(grade, "autograde", "nbgrader with all checks")
     timed(execute, "check", "checks in all")
-    timed(execute, "small_command", "files of the sandbox")
+    timed(execute, "student_command", "files of the sandbox")
     found = grade.find_submissions(course, EXERCISES)[:n]
     for submission in found:
         begun = time.perf_counter()
@@ -81,7 +82,7 @@ def stages(course: Course, n: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for _ in found:
             begun = time.perf_counter()
-            line = sandbox.small_command(None)
+            line = student_command(None)
             student_process.Process(line, sandbox.Limits(), {}, Path(folder), student_process.Clock(60)).close()
             took["a sandbox started and ended"].append(time.perf_counter() - begun)
     print("Seconds in one process (the first submission has what is made once in it):")

@@ -1,7 +1,8 @@
 """The program inside the sandbox: runs a student's cells, then answers calls of the functions that they define.
 
-It is stand-alone: the sandbox holds this file and `wire.py`, and nothing else of the grader's. A student's code runs in
-this process and can change all that is here. So the grader's process takes what is answered as data, and trusts none.
+It is stand-alone: the sandbox holds this file and `codec.py`, and nothing else of the grader's. A student's code
+runs in this process and can change all that is here. So the grader's process treats each answer as data and trusts
+none.
 
 Started as ``python runner.py PACKAGES GIVEN WORK``: a folder to import from or "", one whose files are copied, and the
 one to work in. Messages come in on standard input and go out on standard output; both are closed to the student's code.
@@ -192,8 +193,8 @@ def _shown(data: dict[str, Any]) -> dict[str, str]:
 class Runner:
     """The answers to the grader's messages."""
 
-    def __init__(self, wire: ModuleType, shell: Any, stream: Stream) -> None:
-        self.wire, self.shell, self.stream = wire, shell, stream
+    def __init__(self, codec: ModuleType, shell: Any, stream: Stream) -> None:
+        self.codec, self.shell, self.stream = codec, shell, stream
         self.objects: list[object] = []
 
     def answer(self, asked: dict[str, Any]) -> dict[str, object]:
@@ -224,25 +225,25 @@ class Runner:
         """Return a value as data; of one that is too large, or of another kind, its description."""
         try:
             return self._packed(value)
-        except self.wire.TooLarge as limit:
+        except self.codec.TooLarge as limit:
             return self._described(value, str(limit))
         except (RecursionError, MemoryError):
             return self._described(value, "too large")
 
     def _packed(self, value: object) -> object:
-        return self.wire.pack(value, self._other)
+        return self.codec.pack(value, self._other)
 
     def _other(self, value: object) -> object:
         """Return what is not plain: as the plain value in it, or as a description."""
         simple = plain(value)
-        return self._described(value) if simple is value else self.wire.pack(simple, self._other)
+        return self._described(value) if simple is value else self.codec.pack(simple, self._other)
 
     def _described(self, value: object, note: str = "") -> list[object]:
         self.objects.append(value)
         return ["o", _kind(value), len(self.objects) - 1, note, callable(value)]
 
     def _meant(self, data: object) -> Any:
-        return self.wire.unpack(data, self._object)
+        return self.codec.unpack(data, self._object)
 
     def _object(self, data: list[Any]) -> object:
         if data[0] == "h":
@@ -330,8 +331,9 @@ def main(packages: str, given: str, work: str) -> None:
     """Get ready, then answer messages until the grader has gone."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
-    wire = importlib.import_module("wire")
+    codec = importlib.import_module("codec")
     sys.path.remove(here)
+    del sys.modules["codec"]  # so that a student's own file of this name can be imported
     if packages:
         sys.path.append(packages)
     incoming, outgoing = os.dup(0), os.dup(1)
@@ -341,21 +343,21 @@ def main(packages: str, given: str, work: str) -> None:
     stream = Stream()
     sys.stdin = os.fdopen(0, closefd=False)
     vars(sys).update(stdout=stream, stderr=stream, __stdout__=stream, __stderr__=stream)
-    runner = Runner(wire, make_shell(stream), stream)
+    runner = Runner(codec, make_shell(stream), stream)
     if given:
         shutil.copytree(given, work, dirs_exist_ok=True)
     os.chdir(work)
     sys.path.insert(0, "")  # as Jupyter does; only from now on, so that no file there is taken for a library's above
     sys.argv = [""]
-    _send(outgoing, wire.message({"id": 0, "ok": "ready"}))
-    while (asked := wire.read(lambda n: os.read(incoming, n))) is not None:
+    _send(outgoing, codec.message({"id": 0, "ok": "ready"}))
+    while (asked := codec.read(lambda n: os.read(incoming, n))) is not None:
         answer = {"id": asked["id"], **runner.answer(asked)}
         stream.outputs = Outputs()
         try:
-            data = wire.message(answer)
+            data = codec.message(answer)
         except (ValueError, RecursionError) as problem:
             fault = {"kind": "ValueError", "bases": ["ValueError"], "said": f"too much: {problem}", "where": []}
-            data = wire.message({"id": asked["id"], "error": fault})
+            data = codec.message({"id": asked["id"], "error": fault})
         _send(outgoing, data)
     os._exit(0)
 

@@ -1,15 +1,14 @@
-"""The sandbox for other people's code: no network, an empty environment, the files that a run needs, limits on all.
+"""Sandbox for untrusted code, made with bubblewrap: no network, an empty environment, chosen files, limits.
 
-There are two sets of files. `small_command` shows Python's standard library, a few packages and the runner, all at
-places of their own (``/python``, ``/packages``, ``/sandbox``): a student's code runs there. `command` shows all that is
-installed for this Python and folders that are named: essays are examined there, by this course's own code. In neither
-there is a shell, a program of ``/usr/bin``, a folder of this machine's users, or another process to see.
+`command` returns a command line whose sandbox shows this Python, what is installed for it, and folders that the caller
+names. Essays are examined in it, by the course's own code. `course_utils.grading.checks.student_sandbox` builds a
+smaller one for students' code from the same parts. In neither is there a shell, a program of ``/usr/bin``, a folder of
+this machine's users, or another process to see.
 """
 
 import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import shutil
@@ -25,12 +24,8 @@ from typing import IO
 
 import psutil
 
-from course_utils import errors
-from course_utils import expect as public_expect
-from course_utils.core import former_paths, lazy
 from course_utils.core.paths import PACKAGE, source_file
 from course_utils.errors import CourseError
-from course_utils.grading.checks import codec, expect, plain_values, runner
 from course_utils.grading.sandbox import cgroup, launcher
 from course_utils.grading.sandbox.system_calls import system_call_filter
 
@@ -42,13 +37,6 @@ NOBODY = "65534"
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
 FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
 PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
-PYTHON, PACKAGES, SANDBOX, GIVEN, WORK = "/python", "/packages", "/sandbox", "/given", "/work"  # in the small set
-IMPORTED = ("ipython", "ipywidgets", "numpy", "pandas", "matplotlib")  # what students may import, where it is here
-FOR_STUDENTS = tuple(
-    module.__name__ for module in (public_expect, expect, plain_values, errors, lazy, former_paths)
-)  # modules of this package, with the packages above
-RUN_INSIDE = {runner: "runner.py", codec: "wire.py"}  # programs of the sandbox, which know each other by these names
-NOT_OF_PYTHON = ("site-packages", "dist-packages", "ensurepip", "test")  # folders of the standard library's
 N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
 
 
@@ -141,7 +129,7 @@ def command(
     -----
     It must be started with an empty environment, as `run` does: bubblewrap keeps its own, which can be read in the box.
     """
-    line = _empty_box()
+    line = empty_sandbox()
     for library in LIBRARIES:
         if os.path.islink(library):
             line += ["--symlink", os.readlink(library), library]
@@ -149,7 +137,7 @@ def command(
         line += ["--ro-bind", str(folder), str(folder)]
     for name in FROM_ETC:
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    line += ["--proc", "/proc", *_own_memory()]
+    line += ["--proc", "/proc", *memory_folders()]
     for shown in [*_python(), *read]:
         outside, inside = shown if isinstance(shown, tuple) else (shown, shown)
         line += ["--ro-bind", str(outside), str(inside)]
@@ -157,44 +145,8 @@ def command(
         line += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     for place in [work, *write]:
         line += ["--bind", str(place), str(place)]
-    line += _set({**_variables(), **(variables or {})})
+    line += environment_options({**_variables(), **(variables or {})})
     return [*line, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(work), "--", *arguments]
-
-
-def small_command(given: Path | None, packages: Sequence[str] = (), disk_mb: int = 200) -> list[str]:
-    """Return a command line that starts `runner.py` in a sandbox with the small set of files.
-
-    Parameters
-    ----------
-    given : Path or None
-        A folder whose files the student's code finds in its working folder. It works on a copy.
-    packages : sequence of str
-        Distributions that it may import besides `IMPORTED`, with all that they require.
-    disk_mb : int
-        How much it may write. It writes into memory: nothing of it is ever on this machine's disk.
-
-    Notes
-    -----
-    There is no ``/proc``: neither the mounts, which name folders of this machine, nor another process can be seen.
-    """
-    line = _empty_box()
-    for outside, inside in _small_files(tuple(packages)):
-        line += ["--ro-bind", outside, inside]
-    line += [word for place in _covered() for word in ("--tmpfs", place, "--remount-ro", place)]
-    if given is not None:
-        line += ["--ro-bind", str(given), GIVEN]
-    line += [*_own_memory(), "--size", str(disk_mb * 1_000_000), "--perms", "0700", "--tmpfs", WORK]
-    line += _set(
-        {
-            "PATH": f"{PYTHON}/bin", "LD_LIBRARY_PATH": f"{PYTHON}/lib", "HOME": "/tmp", "TMPDIR": "/tmp",
-            "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib", "LANG": "C.UTF-8",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-        }
-    )  # fmt: skip
-    line += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", WORK, "--"]
-    line += [f"{PYTHON}/bin/python3", "-I", "-S", f"{SANDBOX}/{RUN_INSIDE[runner]}", PACKAGES]
-    return [*line, GIVEN if given is not None else "", WORK]
 
 
 def run(
@@ -400,20 +352,21 @@ def _system_limits(limits: Limits, n_threads: int) -> dict[str, int]:
 # -- what a sandbox shows ----------------------------------------------------------------------------------------------
 
 
-def _empty_box() -> list[str]:
+def empty_sandbox() -> list[str]:
     """Return the beginning of a command line: nothing to see, nobody's rights, an empty environment."""
     line = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session"]
     line += ["--cap-drop", "ALL", "--clearenv", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "box"]
     return line + (["--unshare-user", "--disable-userns"] if _release() >= N_RECENT else [])
 
 
-def _own_memory() -> list[str]:
+def memory_folders() -> list[str]:
     """Return the folders that are in memory and end with the sandbox."""
     line = ["--dev", "/dev", "--size", "50000000", "--tmpfs", "/dev/shm"]
     return [*line, "--size", "100000000", "--tmpfs", "/tmp"]
 
 
-def _set(variables: Mapping[str, str]) -> list[str]:
+def environment_options(variables: Mapping[str, str]) -> list[str]:
+    """Return the options of bubblewrap that set environment variables."""
     return [word for name, value in variables.items() for word in ("--setenv", name, value)]
 
 
@@ -421,74 +374,6 @@ def _set(variables: Mapping[str, str]) -> list[str]:
 def _release() -> tuple[int, ...]:
     told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
     return tuple(int(part) for part in told.split()[-1].split(".") if part.isdigit()) if told.split() else ()
-
-
-@functools.cache
-def _small_files(packages: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return the small set of files: where each lies, and where it appears."""
-    standard, executable = Path(sysconfig.get_path("stdlib")), os.path.realpath(sys.executable)
-    files = [(executable, f"{PYTHON}/bin/python3"), (str(standard), f"{PYTHON}/lib/{standard.name}")]
-    if (dynamic := sysconfig.get_config_var("DESTSHARED")) and not (standard / "lib-dynload").is_dir():
-        files += [(dynamic, f"{PYTHON}/lib/{standard.name}/lib-dynload")]
-    tops = _tops_of([*IMPORTED, *packages])
-    files += [(str(each), f"{PACKAGES}/{each.name}") for each in tops]
-    files += [(str(each), f"{PACKAGES}/{each.relative_to(PACKAGE.parent)}") for each in _with_packages(FOR_STUDENTS)]
-    files += [(str(source_file(each.__name__)), f"{SANDBOX}/{name}") for each, name in RUN_INSIDE.items()]
-    loaders, libraries = _libraries_of([Path(executable), standard / "lib-dynload", *tops])
-    files += [(each, each) for each in loaders]
-    files += [(each, f"{PYTHON}/lib/{Path(each).name}") for each in libraries]
-    zones = Path("/usr/share/zoneinfo")
-    return [*files, *([(str(zones), str(zones))] if zones.is_dir() else [])]
-
-
-def _with_packages(modules: Sequence[str]) -> list[Path]:
-    """Return the files of modules, and of the packages in which they lie: Python needs both to import them."""
-    names = {".".join(parts[:n]) for parts in (name.split(".") for name in modules) for n in range(1, len(parts) + 1)}
-    return [source_file(name) for name in sorted(names)]
-
-
-def _covered() -> list[str]:
-    """Return the folders of the standard library that are shown empty."""
-    standard = Path(sysconfig.get_path("stdlib"))
-    return [f"{PYTHON}/lib/{standard.name}/{name}" for name in NOT_OF_PYTHON if (standard / name).is_dir()]
-
-
-def _tops_of(names: Sequence[str]) -> list[Path]:
-    """Return the folders and files of distributions and of all that they require."""
-    from packaging.requirements import Requirement
-
-    left, seen, tops = list(names), set(), {}
-    while left:
-        name = left.pop().lower().replace("_", "-")
-        if name in seen:
-            continue
-        seen.add(name)
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found = importlib.metadata.distribution(name)
-            for first in {file.parts[0] for file in found.files or () if len(file.parts) > 0} - {"..", "__pycache__"}:
-                if (top := Path(str(found.locate_file(first)))).exists() and not first.endswith(".pth"):
-                    tops[first] = top
-            for each in map(Requirement, found.requires or ()):
-                if each.marker is None or each.marker.evaluate({"extra": ""}):
-                    left.append(each.name)
-    return [tops[name] for name in sorted(tops)]
-
-
-def _libraries_of(places: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return the dynamic loader and the shared libraries of the system that programs and modules in places need."""
-    modules = [str(place) for place in places if place.is_file() and place.suffix != ".py"]
-    for place in places:
-        modules += [str(file) for file in place.rglob("*.so*") if file.is_file()] if place.is_dir() else []
-    own = [str(place) for place in places if place.is_dir()]
-    told = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
-    loaders, libraries = set(), {}
-    for line in map(str.split, told.splitlines()):
-        if len(line) >= 4 and line[1] == "=>" and line[2].startswith("/"):
-            if not any(line[2].startswith(f"{folder}/") for folder in own):
-                libraries[line[0]] = line[2]
-        elif len(line) == 2 and line[0].startswith("/"):
-            loaders.add(line[0])
-    return sorted(loaders), sorted(libraries.values())
 
 
 @functools.cache

@@ -249,7 +249,7 @@ ATTACKS = {
         "own._cure = own._try = lambda *_: None" + WRONG, NONE,
     ),
     "modules of its own": (
-        "for name in ('math', 'json', 'numpy', 'wire', 'runner', 'sitecustomize', 'usercustomize', 'IPython'):\n"
+        "for name in ('math', 'json', 'numpy', 'codec', 'runner', 'sitecustomize', 'usercustomize', 'IPython'):\n"
         "    open(name + '.py', 'w').write('raise SystemExit')\n"
         "import os\ndef double(x):\n    os._exit(0)", NONE,
     ),
@@ -380,7 +380,7 @@ def test_functions_of_one_name_are_judged_where_they_stand(marked):
 def test_files_beside_the_notebook_are_there_and_cannot_take_a_modules_place(marked, tmp_path):
     given = tmp_path / "given"
     given.mkdir()
-    for name in ("math", "json", "numpy", "wire", "IPython", "sitecustomize", "traitlets", "struct"):
+    for name in ("math", "json", "numpy", "codec", "IPython", "sitecustomize", "traitlets", "struct"):
         (given / f"{name}.py").write_text("raise SystemExit")
     (given / "data.csv").write_text("2")
     double, triple, _ = marked("def double(x):\n    return int(open('data.csv').read()) * x", given=given)

@@ -14,8 +14,9 @@ from course_utils.grading.autograde.execute import Marking, check
 from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.checker import Checks
 from course_utils.grading.checks.student_process import MEDDLED, Clock, Gone, Process
+from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.sandbox import cgroup
-from course_utils.grading.sandbox.sandbox import Limits, small_command, why_not
+from course_utils.grading.sandbox.sandbox import Limits, why_not
 from course_utils.grading.sandbox.system_calls import MACHINES, REFUSED, system_call_filter
 
 needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
@@ -32,7 +33,7 @@ def checks_of(source: list[dict], cells: list[tuple[str, str | None]], folder: P
     submission = [{"id": name} | ({} if text is None else {"source": text}) for name, text in cells]
     return Checks(
         {
-            "source": source, "submission": submission, "instructor": str(folder), "line": small_command(None),
+            "source": source, "submission": submission, "instructor": str(folder), "line": student_command(None),
             "environment": {}, "folder": str(folder), "seed": "1", "seconds": 120, "cell_seconds": 60,
             "call_seconds": 60,
         }

@@ -12,6 +12,7 @@ import pytest
 from repository import ROOT
 
 from course_utils.core.paths import PACKAGE
+from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.marking import sample_essays
 from course_utils.grading.sandbox import sandbox
 from course_utils.grading.sandbox.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
@@ -118,9 +119,7 @@ SHELLS = ("sh", "bash", "dash", "busybox", "perl", "env", "su", "sudo", "mount",
 def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environment(is_small, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "hub-secret-123")
     hidden = f"/{sample_essays.FOLDER.relative_to(PACKAGE.parent)}"
-    line = (
-        sandbox.small_command(None) if is_small else command([sys.executable], tmp_path, hidden=[sample_essays.FOLDER])
-    )
+    line = student_command(None) if is_small else command([sys.executable], tmp_path, hidden=[sample_essays.FOLDER])
     if is_small:
         line = line[: line.index("--", line.index("--chdir")) + 2]  # the same sandbox with another program
     with tempfile.TemporaryFile() as said:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from made_course import hand_in, make_course
 
+from course_utils.core.files import printable
 from course_utils.grading.submissions.find import (
     copy_plain,
     files_of,
     find_submissions,
     original_name,
     safe_id,
-    shown,
     strays,
 )
 
@@ -135,4 +135,4 @@ def test_depth_has_an_end(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_from_outside_can_be_printed(name):
-    assert shown(name).isprintable() and len(shown(name)) <= 120
+    assert printable(name).isprintable() and len(printable(name)) <= 120
