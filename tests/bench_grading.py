@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 from repository import ROOT
 
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde import execute, grade
 from course_utils.grading.autograde.worker_pool import default_jobs
 from course_utils.grading.checks import student_process

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from made_course import GOOD, WRONG, hand_in, make_course, released, with_answer
 
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.course.course import ESSAY, EXERCISES, Course, nbgraders_warnings
 
 HOSTILE = "</style></script><script>window.__xss=1</script><img src=x onerror=window.__xss=1> \u202eRTL\u202c مرحبا"

@@ -78,7 +78,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _release(chosen: argparse.Namespace) -> int:
-    from course_utils.grading.assignments.release import release
+    from course_utils.grading.release.release import release
 
     return _each(chosen, release)
 
@@ -255,7 +255,7 @@ def _agree(chosen: argparse.Namespace) -> int:
 
 
 def _bundle(chosen: argparse.Namespace) -> int:
-    from course_utils.grading.assignments.bundle import bundle
+    from course_utils.grading.release.bundle import bundle
 
     bundle(_course(chosen)[0], chosen.to)
     return 0

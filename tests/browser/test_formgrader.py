@@ -7,7 +7,7 @@ import pytest
 from made_course import ESSAY_NAME, hand_in, make_course, released, with_answer
 from panel_page import watch
 
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.marking.marks import GradebookMarks

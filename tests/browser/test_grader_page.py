@@ -12,7 +12,7 @@ from test_lab import run_cell
 from test_replication import serious, sticking_out
 
 from course_utils.experiments.detection.base_rates import base_rates
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.course.course import ESSAY
 
 HUGE = "Donaudampfschiff" * 60

@@ -8,7 +8,7 @@ import pytest
 from made_course import make_course
 from made_marks import ClassOfMany, make_marked_course
 
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.course.course import ESSAY, Course, find_course, nbgraders_warnings
 
 

@@ -15,7 +15,6 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default import ExchangeFetchAssignment, ExchangeFetchFeedback, ExchangeSubmit
 from repository import ROOT
 
-from course_utils.grading.assignments.release import release
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.autograde.gradebook import confirm
 from course_utils.grading.course.course import ESSAY, EXERCISES, Course, find_course, nbgraders_warnings
@@ -25,6 +24,7 @@ from course_utils.grading.marking.marking_session import open_desk
 from course_utils.grading.marking.papers import read_report
 from course_utils.grading.marking.sample_essays import load_samples, sample_ledger
 from course_utils.grading.marking.submission_status import overview
+from course_utils.grading.release.release import release
 from course_utils.grading.reports.exports import export_csv
 from course_utils.grading.sandbox.sandbox import why_not
 from course_utils.grading.submissions.collect import collect

@@ -27,7 +27,7 @@ from nbformat import NotebookNode
 
 from course_utils.core.files import no_space, replace_file, try_replace_file, write_errors
 from course_utils.errors import CourseError, NoSpace, TextError
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import NAME
 from course_utils.grading.assignments.source_notebooks import read_notebook
 from course_utils.grading.autograde.essay import examined, require_room

@@ -67,13 +67,13 @@ def _in_this_course(nbgraders: Step, ours: Callable[..., object]) -> Step:
 
 
 def _generate(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
-    from course_utils.grading.assignments.release import generate
+    from course_utils.grading.assignments.generate import generate
 
     generate(course, assignment, say)
 
 
 def _release(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:
-    from course_utils.grading.assignments.release import release
+    from course_utils.grading.release.release import release
 
     release(course, assignment, say)
 

@@ -3,7 +3,7 @@
 import traitlets
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.release import SCHEME, read_scheme
+from course_utils.grading.assignments.generate import SCHEME, read_scheme
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.marking.marking_session import Desk, open_desk
 from course_utils.grading.marking.papers import list_papers

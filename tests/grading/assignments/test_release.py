@@ -12,8 +12,8 @@ from made_course import ESSAY_NAME, RUBRIC, make_course, released
 from repository import ROOT
 
 from course_utils.errors import CourseError, DamagedFile, SettingsError, TextError
-from course_utils.grading.assignments.release import SECRETS, generate, leaks_of, refresh_source, rubric_page
-from course_utils.grading.assignments.bundle import bundle
+from course_utils.grading.assignments.generate import SECRETS, generate, leaks_of, refresh_source, rubric_page
+from course_utils.grading.release.bundle import bundle
 from course_utils.grading.course.course import ASSIGNMENTS, find_course
 from course_utils.grading.assignments.rubric import CELL_PREFIX
 from course_utils.grading.assignments.rubric import load_rubric, rubric_of

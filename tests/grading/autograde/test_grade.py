@@ -15,7 +15,7 @@ from made_course import ESSAY_NAME, GOOD, WRONG, exercises, hand_in, make_course
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from course_utils.errors import TextError
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.grade import GRADED, NEEDS_A_PERSON, grade
 from course_utils.grading.marking.papers import read_report
 from course_utils.grading.sandbox.sandbox import NoSandbox, why_not

@@ -14,7 +14,7 @@ from made_course import ESSAY_NAME, GOOD, WRONG, hand_in, make_course, released,
 
 from course_utils.__main__ import main
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.grade import GRADED, NEEDS_A_PERSON, UNTOUCHED, grade
 from course_utils.grading.autograde.gradebook import confirm
 from course_utils.grading.course.course import find_course

@@ -13,13 +13,13 @@ from made_course import GOOD, exercises, hand_in, make_course, released, with_an
 from repository import ROOT
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.release import generate
-from course_utils.grading.assignments.verify import submission_of, verify_checks
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.execute import Marking, check
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import cases, expect_same
 from course_utils.grading.checks.plan import names_of, read_plan
+from course_utils.grading.release.verify import submission_of, verify_checks
 from course_utils.grading.sandbox.sandbox import why_not
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from course_utils.__main__ import main
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.release import generate, release
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.course.course import COURSE_ID, find_course
 from course_utils.grading.course.gradebook_access import (
     WAIT_S,
@@ -26,6 +26,7 @@ from course_utils.grading.course.gradebook_access import (
 )
 from course_utils.grading.course.literal_glob import literal_glob
 from course_utils.grading.marking.submission_status import standings
+from course_utils.grading.release.release import release
 from course_utils.grading.submissions.collect import collect
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from nbgrader.api import Gradebook
 from tornado.web import HTTPError
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
-from course_utils.grading.assignments.release import generate
+from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.course.course import nbgraders_warnings
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, late_penalty

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.release import leaks_of
+from course_utils.grading.assignments.generate import leaks_of
 from course_utils.grading.course.course import Course
 
 TOP = "model-release-course"

@@ -10,8 +10,9 @@ from typing import Any
 import nbformat
 
 from course_utils.errors import CourseError
-from course_utils.grading.course.course import Course
+from course_utils.grading.autograde.execute import NOT_FOR_STUDENTS, check
 from course_utils.grading.checks.plan import VerdictData, read_plan, text_of
+from course_utils.grading.course.course import Course
 from course_utils.grading.sandbox.sandbox import prefix, why_not
 
 Say = Callable[[str], object]
@@ -34,8 +35,6 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
         A check gives points to a sheet that nobody has answered, or not all of its points to the solution, or it asks
         for something that cannot be done with a student's code in another process.
     """
-    from course_utils.grading.autograde.execute import NOT_FOR_STUDENTS, check
-
     source = course.source(assignment)
     cells = json.loads(source.read_text("utf-8"))["cells"]
     try:
@@ -62,7 +61,7 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
 
 
 def submission_of(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return a notebook's code cells as `execution.check` takes a submission."""
+    """Return a notebook's code cells as `execute.check` takes a submission."""
     found = []
     for number, cell in enumerate(cells, 1):
         if cell["cell_type"] == "code":
