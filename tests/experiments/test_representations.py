@@ -8,9 +8,9 @@ import pytest
 
 import course_utils.evidence
 import course_utils.experiments
-import course_utils.pictures
+import course_utils.plots
 
-PACKAGES = (course_utils.experiments, course_utils.evidence, course_utils.pictures)
+PACKAGES = (course_utils.experiments, course_utils.evidence, course_utils.plots)
 MODULES = [f"{package.__name__}.{each.name}" for package in PACKAGES for each in pkgutil.iter_modules(package.__path__)]
 
 
