@@ -39,7 +39,9 @@ needs_a_ceiling = pytest.mark.skipif(
 def test_no_more_processes_are_started_than_fit_below_the_ceiling():
     line = [sys.executable, "-c", MANY_FORKS]
     with tempfile.TemporaryFile() as said:
-        with started(line, Limits(n_processes=5), {}, Path("/"), stdin=subprocess.DEVNULL, stdout=said) as process:
+        with started(
+            line, Limits(n_processes=5), {}, Path("/"), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL
+        ) as process:
             assert process.wait(240) == 0
         said.seek(0)
         printed = said.read().decode()

@@ -124,7 +124,9 @@ def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environme
         line = line[: line.index("--", line.index("--chdir")) + 2]  # the same sandbox with another program
     with tempfile.TemporaryFile() as said:
         code = f"SAMPLES = {hidden!r}\n{EVERYTHING}"
-        with started([*line, "-I", "-S", "-c", code], Limits(), {}, tmp_path, stdout=said, stderr=said) as process:
+        with started(
+            [*line, "-I", "-S", "-c", code], Limits(), {}, tmp_path, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        ) as process:
             assert process.wait(240) == 0
         said.seek(0)
         found = [each.split(" ", 2) for each in said.read().decode().splitlines()]
