@@ -115,7 +115,7 @@ def answers(
                 if answer.killed:
                     worker.kill()
                     workers.remove(worker)
-                yield number, answer
+                yield task, answer
     finally:
         for worker in workers:
             worker.kill()
