@@ -71,6 +71,10 @@ class Lazy:
     def __init__(self, load: Callable[[], Speaker]) -> None:
         self._load = load
 
+    def __repr__(self) -> str:
+        """Return what it is; the model is not loaded for it."""
+        return "Lazy: a model that is loaded when it is first used"
+
     def __getattr__(self, name: str) -> Any:  # whatever a Speaker has
         """Ask the model itself."""
         return getattr(self._load(), name)
@@ -81,6 +85,10 @@ class OpenWeights:
 
     def __init__(self, model: Speaker) -> None:
         self._model = model
+
+    def __repr__(self) -> str:
+        """Return the mode and the model."""
+        return f"OpenWeights of {self._model!r}"
 
     def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return texts, rows (token, probability) or facts (what, how much), and a note on what it took."""
@@ -115,6 +123,10 @@ class Api:
     def __init__(self, gated: GatedModel, key: Key | None = None) -> None:
         self.gated, self.key = gated, key
 
+    def __repr__(self) -> str:
+        """Return the mode and the gateway; the key is not shown."""
+        return f"Api of {self.gated!r}"
+
     def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return texts and what they cost; an error beside the texts where the quota ended on the way.
 
@@ -147,6 +159,10 @@ class HostedDemo:
 
     def __init__(self, model: Speaker, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
         self._model, self._settings = model, settings
+
+    def __repr__(self) -> str:
+        """Return the mode and the model."""
+        return f"HostedDemo of {self._model!r}"
 
     def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
         """Return one text, another one each time.

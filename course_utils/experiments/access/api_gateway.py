@@ -106,6 +106,11 @@ class GatedModel:
         self._log: list[dict[str, object]] = []
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        """Return the model's name, the quota and the price."""
+        price = f"{self.price_per_1000_tokens:g} dollars per 1000 tokens"
+        return f"GatedModel of {self._model.name}: {self.quota} requests for each key, {price}"
+
     # -- what a user can do --------------------------------------------------------------------------------------------
 
     def request_key(self, purpose: str) -> Key:

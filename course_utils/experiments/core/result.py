@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from course_utils.core.limits import processor
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import sha256_of_values
-from course_utils.plots.picture import Picture
+
+if TYPE_CHECKING:
+    # For the type checker only: a grading worker checks ledgers with this module, and needs neither of the two.
+    import pandas as pd
+
+    from course_utils.plots.picture import Picture
 
 PACKAGES = (
     "model-release-course", "torch", "transformers", "tokenizers", "numpy", "pandas",
@@ -162,20 +165,20 @@ class Result:
         returns them.
     """
 
-    rows: pd.DataFrame
+    rows: "pd.DataFrame"
     finding: str
     settings: Mapping[str, Any]
     models: Mapping[str, str]
     seed: int | None
     versions: Mapping[str, str]
-    draw: Callable[[pd.DataFrame], Picture]
-    details: pd.DataFrame | None = None
+    draw: "Callable[[pd.DataFrame], Picture]"
+    details: "pd.DataFrame | None" = None
     headline: Metric | None = None
     measures: Sequence[Measure] = ()
     experiment: str = ""
     inputs: Mapping[str, object] | None = None
 
-    def known_details(self) -> pd.DataFrame:
+    def known_details(self) -> "pd.DataFrame":
         """Return the details.
 
         Raises
@@ -201,7 +204,7 @@ class Result:
             raise TextError(what, "A result of an experiment that draws.", "Use the result of another experiment.")
         return self.seed
 
-    def picture(self) -> Picture:
+    def picture(self) -> "Picture":
         """Return the rows as a figure, with its description in words."""
         return self.draw(self.rows)
 

@@ -574,14 +574,14 @@ def test_a_first_record_that_was_cut_off_leaves_an_empty_ledger(path, whole):
 
 
 OURS = (
-    "import os, signal, sys; sys.path.insert(0, {!r}); from test_ledger import *; from course_utils.errors import *\n"
+    "import os, signal, sys; sys.path[:0] = {!r}, {!r}\nfrom test_ledger import *; from course_utils.errors import *\n"
 )
 
 
 @contextlib.contextmanager
 def running(code: str, *arguments: object):
     """A process of its own that runs the code with all names of this file."""
-    command = [sys.executable, "-c", OURS.format(str(TESTS / "evidence")) + code, *map(str, arguments)]
+    command = [sys.executable, "-c", OURS.format(str(TESTS), str(Path(__file__).parent)) + code, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
 

@@ -3,11 +3,14 @@
 import dataclasses
 import importlib.metadata
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from repository import ROOT
 
 from course_utils.errors import SettingsError
 from course_utils.experiments.core.result import (
@@ -128,3 +131,12 @@ def test_the_progress_line_is_rewritten_in_place_and_ended_once(capsys):
     assert said.err == ""
     assert said.out.count("\n") == 1 and said.out.endswith("\n")
     assert [line[:5] for line in said.out.split("\r")[1:]] == ["  0 %", " 25 %", " 50 %", "Done "]
+
+
+@pytest.mark.parametrize("module", ["course_utils.evidence.ledger.ledger", "course_utils.grading.autograde.grade"])
+def test_checking_a_ledger_loads_no_pandas_and_no_matplotlib(module):
+    """A grading worker is started for each essay: these imports took most of its start."""
+    heavy = {"matplotlib", "pandas", "scipy", "statsmodels", "torch", "transformers"}
+    command = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
+    child = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (child.stdout.strip(), child.stderr) == ("", "")
