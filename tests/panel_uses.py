@@ -127,7 +127,7 @@ def is_panel(thing) -> bool:
 
 def use(panel) -> None:
     """Use a panel as a person would; a page that opens with a recording gives its panel back at the first wish."""
-    if getattr(panel, "played", None) is not None:
-        panel.played.end()
-        panel.played = None
+    if getattr(panel, "playback", None) is not None:
+        panel.playback.end()
+        panel.playback = None
     USES[type(panel).__name__](panel)

@@ -11,7 +11,7 @@ import pytest
 from repository import ROOT, TESTS
 
 from course_utils.core.paths import PACKAGE
-from course_utils.widgets.base.panel import BUNDLES, FurnishedPanel, browser_bundle
+from course_utils.widgets.base.panel import BUNDLES, Panel, browser_bundle
 
 WIDGETS = PACKAGE / "widgets"
 NODE = shutil.which("node")
@@ -63,7 +63,7 @@ def test_the_browser_knows_the_same_busy_states():
     [file] = [file for file in browser_files() if file.name == "states.js"]
     source = file.read_text("utf-8")
     states = re.search(r"BUSY_STATES = (\[.+?\])", source)
-    assert set(json.loads(states[1])) == FurnishedPanel.busy_states
+    assert set(json.loads(states[1])) == Panel.busy_states
 
 
 def test_the_bundler_has_one_version():

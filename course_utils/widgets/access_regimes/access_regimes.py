@@ -30,9 +30,9 @@ from course_utils.models.inference.base import Cancelled, Speaker
 from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes.labels import N_TOKENS, REGIMES, account, on_page, questions, with_example
-from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.base.model_picker import ModelPicker
 from course_utils.widgets.base.numbers import NumberFields, number_in, read_fields
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.server_watch import ServerWatch
 from course_utils.widgets.base.static_view import Fact, Part, Table, Text, facts
 from course_utils.widgets.base.worker import Job, the_worker
@@ -43,7 +43,7 @@ TOLD_EVERY_S = 0.2
 FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
 
 
-class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
+class AccessRegimes(ServerWatch, NumberFields, Panel):
     """A panel with one model under three regimes; it can be driven without a browser too.
 
     Parameters
@@ -96,7 +96,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
 
     def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
         self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
-        self._chooser, self._name, self._run = Chooser(model), "", 0
+        self._model_picker, self._name, self._run = ModelPicker(model), "", 0
         self._job: Job | None = None
         self._tried: collections.Counter[Any] = collections.Counter()
         self._texts: dict[Any, Any] = {}
@@ -141,7 +141,7 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
             run, wish = self._run, Wish(action, self.prompt, settings)
             kept = {name: answer for name, answer in self.answers.items() if name != regime}
             busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
-            self._show(message="", answers=kept, busy=busy, state="working")
+            self.set_traits(message="", answers=kept, busy=busy, state="working")
             self._job = the_worker().submit(
                 lambda cancel: self._answer(run, regime, wish, cancel),
                 lambda error: self._end(run, regime, wish, _refusal(error), "failed"),
@@ -238,19 +238,19 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
                 self._has_page = True
                 self._see_stage()
             case {"kind": "ask", "regime": str(regime), "action": str(action), "prompt": str(prompt)}:
-                self._show(values=dict(content.get("values", self.values)), prompt=prompt)
+                self.set_traits(values=dict(content.get("values", self.values)), prompt=prompt)
                 if self._blame():
                     return
                 try:
                     self.ask(regime, prompt, action)
                 except CourseError as error:
-                    self._show(answers={**self.answers, regime: _refusal(error)})
+                    self.set_traits(answers={**self.answers, regime: _refusal(error)})
             case {"kind": "request key", "purpose": str(purpose)}:
                 try:
                     self.request_key(purpose)
-                    self._show(message="")
+                    self.set_traits(message="")
                 except CourseError as error:
-                    self._show(account={**self.account, "problem": in_words(error)})
+                    self.set_traits(account={**self.account, "problem": error_message(error)})
             case {"kind": "revoke" | "stop" as verb}:
                 getattr(self, verb)()
 
@@ -260,26 +260,26 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
         def load() -> Speaker:
             if not self._name:
                 self._see_stage()
-            return self._chooser.load(self._name or self._chooser.first_name())
+            return self._model_picker.load(self._name or self._model_picker.first_name())
 
-        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
-        speaker.on_wait = self._tell_waiting
+        speaker = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
+        speaker.on_wait = self._show_waiting
         return speaker
 
     def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
         self._cancel = cancel  # the worker does one thing at a time
-        if not cancel.is_set() and not self._chooser.is_ready(self._name):
-            self._show_if(run, state="loading")
+        if not cancel.is_set() and not self._model_picker.is_ready(self._name):
+            self._set_traits_if_current(run, state="loading")
             with contextlib.suppress(Cancelled):
                 self._load()
-            self._show_if(run, state="working")
+            self._set_traits_if_current(run, state="working")
         told_at = time.monotonic()
 
         def tell(n_tokens: int) -> None:
             nonlocal told_at
             if time.monotonic() - told_at > TOLD_EVERY_S:
                 told_at = time.monotonic()
-                self._show_if(run, busy={**self.busy, "n": n_tokens})
+                self._set_traits_if_current(run, busy={**self.busy, "n": n_tokens})
 
         answer: dict[str, Any] = {}
         with contextlib.suppress(Cancelled):
@@ -304,12 +304,12 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
             self._tried.update((regime, deed) for deed in deeds)
             self._count()
             told = {"action": wish.action, "prompt": wish.prompt, **answer}
-            self._show_if(run, state=state, busy={}, waiting="", answers={**self.answers, regime: told})
+            self._set_traits_if_current(run, state=state, busy={}, waiting="", answers={**self.answers, regime: told})
 
-    def _show_if(self, run: int, **traits) -> None:
+    def _set_traits_if_current(self, run: int, **traits) -> None:
         with self._lock:
             if run == self._run:
-                self._show(**traits)
+                self.set_traits(**traits)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -325,23 +325,23 @@ class AccessRegimes(ServerWatch, NumberFields, FurnishedPanel):
         """Take the model that was asked for, or the best that the release stage leaves open."""
         with self._lock:
             try:
-                self._name = self._chooser.first_name()
-                abouts = {each["name"]: each["about"] for each in self._chooser.choices(self._name)}
-                self._show(message="", waiting="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
+                self._name = self._model_picker.first_name()
+                abouts = {each["name"]: each["about"] for each in self._model_picker.choices(self._name)}
+                self.set_traits(message="", waiting="", speaker=f"{self._name}: {abouts.get(self._name, '')}")
             except NoServer:
-                self._show(speaker=self.speaker or "no model")
-                self._miss_server(self._chooser.server)
+                self.set_traits(speaker=self.speaker or "no model")
+                self._miss_server(self._model_picker.server)
             except CourseError as error:
                 self._name = ""
-                self._show(speaker="no model", message=in_words(error))
+                self.set_traits(speaker="no model", message=error_message(error))
 
     _see_server = _see_stage
 
     def _count(self) -> None:
         """Show the account with the provider, its log, and what was tried."""
         asked = questions(self._told["questions"], self._tried, self.api)
-        self._show(questions=asked, account=account(self.api, self.key), logged=self.api.log().to_dict("records"))
+        self.set_traits(questions=asked, account=account(self.api, self.key), logged=self.api.log().to_dict("records"))
 
 
 def _refusal(error: BaseException) -> dict[str, str]:
-    return {"error": on_page(in_words(error))}
+    return {"error": on_page(error_message(error))}

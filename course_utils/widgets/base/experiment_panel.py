@@ -16,10 +16,10 @@ from course_utils.models import loading
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Cancelled, Speaker
 from course_utils.models.registry import release_stage
-from course_utils.widgets.base.model_picker import Chooser, require_name
-from course_utils.widgets.base.panel import in_words
+from course_utils.widgets.base.model_picker import ModelPicker, require_name
+from course_utils.widgets.base.panel import error_message
 from course_utils.widgets.base.server_watch import ServerWatch
-from course_utils.widgets.base.share_vote import ClassShare, where_kept
+from course_utils.widgets.base.share_vote import VoteSharingPanel, where_kept
 from course_utils.widgets.base.static_view import Part, facts
 from course_utils.widgets.base.worker import Job, the_worker
 
@@ -32,7 +32,7 @@ Tell = Callable[[float, str], object]
 Show = Callable[[], object]
 
 
-class MeasuringPanel(ServerWatch, ClassShare):
+class ExperimentPanel(ServerWatch, VoteSharingPanel):
     """A panel that has models read or write in the background and yields a Result; a subclass says what is done.
 
     Models speak in fp32, whatever is fastest on this machine: what they say here is a measurement. One behind a server
@@ -41,7 +41,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
     Parameters
     ----------
     model : str, Path or Speaker, optional
-        As for `Chooser`.
+        As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.
     """
@@ -57,7 +57,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
     def __init__(self, model=None, **traits) -> None:
         self._job: Job | None = None
         self._run, self._is_asked_to_stop = 0, False
-        self._given, self._chooser, self.result, self._cancel = model, Chooser(model), None, threading.Event()
+        self._given, self._model_picker, self.result, self._cancel = model, ModelPicker(model), None, threading.Event()
         super().__init__(**traits)
         self._offer()
 
@@ -105,17 +105,17 @@ class MeasuringPanel(ServerWatch, ClassShare):
     def _offer(self, current: str = "") -> None:
         """Offer what can be chosen now; while its server is away, what could be chosen before."""
         try:
-            self._show(models=self._chooser.choices(current), waiting="")
+            self.set_traits(models=self._model_picker.choices(current), waiting="")
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
 
     def _take_first(self) -> None:
         """Choose a model where the panel has a choice and none is chosen, or say that there is none."""
         try:
             if self.has_trait("model") and not self.model:
-                self.model = self._chooser.first_name()
+                self.model = self._model_picker.first_name()
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
 
     def _see_server(self) -> None:
         self._take_first()
@@ -130,9 +130,9 @@ class MeasuringPanel(ServerWatch, ClassShare):
             self._is_asked_to_stop = False
             self._run += 1
             run = self._run
-            self._show(state="loading", message="", kept="", progress={}, waiting="")
+            self.set_traits(state="loading", message="", kept="", progress={}, waiting="")
             self._job = the_worker().submit(
-                lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self._fail, error)
+                lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self.show_error, error)
             )
 
     def _do(self, run: int, work: Callable[[Tell, threading.Event], Show], cancel: threading.Event) -> None:
@@ -140,14 +140,14 @@ class MeasuringPanel(ServerWatch, ClassShare):
         try:
             if cancel.is_set():
                 raise Cancelled
-            show = work(self._teller(run), cancel)
+            show = work(self._progress_callback(run), cancel)
         except Cancelled:
             why = "" if self._is_asked_to_stop else OVERTAKEN
-            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}, waiting=""))
+            self._if_current(run, lambda: self.set_traits(state="stopped", message=why, progress={}, waiting=""))
             return
-        self._if_current(run, lambda: (show(), self._show(state="done", progress={}, waiting="")))
+        self._if_current(run, lambda: (show(), self.set_traits(state="done", progress={}, waiting="")))
 
-    def _teller(self, run: int) -> Tell:
+    def _progress_callback(self, run: int) -> Tell:
         """Return what takes progress from an experiment and shows it, with the seconds that are left."""
         begun, told_at = time.monotonic(), -math.inf
 
@@ -159,7 +159,7 @@ class MeasuringPanel(ServerWatch, ClassShare):
             told_at, seconds = now, now - begun
             left = {"left_s": round(seconds * (1 / share - 1), 1)} if share > 0.02 and seconds > 1 else {}
             told = {"share": round(share, 4), "what": what, **left}
-            self._if_current(run, lambda: self._show(state="working", progress=told))
+            self._if_current(run, lambda: self.set_traits(state="working", progress=told))
 
         return tell
 
@@ -178,11 +178,11 @@ class MeasuringPanel(ServerWatch, ClassShare):
         def load() -> Speaker:
             if isinstance(source, Speaker):
                 return source
-            server = self._chooser.server
+            server = self._model_picker.server
             return loading.load(source, "auto" if server else "fp32", server)
 
-        speaker = self._at_last(load, self._chooser.server, self._cancel, self._tell_waiting)
-        speaker.on_wait = self._tell_waiting
+        speaker = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
+        speaker.on_wait = self._show_waiting
         return speaker
 
     def _required(self) -> Result:
@@ -190,12 +190,13 @@ class MeasuringPanel(ServerWatch, ClassShare):
             raise TextError("There is no result yet.", "A panel that has read or run.", "Press the first button.")
         return self.result
 
-    def _fail(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
+        """Show an error; for an absent server, wait until it is back."""
         if isinstance(error, NoServer):
-            self._show(state="idle", progress={})
-            self._miss_server(self._chooser.server)
+            self.set_traits(state="idle", progress={})
+            self._miss_server(self._model_picker.server)
             return
-        self._show(state="failed", message=in_words(error), progress={}, waiting="")
+        self.set_traits(state="failed", message=error_message(error), progress={}, waiting="")
 
     def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:

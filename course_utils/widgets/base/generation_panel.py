@@ -16,8 +16,8 @@ from course_utils.models.inference.base import Cancelled, Speaker, Writing
 from course_utils.models.inference.tokens import Generation
 from course_utils.models.registry import release_stage
 from course_utils.widgets.base.live_text import LiveText
-from course_utils.widgets.base.model_picker import Chooser
-from course_utils.widgets.base.panel import FurnishedPanel, in_words
+from course_utils.widgets.base.model_picker import ModelPicker
+from course_utils.widgets.base.panel import Panel, error_message
 from course_utils.widgets.base.server_watch import ServerWatch
 from course_utils.widgets.base.static_view import Part, Text, facts
 from course_utils.widgets.base.transcript import ENDINGS, Run, settings_line, transcript
@@ -31,13 +31,13 @@ OVERTAKEN = "Stopped, because another panel of this notebook began to write."
 Ask = Callable[[Speaker, threading.Event], Writing]
 
 
-class LivePanel(ServerWatch, FurnishedPanel):
+class GenerationPanel(ServerWatch, Panel):
     """A panel with a model, samples being written, and a transcript; a subclass adds what is asked of the model.
 
     Parameters
     ----------
     model : str, Path or Speaker, optional
-        As for `Chooser`.
+        As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.
     """
@@ -108,18 +108,18 @@ class LivePanel(ServerWatch, FurnishedPanel):
                 if not self.model:
                     self._choose(self._given)
             except CourseError as error:
-                self._fail(error)
+                self.show_error(error)
             self._offer()
 
     def _offer(self) -> None:
         """Offer what can be chosen now; while its server is away, what could be chosen before."""
         try:
-            self._show(models=self._choices(), waiting="" if self.state not in BUSY else self.waiting)
+            self.set_traits(models=self._choices(), waiting="" if self.state not in BUSY else self.waiting)
         except CourseError as error:
             if isinstance(error, NoServer):
                 self._miss_server(self._server())
             elif not self.message:
-                self._show(message=in_words(error))
+                self.set_traits(message=error_message(error))
 
     def _see_stage(self) -> None:
         """Offer what the release stage leaves open; what is being written goes on, and what is chosen stays chosen."""
@@ -162,24 +162,24 @@ class LivePanel(ServerWatch, FurnishedPanel):
 
     def _choose(self, given: str | Path | Speaker | None) -> None:
         """Take the model that was asked for, or say that there is none."""
-        self._chooser = Chooser(given)
-        self.model = self._chooser.first_name()
+        self._model_picker = ModelPicker(given)
+        self.model = self._model_picker.first_name()
 
     def _choices(self) -> list[dict[str, str]]:
         """Return what the person can choose from."""
-        return self._chooser.choices(self.model)
+        return self._model_picker.choices(self.model)
 
     def _server(self) -> str:
         """Return the address of the server whose models are offered."""
-        return self._chooser.server
+        return self._model_picker.server
 
     def _is_ready(self) -> bool:
         """Tell whether what is chosen is loaded."""
-        return self._chooser.is_ready(self.model)
+        return self._model_picker.is_ready(self.model)
 
     def _load(self) -> Speaker:
         """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
-        return self._chooser.load(self.model or self._chooser.first_name())
+        return self._model_picker.load(self.model or self._model_picker.first_name())
 
     def _new_live(self, run: int) -> LiveText:
         """Return an empty text for a new run."""
@@ -207,12 +207,12 @@ class LivePanel(ServerWatch, FurnishedPanel):
         run = self.run
 
         def load(_cancel: threading.Event) -> None:
-            self._show_if(run, state="loading")
-            self._show_if(run, lacks=self._lacks(self._load()))
-            self._show_if(run, state="idle")
+            self._set_traits_if_current(run, state="loading")
+            self._set_traits_if_current(run, lacks=self._lacks(self._load()))
+            self._set_traits_if_current(run, state="idle")
 
         if self.model and not self._is_ready() and self.state not in BUSY:
-            the_worker().prepare(load, lambda error: self._fail(error, run))
+            the_worker().prepare(load, lambda error: self.show_error(error, run))
 
     def _ask(self, ask: Ask, is_new: bool) -> None:
         """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
@@ -221,16 +221,16 @@ class LivePanel(ServerWatch, FurnishedPanel):
             self._begin("generating" if self._is_ready() else "loading", is_new)
             run = self.run
             self._job = the_worker().submit(
-                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self._fail(error, run)
+                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self.show_error(error, run)
             )
 
     def _begin(self, state: str, is_new: bool) -> None:
         """Give the panel to a new run: what an older one still does no longer shows."""
         self._live = self._new_live(self.run + 1)
-        self._show(run=self.run + 1, state=state, message="", waiting="", timing={})
+        self.set_traits(run=self.run + 1, state=state, message="", waiting="", timing={})
         if is_new:
             self.generations = []
-            self._show(samples=[], best=-1, line="")
+            self.set_traits(samples=[], best=-1, line="")
             self._live.send_whole()
 
     def _write(self, run: int, ask: Ask, cancel: threading.Event, is_new: bool) -> None:
@@ -240,21 +240,21 @@ class LivePanel(ServerWatch, FurnishedPanel):
             self._load_at_last(run, cancel)
             live.restart_clock()
         if cancel.is_set():
-            self._show_if(run, **self._why_stopped())
+            self._set_traits_if_current(run, **self._why_stopped())
             return
         speaker = self._load()
         stream = ask(speaker, cancel)
-        stream.on_wait = self._teller(run)
+        stream.on_wait = self._progress_callback(run)
         line, lacks = self._line(speaker, stream), self._lacks(speaker)
-        self._show_if(run, state="generating", line=line, lacks=lacks, message=stream.notice)
+        self._set_traits_if_current(run, state="generating", line=line, lacks=lacks, message=stream.notice)
         self._pass_on(run, stream, live)
         with self._lock:
             if run == self.run:
                 self.generations = live.end(stream.generations())
                 self._keep(speaker, is_new)
                 told = {"message": self.message or stream.notice, "waiting": ""}
-                self._show(samples=live.cards, timing=live.timing, transcript=transcript(self._runs), **told)
-                self._show(**self._why_stopped() if cancel.is_set() else {"state": "done"})
+                self.set_traits(samples=live.cards, timing=live.timing, transcript=transcript(self._runs), **told)
+                self.set_traits(**self._why_stopped() if cancel.is_set() else {"state": "done"})
 
     def _load_at_last(self, run: int, cancel: threading.Event) -> None:
         """Load what is chosen, also where its server is away and comes back only later."""
@@ -265,13 +265,13 @@ class LivePanel(ServerWatch, FurnishedPanel):
             self._load()
 
         with contextlib.suppress(Cancelled):
-            self._at_last(load, self._server(), cancel, self._teller(run))
+            self._at_last(load, self._server(), cancel, self._progress_callback(run))
             with self._lock:
                 self._offer()
 
-    def _teller(self, run: int) -> Callable[[str], object]:
+    def _progress_callback(self, run: int) -> Callable[[str], object]:
         """Return what shows what that run waits for."""
-        return lambda words: self._show_if(run, waiting=words)
+        return lambda words: self._set_traits_if_current(run, waiting=words)
 
     def _lacks(self, speaker: Speaker) -> dict[str, object]:
         """Return what the model that is chosen does not give."""
@@ -289,7 +289,7 @@ class LivePanel(ServerWatch, FurnishedPanel):
                     break
                 live.add(step)
                 if time.monotonic() - kept_at > KEPT_EVERY_S:
-                    self._show(samples=live.texts())
+                    self.set_traits(samples=live.texts())
                     kept_at = time.monotonic()
         stream.close()
 
@@ -297,19 +297,19 @@ class LivePanel(ServerWatch, FurnishedPanel):
         message = self.message if self._is_asked_to_stop else OVERTAKEN
         return {"state": "stopped", "message": message, "waiting": ""}
 
-    def _fail(self, error: BaseException, run: int | None = None) -> None:
+    def show_error(self, error: BaseException, run: int | None = None) -> None:
         """Show what went wrong, unless the panel has moved on from that run; for an absent server, wait."""
         run = self.run if run is None else run
         if isinstance(error, NoServer):
-            self._show_if(run, state="idle", message="")
+            self._set_traits_if_current(run, state="idle", message="")
             self._miss_server(self._server())
             return
-        self._show_if(run, state="failed", message=in_words(error), waiting="")
+        self._set_traits_if_current(run, state="failed", message=error_message(error), waiting="")
 
-    def _show_if(self, run: int, **traits) -> None:
+    def _set_traits_if_current(self, run: int, **traits) -> None:
         with self._lock:
             if run == self.run:
-                self._show(**traits)
+                self.set_traits(**traits)
 
 
 def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | None = None, best: int = -1) -> Run:

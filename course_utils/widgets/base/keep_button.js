@@ -6,10 +6,10 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
+import "#shared/share_vote.css";
 import "./keep_button.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { send } from "#shared/connection.js";
 import { button, enable, isEnabled, make } from "#shared/dom.js";
 import { buildMessage, copy, newView, openView, showFailure } from "#shared/panel.js";
@@ -33,7 +33,7 @@ function build(v) {
   buildMessage(v);
   // Light, dark and large follow the page here: three switches under every result would be more than the result.
   v.large = v.dark = make("span");
-  v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message, buildClassShare(v));
+  v.root = make("section", { class: "cp kb", "aria-label": "Keep as evidence" }, v.what, v.nothing, v.kept, v.warnings, v.message, buildVoteSharing(v));
 }
 
 /* ---- what the kernel says ------------------------------------------------------------------------------------------ */

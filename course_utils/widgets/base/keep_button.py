@@ -12,14 +12,14 @@ from course_utils.evidence.ledger import ledger as ledgers
 from course_utils.evidence.ledger.record import Record, plain
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.share_vote import ClassShare, where_kept
+from course_utils.widgets.base.share_vote import VoteSharingPanel, where_kept
 from course_utils.widgets.base.static_view import Fact, Part, is_in_notebook
 
 MOST_ROWS = 60  # whose numbers are listed: of more, `keep(result, metric=…, row=…)` keeps any
 NOTHING = "This result has no number that can be cited, so there is nothing to keep."
 
 
-class KeepButton(ClassShare):
+class KeepButton(VoteSharingPanel):
     """A button that keeps one number of a result in the ledger, and tells how to cite it.
 
     Parameters
@@ -50,7 +50,7 @@ class KeepButton(ClassShare):
 
     _esm, _css = browser_bundle("keep_button")
     panel_title = "Keep as evidence"
-    has_output_of_its_own = False  # the result itself stands above it
+    has_static_output = False  # the result itself stands above it
     class_keeps = True
 
     numbers: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -73,7 +73,7 @@ class KeepButton(ClassShare):
         """
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(self.numbers):
             raise SettingsError(f"place is {place!r}.", f"From 0 to {len(self.numbers) - 1}.", "button.choose(0)")
-        self._show(chosen=place, kept={}, message="")
+        self.set_traits(chosen=place, kept={}, message="")
 
     def keep(self) -> Record:
         """Keep the number that is chosen, unless the ledger holds it; return its record.
@@ -100,7 +100,7 @@ class KeepButton(ClassShare):
             words = f"Kept as {record.id}."
         said += filter(None, [where_kept()])
         kept = {"id": record.id, "cite": f"[@{record.id}]", "words": words, "warnings": said}
-        self._show(kept=kept, message="")
+        self.set_traits(kept=kept, message="")
         self._give_number(record)
         return record
 
@@ -118,9 +118,10 @@ class KeepButton(ClassShare):
             case {"kind": "keep"}:
                 self.keep()
 
-    def _fail(self, error: BaseException) -> None:
-        self._show(kept={})
-        super()._fail(error)
+    def show_error(self, error: BaseException) -> None:
+        """Show an error, and no citation beside it."""
+        self.set_traits(kept={})
+        super().show_error(error)
 
 
 def citable(result: Result) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from course_utils.models.registry import registry, release_stage
 from course_utils.models.registry.catalogue import Entry
 
 
-class Chooser:
+class ModelPicker:
     """The models of one panel.
 
     Parameters

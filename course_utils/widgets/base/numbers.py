@@ -127,7 +127,9 @@ class NumberFields(traitlets.HasTraits):
         match content:
             case {"kind": "typed", "fields": dict(typed), "n": int(n), "view": str(view)}:
                 known = getattr(self, self.fields_trait)
-                self._show(**{self.fields_trait: {**known, **{name: typed[name] for name in typed if name in known}}})
+                self.set_traits(
+                    **{self.fields_trait: {**known, **{name: typed[name] for name in typed if name in known}}}
+                )
                 self.send({"kind": "read", "n": n, "view": view})
             case _:
                 super()._on_message(widget, content, buffers)
@@ -147,13 +149,13 @@ class NumberFields(traitlets.HasTraits):
         which = "A field cannot be used" if len(self.problems) == 1 else "Some fields cannot be used"
         if self._before_blame is None:
             self._before_blame = {"state": self.state, "message": self.message}
-        self._show(state="failed", message=f"{which}: {names}.\nNext: Put it right; the note there says how.")
+        self.set_traits(state="failed", message=f"{which}: {names}.\nNext: Put it right; the note there says how.")
         return True
 
     def _forgive(self) -> None:
         before, self._before_blame = self._before_blame, None
         if before is not None and self.state == "failed":
-            self._show(**before)
+            self.set_traits(**before)
 
 
 def _ascii(typed: str) -> str:

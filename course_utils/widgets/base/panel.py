@@ -27,7 +27,7 @@ from course_utils.widgets.base.static_view import (
 )
 
 if TYPE_CHECKING:
-    from course_utils.widgets.lecture.player import Playing
+    from course_utils.widgets.lecture.player import Playback
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def browser_bundle(name: str) -> tuple[str, str]:
     return script, style
 
 
-class FurnishedPanel(anywidget.AnyWidget):
+class Panel(anywidget.AnyWidget):
     """A panel that can be dark and large, and that shows an error where it happened; a subclass adds what it is for.
 
     Parameters
@@ -72,20 +72,20 @@ class FurnishedPanel(anywidget.AnyWidget):
     recorded = traitlets.Dict().tag(sync=True)  # of a recording that is shown: by, day, is_playing
 
     panel_title: ClassVar[str] = "Panel"
-    has_output_of_its_own: ClassVar[bool] = True  # whether the static view is an output beside the widget's
+    has_static_output: ClassVar[bool] = True  # whether the static view is an output beside the widget's
     busy_states: ClassVar[frozenset[str]] = frozenset({"loading", "generating", "working", "preparing", "training"})
-    ends_no_recording: frozenset[str] = frozenset()  # wishes that a recording can answer
+    allowed_during_playback: frozenset[str] = frozenset()  # wishes that a recording can answer
 
     def __new__(cls, *given, **named):
         """Keep what the panel is made with: it can be made again, as the page opened."""
         panel = super().__new__(cls, *given, **named)
-        panel._made_with = (given, named)
+        panel._constructor_arguments = (given, named)
         return panel
 
     def __init__(self, projector: bool = False, **traits) -> None:
         self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
         self.listeners: list[Callable[[dict], object]] = []  # called with every message to the page
-        self.played: Playing | None = None  # the recording that is shown; see course_utils.widgets.lecture.player
+        self.playback: Playback | None = None  # the recording that is shown; see course_utils.widgets.lecture.player
         super().__init__(projector=projector, large=projector, **traits)
         self.on_msg(self._on_message)
 
@@ -95,9 +95,9 @@ class FurnishedPanel(anywidget.AnyWidget):
             super().set_state(sync_data)
         self.update_static_view()
 
-    def made_again(self) -> "FurnishedPanel":
+    def recreate(self) -> "Panel":
         """Return a new panel, made as this one was."""
-        given, named = self._made_with
+        given, named = self._constructor_arguments
         return type(self)(*given, **named)
 
     def send(self, content: dict, buffers: list | None = None) -> None:
@@ -108,8 +108,8 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the panel away."""
-        if getattr(self, "played", None) is not None:
-            self.played.stop()
+        if getattr(self, "playback", None) is not None:
+            self.playback.stop()
         super().close()
 
     # -- the static view -----------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class FurnishedPanel(anywidget.AnyWidget):
         try:
             output.update(is_busy=getattr(self, "state", "") in self.busy_states)
         except Exception as error:  # a panel must go on where its static view cannot be made
-            log_fault(error)
+            log_error(error)
 
     def _all_parts(self) -> list[Part]:
         with self._lock:
@@ -168,7 +168,7 @@ class FurnishedPanel(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         """Display the panel and its static view (IPython asks for this name)."""
-        if not (is_in_notebook() and self.has_output_of_its_own):
+        if not (is_in_notebook() and self.has_static_output):
             raise NotImplementedError  # IPython then takes the text, or all in one output
         if getattr(self, "_static_output", None) is None:
             self._static_output = StaticOutput(self)
@@ -184,32 +184,33 @@ class FurnishedPanel(anywidget.AnyWidget):
             elif not self._ends_recording(content.get("kind")):
                 self._handle_message(content, buffers)
         except Exception as error:
-            self._fail(error)
+            self.show_error(error)
         if content.get("kind") not in ("ping", "seen"):
             self.update_static_view()
 
     def _ends_recording(self, kind: str | None) -> bool:
         """Stop a recording at the wish to stop, and give the panel back at any other; return whether that was all."""
-        if self.played is None or kind == "ready" or kind in self.ends_no_recording:
+        if self.playback is None or kind == "ready" or kind in self.allowed_during_playback:
             return False
         if kind == "stop":
-            self.played.stop()
+            self.playback.stop()
             return True
-        self.played.end()
-        self.played = None
+        self.playback.end()
+        self.playback = None
         return False
 
     def _handle_message(self, content: dict, buffers: list) -> None:
         raise NotImplementedError
 
-    def _fail(self, error: BaseException) -> None:
-        self._show(message=in_words(error))
+    def show_error(self, error: BaseException) -> None:
+        """Show an error in the panel, in words for its user."""
+        self.set_traits(message=error_message(error))
 
-    def _tell_not_saved(self, error: CourseError) -> None:
+    def _show_not_saved(self, error: CourseError) -> None:
         """Say that what a person gave is not on the disk; the panel keeps it and goes on."""
-        self._show(message=f"Not saved, and kept on this page only: {in_words(error)}")
+        self.set_traits(message=f"Not saved, and kept on this page only: {error_message(error)}")
 
-    def _show(self, **traits) -> None:
+    def set_traits(self, **traits) -> None:
         """Set traits together: the browser gets one message."""
         with self._lock, self.hold_sync():
             for name, value in traits.items():
@@ -225,7 +226,7 @@ LOG = "panel_faults.log"
 MAX_LOG_BYTES = 1_000_000
 
 
-def in_words(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """Return an error as a person should read it: at most three lines, and no Python.
 
     What nobody foresaw is written to a log file, with its traceback; the message names the file.
@@ -234,7 +235,7 @@ def in_words(error: BaseException) -> str:
         return _brief(str(error))
     if isinstance(error, MemoryError):
         return "The memory of this machine is full.\nNext: Close other notebooks or choose a smaller model; try again."
-    log = log_fault(error)
+    log = log_error(error)
     if isinstance(error, OSError) and error.strerror:
         return _brief(f"The system refused: {error.strerror}{f' ({error.filename})' if error.filename else ''}.")
     told = "Something went wrong that the course did not foresee, and it was stopped there."
@@ -243,7 +244,7 @@ def in_words(error: BaseException) -> str:
     return f"{told}\nTry it again. If it comes back, show your teacher the end of {log}."
 
 
-def log_fault(error: BaseException) -> Path | None:
+def log_error(error: BaseException) -> Path | None:
     """Write an error with its traceback to the log in the course's cache folder; return the log, None without one."""
     lines = "".join(traceback.format_exception(error))
     logger.info("a fault in a panel: %s", lines)

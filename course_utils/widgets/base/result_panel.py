@@ -9,18 +9,18 @@ from course_utils.errors import TextError
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.experiments.core.statistics import Share
-from course_utils.widgets.base.experiment_panel import MeasuringPanel
+from course_utils.widgets.base.experiment_panel import ExperimentPanel
 from course_utils.widgets.base.share_vote import where_kept
 from course_utils.widgets.base.static_view import Fact, Part, Table
 
 
-class OutcomePanel(MeasuringPanel):
+class ResultPanel(ExperimentPanel):
     """A measuring panel with several outcomes, each of whose numbers can be kept as evidence.
 
     Parameters
     ----------
     model : str, Path or Speaker, optional
-        As for `Chooser`.
+        As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.
 
@@ -63,7 +63,7 @@ class OutcomePanel(MeasuringPanel):
         result = self._required() if of is None else self.results[of]
         record = ledger.keep(result, metric=metric, row=row, say=said.append)
         citation = f"[@{record.id}]"
-        self._show(kept=" ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()])), message="")
+        self.set_traits(kept=" ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()])), message="")
         self._give_number(record)
         return citation
 
@@ -81,7 +81,7 @@ class OutcomePanel(MeasuringPanel):
         """Add an outcome; of its numbers, those in the rows at these places can be kept."""
         self.results[name] = self.result = result
         told = {"finding": result.finding, "numbers": numbers(result, places), **shown}
-        self._show(outcomes={**self.outcomes, name: told}, finding=result.finding, kept="")
+        self.set_traits(outcomes={**self.outcomes, name: told}, finding=result.finding, kept="")
 
     def _handle_message(self, content: dict, buffers: list) -> None:
         match content:

@@ -45,10 +45,10 @@ class ServerWatch(traitlets.HasTraits):
             self._watcher = threading.Thread(target=_look_for, args=(url, panel), name="course-watch", daemon=True)
             self._watcher.start()
 
-    def _tell_waiting(self, words: str) -> None:
+    def _show_waiting(self, words: str) -> None:
         """Show what is waited for."""
         if words != self.waiting:
-            self._show(waiting=words)
+            self.set_traits(waiting=words)
 
     def _at_last(self, attempt: Callable[[], T], url: str, cancel: threading.Event, tell: Callable[[str], object]) -> T:
         """Return what an attempt returns, however long its server is away; Cancelled at the stop signal."""

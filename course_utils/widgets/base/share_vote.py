@@ -14,7 +14,7 @@ from course_utils.classroom.votes import EVIDENCE, READERS, SIZES, TIMELINE, Kep
 from course_utils.errors import CourseError
 from course_utils.evidence.ledger import ledger
 from course_utils.evidence.ledger.record import Record
-from course_utils.widgets.base.panel import FurnishedPanel, in_words
+from course_utils.widgets.base.panel import Panel, error_message
 
 ON_THIS_PAGE = "It lies on this page only, and goes when the page is closed: download it, or note the number."
 NUMBERS = "of each number that you keep, its kind, value, interval and count, the model's name, settings in numbers"
@@ -30,7 +30,7 @@ KINDS = {
 _viewers: dict[int, str] = {}
 _ticked: set[tuple[int, str]] = set()
 _sent: dict[int, set[tuple[str, str, str]]] = {}  # session, demo and question of all that was counted
-_panels: "weakref.WeakSet[ClassShare]" = weakref.WeakSet()
+_panels: "weakref.WeakSet[VoteSharingPanel]" = weakref.WeakSet()
 # Votes are sent and taken back one at a time: none may reach the file between taking back and saying so.
 _sending = threading.RLock()
 
@@ -50,7 +50,7 @@ def this_viewer() -> str:
     return _viewers.setdefault(os.getpid(), store.new_viewer())
 
 
-class ClassShare(FurnishedPanel):
+class VoteSharingPanel(Panel):
     """What a panel has whose votes, or kept numbers, may go into the class's picture; mixed into a panel.
 
     A box, off at first, is shown only where a class is open (``COURSE_CLASS`` and ``COURSE_CLASS_SESSION``).
@@ -112,14 +112,12 @@ class ClassShare(FurnishedPanel):
                         self._take_all_back(session)
                     raise
                 _ticked.add((os.getpid(), self.class_demo))
-                self._tell_share(
-                    is_on=True, said=f"{_votes(n)} of yours added." if n else "On: your next one is added."
-                )
+                self._set_share(is_on=True, said=f"{_votes(n)} of yours added." if n else "On: your next one is added.")
                 return
             said = self._take_all_back(session)
             for panel in [each for each in _panels if each._kinds() & self._kinds() and each.class_share.get("offers")]:
                 _ticked.discard((os.getpid(), panel.class_demo))
-                panel._tell_share(is_on=False, said=said)
+                panel._set_share(is_on=False, said=said)
 
     # -- what a panel gives --------------------------------------------------------------------------------------------
 
@@ -132,7 +130,7 @@ class ClassShare(FurnishedPanel):
         """Count a number that was kept, likewise."""
         if not self.class_share:
             return
-        self._tell_share(kept=self.class_share["kept"] + int(is_in_hall()))
+        self._set_share(kept=self.class_share["kept"] + int(is_in_hall()))
 
         with contextlib.suppress(NotCounted):  # of no kind that a picture knows: told where it would be sent
             kept = of_record(record)
@@ -148,9 +146,9 @@ class ClassShare(FurnishedPanel):
             try:
                 send(session)
             except Exception as error:
-                self._tell_share(said=f"Not in the class's picture: {in_words(error)}")
+                self._set_share(said=f"Not in the class's picture: {error_message(error)}")
             else:
-                self._tell_share(said="Added to the class's picture.")
+                self._set_share(said="Added to the class's picture.")
 
     def _send_all(self, session: str) -> int:
         if self._my_votes:
@@ -193,7 +191,7 @@ class ClassShare(FurnishedPanel):
                 try:
                     self.share_with_class(is_on)
                 except Exception as error:
-                    self._tell_share(said=in_words(error))
+                    self._set_share(said=error_message(error))
             case {"kind": "class ledger"}:
                 self._send_ledger()
             case _:
@@ -205,8 +203,8 @@ class ClassShare(FurnishedPanel):
         text = path.read_text("utf-8") if is_in_hall() and path.is_file() else ""
         self.send({"kind": "class ledger", "name": path.name, "text": text})
 
-    def _tell_share(self, **told: object) -> None:
-        self._show(class_share={**self.class_share, **told})
+    def _set_share(self, **told: object) -> None:
+        self.set_traits(class_share={**self.class_share, **told})
 
 
 def _votes(n: int) -> str:

@@ -197,7 +197,7 @@ def _escaped(value: object, longest: int = MAX_TEXT) -> str:
 
 
 class Shown(Protocol):
-    """What a panel offers to its static output; `FurnishedPanel` does."""
+    """What a panel offers to its static output; `Panel` does."""
 
     _lock: AbstractContextManager
 

@@ -5,14 +5,14 @@
  */
 
 import "#shared/panel.css";
-import "#shared/outcome.css";
+import "#shared/result_panel.css";
 import "./bias_probe.css";
 
 import { send } from "#shared/connection.js";
 import { button, draw, enable, isEnabled, make } from "#shared/dom.js";
 import { duration } from "#shared/format.js";
 import { showModels } from "#shared/models.js";
-import { buildGroup, buildKeep, buildSpeaker, buildTable, buildWork, showKept, showWork } from "#shared/outcome.js";
+import { buildGroup, buildKeep, buildSpeaker, buildTable, buildWork, showKept, showWork } from "#shared/result_panel.js";
 import { buildHead, newView, openView } from "#shared/panel.js";
 import { isWorking } from "#shared/states.js";
 import { visible } from "#shared/text.js";

@@ -16,7 +16,7 @@ from course_utils.experiments.bias import sentences as bias_sentences
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.result import Result
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import OutcomePanel
+from course_utils.widgets.base.result_panel import ResultPanel
 from course_utils.widgets.base.share_vote import is_in_hall
 from course_utils.widgets.base.static_view import Fact, Part, Table
 from course_utils.widgets.bias_probe import outcomes as bias_outcomes
@@ -27,7 +27,7 @@ MOST_SENTENCES = 20
 N_WORDS_TOLD = 20  # in the static view
 
 
-class BiasProbe(OutcomePanel):
+class BiasProbe(ResultPanel):
     """A panel to look for bias by numbers; it can be driven without a browser too.
 
     Nothing is asked of a model before the warning is accepted; who declines gets published figures. What a model wrote
@@ -90,18 +90,18 @@ class BiasProbe(OutcomePanel):
 
     def accept(self) -> None:
         """Say that the warning was read and the probes are wanted."""
-        self._show(consent="accepted", message="")
+        self.set_traits(consent="accepted", message="")
 
     def decline(self) -> None:
         """Leave the probes out: what runs is stopped, nothing written is shown, and published figures stand instead."""
         self.stop()
         table = probes.published().astype(object)
         figures = table.where(table.notna(), None).to_dict("records")
-        self._show(consent="declined", published=figures, hit={}, message="")
+        self.set_traits(consent="declined", published=figures, hit={}, message="")
 
     def reconsider(self) -> None:
         """Show the warning again."""
-        self._show(consent="", message="")
+        self.set_traits(consent="", message="")
 
     # -- what is asked -------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class BiasProbe(OutcomePanel):
             firsts, seconds = self.templates["a"], self.templates["b"]
         _require_pairs(firsts, seconds)
         asked = [" " + word.strip() for word in words or [] if word.strip()] or None
-        self._show(sentences={"a": firsts, "b": seconds})
+        self.set_traits(sentences={"a": firsts, "b": seconds})
         self._run_probe(
             "sentences",
             lambda model, reading: bias_sentences.next_words(model, firsts, seconds, words=asked, **reading),
@@ -202,7 +202,7 @@ class BiasProbe(OutcomePanel):
         self._require_consent()
         drawn = bias_audit.audit(self._completions(), n, seed, i_have_read_the_warning=self._has_read)
         self._hits = drawn.to_dict("records")
-        self._show(n_hits=len(self._hits), message="")
+        self.set_traits(n_hits=len(self._hits), message="")
         shown = {each["hit"] for each in self._hits}
         self.marks = {**{hit: mark for hit, mark in self._remembered().items() if hit in shown}, **self.marks}
         if self.marks:
@@ -224,7 +224,7 @@ class BiasProbe(OutcomePanel):
         with self._lock:
             self.marks[int(i)] = bool(is_true)
             self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(shown)))
-            self._show(message="")
+            self.set_traits(message="")
             self._go_on()
             self._remember()
 
@@ -255,7 +255,7 @@ class BiasProbe(OutcomePanel):
             try:
                 replace_file(file, json.dumps({str(hit): mark for hit, mark in self.marks.items()}))
             except NoSpace as error:
-                self._tell_not_saved(error)
+                self._show_not_saved(error)
 
     def _remembered(self) -> dict[int, bool]:
         """Return the marks that were given to these completions before, also by an earlier kernel."""
@@ -299,7 +299,7 @@ class BiasProbe(OutcomePanel):
 
     def _run_probe(self, name: str, ask) -> None:
         """Have the worker ask the chosen model; what comes is shown as that outcome."""
-        chosen = self.model or self._chooser.first_name()
+        chosen = self.model or self._model_picker.first_name()
 
         def work(tell, cancel):
             model = self._load(chosen)
@@ -325,12 +325,12 @@ class BiasProbe(OutcomePanel):
         self._hits, self.marks = [], {}
         outcomes = {name: each for name, each in self.outcomes.items() if name != "audit"}
         self.results.pop("audit", None)
-        self._show(hit={}, n_hits=-1, n_marked=0, outcomes=outcomes)
+        self.set_traits(hit={}, n_hits=-1, n_marked=0, outcomes=outcomes)
 
     def _go_on(self) -> None:
         """Show the next hit without a mark."""
         left = [each for each in self._hits if each["hit"] not in self.marks]
-        self._show(hit=left[0] if left else {}, n_marked=len(self._hits) - len(left))
+        self.set_traits(hit=left[0] if left else {}, n_marked=len(self._hits) - len(left))
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

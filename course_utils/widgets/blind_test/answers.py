@@ -19,7 +19,7 @@ HOW_RATED = (
 )
 
 LONGEST_RATER = 20  # characters: a letter is enough, a name is not wanted
-Told = tuple[Result, list[int], dict[str, Any]]  # as `OutcomePanel._add` takes them
+Told = tuple[Result, list[int], dict[str, Any]]  # as `ResultPanel._add` takes them
 
 
 def letter(rater: str) -> str:

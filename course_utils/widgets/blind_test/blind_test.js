@@ -5,15 +5,15 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
-import "#shared/outcome.css";
+import "#shared/share_vote.css";
+import "#shared/result_panel.css";
 import "./blind_test.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { send } from "#shared/connection.js";
 import { button, enable, isEnabled, make } from "#shared/dom.js";
 import { showModels } from "#shared/models.js";
-import { buildChoice, buildGroup, buildKeep, buildSpeaker, buildWork, showKept, showWork } from "#shared/outcome.js";
+import { buildChoice, buildGroup, buildKeep, buildSpeaker, buildWork, showKept, showWork } from "#shared/result_panel.js";
 import { buildHead, newView, openView } from "#shared/panel.js";
 import { isWorking } from "#shared/states.js";
 import { visible } from "#shared/text.js";
@@ -83,7 +83,7 @@ function buildDone(v) {
 
 function build(v) {
   const head = buildHead(v, "Human or machine?");
-  const parts = [buildStart(v), ...buildWork(v), buildReading(v), buildDone(v), buildClassShare(v), make("p", { class: "cp-hint" }, ETHICS)];
+  const parts = [buildStart(v), ...buildWork(v), buildReading(v), buildDone(v), buildVoteSharing(v), make("p", { class: "cp-hint" }, ETHICS)];
   v.root = make("section", { class: "cp bt", "aria-label": "Human or machine" }, head, ...parts);
   v.root.addEventListener("keydown", (event) => onKey(v, event));
 }

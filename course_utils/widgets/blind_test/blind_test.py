@@ -16,7 +16,7 @@ from course_utils.experiments.readers import credibility, preferences
 from course_utils.experiments.readers.blind_items import Item, make_items
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import OutcomePanel
+from course_utils.widgets.base.result_panel import ResultPanel
 from course_utils.widgets.base.static_view import Fact, Part, Table, Text
 from course_utils.widgets.blind_test import answers
 
@@ -26,7 +26,7 @@ LARGEST_HALF = 30
 JUDGED, RATED = "judged", "rated"
 
 
-class BlindTest(OutcomePanel):
+class BlindTest(ResultPanel):
     """A panel that asks who wrote a text, and tells nothing until all are judged; it can be driven without a browser.
 
     Parameters
@@ -131,7 +131,12 @@ class BlindTest(OutcomePanel):
     def start(self) -> None:
         """Make the texts, in the background, then show the first that waits."""
         self._require_makeable()
-        name, n, seed, n_words = self.model or self._chooser.first_name(), 2 * self.n_each, self.seed, self._n_words
+        name, n, seed, n_words = (
+            self.model or self._model_picker.first_name(),
+            2 * self.n_each,
+            self.seed,
+            self._n_words,
+        )
         settings = Settings(max_new_tokens=2 * n_words)
 
         def work(tell, cancel):
@@ -153,7 +158,7 @@ class BlindTest(OutcomePanel):
         credibility.index(believable, accurate, clear)
         self._require_waiting()
         rated = dict(zip(credibility.SCALES, (believable, accurate, clear), strict=True))
-        self._show(rated=rated, message="")
+        self.set_traits(rated=rated, message="")
         self.keep_half(rated, self.half.get("confidence"))
 
     def keep_half(self, ratings: dict[str, int], confidence: int | None = None) -> None:
@@ -183,7 +188,7 @@ class BlindTest(OutcomePanel):
             return
         half = {"item": self.item["id"], "ratings": dict(ratings), "confidence": confidence}
         if half != self.half:
-            self._show(half=half)
+            self.set_traits(half=half)
             self._write_half({"round": self._round, "rater": self.rater, **half})
 
     def answer(self, answer: str, confidence: int | None = None) -> None:
@@ -221,7 +226,7 @@ class BlindTest(OutcomePanel):
 
     def play_as(self, rater: str) -> None:
         """Let somebody else judge the same texts, blind again: two raters have an agreement."""
-        self._show(rater=answers.letter(rater), rated={})
+        self.set_traits(rater=answers.letter(rater), rated={})
         if self._items:
             self._advance()
         else:
@@ -231,7 +236,7 @@ class BlindTest(OutcomePanel):
         """Begin again with other texts: those of the next seed, or of the seed given."""
         self._require_makeable()
         self._items = []
-        self._show(seed=self.seed + 1 if seed is None else seed, outcomes={}, item={}, phase="start", n_begun=0)
+        self.set_traits(seed=self.seed + 1 if seed is None else seed, outcomes={}, item={}, phase="start", n_begun=0)
         self.start()
 
     @property
@@ -270,7 +275,7 @@ class BlindTest(OutcomePanel):
         phase = "reading" if left else "done"
         now = {"item": left[0] if left else {}, "n_left": len(left), "n_items": len(self._items), "rated": {}}
         now |= self._half_of(now["item"])
-        self._show(state="done", message="", kept="", finding="", outcomes={}, phase=phase, **now)
+        self.set_traits(state="done", message="", kept="", finding="", outcomes={}, phase=phase, **now)
         if not left:
             self._finish()
 
@@ -330,7 +335,7 @@ class BlindTest(OutcomePanel):
         made = [line["made"] for line in self._lines if line["rater"] == self.rater and "made" in line]
         alike = [asked["seed"] for asked in made if asked == self._asked() | {"seed": asked.get("seed")}]
         seed = alike[-1] if alike else self.seed
-        self._show(seed=seed, n_begun=alike.count(seed))
+        self.set_traits(seed=seed, n_begun=alike.count(seed))
 
     # -- what cannot be ------------------------------------------------------------------------------------------------
 
@@ -354,13 +359,14 @@ class BlindTest(OutcomePanel):
             expected = "Three ratings before the answer: who has taken a side rates by it."
             raise TextError("The text is not rated yet.", expected, "game.rate(believable, accurate, clear)")
 
-    def _fail(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
+        """Show an error; one of the disk does not end a running job or lose an answer."""
         if isinstance(error, NoSpace) and self._job is not None and not self._job.has_ended:
-            super()._fail(error)
+            super().show_error(error)
         elif isinstance(error, NoSpace):  # the answer counts and is in the panel; the test goes on
-            self._tell_not_saved(error)
+            self._show_not_saved(error)
         else:
-            super()._fail(error)
+            super().show_error(error)
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
@@ -368,7 +374,7 @@ class BlindTest(OutcomePanel):
         match content:
             case {"kind": "start", "model": str(name), "n_each": int(n_each)}:
                 _require_number("n_each", n_each, LARGEST_HALF)
-                self._show(model=name, n_each=n_each)
+                self.set_traits(model=name, n_each=n_each)
                 self._look_up()
                 self.start()
             case {"kind": "answer", "item": str(item), "answer": str(answer), "confidence": confidence}:

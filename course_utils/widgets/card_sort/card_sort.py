@@ -11,7 +11,7 @@ import traitlets
 from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.core.paths import data_file
 from course_utils.errors import DamagedFile, NoSpace, TextError
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle
+from course_utils.widgets.base.panel import Panel, browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part, Table
 
 BOXES = {
@@ -21,7 +21,7 @@ BOXES = {
 LONGEST_REASON = 300  # characters
 
 
-class CardSort(FurnishedPanel):
+class CardSort(Panel):
     """A panel to decide which technologies are destructive and which deceptive, the two kinds of Hugh Zhang's article.
 
     Parameters
@@ -91,7 +91,7 @@ class CardSort(FurnishedPanel):
     def compare(self) -> str:
         """Show the author's boxes, as far as they are known, and return how many agree."""
         verdicts = {card["name"]: {"box": card["box"], "how": card["how"]} for card in self._known}
-        self._show(verdicts=verdicts)
+        self.set_traits(verdicts=verdicts)
         self._count()
         return self.summary
 
@@ -125,11 +125,11 @@ class CardSort(FurnishedPanel):
         n_agreed = sum(self.sorting[card["name"]] == card["box"] for card in placed)
         words = f"You sorted {len(self.sorting)} of {len(self._known)} cards. Of these the author can be said to have "
         words += f"placed {len(placed)}, and you agree on {n_agreed}."
-        self._show(summary=words if self.verdicts else "")
+        self.set_traits(summary=words if self.verdicts else "")
 
     def _keep(self, **traits) -> None:
         with self._lock:
-            self._show(message="", **traits)
+            self.set_traits(message="", **traits)
             self._count()
             if self._record:
                 known = {"sorting": self.sorting, "reasons": self.reasons}
@@ -149,11 +149,12 @@ class CardSort(FurnishedPanel):
                 f"{self._record} cannot be read.", "A record that this panel wrote.", "Name another file, or delete it."
             ) from error
 
-    def _fail(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
+        """Show an error; the box and the reason stay when the disk is full."""
         if isinstance(error, NoSpace):  # box and reason are in the panel, and go to the file with the next change
-            self._tell_not_saved(error)
+            self._show_not_saved(error)
         else:
-            super()._fail(error)
+            super().show_error(error)
 
     def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:

@@ -6,7 +6,7 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
+import "#shared/share_vote.css";
 import "./class_results.css";
 
 import { send } from "#shared/connection.js";

@@ -10,7 +10,7 @@ import traitlets
 
 from course_utils.classroom import store
 from course_utils.errors import AccessRefused, CourseError, DamagedFile, TextError
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table, facts
 from course_utils.widgets.classroom.labels import TITLES, pictures
 
@@ -21,7 +21,7 @@ REPLACED = "The class's file was moved or damaged, and a new one has begun. What
 NO_CLASS = "No class is open here. make demo opens one; ClassResults(session=…) shows one that was."
 
 
-class ClassResults(FurnishedPanel):
+class ClassResults(Panel):
     """A panel with the class's pictures; it can be driven without a browser too.
 
     While a page shows it, it asks once a second whether anybody has voted, which costs next to nothing; only then does
@@ -82,14 +82,14 @@ class ClassResults(FurnishedPanel):
     def refresh(self) -> None:
         """Read the pictures as they are now."""
         if not self.session:
-            self._show(message=NO_CLASS, is_lecturer=may_lead())
+            self.set_traits(message=NO_CLASS, is_lecturer=may_lead())
             return
         before, self._seen = self._seen, store.changes(self._path)
         if before and before[:2] != self._seen[:2]:
             self._warning = REPLACED
         now = store.now_round(self.session, self._path)
         told = pictures(store.tallies(self.session, None, now, self._path))
-        self._show(message=self._warning, pictures=told, round=now, is_lecturer=may_lead())
+        self.set_traits(message=self._warning, pictures=told, round=now, is_lecturer=may_lead())
 
     def look(self) -> None:
         """Read them again if anybody has written to the file since."""
@@ -154,8 +154,8 @@ class ClassResults(FurnishedPanel):
             try:
                 self.look()
             except Exception as error:
-                self._warning = in_words(error) if isinstance(error, DamagedFile) else ""
-                self._fail(error)
+                self._warning = error_message(error) if isinstance(error, DamagedFile) else ""
+                self.show_error(error)
             self._end.wait(LOOK_EVERY_S)
 
     # -- what the browser says -----------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class ClassResults(FurnishedPanel):
                 self._warning = ""
                 self.refresh()
             case {"kind": "about", "demo": str(demo)} if demo in ("", *TITLES):
-                self._show(about=demo)
+                self.set_traits(about=demo)
             case {"kind": "new round"}:
                 self.new_round()
             case {"kind": "export"}:

@@ -6,10 +6,10 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
+import "#shared/share_vote.css";
 import "./detector_bench.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { isRead, send, sendTyped, stateWords } from "#shared/connection.js";
 import { button, draw, enable, make, numberField, setText, showNumber } from "#shared/dom.js";
 import { capital, duration } from "#shared/format.js";
@@ -89,7 +89,7 @@ function buildOutput(v) {
   const [runs, runsBody] = buildTable("All runs of this panel: AUC on texts not learnt from, with 95 % interval", ["Run", "Generator", "Sampling", "Words", "Test pairs", "Left out", ...KINDS.map(([, words]) => words), "Reader"], "db-runs");
   Object.assign(v, { body, runsBody });
   const picture = make("div", { class: "db-scroll", tabindex: "0", role: "region", "aria-label": "ROC curves" }, v.picture);
-  v.output = make("div", { class: "db-output", hidden: true }, v.finding, rows, make("p", { class: "cp-row db-keep" }, v.keep, v.kept), buildClassShare(v), picture, runs, buildJudge(v));
+  v.output = make("div", { class: "db-output", hidden: true }, v.finding, rows, make("p", { class: "cp-row db-keep" }, v.keep, v.kept), buildVoteSharing(v), picture, runs, buildJudge(v));
   return v.output;
 }
 

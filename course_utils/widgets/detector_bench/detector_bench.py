@@ -27,9 +27,9 @@ from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models import loading
 from course_utils.models.inference.base import Speaker
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.widgets.base.experiment_panel import MeasuringPanel, Show, Tell
+from course_utils.widgets.base.experiment_panel import ExperimentPanel, Show, Tell
 from course_utils.widgets.base.numbers import NumberFields, number_in, problem_of, read_fields
-from course_utils.widgets.base.panel import browser_bundle, in_words
+from course_utils.widgets.base.panel import browser_bundle, error_message
 from course_utils.widgets.base.static_view import Part, Table, facts
 
 ONLY_SHOWN = (
@@ -40,7 +40,7 @@ REMEMBERED = 0.4  # a run so much faster than foretold found its texts written; 
 NUMBERS = ("n_pairs", "n_words", "temperature", "top_k", "top_p", "seed")
 
 
-class DetectorBench(NumberFields, MeasuringPanel):
+class DetectorBench(NumberFields, ExperimentPanel):
     """A panel to try detectors of machine-written news; it can be driven without a browser too.
 
     Parameters
@@ -79,7 +79,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
     _esm, _css = browser_bundle("detector_bench")
     panel_title = "Detector bench"
     # What a flag is worth is a sum with the numbers that are shown; a text of one's own is refused in words.
-    ends_no_recording = frozenset({"base", "one_in", "judge"})
+    allowed_during_playback = frozenset({"base", "one_in", "judge"})
 
     values = traitlets.Dict().tag(sync=True)
     limits = traitlets.Dict(LIMITS).tag(sync=True)
@@ -130,11 +130,11 @@ class DetectorBench(NumberFields, MeasuringPanel):
         try:
             trial = self._trial_in_fields()
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
             return
         writer = pairs.generator if pairs else self.values["generator"]
         reader_name = self.values["reader"] or writer
-        self._show(judgement={}, problem="")
+        self.set_traits(judgement={}, problem="")
 
         def work(tell: Tell, cancel: threading.Event) -> Show:
             if pairs is None:
@@ -155,14 +155,14 @@ class DetectorBench(NumberFields, MeasuringPanel):
 
     def judge(self, text: str) -> None:
         """Let the detectors of the last run score a text, in the background; only its first words count."""
-        if self.played is not None:
-            self._show(problem=ONLY_SHOWN)
+        if self.playback is not None:
+            self.set_traits(problem=ONLY_SHOWN)
             return
         try:
             result, trial, name = self._required(), self._trial, self._reader_name
             beginning(result, text)
         except CourseError as error:
-            self._show(problem=in_words(error), judgement={})
+            self.set_traits(problem=error_message(error), judgement={})
             return
 
         def work(tell: Tell, cancel: threading.Event) -> Show:
@@ -171,8 +171,8 @@ class DetectorBench(NumberFields, MeasuringPanel):
             try:
                 places = place_text(trial, result, text, reader, cancel)
             except CourseError as error:
-                problem = in_words(error)
-                return lambda: self._show(problem=problem, judgement={})
+                problem = error_message(error)
+                return lambda: self.set_traits(problem=problem, judgement={})
             return lambda: self._place(places, result.settings["sets"][0]["n_words"], len(text.split()))
 
         self._submit(work)
@@ -181,10 +181,10 @@ class DetectorBench(NumberFields, MeasuringPanel):
         if self.values["generator"]:
             return
         try:
-            name = self._chooser.first_name() if self._given is not None else loading.family(len(POCKET))[-1]
+            name = self._model_picker.first_name() if self._given is not None else loading.family(len(POCKET))[-1]
             self.compose(generator=name)
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -196,11 +196,11 @@ class DetectorBench(NumberFields, MeasuringPanel):
         run |= {"n_test": int(result.rows["n_human"][0]), "n_left_out": made["n_left_out"]}
         run |= {"reader": reader_name if trial.needs_reader else "–"}
         run |= dict(zip(trial.kinds, (row["auc"] for row in rows), strict=True))
-        self._show(rows=rows, finding=result.finding, picture=picture, runs=[*self.runs, run])
+        self.set_traits(rows=rows, finding=result.finding, picture=picture, runs=[*self.runs, run])
         self._foretell(None)
 
     def _place(self, places: list[dict], n_words: int, n_typed: int) -> None:
-        self._show(
+        self.set_traits(
             judgement={"n_words": n_words, "n_typed": n_typed, "rows": [self._with_worth(each) for each in places]}
         )
 
@@ -225,9 +225,9 @@ class DetectorBench(NumberFields, MeasuringPanel):
         """Take a base rate that was typed, or say what is wrong with it."""
         problem = problem_of("one_in", typed, 1, LARGEST_ONE_IN, is_whole=True)
         if problem:
-            self._show(problem=problem)
+            self.set_traits(problem=problem)
         else:
-            self._show(one_in=number_in(typed, is_whole=True), problem="")
+            self.set_traits(one_in=number_in(typed, is_whole=True), problem="")
 
     @traitlets.validate("one_in")
     def _require_one_in(self, proposal) -> int:
@@ -239,7 +239,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
     @traitlets.observe("one_in")
     def _weigh_again(self, _change) -> None:
         if rows := self.judgement.get("rows"):
-            self._show(judgement={**self.judgement, "rows": [self._with_worth(each) for each in rows]})
+            self.set_traits(judgement={**self.judgement, "rows": [self._with_worth(each) for each in rows]})
 
     @traitlets.validate("values")
     def _read_values(self, proposal) -> dict[str, object]:
@@ -279,7 +279,7 @@ class DetectorBench(NumberFields, MeasuringPanel):
         return trial.seconds(self._n_parameters(writer), self._n_parameters(reader))
 
     def _n_parameters(self, name: str) -> int:
-        known = loading.sizes(self._chooser.server)
+        known = loading.sizes(self._model_picker.server)
         given = {self._given.name: self._given.n_parameters} if isinstance(self._given, Speaker) else {}
         return {**known, **given}.get(name, 0)
 

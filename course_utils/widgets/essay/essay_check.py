@@ -19,7 +19,7 @@ from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
 from course_utils.grading.assignments.rubric import NAME as RUBRIC
 from course_utils.grading.assignments.rubric import load_rubric
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table
 from course_utils.widgets.essay.essay_view import BLANK_LINE, occurrence, plain
 from course_utils.widgets.evidence import labels as words
@@ -33,7 +33,7 @@ WHOLE = "The essay as a whole"
 IN_STARS = re.compile(r",? \*[^*]+\*")  # a reading's title, within the title of its section
 
 
-class EssayCheck(FurnishedPanel):
+class EssayCheck(Panel):
     """A panel that reads the saved notebook, compares the essay with the ledger, and shows what it found at the words.
 
     Parameters
@@ -84,8 +84,8 @@ class EssayCheck(FurnishedPanel):
         try:
             sheet, message = self._read()
         except Exception as problem:  # a file from disk can hold what nobody foresaw; the panel says so
-            sheet, message = {}, in_words(problem)
-        self._show(sheet=plain(sheet), message=plain(message))
+            sheet, message = {}, error_message(problem)
+        self.set_traits(sheet=plain(sheet), message=plain(message))
         return self.findings
 
     @property

@@ -14,7 +14,7 @@ from course_utils.evidence.ledger import ledger as ledgers
 from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun.reproduce import Progress, Reproduction
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table, facts
 from course_utils.widgets.base.worker import Job, the_worker
 from course_utils.widgets.evidence import labels as words
@@ -27,7 +27,7 @@ ANY = {"text": "", "experiment": "", "model": "", "status": ""}
 OVERTAKEN = "Stopped, because another panel of this notebook began to work. What was done again is told below."
 
 
-class EvidenceBoard(FurnishedPanel):
+class EvidenceBoard(Panel):
     """A panel that reads the ledger, shows each record whole, and does records again; it never changes the ledger.
 
     Parameters
@@ -99,7 +99,7 @@ class EvidenceBoard(FurnishedPanel):
         except CourseError as error:
             self.ledger, message = Ledger(ledgers.ledger_path(self._path), ()), str(error)
         sound = {record.id for record in self.ledger.records}
-        self._show(message=message, faults=words.faults(self.ledger))
+        self.set_traits(message=message, faults=words.faults(self.ledger))
         self._list()
         self._choose(self.chosen if self.chosen in sound else "")
 
@@ -215,9 +215,10 @@ class EvidenceBoard(FurnishedPanel):
             self._is_asked_to_stop = False
             self._run += 1
             run = self._run
-            self._show(state="working", message="", progress={"share": 0.0, "what": "waits for its turn"})
+            self.set_traits(state="working", message="", progress={"share": 0.0, "what": "waits for its turn"})
             self._job = the_worker().submit(
-                lambda cancel: self._do(run, records, cancel), lambda error: self._if_current(run, self._fail, error)
+                lambda cancel: self._do(run, records, cancel),
+                lambda error: self._if_current(run, self.show_error, error),
             )
 
     def _do(self, run: int, records: list[Record], cancel: threading.Event) -> None:
@@ -227,15 +228,15 @@ class EvidenceBoard(FurnishedPanel):
             for place, record in enumerate(records):
                 if cancel.is_set():
                     raise Cancelled
-                found = done_again(record, self._teller(run, place, len(records), record.id), cancel)
+                found = done_again(record, self._progress_callback(run, place, len(records), record.id), cancel)
                 self._if_current(run, self._take, record, found)
         except Cancelled:
             why = "" if self._is_asked_to_stop else OVERTAKEN
-            self._if_current(run, lambda: self._show(state="stopped", message=why, progress={}))
+            self._if_current(run, lambda: self.set_traits(state="stopped", message=why, progress={}))
             return
-        self._if_current(run, lambda: self._show(state="done", progress={}))
+        self._if_current(run, lambda: self.set_traits(state="done", progress={}))
 
-    def _teller(self, run: int, place: int, n: int, id: str) -> Progress:
+    def _progress_callback(self, run: int, place: int, n: int, id: str) -> Progress:
         """Return what takes progress from an experiment and shows it, as a part of all records."""
         told_at = 0.0
 
@@ -245,7 +246,7 @@ class EvidenceBoard(FurnishedPanel):
                 return
             told_at = time.monotonic()
             told = {"share": (place + share) / n, "what": f"{id}: {what}" + (f" ({place + 1} of {n})" if n > 1 else "")}
-            self._if_current(run, lambda: self._show(progress=told))
+            self._if_current(run, lambda: self.set_traits(progress=told))
 
         return tell
 
@@ -262,7 +263,7 @@ class EvidenceBoard(FurnishedPanel):
         """Draw the picture of the record that is shown, unless another one is shown by then."""
         told = drawn(record)
         if self.chosen == record.id:
-            self._show(picture=told)
+            self.set_traits(picture=told)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -287,20 +288,27 @@ class EvidenceBoard(FurnishedPanel):
         }
         outcomes = {id: words.outcome(found) for id, found in self.reproductions.items()}
         counts = {"all": len(everything), "found": len(found), "listed": len(newest), "path": str(self.ledger.path)}
-        self._show(listed=[words.row(record) for record in newest], counts=counts, choices=known, outcomes=outcomes)
+        self.set_traits(
+            listed=[words.row(record) for record in newest], counts=counts, choices=known, outcomes=outcomes
+        )
 
     def _choose(self, id: str) -> None:
         if not id:
-            self._show(chosen="", shown={}, picture={})
+            self.set_traits(chosen="", shown={}, picture={})
             return
         record = self.ledger.find(id)
         if self.shown.get("hash") == record.hash:
             return
-        self._show(chosen=record.id, shown=words.whole(record), picture={"id": record.id, "why": "It is being drawn."})
-        self._drawing = the_worker().prepare(lambda cancel: self._draw(record), self._fail)
+        self.set_traits(
+            chosen=record.id, shown=words.whole(record), picture={"id": record.id, "why": "It is being drawn."}
+        )
+        self._drawing = the_worker().prepare(lambda cancel: self._draw(record), self.show_error)
 
-    def _fail(self, error: BaseException) -> None:
-        self._show(state="failed" if self.state == "working" else self.state, message=in_words(error), progress={})
+    def show_error(self, error: BaseException) -> None:
+        """Show an error; a job that runs has failed."""
+        self.set_traits(
+            state="failed" if self.state == "working" else self.state, message=error_message(error), progress={}
+        )
 
     def _stamp(self) -> tuple[int, int] | None:  # changes when somebody writes to the ledger
         with contextlib.suppress(OSError):

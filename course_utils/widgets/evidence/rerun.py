@@ -6,7 +6,7 @@ import weakref
 
 from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun.reproduce import CANNOT, Progress, Reproduction, can_rerun, rerun
-from course_utils.widgets.base.panel import FurnishedPanel
+from course_utils.widgets.base.panel import Panel
 from course_utils.widgets.evidence.labels import why_not
 
 
@@ -25,7 +25,7 @@ def done_again(record: Record, tell: Progress, cancel: threading.Event) -> Repro
         return Reproduction(CANNOT, record.value, None, None, why)
 
 
-def follow_the_kernel(panel: FurnishedPanel) -> None:
+def follow_the_kernel(panel: Panel) -> None:
     """Let a panel ``look`` at the ledger after every cell, and after every button of another panel."""
     from IPython import get_ipython
 

@@ -3,24 +3,24 @@
 import threading
 
 from course_utils.errors import SettingsError
-from course_utils.widgets.base.panel import FurnishedPanel
-from course_utils.widgets.lecture.recording import LONGEST_PAUSE_S, Recording, run_of, told_of
+from course_utils.widgets.base.panel import Panel
+from course_utils.widgets.lecture.recording import LONGEST_PAUSE_S, Recording, recorded_traits, run_number
 
 FASTEST = 1000.0
 BUSY = {"loading", "generating", "working", "preparing", "training"}
 ENDED = {"state": "stopped", "progress": {}, "busy": {}}
 
 
-class Playing:
+class Playback:
     """A recording on a panel, from when it began until the panel is given back; made by `play` and `show_end`.
 
     Nothing of the panel works meanwhile: traits are set and messages sent, and that is all.
     """
 
-    def __init__(self, panel: FurnishedPanel, recording: Recording, speed: float) -> None:
+    def __init__(self, panel: Panel, recording: Recording, speed: float) -> None:
         self._panel, self._recording, self._speed = panel, recording, speed
-        self._before, self._cancel = told_of(panel, is_lean=False), threading.Event()
-        self._first_run = run_of(panel) + 1
+        self._before, self._cancel = recorded_traits(panel, is_lean=False), threading.Event()
+        self._first_run = run_number(panel) + 1
         self._thread = threading.Thread(target=self._play, name="course-recording", daemon=True)
         self._told = {"by": recording.by, "day": recording.day}
 
@@ -31,13 +31,13 @@ class Playing:
 
     def begin(self) -> None:
         """Play, in the background."""
-        self._panel._show(recorded=self._told | {"is_playing": True})
+        self._panel.set_traits(recorded=self._told | {"is_playing": True})
         self._thread.start()
 
     def show_end(self) -> None:
         """Show at once what it ends with."""
         self._set_all(self._counted(self._recording.end))
-        self._panel._show(recorded=self._told | {"is_playing": False})
+        self._panel.set_traits(recorded=self._told | {"is_playing": False})
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; return whether it has."""
@@ -51,18 +51,18 @@ class Playing:
         if self._thread is not threading.current_thread():
             self.wait(5)
         if getattr(self._panel, "state", "") in BUSY:
-            self._panel._show(**{name: value for name, value in ENDED.items() if self._panel.has_trait(name)})
+            self._panel.set_traits(**{name: value for name, value in ENDED.items() if self._panel.has_trait(name)})
 
     def end(self) -> None:
         """Stop, and give the panel back as it was."""
         self.stop()
         run = {"run": self._panel.run + 1} if "run" in self._before else {}  # a page takes no older run
         self._set_all({**self._before, **run})
-        self._panel._show(recorded={})
+        self._panel.set_traits(recorded={})
 
     def _set_all(self, traits: dict) -> None:
         for _ in range(2):  # the first time, a panel may still work some out from others
-            self._panel._show(**traits)
+            self._panel.set_traits(**traits)
 
     def _play(self) -> None:
         before = 0.0
@@ -72,21 +72,21 @@ class Playing:
                 break
             before = at
             if "traits" in event:
-                self._panel._show(**self._counted(event["traits"]))
+                self._panel.set_traits(**self._counted(event["traits"]))
             else:
                 self._panel.send(self._counted(event["message"]))
-        self._panel._show(recorded=self._told | {"is_playing": False})
+        self._panel.set_traits(recorded=self._told | {"is_playing": False})
 
     def _counted(self, content: dict) -> dict:
         return {**content, "run": content["run"] + self._first_run} if "run" in content else content
 
 
-def play(panel: FurnishedPanel, recording: Recording, speed: float = 1.0) -> Playing:
+def play(panel: Panel, recording: Recording, speed: float = 1.0) -> Playback:
     """Play a recording on a panel of its kind, in the background; whatever plays there already is ended.
 
     Parameters
     ----------
-    panel : FurnishedPanel
+    panel : Panel
     recording : Recording
     speed : float
         2 is twice as fast.
@@ -103,21 +103,21 @@ def play(panel: FurnishedPanel, recording: Recording, speed: float = 1.0) -> Pla
     return playing
 
 
-def show_end(panel: FurnishedPanel, recording: Recording) -> Playing:
+def show_end(panel: Panel, recording: Recording) -> Playback:
     """Show at once what a recording ends with; see `play`."""
     playing = _put_on(panel, recording, 1.0)
     playing.show_end()
     return playing
 
 
-def _put_on(panel: FurnishedPanel, recording: Recording, speed: float) -> Playing:
+def _put_on(panel: Panel, recording: Recording, speed: float) -> Playback:
     if type(panel).__name__ != recording.panel:
         told = f"The recording is of {recording.panel}, the panel is {type(panel).__name__}."
         raise SettingsError(told, "A recording of that panel.", "Choose another recording.")
-    if panel.played is not None:
-        panel.played.end()
+    if panel.playback is not None:
+        panel.playback.end()
     if hasattr(panel, "stop") and getattr(panel, "state", "") in BUSY:
         panel.stop()
         panel.wait(5)
-    panel.played = Playing(panel, recording, speed)
-    return panel.played
+    panel.playback = Playback(panel, recording, speed)
+    return panel.playback

@@ -5,7 +5,7 @@
  */
 
 import "#shared/panel.css";
-import "./lectern.css";
+import "./presenter.css";
 
 import { send, setTrait } from "#shared/connection.js";
 import { button, make } from "#shared/dom.js";

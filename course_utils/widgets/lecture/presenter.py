@@ -6,7 +6,7 @@ import ipywidgets
 import traitlets
 
 from course_utils.models.registry import release_stage
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle
+from course_utils.widgets.base.panel import Panel, browser_bundle
 from course_utils.widgets.base.static_view import VIEW, Fact, Part, to_html
 from course_utils.widgets.lecture.demos import Demo, Prompt, demo
 from course_utils.widgets.lecture.player import play, show_end
@@ -18,8 +18,8 @@ NO_ANSWER = "does not answer"  # what a panel says while its model's process is 
 NOTHING_RECORDED = "This does not work just now. Reset, and try again in a moment."
 
 
-class LecternFrame(FurnishedPanel):
-    """What stands above the panel on the page; `Lectern` says what its buttons do.
+class PresenterBar(Panel):
+    """What stands above the panel on the page; `Presenter` says what its buttons do.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class LecternFrame(FurnishedPanel):
         The address of the front page, as seen from this one.
     """
 
-    _esm, _css = browser_bundle("lectern")
+    _esm, _css = browser_bundle("presenter")
     panel_title = "Lectern"
 
     takeaway = traitlets.Unicode().tag(sync=True)
@@ -63,25 +63,25 @@ class LecternFrame(FurnishedPanel):
         self.obey(content)
 
 
-class Lectern(ipywidgets.VBox):
+class Presenter(ipywidgets.VBox):
     """A panel with a lectern above it; made by `lectern`.
 
     Parameters
     ----------
-    panel : FurnishedPanel
+    panel : Panel
     told : Demo
     gallery : str
 
     Attributes
     ----------
-    panel : FurnishedPanel
+    panel : Panel
         The one that is shown; `reset` puts a new one in its place.
-    frame : LecternFrame
+    frame : PresenterBar
     """
 
-    def __init__(self, panel: FurnishedPanel, told: Demo, gallery: str = GALLERY) -> None:
+    def __init__(self, panel: Panel, told: Demo, gallery: str = GALLERY) -> None:
         self.demo, self.panel = told, panel
-        self.frame = LecternFrame(told, gallery)
+        self.frame = PresenterBar(told, gallery)
         self.frame.obey = self._handle_message
         self._stage = release_stage.now()
         self._links: list[Any] = []
@@ -110,40 +110,40 @@ class Lectern(ipywidgets.VBox):
             release_stage.open_all()
         else:
             release_stage.choose(self._stage)
-        self._put(self.panel.made_again())
+        self._put(self.panel.recreate())
 
     def ask(self, place: int) -> None:
         """Fill the panel with one of the prepared prompts, and start it."""
         if not 0 <= place < len(self.demo.prompts):
             return
         prompt = self.demo.prompts[place]
-        if self.panel.played is not None and not self._can_be_asked_of_a_recording(prompt):
+        if self.panel.playback is not None and not self._can_be_asked_of_a_recording(prompt):
             self.reset_quietly()
         try:
             fill(self.panel, prompt)
         except Exception as error:  # raised in a callback, nobody would see it
-            self.panel._fail(error)
+            self.panel.show_error(error)
 
     def play(self, speed: float = 1.0) -> None:
         """Play the recording, from the beginning; no model is needed. Where one plays, stop it."""
         if self.frame.is_playing:
-            self.panel.played.stop()
+            self.panel.playback.stop()
             return
         if (recording := self.demo.recording()) is not None:
-            self._put(self.panel.made_again(), is_opened=False)
+            self._put(self.panel.recreate(), is_opened=False)
             play(self.panel, recording, speed)
 
     # -- how it is done ------------------------------------------------------------------------------------------------
 
     def reset_quietly(self) -> None:
         """Give the panel back from a recording; the page stays as it is otherwise."""
-        self.panel.played.end()
-        self.panel.played = None
+        self.panel.playback.end()
+        self.panel.playback = None
 
     def _can_be_asked_of_a_recording(self, prompt: Prompt) -> bool:
-        return not prompt.do and set(prompt.set) <= self.panel.ends_no_recording
+        return not prompt.do and set(prompt.set) <= self.panel.allowed_during_playback
 
-    def _put(self, panel: FurnishedPanel, is_opened: bool = True) -> None:
+    def _put(self, panel: Panel, is_opened: bool = True) -> None:
         """Put a new panel in the place of the one that is shown."""
         old, self.panel = self.panel, panel
         for link in self._links:
@@ -172,7 +172,7 @@ class Lectern(ipywidgets.VBox):
         has_failed = has_failed or NO_ANSWER in getattr(panel, "waiting", "")
         away = AWAY if self.frame.recording else NOTHING_RECORDED
         note = away if has_failed and not recorded else ""
-        self.frame._show(is_playing=bool(recorded.get("is_playing")), note=note)
+        self.frame.set_traits(is_playing=bool(recorded.get("is_playing")), note=note)
 
     def _handle_message(self, content: dict) -> None:
         match content:
@@ -184,7 +184,7 @@ class Lectern(ipywidgets.VBox):
                 self.ask(place)
 
 
-def fill(panel: FurnishedPanel, prompt: Prompt) -> None:
+def fill(panel: Panel, prompt: Prompt) -> None:
     """Do with a panel what a prepared prompt says; see `Prompt`."""
     for name, value in prompt.set.items():
         setattr(panel, name, {**getattr(panel, name), **value} if isinstance(value, dict) else value)
@@ -195,12 +195,12 @@ def fill(panel: FurnishedPanel, prompt: Prompt) -> None:
         getattr(panel, prompt.then)()
 
 
-def lectern(panel: FurnishedPanel, key: str, gallery: str = GALLERY) -> Lectern:
+def lectern(panel: Panel, key: str, gallery: str = GALLERY) -> Presenter:
     """Put a lectern around a panel.
 
     Parameters
     ----------
-    panel : FurnishedPanel
+    panel : Panel
         As a notebook has it.
     key : str
         Which demo; see `course_utils.widgets.lecture.demos`.
@@ -209,7 +209,7 @@ def lectern(panel: FurnishedPanel, key: str, gallery: str = GALLERY) -> Lectern:
 
     Returns
     -------
-    Lectern
+    Presenter
 
     Raises
     ------
@@ -222,4 +222,4 @@ def lectern(panel: FurnishedPanel, key: str, gallery: str = GALLERY) -> Lectern:
 
         lectern(Playground(), "playground")
     """
-    return Lectern(panel, demo(key), gallery)
+    return Presenter(panel, demo(key), gallery)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from course_utils.core.files import replace_file
 from course_utils.errors import CourseError, DamagedFile
-from course_utils.widgets.base.panel import FurnishedPanel
+from course_utils.widgets.base.panel import Panel
 
 FORMAT = 1
 LARGEST_BYTES = 400_000
@@ -101,9 +101,9 @@ class Recording:
 class Recorder:
     """Listens to a panel; made by `record`."""
 
-    def __init__(self, panel: FurnishedPanel, by: str) -> None:
+    def __init__(self, panel: Panel, by: str) -> None:
         self._panel, self._by, self._begun = panel, by, time.monotonic()
-        self._before, self._run = told_of(panel), run_of(panel)
+        self._before, self._run = recorded_traits(panel), run_number(panel)
         self._events: list[tuple[float, dict]] = []
 
     def recording(self) -> Recording:
@@ -116,7 +116,7 @@ class Recorder:
 
     def hear_trait(self, change) -> None:
         """Note a trait that changed, if its page is told of it."""
-        if is_told(self._panel, change.name):
+        if is_recorded_trait(self._panel, change.name):
             self._note("traits", {change.name: lean(change.new)})
 
     def hear_message(self, content: dict) -> None:
@@ -139,12 +139,12 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def record(panel: FurnishedPanel, by: str = "") -> Iterator[Recorder]:
+def record(panel: Panel, by: str = "") -> Iterator[Recorder]:
     """Record what a panel sends to its page while the block runs.
 
     Parameters
     ----------
-    panel : FurnishedPanel
+    panel : Panel
     by : str
         Which model speaks.
 
@@ -167,18 +167,18 @@ def record(panel: FurnishedPanel, by: str = "") -> Iterator[Recorder]:
         panel.unobserve(recorder.hear_trait)
 
 
-def run_of(panel: FurnishedPanel) -> int:
+def run_number(panel: Panel) -> int:
     """Return the number of the panel's last run, 0 where runs are not counted."""
     return panel.run if panel.has_trait("run") else 0
 
 
-def told_of(panel: FurnishedPanel, is_lean: bool = True) -> dict[str, object]:
+def recorded_traits(panel: Panel, is_lean: bool = True) -> dict[str, object]:
     """Return every trait that a page is told of and that a recording may hold."""
-    names = [name for name in panel.traits(sync=True) if is_told(panel, name)]
+    names = [name for name in panel.traits(sync=True) if is_recorded_trait(panel, name)]
     return {name: lean(getattr(panel, name)) if is_lean else getattr(panel, name) for name in names}
 
 
-def is_told(panel: FurnishedPanel, name: str) -> bool:
+def is_recorded_trait(panel: Panel, name: str) -> bool:
     """Tell whether a page is told of a trait, and a recording may hold it."""
     return not name.startswith("_") and name not in NOT_RECORDED and bool(panel.trait_metadata(name, "sync"))
 

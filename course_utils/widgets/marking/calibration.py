@@ -170,9 +170,9 @@ class Calibration(MarkingDesk):
             case {"kind": "compare" | "anew" as wish}:
                 try:
                     getattr(self, wish)()
-                    self._tell("Ours stand beside yours." if wish == "compare" else "This essay begins anew.")
+                    self._notify("Ours stand beside yours." if wish == "compare" else "This essay begins anew.")
                 except CourseError as error:
-                    self._tell(why=refusal(error))
+                    self._notify(why=refusal(error))
             case _:
                 super()._handle_message(content, buffers)
 

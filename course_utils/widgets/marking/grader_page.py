@@ -74,7 +74,7 @@ class GraderPage(MarkingDesk):
         super().__init__(desk, scheme, projector)
         self._list()
         self._begin()
-        self._show(role=SECOND if second_reader else "", message=self.message or problem)
+        self.set_traits(role=SECOND if second_reader else "", message=self.message or problem)
 
     def refresh(self) -> None:
         """Read papers and marks again: others may have written some."""

@@ -49,7 +49,7 @@ class MarkingDesk(EssayView, RubricPanel):
         if 0 <= place < len(keys):
             self._open(keys[place])
         elif keys:
-            self._tell("This is the last paper." if by > 0 else "This is the first paper.")
+            self._notify("This is the last paper." if by > 0 else "This is the first paper.")
 
     def next_unmarked(self) -> None:
         """Open the next paper that is not wholly marked, round the end to the beginning."""
@@ -58,7 +58,7 @@ class MarkingDesk(EssayView, RubricPanel):
         waiting = {row["key"] for row in self.papers if row["state"] != MARKED}
         found = next((key for key in [*keys[place + 1 :], *keys[: place + 1]] if key in waiting), None)
         if found is None:
-            self._tell(ALL_MARKED if keys else NO_PAPERS)
+            self._notify(ALL_MARKED if keys else NO_PAPERS)
         else:
             self._open(found)
 
@@ -71,7 +71,7 @@ class MarkingDesk(EssayView, RubricPanel):
             | {"state": state_of(self.desk.marks(paper.key))}
             for paper in self.desk.papers
         ]
-        self._show(papers=rows, counts=_counts(rows))
+        self.set_traits(papers=rows, counts=_counts(rows))
 
     def _begin(self) -> None:
         """Open the first paper that waits, or the first."""
@@ -80,7 +80,7 @@ class MarkingDesk(EssayView, RubricPanel):
             self._open(first["key"])
             return
         self._key = ""
-        self._show(sheet={}, marks={}, message=NO_PAPERS)
+        self.set_traits(sheet={}, marks={}, message=NO_PAPERS)
 
     def _open(self, key: str) -> None:
         problem = ""
@@ -89,13 +89,13 @@ class MarkingDesk(EssayView, RubricPanel):
         except CourseError as error:  # its marks can be given all the same
             self._sheet, problem = Sheet(self.desk.paper(key), Essay(()), {}, None), str(error)
         with self.hold_sync():
-            self._show(sheet=sheet_data(self._sheet, self.desk.rubric), pictures={})
+            self.set_traits(sheet=sheet_data(self._sheet, self.desk.rubric), pictures={})
             super()._open(key)
-            self._show(message=problem)
+            self.set_traits(message=problem)
 
     def _note(self, state: str) -> None:
         rows = [row | {"state": state} if row["key"] == self._key else row for row in self.papers]
-        self._show(papers=rows, counts=_counts(rows))
+        self.set_traits(papers=rows, counts=_counts(rows))
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from course_utils.grading.marking.marking_session import Change, Desk
 from course_utils.grading.marking.marks import Mark, total
 from course_utils.grading.marking.papers import Paper
 from course_utils.widgets.base.numbers import number_in
-from course_utils.widgets.base.panel import FurnishedPanel, in_words
+from course_utils.widgets.base.panel import Panel, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table
 from course_utils.widgets.essay.essay_view import plain
 
@@ -21,7 +21,7 @@ TO_MARK, BEGUN, MARKED = "to mark", "begun", "marked"
 NOTHING_TO_UNDO = "There is nothing to undo."
 
 
-class RubricPanel(FurnishedPanel):
+class RubricPanel(Panel):
     """A panel with a rubric, by which one paper is marked at a desk; a subclass says which, and what stands beside.
 
     Parameters
@@ -48,7 +48,7 @@ class RubricPanel(FurnishedPanel):
     saved = traitlets.Dict().tag(sync=True)
 
     def __init__(self, desk: Desk, scheme: Mapping[str, str] | None = None, projector: bool = False) -> None:
-        self.desk, self._key, self._n_told = desk, "", 0
+        self.desk, self._key, self._n_notices = desk, "", 0
         super().__init__(projector, rubric=rubric_data(desk.rubric, scheme or {}))
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class RubricPanel(FurnishedPanel):
     def _open(self, key: str) -> None:
         """Open a paper; a subclass shows what belongs to it."""
         self._key = key
-        self._show(message="", bank={})
+        self.set_traits(message="", bank={})
         self._read()
 
     def _read(self) -> None:
@@ -119,16 +119,16 @@ class RubricPanel(FurnishedPanel):
         if not self._key:
             return
         found = self.desk.marks(self._key)
-        self._show(marks=marks_data(self._key, found, self.desk.rubric))
+        self.set_traits(marks=marks_data(self._key, found, self.desk.rubric))
         self._note(state_of(found))
 
     def _note(self, state: str) -> None:
         """Hear how far the open paper is marked."""
 
-    def _tell(self, words: str = "", why: str = "", **what: object) -> None:
+    def _notify(self, words: str = "", why: str = "", **what: object) -> None:
         """Say in the page what became of a wish; the number tells it from the same one before."""
-        self._n_told += 1
-        self._show(saved=plain({"n": self._n_told, "words": words, "why": why, **what}))
+        self._n_notices += 1
+        self.set_traits(saved=plain({"n": self._n_notices, "words": words, "why": why, **what}))
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
@@ -140,9 +140,9 @@ class RubricPanel(FurnishedPanel):
                 raise CourseError("Another paper is open by now.", "A change to the open one.", "Nothing was changed.")
             change()
         except Exception as error:  # also the database's own: busy, full, gone
-            self._tell(why=refusal(error), **what)
+            self._notify(why=refusal(error), **what)
         else:
-            self._tell(f"Saved at {datetime.datetime.now():%H:%M:%S}", **what)
+            self._notify(f"Saved at {datetime.datetime.now():%H:%M:%S}", **what)
 
     def _handle_message(self, content: dict, _buffers: list) -> None:
         match content:
@@ -156,10 +156,10 @@ class RubricPanel(FurnishedPanel):
                 self.bank = {**self.bank, id: plain(self.desk.comment_bank(id))}
             case {"kind": "undo"}:
                 try:
-                    self._tell(self.undo())
+                    self._notify(self.undo())
                 except Exception as error:
                     self._read()
-                    self._tell(why=refusal(error))
+                    self._notify(why=refusal(error))
 
 
 def rubric_data(rubric: Rubric, scheme: Mapping[str, str]) -> dict[str, Any]:
@@ -237,6 +237,6 @@ def refusal(error: BaseException) -> str:
     """Say why a change was not written; a database's error without its query."""
     cause = getattr(error, "orig", None)
     if cause is None:
-        return in_words(error)
+        return error_message(error)
     told = f"The database could not be written: {cause}."
     return str(CourseError(told, "A database that no other program holds.", "Nothing was changed; give it again."))

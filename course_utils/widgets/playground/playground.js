@@ -9,13 +9,13 @@
  */
 
 import "#shared/panel.css";
-import "#shared/live_panel.css";
+import "#shared/generation_panel.css";
 import "./playground.css";
 
 import { send } from "#shared/connection.js";
 import { button, enable, isEnabled, make } from "#shared/dom.js";
 import { count, percent } from "#shared/format.js";
-import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showLacks, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/live_panel.js";
+import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showLacks, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/generation_panel.js";
 import { buildModelChooser, showModels } from "#shared/models.js";
 import { buildMessage, buildSwitches } from "#shared/panel.js";
 import { ENDINGS, isWorking, stateLabels } from "#shared/states.js";

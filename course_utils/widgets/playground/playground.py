@@ -6,13 +6,13 @@ import traitlets
 
 from course_utils.errors import TextError
 from course_utils.models.inference.settings import Settings
-from course_utils.widgets.base.generation_panel import LivePanel, sample_in_words
+from course_utils.widgets.base.generation_panel import GenerationPanel, sample_in_words
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.sampling_form import LIMITS, Form, n_samples_of, settings_of
 from course_utils.widgets.base.static_view import Fact, Part, Text
 
 
-class Playground(Form, LivePanel):
+class Playground(Form, GenerationPanel):
     """A panel to try a language model in JupyterLab or Voila; it can be driven without a browser too.
 
     Parameters
@@ -76,7 +76,7 @@ class Playground(Form, LivePanel):
             return
         what = f"The text was begun by {before[0].model_name}." if before else "There is no text to go on with."
         expected = "A text begun by the chosen model."
-        self._fail(TextError(what, expected, "Choose that model again, or press Generate."))
+        self.show_error(TextError(what, expected, "Choose that model again, or press Generate."))
 
     def static_parts(self) -> list[Part]:
         """Return model, settings, prompt and every text."""
@@ -97,7 +97,7 @@ class Playground(Form, LivePanel):
                 self.model = name
                 self._prepare()
             case {"kind": "generate", "prompt": str(prompt), "values": dict(values)}:
-                self._show(prompt=prompt, values=values)
+                self.set_traits(prompt=prompt, values=values)
                 self.generate()
             case {"kind": "pick", "sample": int(sample)}:
                 self.pick(sample)

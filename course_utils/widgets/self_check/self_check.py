@@ -9,11 +9,11 @@ import traitlets
 from course_utils.core.paths import data_file
 from course_utils.errors import TextError
 from course_utils.widgets.base.numbers import number_in
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle
+from course_utils.widgets.base.panel import Panel, browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part
 
 
-class SelfCheck(FurnishedPanel):
+class SelfCheck(Panel):
     """A panel of questions to answer by choosing, or with a number; what is right stays in the kernel until asked.
 
     Parameters
@@ -85,7 +85,7 @@ class SelfCheck(FurnishedPanel):
         key = str(number)
         self._firsts.setdefault(key, verdict["is_right"])
         verdicts = {**self.verdicts, key: verdict}
-        self._show(
+        self.set_traits(
             message="", answers={**self.answers, key: value}, verdicts=verdicts, summary=self._counted(len(verdicts))
         )
         return verdict["is_right"]

@@ -59,7 +59,7 @@ class Ahead:
         self._news.put((end, time.perf_counter() - begun))
 
 
-class Together:
+class InterleavedStreams:
     """The streams of several models, read as one stream whose sample number is the column.
 
     Parameters
@@ -85,7 +85,7 @@ class Together:
         counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
         return f"{type(self).__name__} ({counts})"
 
-    def __iter__(self) -> "Together":
+    def __iter__(self) -> "InterleavedStreams":
         """Return itself."""
         return self
 
@@ -154,11 +154,11 @@ class LiveColumns(LiveText):
 
     Attributes
     ----------
-    together : Together or None
+    streams : InterleavedStreams or None
         Set where the reader may know how fast each column is.
     """
 
-    together: Together | None = None
+    streams: InterleavedStreams | None = None
 
     @staticmethod
     def pack(step: Step) -> list:
@@ -168,4 +168,4 @@ class LiveColumns(LiveText):
     @property
     def timing(self) -> dict:
         """As of any text, and ``paces``, the tokens a second of each column; empty while these are hidden."""
-        return {**super().timing, "paces": self.together.paces() if self.together else []}
+        return {**super().timing, "paces": self.streams.paces() if self.streams else []}

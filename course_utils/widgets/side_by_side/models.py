@@ -10,13 +10,13 @@ from course_utils.models import loading
 from course_utils.models.inference.base import Speaker
 from course_utils.models.registry import registry
 from course_utils.models.registry.formats import WEIGHTS
-from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.base.model_picker import ModelPicker
 
 LETTERS = "ABCD"  # of the columns
 OneModel = str | Path | Speaker
 
 
-class Lineup:
+class ModelSelection:
     """One to four models, none twice.
 
     Parameters
@@ -28,12 +28,12 @@ class Lineup:
     def __init__(self, given: Sequence[OneModel] | OneModel | None = None) -> None:
         self._given = given
         self._known: dict[Any, Any] = {}
-        self._choosers: dict[Any, Chooser] = {}
+        self._model_pickers: dict[Any, ModelPicker] = {}
 
     @property
     def names(self) -> list[str]:
         """The chosen models' names."""
-        return list(self._choosers)
+        return list(self._model_pickers)
 
     def choose(self, given: Sequence[OneModel] | OneModel | None) -> None:
         """Take these models, or those asked for at first; the choice before stays when something is wrong.
@@ -50,38 +50,38 @@ class Lineup:
             raise SettingsError(
                 f"{len(asked)} models are chosen.", f"One to {len(LETTERS)} models.", "Choose some, or fewer."
             )
-        found = [self._known.get(each) or Chooser(each) for each in asked]
-        choosers = {chooser.first_name(): chooser for chooser in found}
-        if len(choosers) < len(asked):
-            names = ", ".join(chooser.first_name() for chooser in found)
+        found = [self._known.get(each) or ModelPicker(each) for each in asked]
+        pickers = {picker.first_name(): picker for picker in found}
+        if len(pickers) < len(asked):
+            names = ", ".join(picker.first_name() for picker in found)
             raise SettingsError(f"A model is named twice: {names}.", "Different models.", "Name each model once.")
-        self._known |= choosers  # so that a folder or a loaded model can be chosen again by its name
-        self._choosers = choosers
+        self._known |= pickers  # so that a folder or a loaded model can be chosen again by its name
+        self._model_pickers = pickers
 
     @property
     def server(self) -> str:
         """The address of a server whose models are offered; empty where all lie on this machine."""
-        return next(filter(None, (each.server for each in self._choosers.values())), loading.server_of())
+        return next(filter(None, (each.server for each in self._model_pickers.values())), loading.server_of())
 
     def require(self, fewest: int) -> None:
         """Raise an error where fewer models are chosen."""
-        if len(self._choosers) < fewest:
+        if len(self._model_pickers) < fewest:
             raise SettingsError(
                 "One model is chosen.", "Two at least, to compare.", "Choose more, or switch Blind off."
             )
 
     def choices(self) -> list[dict[str, str]]:
         """Return name and description of every model that can be chosen."""
-        known = self._known or {"": Chooser()}
+        known = self._known or {"": ModelPicker()}
         return list({each["name"]: each for name, one in known.items() for each in one.choices(name)}.values())
 
     def is_ready(self) -> bool:
         """Tell whether all are loaded."""
-        return bool(self._choosers) and all(chooser.is_ready(name) for name, chooser in self._choosers.items())
+        return bool(self._model_pickers) and all(picker.is_ready(name) for name, picker in self._model_pickers.items())
 
     def load(self) -> list[Speaker]:
         """Return all, loading what is not loaded; slow, so call it from the worker."""
-        return [chooser.load(name) for name, chooser in self._choosers.items()]
+        return [picker.load(name) for name, picker in self._model_pickers.items()]
 
 
 def default_names() -> list[str]:

@@ -8,15 +8,15 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
-import "#shared/live_panel.css";
+import "#shared/share_vote.css";
+import "#shared/generation_panel.css";
 import "./side_by_side.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { send, setTrait } from "#shared/connection.js";
 import { button, enable, make } from "#shared/dom.js";
 import { count, megabytes } from "#shared/format.js";
-import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/live_panel.js";
+import { buildActions, buildAsked, buildPrompt, buildRoot, buildSettings, buildShare, newLiveView, openLive, readFields, showAsked, showNumbers, showWorking, stopWriting, takeRunMessage } from "#shared/generation_panel.js";
 import { buildMessage, buildSwitches } from "#shared/panel.js";
 import { ENDINGS, isWorking, stateLabels } from "#shared/states.js";
 import { visible } from "#shared/text.js";
@@ -244,7 +244,7 @@ function showStanding(v) {
 function render({ model, el }) {
   const v = newLiveView(model, el, { formFields: FIELDS, labels: STATES, requestText: generate, onMessage, places: [] });
   v.showState = () => showState(v);
-  buildRoot(v, "Side by side", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildClassShare(v));
+  buildRoot(v, "Side by side", buildTop(v), buildPrompt(v), buildSettings(v), buildButtons(v), buildMessage(v), buildOutput(v), buildStanding(v), buildVoteSharing(v));
   return openLive(v, {
     state: () => (showFinished(v), showState(v)), samples: () => (showFinished(v), showState(v)), timing: () => showTiming(v),
     models: () => showModels(v), chosen: () => showModels(v), columns: () => showColumns(v), standing: () => showStanding(v),

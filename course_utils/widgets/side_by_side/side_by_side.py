@@ -16,15 +16,15 @@ from course_utils.experiments.readers import preferences
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import Speaker
 from course_utils.models.inference.settings import Settings
-from course_utils.widgets.base.generation_panel import BUSY, LivePanel, run_of, sample_in_words
+from course_utils.widgets.base.generation_panel import BUSY, GenerationPanel, run_of, sample_in_words
 from course_utils.widgets.base.model_picker import require_name
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.sampling_form import Form, settings_of
-from course_utils.widgets.base.share_vote import ClassShare
+from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.base.static_view import Fact, Part, Text
 from course_utils.widgets.base.transcript import settings_line, transcript
-from course_utils.widgets.side_by_side.interleave import LiveColumns, Together
-from course_utils.widgets.side_by_side.models import LETTERS, Lineup, OneModel, facts, shuffled
+from course_utils.widgets.side_by_side.interleave import InterleavedStreams, LiveColumns
+from course_utils.widgets.side_by_side.models import LETTERS, ModelSelection, OneModel, facts, shuffled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Wish:
     is_blind: bool
 
 
-class SideBySide(ClassShare, Form, LivePanel):
+class SideBySide(VoteSharingPanel, Form, GenerationPanel):
     """A panel where several models answer one prompt at once; it can be driven without a browser too.
 
     Parameters
@@ -61,7 +61,7 @@ class SideBySide(ClassShare, Form, LivePanel):
     columns : list of dict
         What is shown of each column: its letter and, unless hidden, name, n_parameters, file_mb, released, place.
     samples, generations, state, message, transcript
-        As of any `LivePanel`; one sample a column.
+        As of any `GenerationPanel`; one sample a column.
     rankings : list of dict
         See `course_utils.experiments.readers.preferences`.
 
@@ -94,9 +94,9 @@ class SideBySide(ClassShare, Form, LivePanel):
     def __init__(self, models=None, prompt="", settings=None, blind=False, record=None, projector=False) -> None:
         self.record = Path(record) if record is not None else None
         self.rankings = preferences.read(self.record) if self.record else []
-        self._lineup = Lineup(models)
+        self._model_selection = ModelSelection(models)
         self._wish: Wish | None = None
-        self._together: Together | None = None
+        self._streams: InterleavedStreams | None = None
         self._unsaved: list[Any] = []
         self._shown: list[Any] = []
         self._kept_back: list[Any] = []
@@ -112,14 +112,14 @@ class SideBySide(ClassShare, Form, LivePanel):
             return
         try:
             wish = Wish(self.prompt, settings_of(self.values), self.blind)
-            if not self._lineup.names and not self.waiting:
+            if not self._model_selection.names and not self.waiting:
                 self._choose(None)
-            if self._lineup.names:
-                self._lineup.require(2 if wish.is_blind else 1)
+            if self._model_selection.names:
+                self._model_selection.require(2 if wish.is_blind else 1)
         except NoServer as error:
-            self._fail(error)  # which waits for it; what was asked for goes on when it is back
+            self.show_error(error)  # which waits for it; what was asked for goes on when it is back
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
             return
         with self._lock:
             run = self.run + 1
@@ -158,9 +158,9 @@ class SideBySide(ClassShare, Form, LivePanel):
             ranking = self._ranking([speaker.name for speaker in ranked])
             self.rankings.append(ranking)
             self._runs += self._kept_back
-            self._show(
+            self.set_traits(
                 columns=[self._column(i, True, ranked.index(speaker) + 1) for i, speaker in enumerate(self._shown)],
-                timing={**self.timing, "paces": self._together.paces()},
+                timing={**self.timing, "paces": self._streams.paces()},
                 line=self._names_line(),
                 transcript=transcript(self._runs),
                 standing=preferences.in_words(self.rankings),
@@ -172,12 +172,13 @@ class SideBySide(ClassShare, Form, LivePanel):
                 preferences.append(self.record, self._unsaved[0])
                 self._unsaved.pop(0)
 
-    def _fail(self, error: BaseException, run: int | None = None) -> None:
+    def show_error(self, error: BaseException, run: int | None = None) -> None:
+        """Show an error; a ranking counts even when its file could not be written."""
         if isinstance(error, NoSpace) and self.state not in BUSY:  # the ranking counts; only its file is missing
-            self._tell_not_saved(error)
-            self._show(state="failed")
+            self._show_not_saved(error)
+            self.set_traits(state="failed")
         else:
-            super()._fail(error, run)
+            super().show_error(error, run)
 
     def tally(self) -> pd.DataFrame:
         """Return mean places, and how often each size beat the one below it; see `preferences.tally`."""
@@ -202,65 +203,65 @@ class SideBySide(ClassShare, Form, LivePanel):
                 self._choose(names)
                 self._prepare()
             case {"kind": "generate", "prompt": str(prompt), "values": dict(values), "blind": bool(blind)}:
-                self._show(prompt=prompt, values=values, blind=blind)
+                self.set_traits(prompt=prompt, values=values, blind=blind)
                 self.generate()
             case {"kind": "rank", "order": list(order)}:
                 self.rank(order)
             case {"kind": "places", "run": int(run), "places": list(places)} if run == self.run:
                 if all(place is None or place in range(len(self.columns)) for place in places):
-                    self._show(places=places)
+                    self.set_traits(places=places)
             case _:
                 super()._handle_message(content, buffers)
 
     # -- who speaks ----------------------------------------------------------------------------------------------------
 
     def _choose(self, given: Sequence[OneModel] | None) -> None:
-        self._lineup.choose(given)
-        self._show(chosen=self._lineup.names, model=", ".join(self._lineup.names))
+        self._model_selection.choose(given)
+        self.set_traits(chosen=self._model_selection.names, model=", ".join(self._model_selection.names))
 
     def _choices(self) -> list[dict[str, str]]:
-        return self._lineup.choices()
+        return self._model_selection.choices()
 
     def _server(self) -> str:
-        return self._lineup.server
+        return self._model_selection.server
 
     def _lacks(self, speaker: list[Speaker]) -> dict[str, object]:
         return next(filter(None, map(self._lacks_of, speaker)), {})
 
     def _is_ready(self) -> bool:
-        return self._lineup.is_ready()
+        return self._model_selection.is_ready()
 
     def _load(self) -> list[Speaker]:
-        return self._lineup.load()
+        return self._model_selection.load()
 
     # -- what is written -----------------------------------------------------------------------------------------------
 
     def _begin(self, state: str, is_new: bool) -> None:
-        self._shown, self._kept_back, self._together = [], [], None
+        self._shown, self._kept_back, self._streams = [], [], None
         super()._begin(state, is_new)
-        self._show(columns=[], places=[])
+        self.set_traits(columns=[], places=[])
 
     def _new_live(self, run: int) -> LiveColumns:
         return LiveColumns(run, self.send)
 
-    def _begin_all(self, run: int, wish: Wish, speakers: list[Speaker], cancel: threading.Event) -> Together:
+    def _begin_all(self, run: int, wish: Wish, speakers: list[Speaker], cancel: threading.Event) -> InterleavedStreams:
         """Give every model its column; who has which is known here only, while it is blind."""
         shown = shuffled(speakers, f"{wish.settings.seed} {run} {wish.prompt}") if wish.is_blind else speakers
-        streams = [speaker.stream(wish.prompt, wish.settings, 1, cancel) for speaker in shown]
-        together = Together(streams, at_equal_pace=wish.is_blind)
+        each = [speaker.stream(wish.prompt, wish.settings, 1, cancel) for speaker in shown]
+        streams = InterleavedStreams(each, at_equal_pace=wish.is_blind)
         with self._lock:
             if run == self.run:
-                self._wish, self._shown, self._together = wish, shown, together
-                self._live.together = None if wish.is_blind else together
-                self._show(columns=[self._column(i, not wish.is_blind) for i in range(len(shown))])
-        return together
+                self._wish, self._shown, self._streams = wish, shown, streams
+                self._live.streams = None if wish.is_blind else streams
+                self.set_traits(columns=[self._column(i, not wish.is_blind) for i in range(len(shown))])
+        return streams
 
-    def _line(self, speaker: list[Speaker], stream: Together) -> str:
+    def _line(self, speaker: list[Speaker], stream: InterleavedStreams) -> str:
         return settings_line("names hidden", stream.generations()[:1]) if self.is_hidden else self._names_line()
 
     def _names_line(self) -> str:
         names = ", ".join(f"{speaker.name} ({speaker.precision})" for speaker in self._shown)
-        return settings_line(names, self._together.generations()[:1])
+        return settings_line(names, self._streams.generations()[:1])
 
     def _keep(self, speaker: list[Speaker], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)

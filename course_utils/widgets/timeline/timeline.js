@@ -4,10 +4,10 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
+import "#shared/share_vote.css";
 import "./timeline.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { send } from "#shared/connection.js";
 import { button, draw, enable, make } from "#shared/dom.js";
 import { utcTime } from "#shared/format.js";
@@ -72,7 +72,7 @@ function build(v) {
   v.shown = make("div", { class: "rt-shown" });
   v.decided = make("div", { class: "rt-decided" });
   v.root = make("section", { class: "cp rt", "aria-label": "Timeline of the releases of 2019" }, head, buildStages(v), v.message, ...buildEvents(v));
-  v.root.append(v.shown, buildQuestion(v), buildClassShare(v), v.decided);
+  v.root.append(v.shown, buildQuestion(v), buildVoteSharing(v), v.decided);
 }
 
 /* ---- what the person does ------------------------------------------------------------------------------------------ */

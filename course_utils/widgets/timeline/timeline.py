@@ -13,7 +13,7 @@ from course_utils.experiments.release.decisions import CHOICES, LONGEST_REASON, 
 from course_utils.models.architecture import LATER_NAMES
 from course_utils.models.registry import registry, release_stage
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.share_vote import ClassShare
+from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.base.static_view import Fact, Part, Table, facts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -23,7 +23,7 @@ LAST_DAY = datetime.date(2019, 12, 31)  # where the last stage is looked at, whi
 KINDS = {"OpenAI": "OpenAI", "others": "others' models", "comment": "articles, talks", "evidence": "evidence"}
 
 
-class ReleaseTimeline(ClassShare):
+class ReleaseTimeline(VoteSharingPanel):
     """A panel with the timeline of 2019 and its release stages; it can be driven without a browser too.
 
     A stage is seen from its last day, the eve of the next release: what came later is hidden, and later sizes are
@@ -173,11 +173,12 @@ class ReleaseTimeline(ClassShare):
             parts.append(Table("Decided", ["stage", "next size", "you", "your reason", "OpenAI"], rows))
         return parts
 
-    def _fail(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
+        """Show an error; a decision stays when the disk is full."""
         if isinstance(error, NoSpace):  # the decision, or what was typed, is in the panel
-            self._tell_not_saved(error)
+            self._show_not_saved(error)
         else:
-            super()._fail(error)
+            super().show_error(error)
 
     # -- what the browser says -----------------------------------------------------------------------------------------
 
@@ -204,7 +205,7 @@ class ReleaseTimeline(ClassShare):
             stage, made = release_stage.now(), self._decisions.made()
             is_whole = stage is None and (self._is_whole or self._decisions.are_complete())
             until = None if is_whole else _eve(stage)
-            self._show(
+            self.set_traits(
                 message="",
                 stage=stage,
                 until=str(until or ""),

@@ -4,10 +4,10 @@
  */
 
 import "#shared/panel.css";
-import "#shared/class_share.css";
+import "#shared/share_vote.css";
 import "./token_map.css";
 
-import { buildClassShare } from "#shared/class_share.js";
+import { buildVoteSharing } from "#shared/share_vote.js";
 import { send, setTrait, stateWords } from "#shared/connection.js";
 import { button, enable, make, setText } from "#shared/dom.js";
 import { capital, count, duration, percent } from "#shared/format.js";
@@ -53,7 +53,7 @@ function buildOutput(v) {
   v.grid = make("div", { class: "tm-grid" });
   v.details = make("div", { class: "tm-details", "aria-live": "polite", hidden: true });
   const hint = make("p", { class: "cp-hint" }, "Point at a token, or walk with the arrow keys: its rank, and what the model would rather have written, stands below. The first token of a text has nothing before it: its rank says little.");
-  v.output = make("div", { class: "tm-output", hidden: true }, v.finding, v.shares, hint, v.grid, v.line, make("p", { class: "cp-row tm-keep" }, v.keep, v.kept), buildClassShare(v), v.details);
+  v.output = make("div", { class: "tm-output", hidden: true }, v.finding, v.shares, hint, v.grid, v.line, make("p", { class: "cp-row tm-keep" }, v.keep, v.kept), buildVoteSharing(v), v.details);
   watchTokens(v, "[data-place]", showDetails);
   return v.output;
 }

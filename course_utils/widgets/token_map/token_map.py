@@ -12,7 +12,7 @@ from course_utils.errors import CourseError, TextError
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.detection.token_ranks import SHARES, read_ranks
 from course_utils.models.inference.base import Speaker
-from course_utils.widgets.base.experiment_panel import MeasuringPanel, Show, Tell
+from course_utils.widgets.base.experiment_panel import ExperimentPanel, Show, Tell
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.static_view import Part, Table, Text, facts, token_name
 
@@ -20,7 +20,7 @@ N_TOLD = 10  # tokens in the static view
 LONGEST = 6000  # characters: about 1,300 tokens of GPT-2, as many as a page can show and a laptop read in seconds
 
 
-class TokenMap(MeasuringPanel):
+class TokenMap(ExperimentPanel):
     """A panel that shows a text as a model reads it, as GLTR does; it can be driven without a browser too.
 
     Parameters
@@ -76,9 +76,9 @@ class TokenMap(MeasuringPanel):
         """Let the model read the text or both, in the background; of a long text the first `LONGEST` characters."""
         try:
             texts = [self._wanted(place) for place in range(len(self.texts))]
-            name = self.model or self._chooser.first_name()
+            name = self.model or self._model_picker.first_name()
         except CourseError as error:
-            self._fail(error)
+            self.show_error(error)
             return
 
         def work(tell: Tell, cancel: threading.Event) -> Show:
@@ -115,7 +115,7 @@ class TokenMap(MeasuringPanel):
         rows, tables = result.rows.to_dict("records"), result.details.groupby("text", sort=False)
         pairs = zip(rows, tables, self.texts, strict=False)
         maps = [_map(row, tokens, len(typed.strip())) for row, (_, tokens), typed in pairs]
-        self._show(maps=maps, finding=result.finding, label=model.label)
+        self.set_traits(maps=maps, finding=result.finding, label=model.label)
 
     def static_parts(self) -> list[Part]:
         """Return the texts, the shares of their tokens by rank, and the tokens that surprised the model most."""
@@ -147,7 +147,7 @@ class TokenMap(MeasuringPanel):
     def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "read", "texts": [*texts], "model": str(name)} if 1 <= len(texts) <= 2:
-                self._show(texts=[str(each) for each in texts], model=name)
+                self.set_traits(texts=[str(each) for each in texts], model=name)
                 self.read()
             case _:
                 super()._handle_message(content, buffers)

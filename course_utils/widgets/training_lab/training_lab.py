@@ -21,7 +21,7 @@ from course_utils.experiments.replication.train_small import LIMITS, SIZES, Appr
 from course_utils.models.training.data import read_documents
 from course_utils.models.training.trainer import Progress
 from course_utils.widgets.base.numbers import NumberFields, read_fields
-from course_utils.widgets.base.panel import FurnishedPanel, browser_bundle, in_words
+from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Part, Table, Text, facts
 from course_utils.widgets.base.worker import Job, the_worker
 
@@ -36,7 +36,7 @@ NEWS = {"name": "news", "about": "2,000 news articles, 2016–17"}
 OWN = {"name": "own", "about": "a text file of mine…"}
 
 
-class TrainingLab(NumberFields, FurnishedPanel):
+class TrainingLab(NumberFields, Panel):
     """A panel to train a small GPT-2 in JupyterLab or Voila; it can be driven without a browser too.
 
     Every training has a numbered folder of its own, so none is ever lost: after Stop, or after a restart of the kernel,
@@ -115,17 +115,17 @@ class TrainingLab(NumberFields, FurnishedPanel):
         try:
             plan = Plan(**{each.name: self.plan.get(each.name) for each in dataclasses.fields(Plan)})
         except Exception as error:
-            self._fail(error)
+            self.show_error(error)
             return
         source = self.plan.get("source")
-        self._show(label="", curve=[], said=[])
+        self.set_traits(label="", curve=[], said=[])
         self._submit(lambda: begin(next_folder(self.folder), *self._text(source, plan)))
 
     def go_on(self) -> None:
         """Take up the training that is shown where it stopped."""
         if self.apprentice is None or self.apprentice.is_finished:
             what = "There is no training to go on with." if self.apprentice is None else "This training is finished."
-            self._fail(TextError(what, "A training that was stopped.", "Press Start."))
+            self.show_error(TextError(what, "A training that was stopped.", "Press Start."))
             return
         folder = self.apprentice.folder
         self._submit(lambda: Apprentice(folder))
@@ -178,9 +178,9 @@ class TrainingLab(NumberFields, FurnishedPanel):
             self._is_asked_to_stop = False
             self._run += 1  # what an older job still does no longer shows
             run = self._run
-            self._show(state="preparing", message="", progress={})
+            self.set_traits(state="preparing", message="", progress={})
             self._job = the_worker().submit(
-                lambda cancel: self._train(run, make, cancel), lambda error: run == self._run and self._fail(error)
+                lambda cancel: self._train(run, make, cancel), lambda error: run == self._run and self.show_error(error)
             )
 
     def _train(self, run: int, make: Callable[[], Apprentice], cancel: threading.Event) -> None:
@@ -206,16 +206,16 @@ class TrainingLab(NumberFields, FurnishedPanel):
         is_done = self.apprentice is not None and self.apprentice.is_finished
         message = "" if is_done or self._is_asked_to_stop else OVERTAKEN
         news = self._news() if self.apprentice else {}
-        self._show(state="done" if is_done else "stopped", message=message, sizes=self._sizes(), **news)
+        self.set_traits(state="done" if is_done else "stopped", message=message, sizes=self._sizes(), **news)
 
     def _take_up(self, apprentice: Apprentice | None) -> None:
         if apprentice is not None:
             self.apprentice = apprentice
-            self._show(label=f"{apprentice.folder.name} · {apprentice.label}", **self._news())
+            self.set_traits(label=f"{apprentice.folder.name} · {apprentice.label}", **self._news())
 
     def _show_progress(self, progress: Progress) -> None:
         told = {"eta_s": round(progress.eta_s), "tokens_per_s": round(progress.tokens_per_s)}
-        self._show(state="training", **self._news(told))
+        self.set_traits(state="training", **self._news(told))
 
     def _news(self, told: dict | None = None) -> dict:
         """Return the traits that follow the training."""
@@ -272,7 +272,7 @@ class TrainingLab(NumberFields, FurnishedPanel):
     def _handle_message(self, content: dict, buffers: list) -> None:
         match content:
             case {"kind": "start", "plan": dict(plan)}:
-                self._show(plan={**self.plan, **plan})
+                self.set_traits(plan={**self.plan, **plan})
                 self.start()
             case {"kind": "file", "name": str(name)} if buffers:
                 self._receive(name, bytes(buffers[0]))
@@ -286,12 +286,12 @@ class TrainingLab(NumberFields, FurnishedPanel):
             replace_file(file, content, "Make room in the folder for temporary files (TMPDIR).")
             self._uploaded = None  # also when the new one turns out to be no text
             self._uploaded = file.name, read_documents(file)
-        self._show(plan={**self.plan, "source": "own"}, message="")
+        self.set_traits(plan={**self.plan, "source": "own"}, message="")
 
-    def _fail(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
         """Show what went wrong, and again the training from before."""
         self._take_up(self.apprentice)
-        self._show(state="failed", message=in_words(error))
+        self.set_traits(state="failed", message=error_message(error))
 
 
 def thinned(curve: list[dict]) -> list[list]:

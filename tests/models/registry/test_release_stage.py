@@ -9,9 +9,9 @@ from course_utils.models.inference import language_model
 from course_utils.models.inference.language_model import LanguageModel, load
 from course_utils.models.registry import registry, release_stage
 from course_utils.models.registry.catalogue import POCKET
-from course_utils.widgets.base.model_picker import Chooser
+from course_utils.widgets.base.model_picker import ModelPicker
 from course_utils.widgets.playground.playground import Playground
-from course_utils.widgets.side_by_side.models import Lineup, default_names
+from course_utils.widgets.side_by_side.models import ModelSelection, default_names
 from tests.conftest import save_random_gpt2
 
 
@@ -87,19 +87,19 @@ def test_where_all_that_is_here_is_closed_the_stage_is_told_and_not_an_empty_she
 
 
 def test_choosers_offer_and_load_only_what_is_open(tiny, medium):
-    given = Chooser(LanguageModel(medium))
+    given = ModelPicker(LanguageModel(medium))
     assert given.load("pocket-medium").name == "pocket-medium"
     release_stage.choose("Feb 2019")
-    offered = {each["name"] for each in Chooser().choices()}
+    offered = {each["name"] for each in ModelPicker().choices()}
     assert "pocket-small" in offered and tiny.name in offered
     assert not offered & set(POCKET[1:])
     assert "pocket-medium" not in {each["name"] for each in given.choices("pocket-medium")}
-    for refused in (lambda: given.load("pocket-medium"), given.first_name, Chooser("pocket-xl").first_name):
+    for refused in (lambda: given.load("pocket-medium"), given.first_name, ModelPicker("pocket-xl").first_name):
         with pytest.raises(AccessRefused):
             refused()
     with pytest.raises(AccessRefused):
-        Lineup().choose(["pocket-small", "pocket-large"])
-    assert Chooser(tiny).load(tiny.name) is tiny
+        ModelSelection().choose(["pocket-small", "pocket-large"])
+    assert ModelPicker(tiny).load(tiny.name) is tiny
 
 
 def test_a_panel_that_is_open_writes_no_more_with_what_was_closed(medium):

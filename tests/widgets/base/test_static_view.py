@@ -29,7 +29,7 @@ from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
 from course_utils.plots.picture import Picture
 from course_utils.widgets.base import static_view
-from course_utils.widgets.base.panel import LOG, FurnishedPanel, in_words
+from course_utils.widgets.base.panel import LOG, Panel, error_message
 from course_utils.widgets.base.static_view import VIEW, Fact, Table, Text, to_html, to_text
 from course_utils.widgets.lecture.presenter import lectern
 
@@ -169,10 +169,10 @@ PLAIN = {
     "DetectorBench": lambda tiny: course_utils.DetectorBench(tiny),
     "ClassResults": lambda tiny: course_utils.ClassResults(),
     "EssayCheck": lambda tiny: course_utils.EssayCheck(),
-    "LecternFrame": lambda tiny: lectern(course_utils.CardSort(), "playground").frame,
+    "PresenterBar": lambda tiny: lectern(course_utils.CardSort(), "playground").frame,
 }
 ABSTRACT = {
-    "LivePanel", "MeasuringPanel", "OutcomePanel", "ClassShare", "FurnishedPanel", "RubricPanel", "MarkingDesk",
+    "GenerationPanel", "ExperimentPanel", "ResultPanel", "VoteSharingPanel", "Panel", "RubricPanel", "MarkingDesk",
 }  # fmt: skip
 
 
@@ -328,13 +328,13 @@ def test_a_result_that_cannot_be_shown_is_told_too(tiny):
 
 @pytest.mark.parametrize("error", [Foreseen("x" * 9000), KeyError("name"), OSError(28, "No space left"), MemoryError()])
 def test_errors_are_short_and_speak_no_python(error):
-    told = in_words(error)
+    told = error_message(error)
     assert 0 < len(told.splitlines()) <= 3 and max(map(len, told.splitlines())) <= 401
     assert not any(word in told for word in ("Error", "Errno", "Foreseen", "Traceback", "object at"))
 
 
 def test_an_error_while_the_static_view_is_made_does_not_reach_the_panel():
-    class Ill(FurnishedPanel):
+    class Ill(Panel):
         _esm = "export default { render() {} }"
 
         def static_parts(self):
@@ -343,7 +343,7 @@ def test_an_error_while_the_static_view_is_made_does_not_reach_the_panel():
     ill = Ill()
     assert repr(ill) == "Ill (not ready)"
     ill.update_static_view()
-    ill._show(message="still here")
+    ill.set_traits(message="still here")
     assert ill.message == "still here"
 
 
@@ -358,7 +358,7 @@ def test_two_threads_that_change_and_show_a_panel_do_not_wait_for_each_other(tin
     def change() -> None:
         for number in range(300):
             with panel._lock:
-                panel._show(message=f"message {number}")
+                panel.set_traits(message=f"message {number}")
 
     def look() -> None:
         while not may_end.is_set():

@@ -25,7 +25,7 @@ from course_utils.models.registry import release_stage
 from course_utils.plots.picture import Picture
 from course_utils.widgets.base import share_vote
 from course_utils.widgets.base.keep_button import KeepButton
-from course_utils.widgets.base.share_vote import ClassShare
+from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.blind_test.blind_test import BlindTest
 from course_utils.widgets.classroom import labels as class_words
 from course_utils.widgets.classroom.class_results import NO_CLASS, REPLACED, ClassResults
@@ -81,7 +81,7 @@ def hear(panel, **content) -> None:
     panel._on_message(panel, content, [])
 
 
-def tick(panel: ClassShare, is_on: bool = True) -> None:
+def tick(panel: VoteSharingPanel, is_on: bool = True) -> None:
     hear(panel, kind="class share", is_on=is_on)
 
 
@@ -298,7 +298,7 @@ def test_a_panel_made_again_still_holds_the_box_of_its_viewer(path):
     panel = timeline()
     tick(panel)
     panel.decide("wait", SECRET)
-    again = panel.made_again()
+    again = panel.recreate()
     assert again.class_share["is_on"]
     tick(again, False)
     assert counted() == {"Feb 2019": 0}
@@ -420,9 +420,9 @@ def test_two_line_ups_of_as_many_models_have_two_pictures(path):
 def test_every_panel_that_keeps_numbers_or_takes_votes_has_the_box():
     """Its browser half builds it once, and has what it is built of."""
     for panel in (SideBySide, BlindTest, ReleaseTimeline, KeepButton, DetectorBench, TokenMap):
-        assert issubclass(panel, ClassShare)
-        assert len(re.findall(r"function buildClassShare\(v\d*\)", panel._esm)) == 1
-        assert len(re.findall(r"buildClassShare\(v\d*\)", panel._esm)) == 2
+        assert issubclass(panel, VoteSharingPanel)
+        assert len(re.findall(r"function buildVoteSharing\(v\d*\)", panel._esm)) == 1
+        assert len(re.findall(r"buildVoteSharing\(v\d*\)", panel._esm)) == 2
         assert panel.class_keeps or panel.class_words
 
 

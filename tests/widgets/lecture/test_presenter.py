@@ -16,7 +16,7 @@ from course_utils.widgets.classroom.class_results import ClassResults
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 from course_utils.widgets.lecture.demos import Prompt, demo, demos
 from course_utils.widgets.lecture.presenter import AWAY, fill, lectern
-from course_utils.widgets.lecture.recording import told_of
+from course_utils.widgets.lecture.recording import recorded_traits
 from course_utils.widgets.playground.playground import Playground
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from course_utils.widgets.timeline.timeline import ReleaseTimeline
@@ -56,7 +56,7 @@ def hear(stand, **content) -> None:
 
 
 def state(stand) -> dict:
-    return told_of(stand.panel) | {
+    return recorded_traits(stand.panel) | {
         "stage": release_stage.now(),
         "recorded": stand.panel.recorded,
         "note": stand.frame.note,
@@ -106,7 +106,7 @@ def test_a_prompt_ends_a_recording_unless_a_recording_can_answer(tiny):
     stand.panel.close()
     stand = lectern(PANELS["timeline"](tiny), "timeline")
     stand.play(speed=1000)
-    assert stand.panel.played.wait(SOON)
+    assert stand.panel.playback.wait(SOON)
     hear(stand, kind="prompt", place=0)
     assert stand.panel.recorded == {} and stand.panel.stage == "Feb 2019"
     stand.panel.close()
@@ -127,7 +127,7 @@ def test_without_a_model_the_lectern_offers_the_recording(monkeypatch, no_family
     stand = lectern(Playground(), "playground")
     assert stand.frame.note == AWAY
     stand.play(speed=1000)
-    assert stand.panel.played.wait(SOON)
+    assert stand.panel.playback.wait(SOON)
     assert stand.panel.samples and stand.frame.note == ""
     stand.panel.close()
 
@@ -152,17 +152,17 @@ def test_a_refusal_and_a_slip_are_no_failures_of_the_machine(tiny):
     stand = lectern(PANELS["playground"](tiny), "playground")
     stand.panel._on_message(None, {"kind": "generate", "prompt": "A", "values": {**stand.panel.values, "seed": -1}}, [])
     assert stand.panel.state == "failed" and "Seed" in stand.panel.message and stand.frame.note == ""
-    stand.panel._fail(RuntimeError("the disk has gone"))
+    stand.panel.show_error(RuntimeError("the disk has gone"))
     assert stand.frame.note == AWAY
     stand.panel.close()
 
 
 def test_a_text_of_one_s_own_is_not_placed_by_a_recording_and_takes_nothing_away(tiny):
     stand = lectern(PANELS["detector"](tiny), "detector")
-    shown = told_of(stand.panel)
+    shown = recorded_traits(stand.panel)
     stand.panel._on_message(None, {"kind": "judge", "text": "A text of my own."}, [])
     assert stand.panel.recorded and "Press Run first" in stand.panel.problem
-    assert told_of(stand.panel) == shown | {"problem": stand.panel.problem}
+    assert recorded_traits(stand.panel) == shown | {"problem": stand.panel.problem}
     stand.panel.close()
 
 
@@ -172,7 +172,7 @@ def test_while_the_models_process_is_away_the_recording_plays(make, key, monkeyp
     stand = lectern(make(), key)
     assert stand.frame.note == AWAY
     stand.play(speed=1000)
-    assert stand.panel.played.wait(SOON)
+    assert stand.panel.playback.wait(SOON)
     assert stand.frame.note == "" and stand.panel.recorded["by"]
     stand.reset()
     assert stand.frame.note == AWAY

@@ -16,7 +16,7 @@ from course_utils.widgets.classroom.class_results import ClassResults
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 from course_utils.widgets.lecture.demos import RECORDINGS, demos
 from course_utils.widgets.lecture.player import FASTEST, play, show_end
-from course_utils.widgets.lecture.recording import LARGEST_BYTES, Recording, TooLong, lean, record, told_of
+from course_utils.widgets.lecture.recording import LARGEST_BYTES, Recording, TooLong, lean, record, recorded_traits
 from course_utils.widgets.playground.playground import Playground
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from course_utils.widgets.timeline.timeline import ReleaseTimeline
@@ -126,13 +126,13 @@ def test_a_recording_ends_where_the_run_ended(key, tiny, tmp_path):
     make, do = PLAYS[key]
     first, second = make(tiny), make(tiny)
     recorded(first, do).save(tmp_path / "r.json")
-    before = told_of(first)
+    before = recorded_traits(first)
     release_stage.open_all()
     recording = Recording.read(tmp_path / "r.json")
     assert recording.end, key
     assert play(second, recording, FASTEST).wait(SOON)
     assert second.recorded == {"by": "the tiny model", "day": recording.day, "is_playing": False}
-    after = told_of(second)
+    after = recorded_traits(second)
     expected = {name: value for name, value in before.items() if name in recording.end}
     assert without_run(expected) == without_run({name: after[name] for name in expected})
     for panel in (first, second):
@@ -160,11 +160,11 @@ def test_a_page_gets_the_same_messages_in_the_same_order(tiny):
 def test_the_demos_recordings_play_without_a_model(file):
     recording, panel = Recording.read(file), PANELS[file.stem]()
     assert play(panel, recording, FASTEST).wait(SOON)
-    assert without_run(recording.end) == {name: told_of(panel)[name] for name in without_run(recording.end)}
+    assert without_run(recording.end) == {name: recorded_traits(panel)[name] for name in without_run(recording.end)}
     panel.close()
     shown = PANELS[file.stem]()
     show_end(shown, recording)
-    assert without_run(recording.end) == {name: told_of(shown)[name] for name in without_run(recording.end)}
+    assert without_run(recording.end) == {name: recorded_traits(shown)[name] for name in without_run(recording.end)}
     shown.close()
 
 
@@ -221,7 +221,7 @@ def test_any_wish_gives_the_panel_back_as_it_was(tiny, written, wish):
     assert panels[0].samples
     for panel in panels:
         panel._on_message(panel, wish, [])
-    assert without_run(told_of(panels[0])) == without_run(told_of(panels[1]))
+    assert without_run(recorded_traits(panels[0])) == without_run(recorded_traits(panels[1]))
     assert panels[0].recorded == {}
     for panel in panels:
         panel.close()

@@ -269,7 +269,7 @@ def test_two_panels_share_one_loaded_model():
     for panel in panels:
         panel.generate()
         finish(panel)
-    assert panels[0]._chooser.load(panels[0].model) is panels[1]._chooser.load(panels[1].model)
+    assert panels[0]._model_picker.load(panels[0].model) is panels[1]._model_picker.load(panels[1].model)
 
 
 # -- what the browser says ---------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_a_page_has_the_model_loaded_before_it_is_asked_for(tiny_folder):
     panel = Playground()
     say(panel, kind="ready")
     assert the_worker().submit(lambda cancel: None, print).wait(SOON)
-    assert panel._chooser.is_ready(tiny_folder.name)
+    assert panel._model_picker.is_ready(tiny_folder.name)
     assert panel.state == "idle"
 
 

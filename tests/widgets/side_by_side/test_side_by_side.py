@@ -14,7 +14,7 @@ from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.widgets.base.numbers import LABELS
 from course_utils.widgets.base.panel import LOG
 from course_utils.widgets.playground.playground import Playground
-from course_utils.widgets.side_by_side.interleave import Together
+from course_utils.widgets.side_by_side.interleave import InterleavedStreams
 from course_utils.widgets.side_by_side.models import default_names, facts, shuffled
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from tests.conftest import save_random_gpt2
@@ -145,8 +145,8 @@ def test_nothing_betrays_a_blind_text_before_it_is_ranked(blind, sent, family):
 
 
 def test_blind_columns_grow_at_one_pace(family):
-    together = Together([model.stream(PROMPT, SETTINGS) for model in family], at_equal_pace=True)
-    columns = [step.sample for step in together]
+    streams = InterleavedStreams([model.stream(PROMPT, SETTINGS) for model in family], at_equal_pace=True)
+    columns = [step.sample for step in streams]
     n = [columns.count(i) for i in range(4)]
     for end in range(len(columns)):
         so_far = [columns[:end].count(i) for i in range(4)]
@@ -156,11 +156,13 @@ def test_blind_columns_grow_at_one_pace(family):
 
 def test_a_slow_model_does_not_hold_the_quick_ones_up(family, tmp_path):
     slow = LanguageModel(save_random_gpt2(tmp_path / "slow", n_layer=16, n_embd=128))
-    together = Together([model.stream(PROMPT, Settings(max_new_tokens=40, seed=3)) for model in (slow, family[0])])
-    columns = [step.sample for step in together]
+    streams = InterleavedStreams(
+        [model.stream(PROMPT, Settings(max_new_tokens=40, seed=3)) for model in (slow, family[0])]
+    )
+    columns = [step.sample for step in streams]
     last_of_the_quick = max(i for i, column in enumerate(columns) if column == 1)
     assert columns[:last_of_the_quick].count(0) < columns.count(0) / 2
-    paces = together.paces()
+    paces = streams.paces()
     assert paces[0] < paces[1]
 
 

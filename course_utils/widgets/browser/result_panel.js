@@ -1,7 +1,7 @@
 /* Panels with results: the model that is asked, how far the work is, rows with intervals, numbers to keep as evidence.
  *
  * A group of rows is {title, low, high, mark, rows, hint}: the ends of its scale, a value to mark (such as chance), and rows
- * as outcome.py makes them: {label, value, low, high, words}. A number to keep is {metric, row, words}.
+ * as result_panel.py makes them: {label, value, low, high, words}. A number to keep is {metric, row, words}.
  */
 
 import { send, stateWords } from "#shared/connection.js";

@@ -11,7 +11,7 @@
 import { noteAnswer, send } from "#shared/connection.js";
 import { button, make, saveFile } from "#shared/dom.js";
 
-export function buildClassShare(v) {
+export function buildVoteSharing(v) {
   const box = make("input", { type: "checkbox", id: `${v.id}-class`, "aria-describedby": `${v.id}-class-names` });
   box.addEventListener("change", () => send(v, { kind: "class share", is_on: box.checked }));
   const what = make("span", {});
