@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 SESSION, DEMO, QUESTION = "lecture-1", "timeline", "Feb 2019"
 VOTER = """
 import sys, time
-from course_utils.evidence import class_store as store
+from course_utils.classroom import store
 path, n, per_second = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 store.tallies("lecture-1", path=path)
 print("ready", flush=True)
@@ -106,7 +106,7 @@ def test_what_was_acknowledged_outlives_a_process_that_is_killed(path):
 
 def test_a_process_that_splits_votes_on_and_so_does_its_child(path):
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom course_utils.evidence import class_file, class_store as store\n"
+        "import os, sys\nfrom pathlib import Path\nfrom course_utils.classroom import database as class_file, store\n"
         "vote = lambda: store.add_vote('lecture-1', 'timeline', 'Feb 2019', 'wait', store.new_viewer(), sys.argv[1])\n"
         "vote()\ndoor = class_file._door(Path(sys.argv[1]))\nchild = os.fork()\n"
         "assert (class_file._door(Path(sys.argv[1])) is door) == bool(child), 'a connection crossed the split'\n"

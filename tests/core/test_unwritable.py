@@ -23,8 +23,10 @@ from course_utils import Playground, Settings, TrainingLab, load
 from course_utils.__main__ import main
 from course_utils.core.files import replace_file
 from course_utils.errors import NoSpace
-from course_utils.evidence import class_file, ledger
-from course_utils.experiments import preferences, release_decisions, staged_release
+from course_utils.classroom import database as class_file
+from course_utils.evidence.ledger import ledger
+from course_utils.experiments.readers import preferences
+from course_utils.experiments.release import decisions as release_decisions, release_plan as staged_release
 from course_utils.experiments.core.cache import remembered
 from course_utils.widgets.card_sort.card_sort import CardSort
 

@@ -81,7 +81,7 @@ class RemoteModel(Speaker):
         raise NeedsWeights(
             f"This is done with the weights of {self.name}, and they lie behind a server.",
             "A model whose weights are in this process.",
-            f'from course_utils.models import language_model; language_model.load("{self.name}")',
+            f'from course_utils import load; load("{self.name}")',
         )
 
     @property

@@ -91,7 +91,7 @@ def require_open(model: str) -> None:
     raise AccessRefused(
         f"{model} is not released yet: the stage is {_now}, and {model} opens in {opens(model)}.",
         f"One of {', '.join(open_names())}; a model of your own; or {STAND_IN}, a stand-in of the smallest size.",
-        "Open the next stage in the timeline, or: from course_utils.models import stage; stage.open_all()",
+        "Open the next stage in the timeline, or: from course_utils import stage; stage.open_all()",
     )
 
 

@@ -166,7 +166,7 @@ def _file_of(number: int) -> Path:
 
 
 MAKE_ROOM = """
-from course_utils.experiments import remember
+from course_utils.experiments.core import cache as remember
 remember.LARGEST_MB = 0.02
 for number in range(60):
     value = {"n": [number] * 1000}

@@ -69,7 +69,7 @@ def test_left_and_taken_up_it_ends_as_if_never_left(finished, tmp_path, stops):
 def test_killed_and_taken_up_it_ends_as_if_never_killed(finished, tmp_path):
     begin(tmp_path / "a", TEXTS, PLAN)
     code = (
-        "import sys, time, pathlib; from course_utils.experiments import apprentice\n"
+        "import sys, time, pathlib; from course_utils.experiments.replication import train_small as apprentice\n"
         "apprentice.CHECKPOINT_S = 0.0\n"
         "for p in apprentice.Apprentice(pathlib.Path(sys.argv[1])):\n"
         "    time.sleep(p.step == 6 and 60)"

@@ -58,7 +58,7 @@ def test_there_is_nothing_over_whoever_did_not_enter():
 
 @pytest.mark.skipif(not groups, reason="no control groups to be had here")
 def test_the_group_of_a_grading_that_was_killed_goes_with_the_next_one():
-    code = "from course_utils.grading import ceiling; import os\nwith ceiling.kept_by_the_system(5): os._exit(9)"
+    code = "from course_utils.grading.sandbox import cgroup\nimport os\nwith cgroup.kept_by_the_system(5): os._exit(9)"
     child = subprocess.Popen([sys.executable, "-c", code])
     assert child.wait(60) == 9
 
