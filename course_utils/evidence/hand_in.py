@@ -11,9 +11,8 @@ from course_utils.core.files import expanded, read_errors, replace_file
 from course_utils.errors import CourseError, TextError
 from course_utils.evidence.claims.check import FAULT, check
 from course_utils.evidence.essay.essay import SECTIONS, Essay, read_essay
-from course_utils.evidence.ledger import last_seen
-from course_utils.evidence.ledger.chain import Chain, read_ledger_bytes
-from course_utils.evidence.ledger.ledger import NAME, Say, ledger_path, read
+from course_utils.evidence.ledger.ledger import NAME, Say, known_hashes, ledger_path, read
+from course_utils.evidence.ledger.record import Chain, read_ledger_bytes
 
 NOTEBOOK = "release_strategy.ipynb"
 HOW_TO_BEGIN = "Press Keep as evidence under a result of a notebook, or run keep(result); then run this cell again."
@@ -116,7 +115,7 @@ def _content(ledger: Path) -> bytes:
 
 def _told(ledger: Path, content: bytes, say: Say) -> Chain:
     """Return what a ledger holds, having said how many records that are, and what is wrong with it."""
-    chain = read_ledger_bytes(content, last_seen.recall(ledger))
+    chain = read_ledger_bytes(content, known_hashes(ledger))
     n = len(chain.records)
     state = "something is wrong in it" if chain.faults else "each as it was written"
     say(f"{NAME}: {n} {'record' if n == 1 else 'records'}, {state}.")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from course_utils.evidence.claims.check import LONGEST, check
-from course_utils.evidence.claims.numbers import numbers
+from course_utils.evidence.claims.number_parser import numbers
 from course_utils.evidence.essay.essay import Essay, Section, citations, n_words, read_essay
 from course_utils.evidence.essay.markdown import blocks
 from course_utils.evidence.essay.readings import words_of
 from course_utils.evidence.essay.sentences import sentences
-from course_utils.evidence.ledger.chain import looks_like_ledger, read_ledger_bytes
+from course_utils.evidence.ledger.record import looks_like_ledger, read_ledger_bytes
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,11 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from course_utils.evidence.claims.citations import citation_findings
+from course_utils.evidence.claims.cited_numbers import number_findings
 from course_utils.evidence.claims.comparisons import comparison_findings
 from course_utils.evidence.claims.finding import FAULT, HINT, Finding, finding_at
 from course_utils.evidence.claims.quotations import Own, quotation_findings
 from course_utils.evidence.claims.record_numbers import Held
-from course_utils.evidence.claims.values import number_findings
 from course_utils.evidence.essay.essay import Essay, Section, n_words
 from course_utils.evidence.essay.readings import readings, words_of
 from course_utils.evidence.essay.sentences import Sentence, sentences

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from course_utils.core.json_types import JsonObject
-from course_utils.evidence.claims.numbers import Written, numbers
+from course_utils.evidence.claims.number_parser import Written, numbers
 from course_utils.evidence.ledger.record import Record, interval_of
 
 MOST_ROWS, MOST_CELLS = 2000, 50_000

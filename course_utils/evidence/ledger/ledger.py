@@ -9,20 +9,28 @@ import dataclasses
 import datetime
 import difflib
 import hashlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 
-from course_utils.core.files import append_to_file, expanded, no_space, replace_file, write_errors
-from course_utils.core.paths import REPOSITORY
+from course_utils.core.files import append_to_file, expanded, no_space, replace_file, try_replace_file, write_errors
+from course_utils.core.paths import REPOSITORY, cache_folder
 from course_utils.errors import DamagedFile, NoSpace, TextError
-from course_utils.evidence.ledger import last_seen
-from course_utils.evidence.ledger.chain import LARGEST_MB, Chain, looks_like_ledger, read_ledger_bytes
-from course_utils.evidence.ledger.record import FIRST, Record, plain, seal
+from course_utils.evidence.ledger.record import (
+    FIRST,
+    LARGEST_MB,
+    Chain,
+    Record,
+    looks_like_ledger,
+    plain,
+    read_ledger_bytes,
+    seal,
+)
 from course_utils.experiments.core.result import Result
 
 if TYPE_CHECKING:
@@ -173,7 +181,7 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
     """Add a measurement, as ``result.record()`` returns it, with a note; see `keep`."""
     measured = plain(measured)
     with _locked(path):
-        chain, hashes = _looked(path), last_seen.recall(path)
+        chain, hashes = _looked(path), known_hashes(path)
         _ledger(path, chain).check()
         alike = [record for record in chain.records if record.finding == measured["finding"]]
         same = [record for record in alike if record.measured() == measured]
@@ -192,7 +200,7 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
             say(_write_usual(path, chain))
         missing_end = b"\n" if chain.whole == chain.content + b"\n" else b""
         append_to_file(path, missing_end + record.line(), IF_UNWRITABLE)
-        last_seen.note(path, [*chain.hashes, record.hash])
+        _note_hashes(path, [*chain.hashes, record.hash])
     return record
 
 
@@ -229,7 +237,7 @@ def merge(other: str | Path, ledger: str | Path | None = None, say: Say = print)
         if not mine.is_usual:
             say(_write_usual(path, mine))
         replace_file(path.resolve(), both.whole, IF_UNWRITABLE)
-        last_seen.note(path, both.hashes)
+        _note_hashes(path, both.hashes)
     say(f"{len(more)} records of {other.name} were added to {path}; it holds {len(both.records)} now.")
     return _ledger(path, both)
 
@@ -281,7 +289,7 @@ def _looked(path: Path, is_merged_with: Chain | None = None) -> Chain:
     try:
         if path.stat().st_size > LARGEST_MB * 1e6:
             raise DamagedFile(f"{path} is larger than {LARGEST_MB} MB.", "A ledger.", "Name another file.")
-        return read_ledger_bytes(path.read_bytes(), [each for each in last_seen.recall(path) if each not in theirs])
+        return read_ledger_bytes(path.read_bytes(), [each for each in known_hashes(path) if each not in theirs])
     except FileNotFoundError:
         return read_ledger_bytes(b"")
     except OSError as problem:
@@ -351,3 +359,26 @@ def _set_aside(path: Path, chain: Chain) -> str:
         os.truncate(path, len(chain.whole))
     where = f"{path}, line {len(chain.hashes) + 1}, was cut off while it was written"
     return f"{where}: its {len(chain.torn)} bytes now lie in {beside.name}. The records before it are whole."
+
+
+# -- the hashes that this machine wrote --------------------------------------------------------------------------------
+# They are noted in the cache folder, apart from the ledger. A chain of hashes shows a record that is missing in the
+# middle, but not one that is missing at the end.
+
+
+def known_hashes(path: Path) -> list[str]:
+    """Return the hashes of the records that a ledger held when this machine last wrote there; none if unknown."""
+    with contextlib.suppress(OSError, ValueError):
+        hashes = json.loads(_hashes_file(path).read_text(encoding="utf-8"))
+        if isinstance(hashes, list) and all(isinstance(each, str) for each in hashes):
+            return hashes
+    return []
+
+
+def _note_hashes(path: Path, hashes: Sequence[str]) -> None:
+    """Write down the hashes of all records; where that cannot be, a missing last record goes unnoticed."""
+    try_replace_file(_hashes_file(path), json.dumps(list(hashes)))
+
+
+def _hashes_file(path: Path) -> Path:
+    return cache_folder() / "ledgers" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]}.json"

@@ -1,10 +1,20 @@
-"""One record of evidence: a line that a person can read, sealed by a hash to the line before."""
+"""Ledger format: the fields and the hash of one record, and the chain of records that a file's bytes hold.
 
+Every record names the hash of the record before it. So the records alone tell their order, and whether one is missing
+or was changed. Another program may change the file around the records: line ends, a byte order mark, spaces, the order
+of keys, an array around the records, the marks of a git merge. That is no fault; it is reported in the notes.
+
+Two copies of a ledger that went on separately and were merged are a tree. All of their records count.
+"""
+
+import bisect
+import codecs
+import contextlib
 import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from course_utils.core.json_types import JsonObject
@@ -17,6 +27,16 @@ START = b'{"id": "E-'  # how every line begins
 LARGEST = 1e300  # a number that no measurement has, and with which nobody can reckon
 SHORTEST_ID = 4  # hex digits
 SEALED = ("id", "time", "previous", "hash")  # what is added to a measurement when it is kept
+LARGEST_MB = 200
+# UTF-32 first: its mark begins with that of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+LINE_END = re.compile(rb"\r\n|\r|\n")
+OF_A_MERGE = re.compile(rb"(?:<{7}|={7}|>{7}|\|{7})(?: .{0,200})?")
+BLANKS = b" \t\x0b\x0c"
+BETWEEN_OBJECTS = re.compile(r"[\s,\[\]]*")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -268,3 +288,317 @@ def _what_else(line: bytes) -> str:
     if line.startswith(START):
         return "has been changed since it was written, or cut off"
     return f"is not a record of evidence: {line[:40].decode('utf-8', 'replace')!r}"
+
+
+# -- the chain of records in a file ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chain:
+    """What a ledger's bytes say.
+
+    Parameters
+    ----------
+    records : tuple of Record
+        In the order in which they were kept; only those before the first fault.
+    faults : tuple of (int, str)
+        Line and what is wrong with it, in order.
+    torn : bytes
+        The beginning of a record at the end: its writing was cut off. That is no fault: nothing that was kept is lost.
+    notes : tuple of str
+        What another program changed around the records, and what was normalised; one sentence each.
+    whole : bytes
+        The ledger in its usual form, without what is torn: one record a line. The bytes as they came if there are
+        faults.
+    hashes : tuple of str
+        Of all records in `whole`, in order.
+    content : bytes
+        As they came.
+    """
+
+    records: tuple[Record, ...]
+    faults: tuple[tuple[int, str], ...]
+    torn: bytes = b""
+    notes: tuple[str, ...] = ()
+    whole: bytes = b""
+    hashes: tuple[str, ...] = ()
+    content: bytes = b""
+
+    @property
+    def is_usual(self) -> bool:
+        """Return whether the bytes are as the course writes them, but for what is torn."""
+        return self.content == self.whole + self.torn
+
+    def __str__(self) -> str:
+        """Return the counts, then the notes and the faults."""
+        n = len(self.records)
+        told = [f"{n} {'record' if n == 1 else 'records'}, {len(self.faults)} faults", *self.notes]
+        told += [f"line {line} {what}" for line, what in self.faults]
+        return "\n".join(told + (["The end was cut off while it was written."] if self.torn else []))
+
+    __repr__ = __str__
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Piece:
+    """One line, or one JSON object over several lines: the record in it, or what is wrong with it."""
+
+    line: int
+    found: Record | str
+    is_usual: bool  # written as the course writes it
+    is_like: bool  # meant as a record
+
+
+def read_ledger_bytes(content: bytes, known: Sequence[str] = ()) -> Chain:
+    """Read the records that a ledger's bytes hold, whatever program saved them last.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the whole file.
+    known : sequence of str
+        The hashes that this machine wrote there so far, to notice whole records that went from the end.
+
+    Returns
+    -------
+    Chain
+
+    Notes
+    -----
+    The time is linear in the length. More than `LARGEST_MB` are not read.
+    """
+    if len(content) > LARGEST_MB * 1e6:
+        return Chain(
+            (), ((1, f"is of a file larger than {LARGEST_MB} MB, which no ledger is"),), whole=content, content=content
+        )
+    pieces, torn, notes = _pieces(content)
+    placed, faults, more = _placed(pieces)
+    notes += more
+    hashes = tuple(record.hash for record in placed)
+    faults = faults or _gone(placed, pieces, known, bool(torn))
+    if faults:
+        first = min(line for line, _ in faults)
+        sound = {id(piece.found) for piece in pieces if piece.line < first}
+        records = tuple(record for record in placed if id(record) in sound)
+        return Chain(records, tuple(faults), torn, tuple(notes), content, hashes, content)
+    records, more = _without_doubled_ids(placed)
+    whole = b"".join(record.line() for record in placed)
+    return Chain(records, (), torn, tuple(notes + more), whole, hashes, content)
+
+
+def looks_like_ledger(content: bytes) -> bool:
+    """Tell by its content whether a file is meant as a ledger, also one that is damaged, cut off or reformatted.
+
+    Examples
+    --------
+    >>> looks_like_ledger(b'{"cells": [], "nbformat": 4}')
+    False
+    """
+    if len(content) > LARGEST_MB * 1e6:
+        return False
+    pieces, torn, _ = _pieces(content)
+    return bool(len(torn) > len(START) and torn.startswith(START)) or any(piece.is_like for piece in pieces)
+
+
+# -- from bytes to records ---------------------------------------------------------------------------------------------
+
+
+def _pieces(content: bytes) -> tuple[list[_Piece], bytes, list[str]]:
+    """Return the pieces of a file, what is torn at its end, and what had to be normalised."""
+    content, notes = _as_utf8(content)
+    ends = [found[0] for found in LINE_END.finditer(content)]
+    *lines, tail = LINE_END.split(content)
+    torn = tail if _is_torn(tail) else b""
+    if tail and not torn:
+        lines.append(tail)
+        notes.append("The last line had no line end.")
+    numbered = list(enumerate((line.strip(BLANKS) for line in lines), start=1))
+    kept = [(number, line) for number, line in numbered if line and not OF_A_MERGE.fullmatch(line)]
+    if n_other := sum(end != b"\n" for end in ends):
+        notes.append(f"{_lines(n_other)} ended in a carriage return, as Windows programs write it.")
+    if n_blank := sum(bool(line.strip(BLANKS)) and line != line.strip(BLANKS) for line in lines):
+        notes.append(f"{_lines(n_blank)} had spaces before or after the record.")
+    if n_empty := sum(not line for _, line in numbered):
+        notes.append(f"{_lines(n_empty)} {'was' if n_empty == 1 else 'were'} empty.")
+    if sum(map(bool, (line for _, line in numbered))) > len(kept):
+        notes.append("Lines with the marks of a git merge were left out; the records of both sides are taken.")
+    pieces = [_piece(number, line) for number, line in kept]
+    if any(isinstance(piece.found, str) for piece in pieces):
+        pieces = _objects(kept) or pieces
+    if n_anew := sum(isinstance(piece.found, Record) and not piece.is_usual for piece in pieces):
+        what = "1 record was" if n_anew == 1 else f"{n_anew} records were"
+        notes.append(f"{what} written anew by another program; what was measured is unchanged.")
+    return pieces, torn, notes
+
+
+def _lines(n: int) -> str:
+    return "1 line" if n == 1 else f"{n} lines"
+
+
+def _as_utf8(content: bytes) -> tuple[bytes, list[str]]:
+    """Return a file's bytes in UTF-8 without a byte order mark."""
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            without = content.removeprefix(mark)
+            with contextlib.suppress(ValueError):
+                if encoding != "utf-8":
+                    without = without.decode(encoding).encode("utf-8", "surrogatepass")
+                return without, [f"The file began with a byte order mark, as programs that save {encoding} write it."]
+    return content, []
+
+
+def _is_torn(tail: bytes) -> bool:
+    """Tell whether what stands after the last line end is the beginning of a record, or zeros left by a power cut."""
+    try:
+        json.JSONDecoder().raw_decode(tail.decode("utf-8"))
+        return False  # whole, but for the line end that some editors take away
+    except (ValueError, RecursionError):
+        written = tail.rstrip(b"\x00")
+        return bool(tail) and (written.startswith(START) or START.startswith(written))
+
+
+def _piece(number: int, line: bytes) -> _Piece:
+    try:
+        record = parse(line)
+        return _Piece(number, record, record.line()[:-1] == line, is_like=True)
+    except NotARecord as why:
+        return _Piece(number, str(why), is_usual=False, is_like=line.startswith(START) or _is_like(line))
+
+
+def _is_like(line: bytes) -> bool:
+    with contextlib.suppress(ValueError, RecursionError):
+        return looks_like_record(json.loads(line))
+    return False
+
+
+def _objects(kept: list[tuple[int, bytes]]) -> list[_Piece]:
+    """Return the records of JSON objects that go over several lines, or stand in an array; none if that is no JSON."""
+    try:
+        text = b"\n".join(line for _, line in kept).decode("utf-8")
+    except UnicodeDecodeError:
+        return []
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    decoder, place = json.JSONDecoder(), _next_object(text, 0)
+    pieces: list[_Piece] = []
+    while place < len(text):
+        line = kept[bisect.bisect_right(starts, place) - 1][0]
+        try:
+            values, end = decoder.raw_decode(text, place)
+            pieces.append(_Piece(line, from_values(values), is_usual=False, is_like=True))
+        except NotARecord as why:
+            pieces.append(_Piece(line, str(why), is_usual=False, is_like=looks_like_record(values)))
+        except (ValueError, RecursionError):
+            return []
+        place = _next_object(text, end)
+    return pieces
+
+
+def _next_object(text: str, place: int) -> int:
+    """Return where the next object may begin: after blanks, commas and brackets."""
+    between = BETWEEN_OBJECTS.match(text, place)
+    return between.end() if between else place
+
+
+# -- from records to a chain -------------------------------------------------------------------------------------------
+
+
+def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], list[str]]:
+    """Return the records, each after the one that it follows; what is wrong; and what had to be normalised."""
+    pieces, n_copies = _once_each(pieces)
+    notes = [f"{_lines(n_copies)} stood there twice; each record is taken once."] if n_copies else []
+    line_of = {piece.found.hash: piece.line for piece in pieces if isinstance(piece.found, Record)}
+    faults, n_explained = [], 0  # a faulty piece explains one record after it that follows nothing
+    waiting: dict[str, list[Record]] = {}
+    placed: list[Record] = []
+    seen = {FIRST}
+    is_moved = False
+    before: _Piece | None = None
+    for piece in pieces:
+        found = piece.found
+        if isinstance(found, str):
+            faults.append((piece.line, found))
+            n_explained += 1
+        elif found.previous in seen:
+            placed += _with_followers(found, waiting, seen)
+        elif found.previous in line_of:
+            waiting.setdefault(found.previous, []).append(found)
+            is_moved = True
+        else:
+            seen.add(found.previous)  # others that follow the same missing record are told once
+            if n_explained:
+                n_explained -= 1
+            else:
+                faults.append(_follows_nothing(piece.line, found.id, before))
+            placed += _with_followers(found, waiting, seen)
+        if isinstance(found, Record) and not has_its_id(found):
+            faults.append((piece.line, f"is called {found.id}, which is not the id of its content"))
+        before = piece
+    placed += [record for each in waiting.values() for record in each]  # a circle cannot be made, but may be claimed
+    if is_moved:
+        notes.append("The records stood in another order than they were kept in; they were sorted.")
+    return placed, sorted(faults), notes + _branches(placed, line_of)
+
+
+def _once_each(pieces: list[_Piece]) -> tuple[list[_Piece], int]:
+    kept: dict[object, _Piece] = {}
+    for place, piece in enumerate(pieces):
+        kept.setdefault(piece.found.hash if isinstance(piece.found, Record) else place, piece)
+    return list(kept.values()), len(pieces) - len(kept)
+
+
+def _with_followers(record: Record, waiting: dict[str, list[Record]], seen: set[str]) -> Iterator[Record]:
+    """Yield a record and all that waited for it."""
+    stack = [record]
+    while stack:
+        each = stack.pop()
+        seen.add(each.hash)
+        yield each
+        stack += reversed(waiting.pop(each.hash, ()))
+
+
+def _follows_nothing(line: int, id: str, before: _Piece | None) -> tuple[int, str]:
+    """Say why a whole record does not follow another."""
+    if before is None:
+        return line, f"({id}) is not the first of its ledger: what came before it is missing"
+    what = f"was changed, or a line after it is missing: line {line} ({id}) does not follow it"
+    return before.line, what
+
+
+def _branches(placed: list[Record], line_of: dict[str, int]) -> list[str]:
+    """Say where several ledgers, or copies of one that went on separately, stand in one file."""
+    notes: list[str] = []
+    followed: dict[str, Record] = {}
+    for record in placed:
+        first = followed.setdefault(record.previous, record)
+        if first is record:
+            continue
+        line = line_of[record.hash]
+        if record.previous == FIRST:
+            notes.append(f"Line {line} ({record.id}) begins another ledger; the records of all are taken.")
+        else:
+            what = f"Two copies of the ledger went on separately, here from {first.id} and {record.id} (line {line})"
+            notes.append(f"{what}; the records of both are taken.")
+    return notes
+
+
+def _without_doubled_ids(placed: list[Record]) -> tuple[tuple[Record, ...], list[str]]:
+    """Return the records without those of a merged copy that have, by chance, the id of another."""
+    first: dict[str, Record] = {}
+    for record in placed:
+        first.setdefault(record.id, record)
+    doubled = [record.id for record in placed if first[record.id] is not record]
+    told = [f"{each} names two records of the merged copies; a citation means the first." for each in doubled]
+    return tuple(first.values()), told
+
+
+def _gone(placed: list[Record], pieces: list[_Piece], known: Sequence[str], is_torn: bool) -> list[tuple[int, str]]:
+    """Compare a chain that holds in itself with what this machine wrote there."""
+    here = {record.hash for record in placed}
+    gone = [each for each in known if each not in here]
+    if not gone:
+        return []
+    if placed and known[0] not in here:
+        return [(1, "is not what this machine wrote there: this is another ledger, or it was written anew")]
+    what = "has been changed since it was written, or cut off" if is_torn else "was there before and is missing"
+    line = max((piece.line for piece in pieces), default=0) + 1
+    return [(line, what + (f", and {len(gone) - 1} more after it" if len(gone) > 1 else ""))]

@@ -122,7 +122,7 @@ def _short(value: object) -> object:
 
 
 def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
-    from course_utils.evidence.rerun.reproduce import redraw
+    from course_utils.evidence.rerun import redraw
     from course_utils.plots.picture import Picture
 
     if record is None or not isinstance(picture := redraw(record), Picture):
@@ -132,7 +132,7 @@ def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
 
 
 def _do_again(told: dict[str, Any], record: Record) -> None:
-    from course_utils.evidence.rerun.reproduce import rerun
+    from course_utils.evidence.rerun import rerun
 
     try:
         found = rerun(record)

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from course_utils.evidence.ledger.chain import Chain, looks_like_ledger, read_ledger_bytes
+from course_utils.evidence.ledger.record import Chain, looks_like_ledger, read_ledger_bytes
 from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB
 from course_utils.grading.submissions.archives import Archive, Member
 from course_utils.grading.submissions.arrival_notes import Arrival

@@ -13,7 +13,7 @@ from course_utils.errors import CourseError, SettingsError
 from course_utils.evidence.ledger import ledger as ledgers
 from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
-from course_utils.evidence.rerun.reproduce import Progress, Reproduction
+from course_utils.evidence.rerun import Progress, Reproduction
 from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table, facts
 from course_utils.widgets.base.worker import Job, the_worker

@@ -4,7 +4,7 @@ import re
 
 from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
-from course_utils.evidence.rerun.reproduce import CANNOT, NOT, REPRODUCED, WITHIN, Reproduction, can_rerun
+from course_utils.evidence.rerun import CANNOT, NOT, REPRODUCED, WITHIN, Reproduction, can_rerun
 from course_utils.widgets.base.keep_button import digits, value_in_words
 
 NOT_YET = "not done again"

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 from course_utils.evidence.ledger.record import Record
-from course_utils.evidence.rerun.reproduce import CANNOT, Progress, Reproduction, can_rerun, rerun
+from course_utils.evidence.rerun import CANNOT, Progress, Reproduction, can_rerun, rerun
 from course_utils.widgets.base.panel import Panel
 from course_utils.widgets.evidence.labels import why_not
 
@@ -44,7 +44,7 @@ def follow_the_kernel(panel: Panel) -> None:
 
 def drawn(record: Record) -> dict[str, str]:
     """Return a record's picture as the browser takes it, or why there is none."""
-    from course_utils.evidence.rerun.reproduce import redraw
+    from course_utils.evidence.rerun import redraw
 
     picture = redraw(record)
     if isinstance(picture, str):

@@ -11,7 +11,7 @@ from course_utils.errors import CourseError, SettingsError
 from course_utils.evidence.claims.check import check
 from course_utils.evidence.ledger.ledger import ledger_path, read
 from course_utils.evidence.ledger.record import Record
-from course_utils.evidence.rerun.reproduce import redraw
+from course_utils.evidence.rerun import redraw
 from course_utils.grading.assignments.generate import SCHEME, read_scheme
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.autograde.essay_worker import TOLD

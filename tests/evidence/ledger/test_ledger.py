@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from repository import ROOT, TESTS
 
 from course_utils.errors import DamagedFile, SettingsError, TextError
-from course_utils.evidence.ledger import chain as chains
+from course_utils.evidence.ledger import record as chains
 from course_utils.evidence.ledger.ledger import append, keep, ledger_path, merge, read
 from course_utils.evidence.ledger.record import FIELDS, FIRST, ID, Record, parse, seal
 from course_utils.experiments.core.result import Measure, Metric, Result, versions

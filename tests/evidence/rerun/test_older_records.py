@@ -7,9 +7,9 @@ import pytest
 from repository import TESTS
 
 from course_utils.core.paths import cache_folder
-from course_utils.evidence.ledger.chain import looks_like_ledger, read_ledger_bytes
 from course_utils.evidence.ledger.ledger import keep, read
-from course_utils.evidence.rerun.reproduce import rerun
+from course_utils.evidence.ledger.record import looks_like_ledger, read_ledger_bytes
+from course_utils.evidence.rerun import rerun
 from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.models.registry import registry
 

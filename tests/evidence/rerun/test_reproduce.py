@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from course_utils.evidence.ledger.ledger import keep, read
 from course_utils.evidence.ledger.record import FIRST, Record, seal
-from course_utils.evidence.rerun.reproduce import can_rerun, rerun
+from course_utils.evidence.rerun import can_rerun, rerun
 from course_utils.experiments.core.result import LONGEST_KEPT
 from course_utils.experiments.sizes.compare import compare_sizes
 from course_utils.models.inference.decoding import Cancelled

@@ -14,7 +14,7 @@ from made_pairs import made_pairs, wordy_model
 
 from course_utils.core.paths import cache_folder
 from course_utils.evidence.ledger.record import FIRST, Record, seal
-from course_utils.evidence.rerun.reproduce import rerun
+from course_utils.evidence.rerun import rerun
 from course_utils.experiments.bias.completions import abid, analogies, sheng
 from course_utils.experiments.bias.sentences import next_words, stereoset_style
 from course_utils.experiments.core import registry

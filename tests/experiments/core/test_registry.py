@@ -12,7 +12,7 @@ from repository import TESTS
 
 from course_utils.core.paths import PACKAGE
 from course_utils.evidence.ledger.record import FIRST, seal
-from course_utils.evidence.rerun.reproduce import can_rerun, redraw, rerun
+from course_utils.evidence.rerun import can_rerun, redraw, rerun
 from course_utils.experiments.core import registry
 from course_utils.experiments.detection.base_rates import base_rates
 

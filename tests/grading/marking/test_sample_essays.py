@@ -7,7 +7,7 @@ import pytest
 from course_utils.core.paths import cache_folder
 from course_utils.evidence.claims.check import check
 from course_utils.evidence.ledger.ledger import read
-from course_utils.evidence.rerun.reproduce import REPRODUCED, WITHIN, can_rerun, rerun
+from course_utils.evidence.rerun import REPRODUCED, WITHIN, can_rerun, rerun
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.marking.sample_essays import NAMES, load_samples, parse, sample_ledger
 from course_utils.models.registry import registry

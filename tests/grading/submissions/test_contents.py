@@ -12,8 +12,7 @@ from made_claims import MEASURED
 from made_course import GOOD, WRONG, exercises, with_answer
 from nbformat.v4 import new_markdown_cell, new_output
 
-from course_utils.evidence.ledger.chain import read_ledger_bytes
-from course_utils.evidence.ledger.record import FIRST, seal
+from course_utils.evidence.ledger.record import FIRST, read_ledger_bytes, seal
 from course_utils.grading.submissions.arrival_notes import Arrival
 from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.submissions.find import Submission

@@ -9,7 +9,7 @@ from made_pairs import wordy_model
 from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.ledger.ledger import keep, read
 from course_utils.evidence.ledger.record import FIRST, seal
-from course_utils.evidence.rerun.reproduce import redraw
+from course_utils.evidence.rerun import redraw
 from course_utils.experiments.core.result import Metric
 from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.experiments.detection.token_ranks import read_ranks

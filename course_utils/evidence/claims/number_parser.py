@@ -1,4 +1,4 @@
-"""Numbers of a sentence that measure something, as people write them; those that only name something are left out."""
+"""Number parser: the numbers of a sentence that measure something. Years, versions, settings and names are left out."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""A record run again on this machine and compared, or its picture drawn again from the table that it keeps."""
+"""Re-run of a ledger record: the experiment is repeated and compared, or its picture is drawn again from its table."""
 
 import dataclasses
 import math

@@ -7,7 +7,7 @@ import pytest
 from made_claims import RECORDS, found, named, record
 
 from course_utils.evidence.claims.check import FAULT, HINT, Finding
-from course_utils.evidence.claims.numbers import numbers
+from course_utils.evidence.claims.number_parser import numbers
 
 KINDS = ("other number", "number without source", "too exact")
 

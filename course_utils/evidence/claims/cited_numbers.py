@@ -1,4 +1,4 @@
-"""The numbers of an essay beside the records that they are cited from: which are another's, or nobody's."""
+"""Check of cited numbers: each number of a sentence is compared with the records that are cited for it."""
 
 import bisect
 import dataclasses
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from course_utils.evidence.claims.finding import FAULT, HINT, Finding, finding_at
-from course_utils.evidence.claims.numbers import Written, numbers
+from course_utils.evidence.claims.number_parser import Written, numbers
 from course_utils.evidence.claims.record_numbers import (
     MOST_COMPARED,
     P_VALUE,

@@ -1,1 +1,0 @@
-"""Re-running of records: a measurement is repeated from its ledger record and compared."""
