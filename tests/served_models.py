@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from course_utils.models.server.engine import Engine, Job
 from course_utils.models.server.model_pool import ids_of
-from course_utils.models.server.request import Wish
+from course_utils.models.server.request import CompletionRequest
 from course_utils.models.server.scheduler import Limits
 
 
@@ -30,11 +30,11 @@ def save_random_llama(folder: Path) -> Path:
 class Reader:
     """One request to an engine, and what came of it."""
 
-    def __init__(self, engine: Engine, model, wish: Wish, viewer: str = "v") -> None:
+    def __init__(self, engine: Engine, model, request: CompletionRequest, viewer: str = "v") -> None:
         self.bell = threading.Event()
         self.engine = engine
-        self.job = Job(model, wish, ids_of(model, wish)[0], viewer, self.bell.set)
-        self.steps, self.ended = [[] for _ in range(wish.n)], [""] * wish.n
+        self.job = Job(model, request, ids_of(model, request)[0], viewer, self.bell.set)
+        self.steps, self.ended = [[] for _ in range(request.n)], [""] * request.n
         engine.submit(self.job)
 
     def read(self, enough=lambda reader: False, timeout: float = 30) -> "Reader":

@@ -241,7 +241,7 @@ class HallApp(Voila):
 
         Raises
         ------
-        HallIsFull, DemoFailed
+        HallFull, DemoFailed
         """
         if not self.is_given(key):
             raise self._failed.get(key) or DemoFailed(f"The demo {key} is not ready yet.")

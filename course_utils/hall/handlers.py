@@ -13,7 +13,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, 
 from course_utils.hall.auth import Guarded, is_lecturer
 from course_utils.hall.gallery import Gallery
 from course_utils.hall.kernels.kernel_pool import DemoFailed
-from course_utils.hall.sessions import HallIsFull
+from course_utils.hall.sessions import HallFull
 
 KERNEL_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 MOST_LINES = 3  # a reload opens one before the old one is closed
@@ -55,7 +55,7 @@ class DemoPage(Guarded):
             raise web.HTTPError(404)
         try:
             page = await self.hall.seat(key, is_lecturer(self))
-        except HallIsFull:
+        except HallFull:
             self.set_status(503)
             self.notice("The hall is full. This page tries again by itself.", seconds=10)
             return

@@ -20,7 +20,7 @@ ROOM_FOR_NEW_S = 10  # after this long without a line, a page makes room for a n
 log = logging.getLogger("course_utils.hall")
 
 
-class HallIsFull(Exception):
+class HallFull(Exception):
     """No further kernel can be given now."""
 
 
@@ -86,16 +86,16 @@ class Lobby:
 
         Raises
         ------
-        HallIsFull
+        HallFull
             All seats are taken, or memory is short.
         """
         if memory_available_mb() < self.floor_mb:
-            raise HallIsFull(f"less than {self.floor_mb:,.0f} MB of memory are free")
+            raise HallFull(f"less than {self.floor_mb:,.0f} MB of memory are free")
         leaving = self._who_makes_room() if len(self) >= self.n_seats else None
         if leaving is not None:
             self.forget(leaving.kernel_id)
         if len(self) >= self.n_seats:
-            raise HallIsFull(f"all {self.n_seats} seats are taken")
+            raise HallFull(f"all {self.n_seats} seats are taken")
         kernel_id, now = str(uuid.uuid4()), self._clock()
         folder = self._folder / kernel_id[:8]
         folder.mkdir(mode=0o700)

@@ -8,9 +8,9 @@ from typing import TypedDict
 from course_utils.core.json_types import JsonObject
 from course_utils.core.limits import memory_available_mb
 from course_utils.errors import ModelNotHere, SettingsError
-from course_utils.models.client.connection import Line
+from course_utils.models.client.connection import ServerConnection
 from course_utils.models.client.remote_model import RemoteModel, models_of
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.registry import registry, release_stage
 from course_utils.models.registry.catalogue import POCKET
 
@@ -20,7 +20,7 @@ FRESH_S = 2.0  # a server's list of models is not asked for again within this ti
 _lists: dict[str, tuple[float, list[JsonObject]]] = {}
 
 
-class Offered(TypedDict):
+class ServedModel(TypedDict):
     """A server's model as a panel shows it; ``n_parameters`` is 0 where the server does not tell it."""
 
     name: str
@@ -62,7 +62,7 @@ def require_room() -> None:
         )
 
 
-def load(name: str | Path | None = None, precision: str = "auto", server: str = "") -> Speaker:
+def load(name: str | Path | None = None, precision: str = "auto", server: str = "") -> BaseLanguageModel:
     """Return a model that speaks: from the server that COURSE_MODEL_SERVER names, else from the shelf.
 
     Parameters
@@ -77,7 +77,7 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
 
     Returns
     -------
-    Speaker
+    BaseLanguageModel
         A LanguageModel, or a RemoteModel.
 
     Raises
@@ -107,7 +107,7 @@ def load(name: str | Path | None = None, precision: str = "auto", server: str = 
     return model
 
 
-def offered(url: str) -> list[Offered]:
+def offered(url: str) -> list[ServedModel]:
     """Return the models of a server that the release stage leaves open: name, about, n_parameters.
 
     Raises
@@ -116,7 +116,7 @@ def offered(url: str) -> list[Offered]:
     """
     asked_at, found = _lists.get(url, (-FRESH_S, []))
     if time.monotonic() - asked_at > FRESH_S:
-        found = models_of(Line(url))
+        found = models_of(ServerConnection(url))
         _lists[url] = time.monotonic(), found
     return [_told(each) for each in found if release_stage.is_open(each["id"])]
 
@@ -171,7 +171,7 @@ def sizes(server: str = "") -> dict[str, int]:
     return {each["name"]: each["n_parameters"] for each in map(_told, found)}
 
 
-def _told(entry: JsonObject) -> Offered:
+def _told(entry: JsonObject) -> ServedModel:
     """Return what a panel tells of a server's model."""
     ours = entry.get("course")
     told: JsonObject = ours if isinstance(ours, dict) else {}

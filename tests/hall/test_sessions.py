@@ -3,7 +3,7 @@
 import pytest
 
 from course_utils.hall import sessions
-from course_utils.hall.sessions import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallIsFull, Lobby
+from course_utils.hall.sessions import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallFull, Lobby
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def test_an_open_page_ends_only_when_nobody_touches_it_for_long(hall, clock):
 def test_the_hall_takes_no_more_than_its_seats(hall):
     for _ in range(3):
         enter(hall, Line())
-    with pytest.raises(HallIsFull):
+    with pytest.raises(HallFull):
         enter(hall)
     assert len(hall) == 3
 
@@ -96,7 +96,7 @@ def test_the_hall_takes_no_more_than_its_seats(hall):
 def test_who_only_fetched_a_page_makes_room_and_who_is_there_does_not(hall, clock):
     enter(hall, Line())
     first, second = enter(hall), enter(hall)
-    with pytest.raises(HallIsFull):  # they may be about to open their line
+    with pytest.raises(HallFull):  # they may be about to open their line
         enter(hall)
     clock.now += ROOM_FOR_NEW_S + 1
     newcomer, left = hall.welcome("toy")
@@ -108,7 +108,7 @@ def test_who_only_fetched_a_page_makes_room_and_who_is_there_does_not(hall, cloc
 def test_short_memory_lets_nobody_in(tmp_path, monkeypatch):
     monkeypatch.setattr(sessions, "memory_available_mb", lambda: 399.0)
     hall = Lobby(tmp_path, n_seats=3, floor_mb=400)
-    with pytest.raises(HallIsFull, match="memory"):
+    with pytest.raises(HallFull, match="memory"):
         hall.welcome("toy")
     assert list(tmp_path.iterdir()) == []
 

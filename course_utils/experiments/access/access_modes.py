@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from course_utils.errors import AccessRefused
 from course_utils.experiments.access.api_gateway import GatedModel, Key
-from course_utils.models.inference.base import NeedsWeights, Speaker, Writing
+from course_utils.models.inference.base import BaseLanguageModel, NeedsWeights, TextStream
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 from course_utils.models.registry import formats
@@ -68,14 +68,14 @@ class Lazy:
         Returns the LanguageModel.
     """
 
-    def __init__(self, load: Callable[[], Speaker]) -> None:
+    def __init__(self, load: Callable[[], BaseLanguageModel]) -> None:
         self._load = load
 
     def __repr__(self) -> str:
         """Return what it is; the model is not loaded for it."""
         return "Lazy: a model that is loaded when it is first used"
 
-    def __getattr__(self, name: str) -> Any:  # whatever a Speaker has
+    def __getattr__(self, name: str) -> Any:  # whatever a BaseLanguageModel has
         """Ask the model itself."""
         return getattr(self._load(), name)
 
@@ -83,7 +83,7 @@ class Lazy:
 class OpenWeights:
     """Every wish is answered: the file lies here."""
 
-    def __init__(self, model: Speaker) -> None:
+    def __init__(self, model: BaseLanguageModel) -> None:
         self._model = model
 
     def __repr__(self) -> str:
@@ -157,7 +157,7 @@ class Api:
 class HostedDemo:
     """A web page: a prompt in, one short text out, every setting fixed, and no door for more."""
 
-    def __init__(self, model: Speaker, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
+    def __init__(self, model: BaseLanguageModel, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
         self._model, self._settings = model, settings
 
     def __repr__(self) -> str:
@@ -192,13 +192,13 @@ def dollars(cost: float) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:,.2f}"
 
 
-def _written(stream: Writing, tell: Tell) -> list[Generation]:
+def _written(stream: TextStream, tell: Tell) -> list[Generation]:
     for n_written, _ in enumerate(stream, start=1):
         tell(n_written)
     return stream.generations()
 
 
-def _inside(model: Speaker) -> list[list[str]]:
+def _inside(model: BaseLanguageModel) -> list[list[str]]:
     """Return what a look into the weights shows: how many, which file, and one matrix of them.
 
     The file itself is looked into, so that a model that speaks from behind a server can be seen too where its weights

@@ -15,7 +15,7 @@ from typing import NoReturn
 import pandas as pd
 
 from course_utils.errors import AccessRefused, SettingsError, TextError
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 
 TERMS = (
@@ -87,7 +87,7 @@ class GatedModel:
 
     def __init__(
         self,
-        model: Speaker,
+        model: BaseLanguageModel,
         price_per_1000_tokens: float = 0.06,
         quota: int = 20,
         max_new_tokens: int = 60,

@@ -34,7 +34,7 @@ from course_utils.experiments.detection.evaluate import (
 )
 from course_utils.experiments.detection.roc import roc
 from course_utils.experiments.texts.pairs import PairedTexts, UnwrittenPairs, in_common, pairs_as_input, write_missing
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.plots.detection import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.plots.picture import Picture
 
@@ -56,7 +56,7 @@ MEASURES = (
 )
 def compare_detectors(
     pairs: PairedTexts | UnwrittenPairs,
-    readers: Sequence[Speaker] = (),
+    readers: Sequence[BaseLanguageModel] = (),
     seed: int = 0,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
@@ -66,7 +66,7 @@ def compare_detectors(
     Parameters
     ----------
     pairs : PairedTexts or UnwrittenPairs
-    readers : sequence of Speaker
+    readers : sequence of BaseLanguageModel
         Each gives two detectors, by likelihood and by ranks. Name the generator to let it detect itself, another
         model for a mismatched detector. Word counts need none.
     seed : int

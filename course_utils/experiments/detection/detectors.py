@@ -14,7 +14,7 @@ from course_utils.experiments.core.cache import remembered
 from course_utils.experiments.core.result import versions
 from course_utils.experiments.detection import token_scores
 from course_utils.experiments.texts.pairs import PairedTexts
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 
 C_GRID = tuple(2.0**power for power in range(-6, 7))  # 1/64 to 64, as in OpenAI's baseline.py
 MIN_DOCUMENTS, MOST_FEATURES = 5, 2**21  # likewise
@@ -88,7 +88,7 @@ class _WithReader(Detector):
 
     what: str
 
-    def __init__(self, reader: Speaker) -> None:
+    def __init__(self, reader: BaseLanguageModel) -> None:
         self.reader, self.name = reader, f"{self.what} under {reader.name}"
 
     def inputs(self) -> list:

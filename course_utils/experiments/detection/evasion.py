@@ -35,7 +35,7 @@ from course_utils.experiments.texts.pairs import (
     pairs_as_input,
     write_missing,
 )
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.plots.detection import auc_of_each, auc_over
 from course_utils.plots.picture import Picture
@@ -59,7 +59,7 @@ SEED_STEP = 100_003  # between two samples from one opening, so that none shares
     redraw=lambda rows, run: _draw_sweep(rows),
 )
 def nucleus_sweep(
-    model: Speaker,
+    model: BaseLanguageModel,
     ps: Sequence[float] = P_VALUES,
     n_pairs: int = 100,
     n_words: int = 50,
@@ -73,7 +73,7 @@ def nucleus_sweep(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
     ps : sequence of float
         Each from 0.01 to 1. Grover's released code took 0.94 for its largest model and 0.96 for its medium one, the
         hardest of a grid search.
@@ -141,7 +141,7 @@ def nucleus_sweep(
     redraw=lambda rows, run: auc_of_each(rows, "attack"),
 )
 def evade(
-    model: Speaker,
+    model: BaseLanguageModel,
     pairs: PairedTexts | UnwrittenPairs,
     n_tries: int = 4,
     detector: Detector | None = None,
@@ -153,7 +153,7 @@ def evade(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
         That wrote the pairs.
     pairs : PairedTexts or UnwrittenPairs
     n_tries : int
@@ -221,7 +221,7 @@ def evade(
     redraw=lambda rows, run: auc_of_each(rows, "opening"),
 )
 def conditioning(
-    model: Speaker,
+    model: BaseLanguageModel,
     n_pairs: int = 100,
     settings: Settings = Settings(max_new_tokens=100),
     n_words: int = 50,
@@ -295,7 +295,9 @@ def _each_judged(
     return pd.DataFrame(rows), pd.concat(details, ignore_index=True)
 
 
-def _further_tries(model: Speaker, pairs: PairedTexts, n_tries: int, tell: Progress, cancel) -> list[list[str]]:
+def _further_tries(
+    model: BaseLanguageModel, pairs: PairedTexts, n_tries: int, tell: Progress, cancel
+) -> list[list[str]]:
     """Return n_tries - 1 lists of texts, one an opening, as long as the others; empty where one came out too short."""
     found = []
     for number, part in enumerate(_parts(tell, n_tries - 1), start=1):

@@ -13,7 +13,7 @@ from course_utils.experiments.core.cache import remembered
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.detection.detectors import RANKS, rank_shares
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.plots.picture import COLOURS, FONT_SIZE, Picture
 
 Progress = Callable[[float, str], object]
@@ -36,7 +36,7 @@ MEASURES = (
     redraw=lambda rows, run: _draw(rows, next(iter(run.models), "a model")[:40]),
 )
 def read_ranks(
-    model: Speaker,
+    model: BaseLanguageModel,
     texts: Sequence[str],
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
@@ -45,7 +45,7 @@ def read_ranks(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
     texts : sequence of str
         One or more, none empty; of any length.
     progress : callable, optional
@@ -109,7 +109,7 @@ def class_of(rank: int) -> int:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(model: Speaker, text: str, step: Callable[[float], object], cancel: threading.Event | None) -> dict:
+def _read(model: BaseLanguageModel, text: str, step: Callable[[float], object], cancel: threading.Event | None) -> dict:
     """Return every token with what the model thought of it, as plain values."""
     steps = model.score(text, progress=step, cancel=cancel).steps
     rows = [

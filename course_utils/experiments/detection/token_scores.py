@@ -13,7 +13,7 @@ from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.core.cache import remembered
 from course_utils.experiments.core.result import versions
-from course_utils.models.inference.base import LocalModel, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, LocalModel
 
 BLOCK = 16  # texts that are read and kept together
 
@@ -27,7 +27,7 @@ class Reading:
 
 
 def read_texts(
-    model: Speaker,
+    model: BaseLanguageModel,
     texts: Sequence[str],
     progress: Callable[[float], object] | None = None,
     cancel: threading.Event | None = None,
@@ -36,7 +36,7 @@ def read_texts(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
     texts : sequence of str
         None longer than the model's context.
     progress : callable, optional
@@ -70,9 +70,9 @@ def read_texts(
 
 
 def _read_block(
-    model: Speaker, texts: list[str], cancel: threading.Event | None
+    model: BaseLanguageModel, texts: list[str], cancel: threading.Event | None
 ) -> dict[str, list[list[float]] | list[list[int]]]:
-    if model.abilities.weights:
+    if model.capabilities.weights:
         from course_utils.models.inference.ranks import (
             nats_and_ranks,  # only here: a kernel without weights needs no torch
         )
@@ -89,7 +89,7 @@ def _read_block(
     return {"nats": nats, "ranks": ranks}
 
 
-def _require_length(model: Speaker, text: str, n_tokens: int) -> None:
+def _require_length(model: BaseLanguageModel, text: str, n_tokens: int) -> None:
     if not 1 <= n_tokens < model.context:
         raise TextError(
             f"A text has {n_tokens:,} tokens: {text[:40]!r}.",

@@ -25,7 +25,7 @@ from course_utils.experiments.detection.evaluate import (
     with_ends_of_all,
 )
 from course_utils.experiments.texts.pairs import PairedTexts, paired_texts
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import RANGES, Settings
 
 LIMITS = {
@@ -82,7 +82,7 @@ class Trial:
         """Whether a detector looks at texts through a language model."""
         return self.kinds != ("words",)
 
-    def detectors(self, reader: Speaker | None) -> list[Detector]:
+    def detectors(self, reader: BaseLanguageModel | None) -> list[Detector]:
         """Return the detectors, which have learnt nothing yet.
 
         Raises
@@ -122,8 +122,8 @@ class Trial:
     },
 )
 def run_trial(
-    generator: Speaker,
-    reader: Speaker | None = None,
+    generator: BaseLanguageModel,
+    reader: BaseLanguageModel | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
     **composed,
@@ -132,8 +132,8 @@ def run_trial(
 
     Parameters
     ----------
-    generator : Speaker
-    reader : Speaker, optional
+    generator : BaseLanguageModel
+    reader : BaseLanguageModel, optional
         Through which likelihood and ranks are seen; the generator itself when left out.
     progress : callable, optional
         Called with the share that is done, from 0 to 1, and what is being done.
@@ -164,7 +164,7 @@ def run_trial(
 
 
 def write_pairs(
-    trial: Trial, generator: Speaker, progress: Progress | None = None, cancel: threading.Event | None = None
+    trial: Trial, generator: BaseLanguageModel, progress: Progress | None = None, cancel: threading.Event | None = None
 ) -> PairedTexts:
     """Let the generator write as many tokens as the words take, and some to spare; see `paired_texts`."""
     settings = _settings(trial, generator, _tokens_a_word(generator))
@@ -176,7 +176,7 @@ def write_pairs(
 def judge_pairs(
     trial: Trial,
     pairs: PairedTexts,
-    reader: Speaker | None,
+    reader: BaseLanguageModel | None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
@@ -211,7 +211,7 @@ def judge_pairs(
 
 
 def place_text(
-    trial: Trial, result: Result, text: str, reader: Speaker | None, cancel: threading.Event | None = None
+    trial: Trial, result: Result, text: str, reader: BaseLanguageModel | None, cancel: threading.Event | None = None
 ) -> list[dict[str, object]]:
     """Say where a text falls among the human and the machine test texts, by each detector of a trial: no verdict.
 
@@ -222,7 +222,7 @@ def place_text(
         Of that trial: the detectors learn from the texts that it keeps.
     text : str
         Of a text longer than those, the beginning is judged.
-    reader : Speaker or None
+    reader : BaseLanguageModel or None
         The trial's.
     cancel : threading.Event, optional
 
@@ -287,7 +287,7 @@ def worth(n_machine: int, of_machine: int, n_human: int, of_human: int, one_in: 
 # -- how much is written ----------------------------------------------------------------------------------------------
 
 
-def _settings(trial: Trial, model: Speaker, a_word: float) -> Settings:
+def _settings(trial: Trial, model: BaseLanguageModel, a_word: float) -> Settings:
     n_tokens = math.ceil(SPARE * a_word * trial.n_words)
     room = min(RANGES["max_new_tokens"][1], model.context - HEADLINE)
     if n_tokens > room:
@@ -299,6 +299,6 @@ def _settings(trial: Trial, model: Speaker, a_word: float) -> Settings:
     return Settings(n_tokens, trial.temperature, trial.top_k, trial.top_p, seed=trial.seed)
 
 
-def _tokens_a_word(model: Speaker) -> float:
+def _tokens_a_word(model: BaseLanguageModel) -> float:
     looked_at = [each.text for each in news_articles.articles("held_out")[:N_LOOKED_AT]]
     return sum(model.count_tokens(each) for each in looked_at) / sum(len(each.split()) for each in looked_at)

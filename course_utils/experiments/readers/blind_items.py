@@ -10,7 +10,7 @@ from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
 from course_utils.experiments.texts.pairs import MORE_WORDS, OPENINGS, opening_and_body
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 
 HUMAN = "human"
@@ -46,7 +46,7 @@ class Item:
 
 
 def make_items(
-    model: Speaker | Sequence[Speaker],
+    model: BaseLanguageModel | Sequence[BaseLanguageModel],
     n: int = 20,
     seed: int = 0,
     settings: Settings = Settings(max_new_tokens=100),
@@ -58,7 +58,7 @@ def make_items(
 
     Parameters
     ----------
-    model : Speaker or sequence of Speaker
+    model : BaseLanguageModel or sequence of BaseLanguageModel
         Several share the machine's half equally.
     n : int
         How many texts: an even number, and a multiple of twice the models.
@@ -83,7 +83,7 @@ def make_items(
     The set-up is that of Kreps and McCain with OpenAI, who began from a news article's first sentence (Solaiman et al.
     2019), but without choosing among outputs. No article comes twice, so no reader can compare two versions.
     """
-    models = [model] if isinstance(model, Speaker) else list(model)
+    models = [model] if isinstance(model, BaseLanguageModel) else list(model)
     if isinstance(n, bool) or not isinstance(n, int) or not models or n < 2 or n % (2 * len(models)):
         raise SettingsError(f"n is {n!r}.", f"A multiple of {2 * max(1, len(models))}.", "Set n=20.")
     n_each, settings = n // (2 * len(models)), settings.replace(seed=seed)
@@ -101,14 +101,14 @@ def make_items(
     return [dataclasses.replace(found[i], id=f"text {place:02d}") for place, i in enumerate(order, start=1)]
 
 
-def _item(article: news_articles.Article, body: str, n_words: int, model: Speaker | None = None) -> Item:
+def _item(article: news_articles.Article, body: str, n_words: int, model: BaseLanguageModel | None = None) -> Item:
     first = opening_and_body(article, OPENING)[0].split("\n\n", 1)[1]
     text = " ".join([*first.split(), *body.split()[:n_words], "…"])
     source, sha256 = (model.name, model.weights_sha256) if model else (HUMAN, "")
     return Item("", article.title, text, source, sha256, article.id)
 
 
-def _require_enough(model: Speaker, long_enough: list, n_each: int, n_words: int) -> None:
+def _require_enough(model: BaseLanguageModel, long_enough: list, n_each: int, n_words: int) -> None:
     if len(long_enough) < n_each:
         raise TextError(
             f"{len(long_enough)} texts by {model.name} have {n_words} words.",

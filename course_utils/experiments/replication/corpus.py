@@ -10,7 +10,7 @@ from course_utils.data import news_articles
 from course_utils.errors import TextError
 from course_utils.models.training import data
 
-VOCABULARIES = (2048, 1024, 512, data.SMALLEST_VOCABULARY)
+VOCABULARIES = (2048, 1024, 512, data.MIN_VOCABULARY)
 CHARACTERS_AN_ENTRY = 100  # a text shorter than this for each vocabulary entry teaches it too little
 CHARACTERS_A_TOKEN = 5  # more than any of these vocabularies reaches
 SHORTEST = 10_000  # characters: a fifth of them must fill two windows

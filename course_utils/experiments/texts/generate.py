@@ -12,7 +12,7 @@ from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import remembered
 from course_utils.experiments.core.result import versions
-from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 
@@ -32,7 +32,7 @@ class MachineText:
 
 
 def write(
-    model: Speaker,
+    model: BaseLanguageModel,
     prompts: Sequence[str],
     settings: Settings = Settings(),
     progress: Progress | None = None,
@@ -42,7 +42,7 @@ def write(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
     prompts : sequence of str
         Those that are about as long share a batch. Of one that is too long for the model, the last tokens are seen.
     settings : Settings
@@ -132,14 +132,14 @@ def _is_fit(article: news_articles.Article, min_words: int) -> bool:
     return bool(article.title) and not news_articles.is_broken(article.title) and len(article.text.split()) >= min_words
 
 
-def _batches(model: Speaker, prompts: Sequence[str]) -> Iterator[list[int]]:
+def _batches(model: BaseLanguageModel, prompts: Sequence[str]) -> Iterator[list[int]]:
     """Put the places of prompts together that are about as long: the network then reads little padding."""
     places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
     for start in range(0, len(places), AT_ONCE):
         yield places[start : start + AT_ONCE]
 
 
-def _write_batch(model: Speaker, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
+def _write_batch(model: BaseLanguageModel, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
     blank = [Generation(prompt, (), settings, seed, model.name, model.precision) for prompt, seed in jobs]
     stream = model.resume([dataclasses.replace(each, ended="stopped") for each in blank], cancel)
     for _ in stream:

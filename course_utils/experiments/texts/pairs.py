@@ -10,7 +10,7 @@ from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 
 WRITING = 0.8  # of the time, where texts are written before they are judged
@@ -123,7 +123,7 @@ LABELS = ("articles", "in_training", "openings")
 
 
 def paired_texts(
-    model: Speaker,
+    model: BaseLanguageModel,
     n_pairs: int = 100,
     settings: Settings = Settings(max_new_tokens=100),
     n_words: int = 50,
@@ -136,7 +136,7 @@ def paired_texts(
 
     Parameters
     ----------
-    model : Speaker
+    model : BaseLanguageModel
     n_pairs : int
         Articles that are drawn; pairs too short for n_words are left out and counted.
     settings : Settings
@@ -182,7 +182,7 @@ class UnwrittenPairs:
 
     Parameters
     ----------
-    generator : Speaker
+    generator : BaseLanguageModel
     settings, opening, n_pairs, n_words, seed
         As for `paired_texts`.
     n_left_out : int
@@ -191,7 +191,7 @@ class UnwrittenPairs:
         Ids of those that were kept.
     """
 
-    generator: Speaker
+    generator: BaseLanguageModel
     settings: Settings
     opening: str
     n_pairs: int

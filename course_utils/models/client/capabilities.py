@@ -5,32 +5,32 @@ import math
 from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError
 from course_utils.models.client.chunks import steps_of
-from course_utils.models.client.connection import Line
-from course_utils.models.inference.base import Abilities
-from course_utils.models.inference.tokens import Step
+from course_utils.models.client.connection import ServerConnection
+from course_utils.models.inference.base import Capabilities
+from course_utils.models.inference.tokens import TokenStep
 
 PROMPT = "one two one two one two one two"
 N_TOKENS = 8
-MOST_ALTERNATIVES = 10
+MAX_ALTERNATIVES = 10
 
-_found: dict[tuple[str, str], Abilities] = {}
+_found: dict[tuple[str, str], Capabilities] = {}
 
 
-def of(line: Line, name: str) -> Abilities:
+def of(connection: ServerConnection, name: str) -> Capabilities:
     """Return what a server can do, found by asking; the second time, what was found the first time.
 
     Raises
     ------
-    Lost
+    ConnectionLost
         Nobody answers.
     """
-    key = line.url, name
+    key = connection.url, name
     if key not in _found:
-        _found[key] = _try_out(line, name)
+        _found[key] = _try_out(connection, name)
     return _found[key]
 
 
-def scored(choice: JsonObject) -> list[Step]:
+def scored(choice: JsonObject) -> list[TokenStep]:
     """Return the steps of a text that a server gave back with log-probabilities; none where it did not score it."""
     told = choice.get("logprobs")
     if not isinstance(told, dict) or not told.get("tokens"):
@@ -40,12 +40,12 @@ def scored(choice: JsonObject) -> list[Step]:
     return [step for step in steps if not math.isnan(step.model_probability)]
 
 
-def _try_out(line: Line, name: str) -> Abilities:
+def _try_out(connection: ServerConnection, name: str) -> Capabilities:
     def ask(**fields: object) -> JsonObject:
         """Return a choice; empty where the server refuses."""
         body = {"model": name, "prompt": PROMPT, "max_tokens": N_TOKENS, "temperature": 0.0} | fields
         try:
-            choice: JsonObject = (line.ask(body).get("choices") or [{}])[0]
+            choice: JsonObject = (connection.ask(body).get("choices") or [{}])[0]
             return choice
         except CourseError:
             return {}
@@ -55,9 +55,9 @@ def _try_out(line: Line, name: str) -> Abilities:
     draws = [ask(**wild).get("text") for _ in range(2)]
     narrow = ask(**wild, top_k=1).get("text")
     rarer = ask(repetition_penalty=2.5).get("text")
-    told = (ask(logprobs=MOST_ALTERNATIVES).get("logprobs") or {}).get("top_logprobs") or [{}]
+    told = (ask(logprobs=MAX_ALTERNATIVES).get("logprobs") or {}).get("top_logprobs") or [{}]
     whole = ask(max_tokens=0, echo=True, logprobs=1) or ask(max_tokens=1, echo=True, logprobs=1)
-    return Abilities(
+    return Capabilities(
         ranks=False,
         alternatives=len(told[0] or {}),
         seeds=draws[0] is not None and draws[0] == draws[1] != greedy,

@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterator
 
 from course_utils.core.json_types import JsonObject
-from course_utils.models.inference.tokens import Alternative, Step
+from course_utils.models.inference.tokens import Alternative, TokenStep
 from course_utils.models.server.protocol import step_of
 
 UNTOLD = math.nan
 ENDINGS = {"stop": "end of text", "length": "length"}
 
 
-def steps_of(choice: JsonObject, sample: int) -> tuple[list[Step], str]:
+def steps_of(choice: JsonObject, sample: int) -> tuple[list[TokenStep], str]:
     """Return the steps in one choice of a chunk, and how its sample ended, empty while it goes on.
 
     Parameters
@@ -35,7 +35,7 @@ def steps_of(choice: JsonObject, sample: int) -> tuple[list[Step], str]:
     return steps, ended
 
 
-def _plain(text: str, told: object, sample: int, is_end: bool) -> Iterator[Step]:
+def _plain(text: str, told: object, sample: int, is_end: bool) -> Iterator[TokenStep]:
     """Make steps of text and OpenAI's log-probabilities; without these, one step a chunk."""
     told = told if isinstance(told, dict) else {}
     tokens = [str(token) for token in told.get("tokens") or []]
@@ -48,7 +48,7 @@ def _plain(text: str, told: object, sample: int, is_end: bool) -> Iterator[Step]
         others = _alternatives(_at(told.get("top_logprobs"), place))
         token_id = next((each.token_id for each in others if each.text == token), -1)
         is_last = is_end and place == len(tokens) - 1
-        yield Step(sample, token, token_id, UNTOLD, own, 0, UNTOLD, others, is_last)
+        yield TokenStep(sample, token, token_id, UNTOLD, own, 0, UNTOLD, others, is_last)
 
 
 def _alternatives(told: object) -> tuple[Alternative, ...]:

@@ -28,7 +28,7 @@ LONG_SILENCE_S = 300.0  # for an answer that comes in one piece
 LOOK_S = 0.1  # between two looks at the stop signal
 PAUSES_S = (0.25, 0.5, 1.0, 2.0)  # between two looks whether the server is back; the last one for ever
 PATIENCE_S = 60.0  # where nobody is told that one waits
-LONGEST_ANSWER = 1 << 26  # bytes
+MAX_ANSWER_BYTES = 1 << 26  # bytes
 CLOSING = "closing"  # the course's server's word for it
 ABSENT = "The model's process does not answer; your text is kept and goes on by itself when it is back."
 
@@ -43,7 +43,7 @@ class NotServed(CourseError):
     """A model server refuses a request, or breaks off in the middle."""
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection broke, was never made, or was silent for too long."""
 
 
@@ -58,7 +58,7 @@ def viewer() -> str:
 
 
 class StopSignal(Protocol):
-    """A stop signal: a `threading.Event`, or `Stop`."""
+    """A stop signal: a `threading.Event`, or `CombinedStopSignal`."""
 
     def is_set(self) -> bool:
         """Tell whether it has come."""
@@ -67,7 +67,7 @@ class StopSignal(Protocol):
         """Wait until it comes, but no longer than that; return whether it has."""
 
 
-class Stop:
+class CombinedStopSignal:
     """A stop signal that also ends when another one comes: a reader's own, beside that of whoever asked.
 
     Parameters
@@ -94,7 +94,7 @@ class Stop:
         return self.is_set()
 
 
-class Line:
+class ServerConnection:
     """The way to one server; every request has a connection of its own, so a process that splits shares none.
 
     Parameters
@@ -126,7 +126,7 @@ class Line:
 
         Raises
         ------
-        Lost, Cancelled, CourseError
+        ConnectionLost, Cancelled, CourseError
         """
         return _whole(self._answer("GET", path, None, cancel, SILENCE_S))
 
@@ -163,7 +163,7 @@ class Line:
         """Tell whether anybody answers."""
         try:
             self.get("/health", cancel)
-        except (Lost, NotServed) as error:
+        except (ConnectionLost, NotServed) as error:
             return isinstance(error, NotServed)  # a server of another kind may know no /health
         except CourseError:
             pass
@@ -181,21 +181,23 @@ class Line:
         self, method: str, path: str, body: JsonObject | None, cancel: StopSignal | None, silence_s: float
     ) -> Iterator[JsonObject | str]:
         kind = http.client.HTTPSConnection if self._is_safe else http.client.HTTPConnection
-        with contextlib.closing(kind(self._host, self._port, timeout=CONNECT_S)) as connection, _lost_where_broken():
+        with contextlib.closing(kind(self._host, self._port, timeout=CONNECT_S)) as connection, _as_connection_lost():
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
             data = None if body is None else json.dumps(body).encode()
             headers |= {} if data is None else {"Content-Type": "application/json"}
             connection.request(method, self._prefix + path, data, headers)
             connection.sock.settimeout(LOOK_S)
-            patient = cast(socket.socket, _Patient(connection.sock, cancel, silence_s))  # only `makefile` is asked for
+            patient = cast(
+                socket.socket, _CancellableSocket(connection.sock, cancel, silence_s)
+            )  # only `makefile` is asked for
             with http.client.HTTPResponse(patient, method=method) as response:
                 response.begin()
                 if response.status >= 400:
-                    _refuse(response.status, response.read(LONGEST_ANSWER), self.url)
+                    _refuse(response.status, response.read(MAX_ANSWER_BYTES), self.url)
                 if "event-stream" in response.headers.get("Content-Type", ""):
                     yield from _events(response)
                 else:
-                    yield _json(response.read(LONGEST_ANSWER))
+                    yield _json(response.read(MAX_ANSWER_BYTES))
 
 
 def _whole(answer: Iterator[JsonObject | str]) -> JsonObject:
@@ -217,7 +219,7 @@ def _whole(answer: Iterator[JsonObject | str]) -> JsonObject:
     return found
 
 
-class _Patient(io.RawIOBase):
+class _CancellableSocket(io.RawIOBase):
     """A socket to read from that looks at the stop signal while nothing comes."""
 
     def __init__(self, sock: socket.socket, cancel: StopSignal | None, silence_s: float) -> None:
@@ -241,15 +243,15 @@ class _Patient(io.RawIOBase):
                 return self._sock.recv_into(buffer)
             except TimeoutError:
                 if time.monotonic() - heard_at > self._silence_s:
-                    raise Lost("silence") from None
+                    raise ConnectionLost("silence") from None
 
 
 @contextlib.contextmanager
-def _lost_where_broken() -> Iterator[None]:
+def _as_connection_lost() -> Iterator[None]:
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
-        raise Lost(str(error)) from error
+        raise ConnectionLost(str(error)) from error
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[JsonObject | str]:
@@ -268,14 +270,14 @@ def _events(response: http.client.HTTPResponse) -> Iterator[JsonObject | str]:
                 if chunk.get("error"):
                     raise _problem(500, chunk)
                 yield chunk
-    raise Lost("the answer ended before its end")
+    raise ConnectionLost("the answer ended before its end")
 
 
 def _json(data: bytes) -> JsonObject:
     try:
         found = json.loads(data)
     except ValueError:
-        raise Lost(f"no JSON: {data[:40]!r}") from None
+        raise ConnectionLost(f"no JSON: {data[:40]!r}") from None
     return found if isinstance(found, dict) else {"data": found}
 
 
@@ -285,7 +287,7 @@ def _refuse(status: int, data: bytes, url: str) -> NoReturn:
         found = json.loads(data)
     told: JsonObject = found if isinstance(found, dict) else {}
     if status in (502, 503, 504) and not told.get("error"):
-        raise Lost(f"{status} on the way")  # a proxy tells that there is nobody behind it
+        raise ConnectionLost(f"{status} on the way")  # a proxy tells that there is nobody behind it
     if status == 401 and "course" not in str(found):
         raise NotServed(f"The model server at {url} wants a key.", "Its key.", "Set COURSE_MODEL_KEY, and try again.")
     raise _problem(status, told)
@@ -294,7 +296,7 @@ def _refuse(status: int, data: bytes, url: str) -> NoReturn:
 def _problem(status: int, found: JsonObject) -> Exception:
     """Return what a server says is wrong; where it says that it is going away, it is as good as gone."""
     error = in_its_words(status, found)
-    return Lost(str(error)) if error.code == CLOSING else error
+    return ConnectionLost(str(error)) if error.code == CLOSING else error
 
 
 def in_its_words(status: int, found: JsonObject) -> CourseError:
@@ -314,5 +316,5 @@ def in_its_words(status: int, found: JsonObject) -> CourseError:
 
 def _rest(seconds: float, cancel: StopSignal | None) -> None:
     """Wait a little, unless the stop signal comes."""
-    if (cancel or Stop(None)).wait(seconds):
+    if (cancel or CombinedStopSignal(None)).wait(seconds):
         raise Cancelled

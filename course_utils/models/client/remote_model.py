@@ -9,22 +9,22 @@ from pathlib import Path
 from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError, SettingsError, TextError, UnknownModel
 from course_utils.models.client import capabilities
-from course_utils.models.client.connection import Line, Lost, NotServed, StopSignal, viewer
+from course_utils.models.client.connection import ConnectionLost, NotServed, ServerConnection, StopSignal, viewer
 from course_utils.models.client.prompt_texts import parts_of, require_text, without_half_character
 from course_utils.models.client.stream import RemoteStream
-from course_utils.models.inference.base import Abilities, NeedsWeights, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, Capabilities, NeedsWeights
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Alternative, Generation, Scored
+from course_utils.models.inference.tokens import Alternative, Generation, ScoredText
 from course_utils.models.registry import checksums, formats, registry
 from course_utils.models.server.protocol import digest, step_of
 
 FALLBACK_CONTEXT = 1024  # where a server does not tell: GPT-2's
-MOST_ALTERNATIVES = 10
+MAX_ALTERNATIVES = 10
 N_TRIES = 5
 ONLY_WEIGHTS = ("network", "tokenizer", "vocabulary", "device", "start_id", "end_ids", "tensor", "new_cache")
 
 
-class RemoteModel(Speaker):
+class RemoteModel(BaseLanguageModel):
     """A model behind a server that speaks OpenAI's completions: the course's own, or another.
 
     Nothing is fetched before it is needed, but what the server says of the model when it is made.
@@ -56,8 +56,8 @@ class RemoteModel(Speaker):
     """
 
     def __init__(self, url: str, name: str | None = None, key: str | None = None) -> None:
-        self.line, self.on_wait = Line(url, key), None
-        entry = _entry(self.line, name)
+        self.connection, self.on_wait = ServerConnection(url, key), None
+        entry = _entry(self.connection, name)
         self.name, ours = entry["id"], entry.get("course")
         self.is_ours = isinstance(ours, dict)
         told: JsonObject = ours if isinstance(ours, dict) else _told_by_others(entry)
@@ -68,7 +68,7 @@ class RemoteModel(Speaker):
         self._sha256 = str(told.get("weights_sha256") or "")
         self._identity = [str(each) for each in told.get("identity") or []]
         self.label = label_of(self.name, self.n_parameters, self.precision)
-        self._abilities: Abilities | None = Abilities(weights=False) if self.is_ours else None
+        self._capabilities: Capabilities | None = Capabilities(weights=False) if self.is_ours else None
 
     def __repr__(self) -> str:
         """Return the label."""
@@ -85,11 +85,11 @@ class RemoteModel(Speaker):
         )
 
     @property
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """What the server can be asked for; of another server than the course's this is tried out, once."""
-        if self._abilities is None:
-            self._abilities = capabilities.of(self.line, self.name)
-        return self._abilities
+        if self._capabilities is None:
+            self._capabilities = capabilities.of(self.connection, self.name)
+        return self._capabilities
 
     @property
     def weights_sha256(self) -> str:
@@ -112,7 +112,7 @@ class RemoteModel(Speaker):
         Of a server that does not tell: its address and the model's name.
         """
         return list(self._identity) or [
-            self._sha256 or f"{self.line.url} {self.name}",
+            self._sha256 or f"{self.connection.url} {self.name}",
             self.precision,
             "cpu" if self.is_ours else "unknown",
         ]
@@ -156,7 +156,7 @@ class RemoteModel(Speaker):
 
     def body(self, settings: Settings, seed: int, n_tokens: int) -> JsonObject:
         """Return the fields of a request: those that the server understands."""
-        had = self.abilities
+        had = self.capabilities
         body: JsonObject = {"model": self.name, "max_tokens": n_tokens, "temperature": settings.temperature}
         body |= {"top_p": settings.top_p} if self.is_ours or settings.top_p < 1 else {}
         body |= {"seed": seed} if had.seeds else {}
@@ -176,7 +176,7 @@ class RemoteModel(Speaker):
         SettingsError
             If k is more than the server tells.
         """
-        most = self.abilities.alternatives
+        most = self.capabilities.alternatives
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
             raise SettingsError(f"k is {k!r}.", f"A whole number from 1 to {most}, which this server tells.", "k=10")
         for seed in range(N_TRIES):  # what is drawn does not matter, unless it ends the text: then no step comes
@@ -192,12 +192,12 @@ class RemoteModel(Speaker):
         *,
         progress: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
-    ) -> Scored:
+    ) -> ScoredText:
         """Say how likely the model found every token of a text; see `LanguageModel.score`."""
         require_text(text)
         if not text:
             raise TextError("There is no text to score.", "At least one character.", "Pass the text as a string.")
-        if not self.abilities.scoring:
+        if not self.capabilities.scoring:
             raise NeedsWeights(
                 f"The server of {self.name} does not score a text that somebody wrote.",
                 "A server that answers echo with log-probabilities, or weights here.",
@@ -228,14 +228,14 @@ class RemoteModel(Speaker):
         return self.encode(prompt, cancel) or [self._token_ids("", cancel)["course"]["start_id"]]
 
     def _token_ids(self, text: str, cancel: StopSignal | None) -> JsonObject:
-        told = self._ask(self.line.token_ids, {"model": self.name, "input": text}, cancel)
+        told = self._ask(self.connection.token_ids, {"model": self.name, "input": text}, cancel)
         self.require_same(told.get("course"))
         return told
 
-    def _score(self, text: str, stride: int | None, cancel: threading.Event | None) -> Scored:
+    def _score(self, text: str, stride: int | None, cancel: threading.Event | None) -> ScoredText:
         ours = {"course": {} if stride is None else {"stride": stride}, "user": viewer()} if self.is_ours else {}
-        body = {"model": self.name, "prompt": text, "max_tokens": 0, "echo": True, "logprobs": MOST_ALTERNATIVES}
-        found = self._ask(self.line.ask, body | ours, cancel)
+        body = {"model": self.name, "prompt": text, "max_tokens": 0, "echo": True, "logprobs": MAX_ALTERNATIVES}
+        found = self._ask(self.connection.ask, body | ours, cancel)
         self.require_same(found.get("course"))
         choice = (found.get("choices") or [{}])[0]
         told = choice.get("course") or {}
@@ -244,7 +244,7 @@ class RemoteModel(Speaker):
             raise NotServed(f"The server of {self.name} gave no score.", "Log-probabilities.", "Try again.")
         steps[-1] = dataclasses.replace(steps[-1], is_last=True)
         window = told.get("window") or self.context
-        return Scored(text, tuple(steps), window, told.get("stride") or window, self.name, self.precision)
+        return ScoredText(text, tuple(steps), window, told.get("stride") or window, self.name, self.precision)
 
     def _ask(
         self, ask: Callable[[JsonObject, StopSignal | None], JsonObject], body: JsonObject, cancel: StopSignal | None
@@ -253,11 +253,11 @@ class RemoteModel(Speaker):
         while True:
             try:
                 return ask(body, cancel)
-            except Lost:
-                self.line.wait(cancel, self.on_wait)
+            except ConnectionLost:
+                self.connection.wait(cancel, self.on_wait)
 
 
-def models_of(line: Line) -> list[JsonObject]:
+def models_of(connection: ServerConnection) -> list[JsonObject]:
     """Return what a server says of its models, the one first that it gives to those who name none.
 
     Raises
@@ -265,9 +265,9 @@ def models_of(line: Line) -> list[JsonObject]:
     NoServer, NotServed
     """
     try:
-        found = line.get("/v1/models")
-    except Lost:
-        raise line.absent() from None
+        found = connection.get("/v1/models")
+    except ConnectionLost:
+        raise connection.absent() from None
     except NotServed as error:
         if error.status not in (404, 500):
             raise
@@ -291,18 +291,20 @@ def label_of(name: str, n_parameters: int, precision: str) -> str:
     return " · ".join([name, *size, precision, "shared server"])
 
 
-def _entry(line: Line, name: str | None) -> JsonObject:
+def _entry(connection: ServerConnection, name: str | None) -> JsonObject:
     """Return what a server says of one of its models; of one that another server than the course's hides, its name."""
-    known = {each["id"]: each for each in models_of(line)}
+    known = {each["id"]: each for each in models_of(connection)}
     if name in known:
         return known[name]
     if name is None and known:
         return next(iter(known.values()))
     if name is None or any("course" in each for each in known.values()):
         raise UnknownModel(
-            f"The model server at {line.url} has no model called {name!r}." if name else f"{line.url} lists no model.",
+            f"The model server at {connection.url} has no model called {name!r}."
+            if name
+            else f"{connection.url} lists no model.",
             f"One of {', '.join(known)}." if known else "A model's name.",
-            f'load("{line.url}") takes its first.' if known else f'RemoteModel("{line.url}", "the name")',
+            f'load("{connection.url}") takes its first.' if known else f'RemoteModel("{connection.url}", "the name")',
         )
     return {"id": name}
 

@@ -12,15 +12,21 @@ from typing import Protocol
 from course_utils.core.json_types import JsonObject
 from course_utils.errors import CourseError
 from course_utils.models.client.chunks import steps_of
-from course_utils.models.client.connection import Line, Lost, NotServed, Stop, StopSignal
+from course_utils.models.client.connection import (
+    CombinedStopSignal,
+    ConnectionLost,
+    NotServed,
+    ServerConnection,
+    StopSignal,
+)
 from course_utils.models.inference.base import Cancelled
 from course_utils.models.inference.context_window import notice_of, window
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Generation, Step
+from course_utils.models.inference.tokens import Generation, TokenStep
 
-AT_ONCE = 2  # requests of one stream that are open together: more would be many viewers to a server
-MOST_SAMPLES = 8  # in one request
-MOST_BREAKS = 4  # a sample, without a token between them
+MAX_CONCURRENT = 2  # requests of one stream that are open together: more would be many viewers to a server
+MAX_SAMPLES = 8  # in one request
+MAX_BREAKS = 4  # a sample, without a token between them
 RETRY_S = 0.5
 REAPED_S = 5.0  # until a server has surely seen that a text was stopped
 BACK = "The model's process is back, and takes your text up again."
@@ -47,10 +53,10 @@ class _Part:
     n_known: int = 0
 
 
-class Served(Protocol):
+class RemoteModelProtocol(Protocol):
     """A model behind a server, as a stream uses it; see `course_utils.models.client.remote_model.RemoteModel`."""
 
-    line: Line
+    connection: ServerConnection
     is_ours: bool
     precision: str
     context: int
@@ -84,9 +90,11 @@ class RemoteStream:
         Told in words what is waited for, and "" when it is over. Where it is None, an outage of a minute is an error.
     """
 
-    def __init__(self, model: Served, so_far: list[Generation], cancel: threading.Event | None = None) -> None:
+    def __init__(
+        self, model: RemoteModelProtocol, so_far: list[Generation], cancel: threading.Event | None = None
+    ) -> None:
         self.notice, self.on_wait = "", model.on_wait
-        self._model, self._so_far, self._cancel = model, so_far, Stop(cancel)
+        self._model, self._so_far, self._cancel = model, so_far, CombinedStopSignal(cancel)
         self._steps = [list(generation.steps) for generation in so_far]
         self._length = [len(generation.steps) + generation.settings.max_new_tokens for generation in so_far]
         self._ended = ["end of text" if generation.ended == "end of text" else "stopped" for generation in so_far]
@@ -104,7 +112,7 @@ class RemoteStream:
         """Return itself."""
         return self
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TokenStep:
         """Return the next step of any sample."""
         return next(self._iterator)
 
@@ -123,22 +131,22 @@ class RemoteStream:
 
     # -- several requests, one after the other or two at once ----------------------------------------------------------
 
-    def _run(self) -> Generator[Step, None, None]:
+    def _run(self) -> Generator[TokenStep, None, None]:
         waiting: collections.deque[_Part] = collections.deque()
-        writing: list[tuple[_Part, Generator[Step, None, None]]] = []
+        writing: list[tuple[_Part, Generator[TokenStep, None, None]]] = []
         n_breaks = 0
         _writing.add(self)
         try:
             self._limit_lengths()
             waiting.extend(self._first_parts())
             while waiting or writing:
-                while waiting and len(writing) < AT_ONCE:
+                while waiting and len(writing) < MAX_CONCURRENT:
                     part = waiting.popleft()
                     writing.append((part, self._write(part)))
                 for part, steps in list(writing):
                     try:
                         step = next(steps, None)
-                    except Lost as lost:
+                    except ConnectionLost as lost:
                         n_breaks += 1
                         self._require_patience(n_breaks, lost)
                         waiting.extendleft(self._parts_again(part))
@@ -176,7 +184,7 @@ class RemoteStream:
         first = self._so_far[0]
         is_one = all(g.prompt == first.prompt and not g.steps for g in self._so_far)
         in_turn = [g.seed for g in self._so_far] == [(first.seed + i) % 2**31 for i in range(len(self._so_far))]
-        wide = MOST_SAMPLES if self._model.is_ours and is_one and in_turn else 1
+        wide = MAX_SAMPLES if self._model.is_ours and is_one and in_turn else 1
         places = sorted(self._open)
         groups = [places[i : i + wide] for i in range(0, len(places), wide)]
         return [part for group in groups for part in ([_Part(group)] if is_one else self._parts_again(_Part(group)))]
@@ -208,15 +216,15 @@ class RemoteStream:
                 return place
         return kept
 
-    def _require_patience(self, n_breaks: int, lost: Lost) -> None:
+    def _require_patience(self, n_breaks: int, lost: ConnectionLost) -> None:
         """Wait until the server is back, unless it breaks off again and again at the same place."""
-        if n_breaks > MOST_BREAKS * len(self._so_far):
+        if n_breaks > MAX_BREAKS * len(self._so_far):
             raise NotServed(
                 f"The model server broke off {n_breaks} times at the same place ({lost}).",
                 "An answer to its end.",
                 "Try another prompt, or look at the server's own messages.",
             )
-        self._model.line.wait(self._cancel, self.on_wait and self._tell)
+        self._model.connection.wait(self._cancel, self.on_wait and self._tell)
 
     def _tell(self, words: str) -> None:
         if self.on_wait is not None and words != self._told:
@@ -225,7 +233,7 @@ class RemoteStream:
 
     # -- one request ---------------------------------------------------------------------------------------------------
 
-    def _write(self, part: _Part) -> Generator[Step, None, None]:
+    def _write(self, part: _Part) -> Generator[TokenStep, None, None]:
         known = collections.deque(self._steps[part.samples[0]][part.first_step :] if part.n_known else [])
         for chunk in self._chunks(self._body(part)):
             if isinstance(chunk, str):
@@ -246,20 +254,20 @@ class RemoteStream:
                     yield step
                 self._note_end(sample, ended)
         if any(sample in self._open for sample in part.samples):
-            raise Lost("the answer ended before its end")
+            raise ConnectionLost("the answer ended before its end")
 
-    def _require_same(self, known: Step, step: Step) -> None:
+    def _require_same(self, known: TokenStep, step: TokenStep) -> None:
         if known.token_id != step.token_id:
             self._differ.add(step.sample)
             self.notice = ANEW
-            raise Lost("the server writes other tokens than before")
+            raise ConnectionLost("the server writes other tokens than before")
 
     def _chunks(self, body: JsonObject) -> Iterator[JsonObject | str]:
         """Follow a request; where other texts of this viewer are being written, or were just stopped, ask again."""
         begun = time.monotonic()
         while True:
             try:
-                yield from self._model.line.follow(body, self._cancel)
+                yield from self._model.connection.follow(body, self._cancel)
                 return
             except CourseError as error:
                 has_others = len(_writing) > 1 or time.monotonic() - begun < REAPED_S
@@ -286,7 +294,7 @@ class RemoteStream:
         body = self._model.body(generation.settings, (generation.seed + first_step) % 2**31, n_left)
         return body | {"prompt": generation.prompt + "".join(step.text for step in steps), "stream": True}
 
-    def _seen(self, generation: Generation, steps: list[Step]) -> tuple[list[int], int]:
+    def _seen(self, generation: Generation, steps: list[TokenStep]) -> tuple[list[int], int]:
         """Return the ids that the model has before it, and how many of the last it has written one by one."""
         prompt, n_new = self._ids_of(generation.prompt), generation.settings.max_new_tokens
         begin, read_to = window(len(prompt), len(generation.steps), self._model.context, n_new)

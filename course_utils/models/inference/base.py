@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from course_utils.errors import CourseError
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Alternative, Generation, Scored, Step
+from course_utils.models.inference.tokens import Alternative, Generation, ScoredText, TokenStep
 
 if TYPE_CHECKING:  # a panel whose model lies behind a server never imports torch
     import torch
@@ -28,7 +28,7 @@ class NeedsWeights(CourseError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Abilities:
+class Capabilities:
     """What can be had of a model.
 
     Parameters
@@ -66,9 +66,9 @@ class Abilities:
 
         Examples
         --------
-        >>> Abilities(ranks=False, seeds=False).in_words()
+        >>> Capabilities(ranks=False, seeds=False).in_words()
         'This server gives no ranks and takes no seed.'
-        >>> Abilities(weights=False).in_words()
+        >>> Capabilities(weights=False).in_words()
         ''
         """
         given = {"ranks": self.ranks, "alternatives": self.alternatives, "scores of a text": self.scoring}
@@ -85,16 +85,16 @@ def _without(verb: str, had: Mapping[str, object]) -> str:
     return f"{verb} no {', '.join(others)} or {last}" if others else f"{verb} no {last}"
 
 
-class Writing(Protocol):
+class TextStream(Protocol):
     """Texts that are being written: iterate for Steps; see `course_utils.models.inference.decoding.Stream`."""
 
     notice: str
     on_wait: Callable[[str], object] | None  # told in words what is waited for, and "" when that is over
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TokenStep]:
         """Return itself."""
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TokenStep:
         """Return the next step of any sample."""
 
     def generations(self) -> list[Generation]:
@@ -104,7 +104,7 @@ class Writing(Protocol):
         """Stop for good; what has come stays."""
 
 
-class Speaker(abc.ABC):
+class BaseLanguageModel(abc.ABC):
     """A model that speaks, whether its weights lie here or behind a server.
 
     Attributes
@@ -128,7 +128,7 @@ class Speaker(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """What can be had of it."""
 
     @property
@@ -153,11 +153,11 @@ class Speaker(abc.ABC):
     @abc.abstractmethod
     def stream(
         self, prompt: str, settings: Settings = Settings(), n_samples: int = 1, cancel: threading.Event | None = None
-    ) -> Writing:
+    ) -> TextStream:
         """Write on from a prompt, one token at a time."""
 
     @abc.abstractmethod
-    def resume(self, generations: list[Generation], cancel: threading.Event | None = None) -> Writing:
+    def resume(self, generations: list[Generation], cancel: threading.Event | None = None) -> TextStream:
         """Let samples go on where they ended, for ``max_new_tokens`` more; those at their end of text stay."""
 
     @abc.abstractmethod
@@ -172,7 +172,7 @@ class Speaker(abc.ABC):
         *,
         progress: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
-    ) -> Scored:
+    ) -> ScoredText:
         """Say how likely the model found every token of a text; `progress` is told the share that is done."""
 
     def generate(self, prompt: str, settings: Settings = Settings(), n_samples: int = 1) -> list[Generation]:

@@ -15,7 +15,7 @@ from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
 from course_utils.models.inference.kv_cache import PlainSlot, Slot, next_logits, prepare
 from course_utils.models.inference.sampling import SeededNoise, processors
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Alternative, Generation, Step
+from course_utils.models.inference.tokens import Alternative, Generation, TokenStep
 
 CHUNK = 64  # tokens of a prompt read between two looks at the stop signal
 N_ALTERNATIVES = 10
@@ -62,7 +62,7 @@ def padded(ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
 
 
 @torch.inference_mode()
-def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apart: bool = False) -> list[Step]:
+def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apart: bool = False) -> list[TokenStep]:
     """Say what the model thought of each token that came.
 
     Parameters
@@ -76,7 +76,7 @@ def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apa
 
     Returns
     -------
-    list of Step
+    list of TokenStep
         Without text piece and sample number.
     """
     log_probability = torch.log_softmax(logits, dim=-1)
@@ -89,7 +89,7 @@ def observe(logits: torch.Tensor, ids: torch.Tensor, vocabulary: Vocabulary, apa
     top = probability.topk(min(N_ALTERNATIVES, logits.shape[-1]), dim=-1)
     columns = (ids, chosen, ranks, entropy, top.indices, top.values)
     return [
-        Step(0, "", token_id, p, p, rank, bits, alternatives(best_ids, best, vocabulary))
+        TokenStep(0, "", token_id, p, p, rank, bits, alternatives(best_ids, best, vocabulary))
         for token_id, p, rank, bits, best_ids, best in zip(*(c.tolist() for c in columns), strict=True)
     ]
 
@@ -168,7 +168,7 @@ class Stream:
         """Return itself."""
         return self
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TokenStep:
         """Return the next step of any sample."""
         step = next(self._iterator)
         self._steps[step.sample].append(step)
@@ -185,7 +185,7 @@ class Stream:
             for generation, steps, ended in zip(self._so_far, self._steps, self._ended, strict=True)
         ]
 
-    def _run(self) -> Generator[Step, None, None]:
+    def _run(self) -> Generator[TokenStep, None, None]:
         """Write group after group: samples that have written equally much go through the network together."""
         groups: dict[tuple[int, int, int], list[int]] = collections.defaultdict(list)
         for sample, (steps, start) in enumerate(zip(self._steps, self._starts, strict=True)):
@@ -197,7 +197,7 @@ class Stream:
         except Cancelled:
             return
 
-    def _write(self, rows: list["TextRow"]) -> Iterator[Step]:
+    def _write(self, rows: list["TextRow"]) -> Iterator[TokenStep]:
         settings, starts = self._so_far[0].settings, [self._starts[row.sample] for row in rows]
         draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
         kind = RowByRow if self._model.precision == "int8" else Together
@@ -220,7 +220,7 @@ class Stream:
         finally:
             reader.close()
 
-    def _take(self, row: "TextRow", step: Step, is_last: bool) -> Iterator[Step]:
+    def _take(self, row: "TextRow", step: TokenStep, is_last: bool) -> Iterator[TokenStep]:
         """Hand out the steps whose text is settled by this one."""
         if row.has_ended:
             return
@@ -371,19 +371,19 @@ class TextRow:
     def __init__(self, sample: int, pieces: TextPieces) -> None:
         self.sample, self.has_ended = sample, False
         self._pieces = pieces
-        self._waiting: list[Step] = []
+        self._waiting: list[TokenStep] = []
 
-    def add(self, step: Step) -> list[Step]:
+    def add(self, step: TokenStep) -> list[TokenStep]:
         """Take the next step; return those whose text can no longer change."""
         self._waiting.append(step)
         return self._name(self._pieces.add(step.token_id))
 
-    def finish(self) -> list[Step]:
+    def finish(self) -> list[TokenStep]:
         """Return the steps that wait, the last one marked."""
         self.has_ended = True
         steps = self._name(self._pieces.finish())
         return [*steps[:-1], dataclasses.replace(steps[-1], is_last=True)] if steps else []
 
-    def _name(self, texts: list[str]) -> list[Step]:
+    def _name(self, texts: list[str]) -> list[TokenStep]:
         settled, self._waiting = self._waiting[: len(texts)], self._waiting[len(texts) :]
         return [dataclasses.replace(step, text=text) for step, text in zip(settled, texts, strict=True)]

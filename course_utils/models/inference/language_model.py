@@ -22,14 +22,14 @@ from transformers import (
 from course_utils.core.files import expanded
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, SettingsError, TextError
 from course_utils.models.inference import compatibility
-from course_utils.models.inference.base import Abilities, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, Capabilities
 from course_utils.models.inference.context_window import notice_of, window
 from course_utils.models.inference.decoding import Start, Stream, alternatives, read
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
 from course_utils.models.inference.kv_cache import Kept, prepare
 from course_utils.models.inference.scoring import score
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Alternative, Generation, Scored
+from course_utils.models.inference.tokens import Alternative, Generation, ScoredText
 from course_utils.models.quantization import precision as precisions
 from course_utils.models.quantization.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantization.quantize import quantize
@@ -136,7 +136,7 @@ def _make_room(name: str) -> None:
         registry.require_memory(registry.entry(name))
 
 
-class LanguageModel(Speaker):
+class LanguageModel(BaseLanguageModel):
     """A causal language model with the tokenizer it was trained with.
 
     Parameters
@@ -158,7 +158,7 @@ class LanguageModel(Speaker):
     weights_sha256 : str
         The sha256 of the file its weights came from, taken when they were loaded. Of weights in several files it is
         that of all their bytes, one file after the other, sorted by name.
-    abilities : Abilities
+    abilities : Capabilities
         All: the weights lie here.
 
     Raises
@@ -173,7 +173,7 @@ class LanguageModel(Speaker):
     The weights are copied into memory of the process. A file that is overwritten in its place changes nothing.
     """
 
-    abilities = Abilities()
+    capabilities = Capabilities()
 
     def __init__(
         self, folder: Path, precision: str = "fp32", device: torch.device | None = None, name: str | None = None
@@ -295,7 +295,7 @@ class LanguageModel(Speaker):
         *,
         progress: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
-    ) -> Scored:
+    ) -> ScoredText:
         """Say how likely the model found every token of a text; see `course_utils.models.inference.scoring.score`."""
         return score(self, text, stride, progress=progress, cancel=cancel)
 

@@ -16,7 +16,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.models.inference.base import Cancelled, LocalModel
 from course_utils.models.inference.decoding import CHUNK, observe
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.tokens import Scored, Step
+from course_utils.models.inference.tokens import ScoredText, TokenStep
 
 WINDOW = 1024  # tokens seen at once: GPT-2's context, so that models with a longer one compare
 BATCH = 2048  # tokens read at once, padding included
@@ -30,7 +30,7 @@ def score(
     *,
     progress: Callable[[float], object] | None = None,
     cancel: threading.Event | None = None,
-) -> Scored:
+) -> ScoredText:
     """Say how likely the model found every token of a text, and what it would have found likelier.
 
     Parameters
@@ -47,7 +47,7 @@ def score(
 
     Returns
     -------
-    Scored
+    ScoredText
 
     Raises
     ------
@@ -64,15 +64,15 @@ def score(
     for some in look(model, ids, window, stride):
         steps += some
         tell()
-    return Scored(text, tuple(with_text(steps, model.vocabulary)), window, stride, model.name, model.precision)
+    return ScoredText(text, tuple(with_text(steps, model.vocabulary)), window, stride, model.name, model.precision)
 
 
-def look(model: LocalModel, ids: list[int], window: int, stride: int) -> Iterator[list[Step]]:
+def look(model: LocalModel, ids: list[int], window: int, stride: int) -> Iterator[list[TokenStep]]:
     """Score every token but the first, a chunk of text at a time, so that other work can be done in between.
 
     Yields
     ------
-    list of Step
+    list of TokenStep
         Without text piece; see `with_text`. Empty where a chunk was read only as context.
     """
     for place in windows(len(ids) - 1, window, stride):
@@ -268,7 +268,7 @@ def _teller(
 
 
 @torch.inference_mode()
-def _look(model: LocalModel, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[Step]]:
+def _look(model: LocalModel, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[TokenStep]]:
     """Score the tokens that came after places new … end - 1, in chunks that keep the logits small."""
     cache = model.new_cache()
     for start in range(begin, end, CHUNK):
@@ -279,7 +279,7 @@ def _look(model: LocalModel, ids: list[int], begin: int, new: int, end: int) -> 
         yield observe(logits[n_context:].float(), came, model.vocabulary) if len(came) else []
 
 
-def with_text(steps: list[Step], vocabulary: Vocabulary) -> Iterator[Step]:
+def with_text(steps: list[TokenStep], vocabulary: Vocabulary) -> Iterator[TokenStep]:
     """Give each token of a text its piece."""
     pieces = TextPieces(vocabulary)
     texts = [text for step in steps for text in pieces.add(step.token_id)] + pieces.finish()

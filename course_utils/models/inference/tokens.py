@@ -28,7 +28,7 @@ class Alternative:
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class TokenStep:
     """One token and what the model thought of it.
 
     Parameters
@@ -82,7 +82,7 @@ class Generation:
     Parameters
     ----------
     prompt : str
-    steps : tuple of Step
+    steps : tuple of TokenStep
     settings : Settings
     seed : int
         This sample's own: ``settings.seed`` plus its number.
@@ -94,7 +94,7 @@ class Generation:
     """
 
     prompt: str
-    steps: tuple[Step, ...]
+    steps: tuple[TokenStep, ...]
     settings: Settings
     seed: int
     model_name: str
@@ -118,13 +118,13 @@ class Generation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class ScoredText:
     """A text with the model's opinion of every token.
 
     Parameters
     ----------
     text : str
-    steps : tuple of Step
+    steps : tuple of TokenStep
         One a token; the first is scored after the end-of-text token, as GLTR does.
     window, stride : int
         Tokens the model saw at once, and how far the window moved at a time when the text was longer. Every token
@@ -133,7 +133,7 @@ class Scored:
     """
 
     text: str
-    steps: tuple[Step, ...]
+    steps: tuple[TokenStep, ...]
     window: int
     stride: int
     model_name: str

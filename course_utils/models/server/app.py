@@ -16,14 +16,14 @@ from course_utils.errors import CourseError
 from course_utils.models.inference.scoring import window_and_stride
 from course_utils.models.server import request as wishes
 from course_utils.models.server.engine import Engine, Job
-from course_utils.models.server.model_pool import LONGEST_CONTEXT, MOST_SCORED, Offer, ids_of
+from course_utils.models.server.model_pool import MAX_CONTEXT, MAX_SCORED_TOKENS, ModelPool, ids_of
 from course_utils.models.server.protocol import Refusal, digest
-from course_utils.models.server.request import read_text_to_tokenize, read_wish
-from course_utils.models.server.response import Answer
-from course_utils.models.server.streaming import AtOnce, Streamed
+from course_utils.models.server.request import parse_completion_request, read_text_to_tokenize
+from course_utils.models.server.response import ResponseBody
+from course_utils.models.server.streaming import EventStreamResponse, WholeResponse
 
 VERSION = 1
-LARGEST_BODY = 256_000  # bytes
+MAX_BODY_BYTES = 256_000  # bytes
 PATIENCE_S = 10.0  # with whoever sends slowly
 
 
@@ -33,15 +33,15 @@ class ModelApp:
     Parameters
     ----------
     engine : Engine
-    offer : Offer
+    pool : ModelPool
     first : str
         The model for those who name none; the best on the shelf when empty.
     token : str
         What clients must send; empty where all may ask.
     """
 
-    def __init__(self, engine: Engine, offer: Offer, first: str = "", token: str = "") -> None:
-        self.engine, self.offer = engine, offer
+    def __init__(self, engine: Engine, pool: ModelPool, first: str = "", token: str = "") -> None:
+        self.engine, self.pool = engine, pool
         self._first, self._token = first, token
         routes = [
             Route("/health", self.health),
@@ -60,34 +60,36 @@ class ModelApp:
     async def models(self, request: Request) -> Response:
         """List the models and the limits."""
         self._require_token(request)
-        found = await asyncio.to_thread(self.offer.models)
+        found = await asyncio.to_thread(self.pool.models)
         told = {"limits": self.limits(), "default": self._first}
         return JSONResponse({"object": "list", "data": found, "course": told})
 
     async def model(self, request: Request) -> Response:
         """Describe one model."""
         self._require_token(request)
-        return JSONResponse(await asyncio.to_thread(self.offer.model, request.path_params["name"]))
+        return JSONResponse(await asyncio.to_thread(self.pool.model, request.path_params["name"]))
 
     async def completions(self, request: Request) -> ASGIApp:
         """Write or score a text."""
         self._require_token(request)
-        wish = read_wish(await _body(request))
-        model = await asyncio.to_thread(self.offer.get, wish.model or self._first)
-        ids, notice = ids_of(model, wish)
-        if wish.scores:
-            window_and_stride(model, wish.stride)
+        completion = parse_completion_request(await _body(request))
+        model = await asyncio.to_thread(self.pool.get, completion.model or self._first)
+        ids, notice = ids_of(model, completion)
+        if completion.scores:
+            window_and_stride(model, completion.stride)
         loop, bell = asyncio.get_running_loop(), asyncio.Event()
-        viewer = wish.user or (request.client.host if request.client else "")
-        job = Job(model, wish, ids, viewer, lambda: _ring(loop, bell))
+        viewer = completion.user or (request.client.host if request.client else "")
+        job = Job(model, completion, ids, viewer, lambda: _notify(loop, bell))
         self.engine.submit(job)
-        return (Streamed if wish.stream else AtOnce)(self.engine, job, bell, Answer(job, notice))
+        return (EventStreamResponse if completion.stream else WholeResponse)(
+            self.engine, job, bell, ResponseBody(job, notice)
+        )
 
     async def tokenize(self, request: Request) -> Response:
         """Tell the token ids of a text; nothing is computed with the weights."""
         self._require_token(request)
         name, text = read_text_to_tokenize(await _body(request))
-        model = await asyncio.to_thread(self.offer.get, name or self._first)
+        model = await asyncio.to_thread(self.pool.get, name or self._first)
         ids = await asyncio.to_thread(model.encode, text)
         course = {"identity": digest(model.identity), "start_id": model.start_id}
         return JSONResponse({"tokens": ids, "count": len(ids), "course": course})
@@ -95,11 +97,11 @@ class ModelApp:
     def limits(self) -> dict[str, int]:
         """Return what may be asked for, in numbers."""
         return {
-            "characters": wishes.MOST_CHARACTERS,
-            "context": LONGEST_CONTEXT,
-            "scored_tokens": MOST_SCORED,
+            "characters": wishes.MAX_CHARACTERS,
+            "context": MAX_CONTEXT,
+            "scored_tokens": MAX_SCORED_TOKENS,
             "max_tokens": 500,
-            "n": wishes.MOST_SAMPLES,
+            "n": wishes.MAX_SAMPLES,
             "at_once": self.engine.limits.at_once,
             "waiting_a_viewer": self.engine.limits.waiting_a_viewer,
             "waiting_in_all": self.engine.limits.waiting_in_all,
@@ -116,7 +118,7 @@ class ModelApp:
             )  # fmt: skip
 
 
-def _ring(loop: asyncio.AbstractEventLoop, bell: asyncio.Event) -> None:
+def _notify(loop: asyncio.AbstractEventLoop, bell: asyncio.Event) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
         loop.call_soon_threadsafe(bell.set)
 
@@ -132,8 +134,8 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             async for piece in request.stream():
                 body += piece
-                if len(body) > LARGEST_BODY:
-                    what = f"The request is longer than {LARGEST_BODY:,} bytes."
+                if len(body) > MAX_BODY_BYTES:
+                    what = f"The request is longer than {MAX_BODY_BYTES:,} bytes."
                     raise Refusal(what, "A shorter one.", status=413, code="too_large")
     except TimeoutError:
         raise Refusal("The request did not come to its end.", "A whole one.", status=408, code="timeout") from None

@@ -17,12 +17,12 @@ from course_utils.models.inference.kv_cache import PlainSlot, Slot, keys_and_val
 from course_utils.models.inference.sampling import gumbel, processors
 from course_utils.models.inference.scoring import look, window_and_stride, with_text
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Step
-from course_utils.models.server.stop_sequences import Stops
+from course_utils.models.inference.tokens import TokenStep
+from course_utils.models.server.stop_sequences import StopSequenceFilter
 
 ReadPrompt: TypeAlias = tuple[DynamicCache, torch.Tensor]  # the cache after a prompt, and its last logits (1, V)
 
-REMEMBERED = 64_000_000  # bytes of prompts that were read lately: in a lecture many ask with the same
+MAX_CACHED_PROMPT_BYTES = 64_000_000  # bytes of prompts that were read lately: in a lecture many ask with the same
 
 
 class Row:
@@ -56,7 +56,7 @@ class Row:
         first_step: int,
         looks: bool,
         stops: tuple[str, ...],
-        tell: Callable[[list[Step], str], None],
+        tell: Callable[[list[TokenStep], str], None],
         is_wanted: Callable[[], bool],
         written: int = 0,
     ) -> None:
@@ -65,7 +65,7 @@ class Row:
         self.step, self.looks, self.tell, self.is_wanted = first_step, looks, tell, is_wanted
         self.n_left = settings.max_new_tokens
         self.slot: Slot | PlainSlot | None = None
-        self._stops = Stops(stops)
+        self._stops = StopSequenceFilter(stops)
         self._text: TextRow | None = None
 
     @property
@@ -86,7 +86,7 @@ class Row:
         own = id(self) if self.settings.repetition_penalty != 1 else None
         return self.settings.temperature, self.settings.top_k, self.settings.top_p, own
 
-    def take(self, step: Step, model: LocalModel) -> bool:
+    def take(self, step: TokenStep, model: LocalModel) -> bool:
         """Take the token that came; return whether the row goes on."""
         self._text = self._text or TextRow(self.sample, TextPieces(model.vocabulary))
         self.step, self.n_left = self.step + 1, self.n_left - 1
@@ -101,7 +101,7 @@ class Row:
             self.tell(settled, "stop" if is_found else "")
         return not is_found
 
-    def _end(self, steps: list[Step], why: str) -> bool:
+    def _end(self, steps: list[TokenStep], why: str) -> bool:
         settled, is_found = self._stops.add(steps)
         self.tell(settled + ([] if is_found else self._stops.finish()), "stop" if is_found else why)
         return False
@@ -125,13 +125,13 @@ class Scoring:
         model: LocalModel,
         ids: list[int],
         stride: int | None,
-        tell: Callable[[list[Step], str], None],
+        tell: Callable[[list[TokenStep], str], None],
         is_wanted: Callable[[], bool],
     ) -> None:
         self.window, self.stride = window_and_stride(model, stride)
         self.tell, self.is_wanted = tell, is_wanted
         self._looks, self._model = look(model, [model.start_id, *ids], self.window, self.stride), model
-        self._steps: list[Step] = []
+        self._steps: list[TokenStep] = []
 
     def go_on(self) -> bool:
         """Score one more chunk; return whether there is more."""
@@ -163,7 +163,7 @@ class Batch:
         self.model, self.n_steps = model, 0
         self._writing: list[Row] = []
         self._reading: collections.deque[tuple[Row | Scoring, Generator[bool, None, None]]] = collections.deque()
-        self._memory = _Memory(REMEMBERED)
+        self._memory = _Memory(MAX_CACHED_PROMPT_BYTES)
 
     @property
     def n_rows(self) -> int:
@@ -281,7 +281,7 @@ class _Memory:
 
 
 @torch.inference_mode()
-def draw(rows: list[Row], logits: torch.Tensor, vocabulary: Vocabulary) -> list[Step]:
+def draw(rows: list[Row], logits: torch.Tensor, vocabulary: Vocabulary) -> list[TokenStep]:
     """Choose the next token of every row by its own settings, seed and step; say what the model thought of it.
 
     Parameters
@@ -292,7 +292,7 @@ def draw(rows: list[Row], logits: torch.Tensor, vocabulary: Vocabulary) -> list[
 
     Returns
     -------
-    list of Step
+    list of TokenStep
         One a row; of rows that do not look, only the token.
     """
     chosen, probabilities = torch.empty(len(rows), dtype=torch.long), [0.0] * len(rows)
@@ -303,7 +303,9 @@ def draw(rows: list[Row], logits: torch.Tensor, vocabulary: Vocabulary) -> list[
         chosen[places] = ids
         for i, p in zip(places, its, strict=True):
             probabilities[i] = p
-    steps = [Step(0, "", token_id, p, 0.0, 0, 0.0) for token_id, p in zip(chosen.tolist(), probabilities, strict=True)]
+    steps = [
+        TokenStep(0, "", token_id, p, 0.0, 0, 0.0) for token_id, p in zip(chosen.tolist(), probabilities, strict=True)
+    ]
     looking = [i for i, row in enumerate(rows) if row.looks]
     if looking:
         seen = observe(logits[looking], chosen[looking].to(logits.device), vocabulary, apart=True)

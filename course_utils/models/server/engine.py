@@ -10,31 +10,31 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from course_utils.models.inference.base import LocalModel
-from course_utils.models.inference.tokens import Step
+from course_utils.models.inference.tokens import TokenStep
 from course_utils.models.quantization import precision
 from course_utils.models.server.batching import Batch, Row, Scoring
 from course_utils.models.server.protocol import Refusal
-from course_utils.models.server.request import Wish
-from course_utils.models.server.scheduler import Limits, Turn, Turns
+from course_utils.models.server.request import CompletionRequest
+from course_utils.models.server.scheduler import FairQueue, Limits, QueuedRequest
 
-MOST_UNREAD = 600  # steps that wait for a slow reader
+MAX_UNREAD_STEPS = 600  # steps that wait for a slow reader
 
 
-class News(NamedTuple):
+class SampleUpdate(NamedTuple):
     """News of one sample: its steps since the last time, and ``"stop"`` or ``"length"`` where it has ended, else ""."""
 
     sample: int
-    steps: list[Step]
+    steps: list[TokenStep]
     ended: str
 
 
-class Job(Turn):
+class Job(QueuedRequest):
     """One request on its way: the engine's thread puts its text here, and its reader takes it away.
 
     Parameters
     ----------
     model : LanguageModel
-    wish : Wish
+    request : CompletionRequest
     ids : list of int
         The prompt as the model sees it.
     viewer : str
@@ -42,30 +42,32 @@ class Job(Turn):
         Called, by the engine's thread, when there is something to take and nothing was there before.
     """
 
-    def __init__(self, model: LocalModel, wish: Wish, ids: list[int], viewer: str, bell: Callable[[], object]) -> None:
-        super().__init__(viewer, wish.n)
-        self.model, self.wish, self.ids = model, wish, ids
+    def __init__(
+        self, model: LocalModel, request: CompletionRequest, ids: list[int], viewer: str, bell: Callable[[], object]
+    ) -> None:
+        super().__init__(viewer, request.n)
+        self.model, self.request, self.ids = model, request, ids
         self.is_cancelled = False
         self.error: Refusal | None = None
         self._bell, self._lock, self._n_unread = bell, threading.Lock(), 0
-        self._news: collections.deque[News] = collections.deque()
+        self._news: collections.deque[SampleUpdate] = collections.deque()
 
-    def take(self) -> list[News]:
+    def take(self) -> list[SampleUpdate]:
         """Return the news that has come since the last time."""
         with self._lock:
             news, self._news, self._n_unread = list(self._news), collections.deque(), 0
         return news
 
-    def tell(self, sample: int, steps: list[Step], ended: str) -> None:
+    def tell(self, sample: int, steps: list[TokenStep], ended: str) -> None:
         """Put down news; a reader who leaves too much of it lying is given up.
 
         News that come in one large piece, as a scored text does, are no sign of a slow reader.
         """
         with self._lock:
             was_empty = not self._news
-            self._news.append(News(sample, steps, ended))
+            self._news.append(SampleUpdate(sample, steps, ended))
             self._n_unread += len(steps)
-            is_slow = not was_empty and self._n_unread > MOST_UNREAD
+            is_slow = not was_empty and self._n_unread > MAX_UNREAD_STEPS
         if is_slow:
             self.fail(Refusal(
                 f"{self._n_unread} tokens of the text wait, and nobody reads them.",
@@ -101,7 +103,7 @@ class Engine:
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.n_steps = limits, 0
-        self._turns: Turns[Job] = Turns(limits)
+        self._turns: FairQueue[Job] = FairQueue(limits)
         self._batches: dict[LocalModel, Batch] = {}
         self._retired: weakref.WeakSet[LocalModel] = (
             weakref.WeakSet()
@@ -205,7 +207,7 @@ class Engine:
 
     def _join(self, job: Job) -> None:
         """Put a request's next sample into its model's batch."""
-        sample = job.wish.n - job.n_left - 1
+        sample = job.request.n - job.n_left - 1
         try:
             if job.model not in self._batches:
                 self._batches[job.model] = Batch(job.model)
@@ -251,19 +253,28 @@ class Engine:
 
 
 def _row_of(job: Job, sample: int) -> Row | Scoring:
-    wish = job.wish
+    request = job.request
 
-    def tell(steps: list[Step], ended: str) -> None:
+    def tell(steps: list[TokenStep], ended: str) -> None:
         job.tell(sample, steps, ended)
 
     def is_wanted() -> bool:
         return not job.is_cancelled
 
-    if wish.scores:
-        return Scoring(job.model, job.ids, wish.stride, tell, is_wanted)
-    seed = wish.settings.seed_of(sample)
+    if request.scores:
+        return Scoring(job.model, job.ids, request.stride, tell, is_wanted)
+    seed = request.settings.seed_of(sample)
     return Row(
-        sample, job.ids, wish.settings, seed, wish.first_step, wish.looks, wish.stop, tell, is_wanted, wish.written
+        sample,
+        job.ids,
+        request.settings,
+        seed,
+        request.first_step,
+        request.looks,
+        request.stop,
+        tell,
+        is_wanted,
+        request.written,
     )
 
 

@@ -17,14 +17,14 @@ from course_utils.models.registry import checksums, formats, registry, release_s
 from course_utils.models.registry.catalogue import Entry
 from course_utils.models.server.engine import Engine
 from course_utils.models.server.protocol import Refusal
-from course_utils.models.server.request import Wish
+from course_utils.models.server.request import CompletionRequest
 
-LONGEST_CONTEXT = 2048  # tokens of prompt and answer together: more would keep all others waiting for seconds
-MOST_SCORED = 2048  # tokens of a text that is scored
+MAX_CONTEXT = 2048  # tokens of prompt and answer together: more would keep all others waiting for seconds
+MAX_SCORED_TOKENS = 2048  # tokens of a text that is scored
 REMEMBERED_S = 5.0  # how long a look at the shelf is good for
 
 
-class Offer:
+class ModelPool:
     """The models on offer.
 
     Parameters
@@ -122,7 +122,7 @@ class Offer:
             "label": f"{label} on {identity[2]}",
             "about": known.about,
             "precision": self.precision,
-            "context": min(context, LONGEST_CONTEXT),
+            "context": min(context, MAX_CONTEXT),
             "n_parameters": known.n_parameters,
             "vocabulary_sha256": vocabulary_sha256,
             "weights_sha256": identity[0],
@@ -140,37 +140,37 @@ def _context(folder: Path) -> int:
     return formats.context_of(config if isinstance(config, dict) else {})
 
 
-def ids_of(model: LanguageModel, wish: Wish) -> tuple[list[int], str]:
-    """Return a wish's token ids as the model will see them, and a notice where the prompt was cut.
+def ids_of(model: LanguageModel, request: CompletionRequest) -> tuple[list[int], str]:
+    """Return a request's token ids as the model will see them, and a notice where the prompt was cut.
 
     Raises
     ------
     Refusal, CourseError
         If the prompt is no text, has unknown ids, or is too long.
     """
-    ids = list(wish.prompt) if isinstance(wish.prompt, tuple) else model.encode(wish.prompt)
+    ids = list(request.prompt) if isinstance(request.prompt, tuple) else model.encode(request.prompt)
     n_vocabulary = model.network.config.vocab_size
     if any(token_id >= n_vocabulary for token_id in ids):
         raise Refusal(
             f"The prompt has the token id {max(ids)}.", f"Ids below {n_vocabulary}, as {model.name} has.",
             "Use the ids of this model's tokenizer, or send text.", param="prompt",
         )  # fmt: skip
-    if wish.scores:
+    if request.scores:
         return _to_score(ids), ""
-    room = min(model.context, LONGEST_CONTEXT) - wish.settings.max_new_tokens
-    if room < 1 or (len(ids) > room and not wish.fit):
+    room = min(model.context, MAX_CONTEXT) - request.settings.max_new_tokens
+    if room < 1 or (len(ids) > room and not request.fit):
         raise Refusal(
-            f"The prompt has {len(ids):,} tokens, and {wish.settings.max_new_tokens} are to be written.",
-            f"At most {min(model.context, LONGEST_CONTEXT):,} together.",
+            f"The prompt has {len(ids):,} tokens, and {request.settings.max_new_tokens} are to be written.",
+            f"At most {min(model.context, MAX_CONTEXT):,} together.",
             "Shorten the prompt, or ask for fewer tokens.", code="context_length_exceeded", param="prompt",
         )  # fmt: skip
     return ids[-room:] or [model.start_id], saw_only(len(ids), room) if len(ids) > room else ""
 
 
 def _to_score(ids: list[int]) -> list[int]:
-    if not 1 <= len(ids) <= MOST_SCORED:
+    if not 1 <= len(ids) <= MAX_SCORED_TOKENS:
         raise Refusal(
-            f"The text has {len(ids):,} tokens.", f"1 to {MOST_SCORED:,} to be scored.",
+            f"The text has {len(ids):,} tokens.", f"1 to {MAX_SCORED_TOKENS:,} to be scored.",
             "Send a part of it." if ids else "Send a text.",
             code="context_length_exceeded" if ids else "invalid_value", param="prompt",
         )  # fmt: skip

@@ -27,7 +27,7 @@ from typing import Any, TypedDict
 
 from course_utils.core.json_types import JsonObject
 from course_utils.errors import AccessRefused, CourseError, ModelNotHere, NotEnoughMemory, UnknownModel
-from course_utils.models.inference.tokens import Alternative, Step
+from course_utils.models.inference.tokens import Alternative, TokenStep
 
 NO_PROBABILITY = -9999.0  # what OpenAI writes for the logarithm of zero
 
@@ -116,20 +116,20 @@ _STATUS = {
 }
 
 
-def row_of(step: Step) -> list[Any]:
+def row_of(step: TokenStep) -> list[Any]:
     """Write a step as a list: id, text, probability, the model's own, rank, bits, and the ten likeliest as lists."""
     best = [[each.token_id, each.text, each.probability] for each in step.alternatives]
     return [step.token_id, step.text, step.probability, step.model_probability, step.rank, step.entropy_bits, best]
 
 
-def step_of(row: list[Any], sample: int = 0, is_last: bool = False) -> Step:
+def step_of(row: list[Any], sample: int = 0, is_last: bool = False) -> TokenStep:
     """Read what `row_of` wrote."""
     token_id, text, probability, own, rank, bits, best = row
     alternatives = tuple(Alternative(i, likely, p, place) for place, (i, likely, p) in enumerate(best, start=1))
-    return Step(sample, text, token_id, probability, own, rank, bits, alternatives, is_last)
+    return TokenStep(sample, text, token_id, probability, own, rank, bits, alternatives, is_last)
 
 
-def logprobs_of(steps: Iterable[Step], k: int, offset: int) -> Logprobs:
+def logprobs_of(steps: Iterable[TokenStep], k: int, offset: int) -> Logprobs:
     """Return OpenAI's four lists; ``offset`` is where the first step's text begins."""
     steps, offsets = list(steps), []
     for step in steps:
@@ -143,7 +143,7 @@ def logprobs_of(steps: Iterable[Step], k: int, offset: int) -> Logprobs:
     }
 
 
-def _top(step: Step, k: int) -> dict[str, float]:
+def _top(step: TokenStep, k: int) -> dict[str, float]:
     told = [(each.text, each.probability) for each in step.alternatives[:k]] + [(step.text, step.model_probability)]
     return {text: _log(p) for text, p in reversed(told)}  # where two tokens look alike, the likelier one is told
 

@@ -12,12 +12,12 @@ from course_utils.errors import SettingsError
 from course_utils.models.inference.settings import Settings
 from course_utils.models.server.protocol import Refusal
 
-MOST_CHARACTERS = 20_000  # of a prompt or a text to score
-MOST_SAMPLES = 8
-MOST_STOPS, LONGEST_STOP = 4, 100
-LONGEST_NAME = 200
-MOST_ALTERNATIVES = 10
-LARGEST_NUMBER = 2**53  # beyond it JSON's numbers are no longer exact
+MAX_CHARACTERS = 20_000  # of a prompt or a text to score
+MAX_SAMPLES = 8
+MAX_STOPS, MAX_STOP_LENGTH = 4, 100
+MAX_NAME_LENGTH = 200
+MAX_ALTERNATIVES = 10
+MAX_EXACT_INTEGER = 2**53  # beyond it JSON's numbers are no longer exact
 # Fields of OpenAI's that this server cannot serve, and the values that ask for nothing.
 NOT_SERVED = {
     "best_of": (None, 1),
@@ -35,7 +35,7 @@ COURSE = ("first_step", "written", "fit", "stride")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class CompletionRequest:
     """One request, understood and within its limits.
 
     Parameters
@@ -83,7 +83,7 @@ class Wish:
         return self.steps or self.logprobs is not None
 
 
-def read_wish(body: bytes) -> Wish:
+def parse_completion_request(body: bytes) -> CompletionRequest:
     """Understand the body of a request.
 
     Raises
@@ -96,16 +96,16 @@ def read_wish(body: bytes) -> Wish:
     course = fields.part("course", COURSE)
     options = fields.part("stream_options", None)
     max_tokens, echo, steps = fields.whole("max_tokens", 16, 0, 500), fields.flag("echo"), course.is_there
-    logprobs = fields.whole("logprobs", None, 0, MOST_ALTERNATIVES)
+    logprobs = fields.whole("logprobs", None, 0, MAX_ALTERNATIVES)
     scores = echo and max_tokens == 0
     _refuse_half_wishes(max_tokens, echo, scores, logprobs is not None or steps)
-    return Wish(
-        model=fields.text("model", LONGEST_NAME),
+    return CompletionRequest(
+        model=fields.text("model", MAX_NAME_LENGTH),
         prompt=fields.prompt(),
         settings=fields.settings(max_tokens),
-        n=fields.whole("n", 1, 1, 1 if scores else MOST_SAMPLES),
+        n=fields.whole("n", 1, 1, 1 if scores else MAX_SAMPLES),
         first_step=course.whole("first_step", 0, 0, 1_000_000),
-        written=course.whole("written", 0, 0, MOST_CHARACTERS),
+        written=course.whole("written", 0, 0, MAX_CHARACTERS),
         stop=fields.stop(),
         logprobs=logprobs,
         steps=steps,
@@ -115,7 +115,7 @@ def read_wish(body: bytes) -> Wish:
         fit=course.flag("fit"),
         scores=scores,
         stride=course.whole("stride", None, 1, 1_000_000),
-        user=fields.text("user", LONGEST_NAME),
+        user=fields.text("user", MAX_NAME_LENGTH),
     )
 
 
@@ -174,8 +174,8 @@ def read_text_to_tokenize(body: bytes) -> tuple[str, str]:
     """
     fields = _Fields(_object(body))
     fields.refuse_unknown(("model", "user", *TEXT_FIELDS))
-    texts = [fields.text(name, MOST_CHARACTERS) for name in TEXT_FIELDS]
-    return fields.text("model", LONGEST_NAME), next(filter(None, texts), "")
+    texts = [fields.text(name, MAX_CHARACTERS) for name in TEXT_FIELDS]
+    return fields.text("model", MAX_NAME_LENGTH), next(filter(None, texts), "")
 
 
 class _Fields:
@@ -206,7 +206,7 @@ class _Fields:
                     f"{', '.join(known)}.",
                     f"Did you mean {near[0]}?" if near else "Leave it out.",
                     code="unknown_parameter",
-                    param=self._inside + name[:LONGEST_NAME],
+                    param=self._inside + name[:MAX_NAME_LENGTH],
                 )
 
     def part(self, name: str, known: Sequence[str] | None) -> "_Fields":
@@ -251,17 +251,17 @@ class _Fields:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
             value = value[0]
         if isinstance(value, list):
-            if len(value) > MOST_CHARACTERS or not all(type(each) is int and 0 <= each < 2**31 for each in value):
+            if len(value) > MAX_CHARACTERS or not all(type(each) is int and 0 <= each < 2**31 for each in value):
                 self._refuse("prompt", "one text, or the token ids of one text")
             return tuple(value)
-        return _Fields({"prompt": value}).text("prompt", MOST_CHARACTERS)
+        return _Fields({"prompt": value}).text("prompt", MAX_CHARACTERS)
 
     def stop(self) -> tuple[str, ...]:
         value = self._found.get("stop")
         value = [value] if isinstance(value, str) else value or []
-        fits = isinstance(value, list) and len(value) <= MOST_STOPS
-        if not fits or not all(isinstance(s, str) and 0 < len(s) <= LONGEST_STOP and _is_clean(s) for s in value):
-            self._refuse("stop", f"at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters")
+        fits = isinstance(value, list) and len(value) <= MAX_STOPS
+        if not fits or not all(isinstance(s, str) and 0 < len(s) <= MAX_STOP_LENGTH and _is_clean(s) for s in value):
+            self._refuse("stop", f"at most {MAX_STOPS} texts of 1 to {MAX_STOP_LENGTH} characters")
         return tuple(value)
 
     def settings(self, max_tokens: int) -> Settings:
@@ -280,7 +280,7 @@ class _Fields:
         value = self._found.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_EXACT_INTEGER:
             self._refuse(name, kind)
         return value
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from course_utils.core.json_types import JsonObject
 from course_utils.models.inference.scoring import window_and_stride
-from course_utils.models.inference.tokens import Step
-from course_utils.models.server.engine import Job, News
+from course_utils.models.inference.tokens import TokenStep
+from course_utils.models.server.engine import Job, SampleUpdate
 from course_utils.models.server.protocol import digest, logprobs_of, row_of
 
 
-class Answer:
+class ResponseBody:
     """The answer to one request, as it grows.
 
     Parameters
@@ -23,9 +23,9 @@ class Answer:
     """
 
     def __init__(self, job: Job, notice: str) -> None:
-        self._job, self._wish = job, job.wish
-        self._offsets = [0] * self._wish.n  # where the next text of each sample begins
-        self._n_tokens, self._ended = 0, [""] * self._wish.n
+        self._job, self._request = job, job.request
+        self._offsets = [0] * self._request.n  # where the next text of each sample begins
+        self._n_tokens, self._ended = 0, [""] * self._request.n
         self._head: JsonObject = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
@@ -33,7 +33,7 @@ class Answer:
             "model": job.model.name,
         }
         self._course: JsonObject = {
-            "seed": self._wish.settings.seed,
+            "seed": self._request.settings.seed,
             "prompt_tokens": len(job.ids),
             "notice": notice,
             "identity": digest(job.model.identity),
@@ -44,22 +44,22 @@ class Answer:
         """Whether all samples have ended."""
         return all(self._ended)
 
-    def chunks(self, news: list[News]) -> Iterator[JsonObject]:
+    def chunks(self, news: list[SampleUpdate]) -> Iterator[JsonObject]:
         """Return what came since the last time: a chunk for each sample that has news."""
         for sample, (steps, ended) in sorted(_by_sample(news).items()):
             yield self._whole([self._choice(sample, steps, ended)])
 
-    def note_ends(self, news: list[News]) -> None:
+    def note_ends(self, news: list[SampleUpdate]) -> None:
         """Learn from news which samples have ended."""
         for sample, _, ended in news:
             self._ended[sample] = ended or self._ended[sample]
 
     def end(self) -> Iterator[JsonObject]:
         """Return the chunk that counts the tokens, where it is wanted."""
-        if self._wish.include_usage:
+        if self._request.include_usage:
             yield self._whole([]) | {"usage": self._usage()}
 
-    def at_once(self, news: list[News]) -> JsonObject:
+    def at_once(self, news: list[SampleUpdate]) -> JsonObject:
         """Return all as one answer."""
         choices = [self._choice(sample, *told) for sample, told in sorted(_by_sample(news).items())]
         return self._whole(choices) | {"usage": self._usage()}
@@ -67,17 +67,17 @@ class Answer:
     def _whole(self, choices: list[JsonObject]) -> JsonObject:
         return self._head | {"choices": choices, "course": self._course}
 
-    def _choice(self, sample: int, steps: list[Step], ended: str) -> JsonObject:
+    def _choice(self, sample: int, steps: list[TokenStep], ended: str) -> JsonObject:
         text = "".join(step.text for step in steps)
-        if self._wish.echo and not self._wish.scores and self._offsets[sample] == 0:
+        if self._request.echo and not self._request.scores and self._offsets[sample] == 0:
             text = self._prompt() + text
         choice: JsonObject = {"index": sample, "text": text, "logprobs": None, "finish_reason": ended or None}
-        if self._wish.logprobs is not None:
-            choice["logprobs"] = logprobs_of(steps, self._wish.logprobs, self._offsets[sample])
-        if self._wish.steps:
+        if self._request.logprobs is not None:
+            choice["logprobs"] = logprobs_of(steps, self._request.logprobs, self._offsets[sample])
+        if self._request.steps:
             choice["course"] = {"steps": [row_of(step) for step in steps]}
-            if self._wish.scores:
-                window, stride = window_and_stride(self._job.model, self._wish.stride)
+            if self._request.scores:
+                window, stride = window_and_stride(self._job.model, self._request.stride)
                 choice["course"] |= {"window": window, "stride": stride}
         self._offsets[sample] += len(text)
         self._n_tokens += len(steps)
@@ -85,19 +85,19 @@ class Answer:
         return choice
 
     def _prompt(self) -> str:
-        if isinstance(self._wish.prompt, str):
-            return self._wish.prompt
+        if isinstance(self._request.prompt, str):
+            return self._request.prompt
         vocabulary = self._job.model.vocabulary
-        return b"".join(map(vocabulary.bytes_of, self._wish.prompt)).decode("utf-8", errors="replace")
+        return b"".join(map(vocabulary.bytes_of, self._request.prompt)).decode("utf-8", errors="replace")
 
     def _usage(self) -> dict[str, int]:
-        n_prompt, n_new = len(self._job.ids), 0 if self._wish.scores else self._n_tokens
+        n_prompt, n_new = len(self._job.ids), 0 if self._request.scores else self._n_tokens
         return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
 
 
-def _by_sample(news: list[News]) -> dict[int, tuple[list[Step], str]]:
+def _by_sample(news: list[SampleUpdate]) -> dict[int, tuple[list[TokenStep], str]]:
     """Join the news of each sample."""
-    found: dict[int, tuple[list[Step], str]] = {}
+    found: dict[int, tuple[list[TokenStep], str]] = {}
     for sample, steps, ended in news:
         before, _ = found.get(sample, ([], ""))
         found[sample] = before + steps, ended

@@ -29,7 +29,7 @@ class Limits:
     waiting_in_all: int = 64
 
 
-class Turn:
+class QueuedRequest:
     """What the queue knows of one request: how many of its samples have not begun, and how many are being written.
 
     Parameters
@@ -49,10 +49,10 @@ class Turn:
         return self.n_left == 0 and self.n_open == 0
 
 
-AnyTurn = TypeVar("AnyTurn", bound=Turn)
+AnyRequest = TypeVar("AnyRequest", bound=QueuedRequest)
 
 
-class Turns(Generic[AnyTurn]):
+class FairQueue(Generic[AnyRequest]):
     """The requests of all viewers. A free place goes to the viewer who holds the fewest.
 
     Among equals it goes to who has waited longest since their last turn. So eight samples of one viewer do not keep
@@ -65,26 +65,26 @@ class Turns(Generic[AnyTurn]):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._of: dict[str, list[AnyTurn]] = {}
+        self._of: dict[str, list[AnyRequest]] = {}
         self._last: dict[str, int] = collections.defaultdict(int)
         self._clock = itertools.count(1)
 
     @property
     def n_waiting(self) -> int:
         """Requests that have not begun."""
-        return sum(not turn.has_begun for turns in self._of.values() for turn in turns)
+        return sum(not request.has_begun for requests in self._of.values() for request in requests)
 
-    def all(self) -> list[AnyTurn]:
+    def all(self) -> list[AnyRequest]:
         """Return all requests that wait or are being served."""
-        return [turn for turns in self._of.values() for turn in turns]
+        return [request for requests in self._of.values() for request in requests]
 
-    def add(self, turn: AnyTurn) -> None:
+    def add(self, request: AnyRequest) -> None:
         """Let a request wait, or raise Refusal when too many do."""
-        its = self._of.get(turn.viewer, [])
-        if len(its) >= self._limits.at_once + self._limits.waiting_a_viewer:
+        own = self._of.get(request.viewer, [])
+        if len(own) >= self._limits.at_once + self._limits.waiting_a_viewer:
             raise Refusal(
-                f"{len(its)} of your texts are being written or wait for their turn.",
-                f"At most {len(its)} at once for each viewer.",
+                f"{len(own)} of your texts are being written or wait for their turn.",
+                f"At most {len(own)} at once for each viewer.",
                 "Wait until one is finished, or stop one.",
                 status=429, code="too_many_for_viewer", retry_after=3, name="TooBusy",
             )  # fmt: skip
@@ -95,49 +95,51 @@ class Turns(Generic[AnyTurn]):
                 "Ask again in a few seconds.",
                 status=429, code="queue_full", retry_after=5, name="TooBusy",
             )  # fmt: skip
-        self._of.setdefault(turn.viewer, []).append(turn)
+        self._of.setdefault(request.viewer, []).append(request)
 
-    def next(self, has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
+    def next(self, has_room: Callable[[AnyRequest], bool]) -> AnyRequest | None:
         """Return the request whose next sample begins now, or None where nothing can."""
-        able = {viewer: turn for viewer, turns in self._of.items() if (turn := self._able(turns, has_room))}
+        able = {viewer: request for viewer, requests in self._of.items() if (request := self._able(requests, has_room))}
         if not able:
             return None
         viewer = min(able, key=self._rank)
-        turn = able[viewer]
-        turn.n_left, turn.n_open, turn.has_begun = turn.n_left - 1, turn.n_open + 1, True
+        request = able[viewer]
+        request.n_left, request.n_open, request.has_begun = request.n_left - 1, request.n_open + 1, True
         self._last[viewer] = next(self._clock)
-        return turn
+        return request
 
-    def end(self, turn: AnyTurn) -> None:
+    def end(self, request: AnyRequest) -> None:
         """Count one sample of a request as served."""
-        turn.n_open -= 1
-        if turn.is_over:
-            self.remove(turn)
+        request.n_open -= 1
+        if request.is_over:
+            self.remove(request)
 
-    def remove(self, turn: AnyTurn) -> None:
+    def remove(self, request: AnyRequest) -> None:
         """Forget a request, whatever is left of it."""
-        its = self._of.get(turn.viewer, [])
-        if turn in its:
-            its.remove(turn)
-        if not its:
-            self._of.pop(turn.viewer, None)
-            self._last.pop(turn.viewer, None)
+        own = self._of.get(request.viewer, [])
+        if request in own:
+            own.remove(request)
+        if not own:
+            self._of.pop(request.viewer, None)
+            self._last.pop(request.viewer, None)
 
-    def place(self, turn: AnyTurn) -> int:
+    def place(self, request: AnyRequest) -> int:
         """Return a request's place among those that wait, 1 for the next; 0 when it has begun."""
-        if turn.has_begun or turn not in self._of.get(turn.viewer, []):
+        if request.has_begun or request not in self._of.get(request.viewer, []):
             return 0
         order = []
-        for place, (viewer, turns) in enumerate(self._of.items()):
+        for place, (viewer, requests) in enumerate(self._of.items()):
             n_held, last = self._rank(viewer)
-            waiting = (each for each in turns if not each.has_begun)
+            waiting = (each for each in requests if not each.has_begun)
             order += [((n_held + i, last, place), each) for i, each in enumerate(waiting)]
-        return 1 + [each for _, each in sorted(order, key=lambda pair: pair[0])].index(turn)
+        return 1 + [each for _, each in sorted(order, key=lambda pair: pair[0])].index(request)
 
     def _rank(self, viewer: str) -> tuple[int, int]:
-        return sum(turn.n_open for turn in self._of[viewer]), self._last[viewer]
+        return sum(request.n_open for request in self._of[viewer]), self._last[viewer]
 
-    def _able(self, turns: list[AnyTurn], has_room: Callable[[AnyTurn], bool]) -> AnyTurn | None:
-        n_begun = sum(turn.has_begun for turn in turns)
-        may = (turn for turn in turns if turn.n_left and (turn.has_begun or n_begun < self._limits.at_once))
+    def _able(self, requests: list[AnyRequest], has_room: Callable[[AnyRequest], bool]) -> AnyRequest | None:
+        n_begun = sum(request.has_begun for request in requests)
+        may = (
+            request for request in requests if request.n_left and (request.has_begun or n_begun < self._limits.at_once)
+        )
         return next(filter(has_room, may), None)

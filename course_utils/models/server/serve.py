@@ -17,7 +17,7 @@ from course_utils.errors import SettingsError
 from course_utils.models.registry import release_stage
 from course_utils.models.server.app import ModelApp
 from course_utils.models.server.engine import Engine
-from course_utils.models.server.model_pool import Offer
+from course_utils.models.server.model_pool import ModelPool
 from course_utils.models.server.scheduler import Limits
 
 PORT = 8799
@@ -41,7 +41,7 @@ class ModelServer(uvicorn.Server):
     token : str
     limits : Limits
     precision : str
-        See `course_utils.models.server.model_pool.Offer`.
+        See `course_utils.models.server.model_pool.ModelPool`.
 
     Raises
     ------
@@ -60,9 +60,9 @@ class ModelServer(uvicorn.Server):
     ) -> None:
         self._socket = _listen(host, port, token)
         self.engine = Engine(limits or Limits())
-        self.offer = Offer(self.engine, precision)
+        self.pool = ModelPool(self.engine, precision)
         self._models = models
-        app = ModelApp(self.engine, self.offer, models[0] if models else "", token)
+        app = ModelApp(self.engine, self.pool, models[0] if models else "", token)
         super().__init__(
             uvicorn.Config(
                 app.asgi,
@@ -94,7 +94,7 @@ class ModelServer(uvicorn.Server):
         """
         try:
             for name in self._models or ("",):
-                self.offer.get(name)
+                self.pool.get(name)
         except BaseException:
             self._socket.close()
             raise

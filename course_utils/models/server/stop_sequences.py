@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from course_utils.models.inference.tokens import Step
+from course_utils.models.inference.tokens import TokenStep
 
 
-class Stops:
+class StopSequenceFilter:
     """Let the steps of a text through until one of some words stands in it; the one that is complete first counts.
 
     Parameters
@@ -15,9 +15,9 @@ class Stops:
 
     Examples
     --------
-    >>> stops = Stops(["END"])
+    >>> stops = StopSequenceFilter(["END"])
     >>> def texts(*pieces):
-    ...     steps, is_found = stops.add([Step(0, piece, 0, 1, 1, 1, 0) for piece in pieces])
+    ...     steps, is_found = stops.add([TokenStep(0, piece, 0, 1, 1, 1, 0) for piece in pieces])
     ...     return [step.text for step in steps], is_found
     >>> texts("the ", "EN"), texts("EMY E"), texts("ND!")
     ((['the '], False), (['EN'], False), (['EMY '], True))
@@ -25,9 +25,9 @@ class Stops:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
-        self._held: list[Step] = []
+        self._held: list[TokenStep] = []
 
-    def add(self, steps: list[Step]) -> tuple[list[Step], bool]:
+    def add(self, steps: list[TokenStep]) -> tuple[list[TokenStep], bool]:
         """Take the next steps; return those that can go out, and whether a word was found: then they are the last."""
         if not self._words:
             return steps, False
@@ -38,7 +38,7 @@ class Stops:
         out, self._held = _before(self._held, end, whole=found is None)
         return out, found is not None
 
-    def finish(self) -> list[Step]:
+    def finish(self) -> list[TokenStep]:
         """Return what was held back."""
         out, self._held = self._held, []
         return out
@@ -56,7 +56,7 @@ def first_of(words: Sequence[str], text: str) -> int | None:
     return min(places)[1] if places else None
 
 
-def _before(steps: list[Step], end: int, whole: bool) -> tuple[list[Step], list[Step]]:
+def _before(steps: list[TokenStep], end: int, whole: bool) -> tuple[list[TokenStep], list[TokenStep]]:
     """Part steps at a place of their text; a step over the place is held back whole, or cut."""
     start = 0
     for i, step in enumerate(steps):

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from starlette.types import Receive, Scope, Send
 
 from course_utils.core.json_types import JsonObject
-from course_utils.models.server.engine import Engine, Job, News
+from course_utils.models.server.engine import Engine, Job, SampleUpdate
 from course_utils.models.server.protocol import Refusal
-from course_utils.models.server.response import Answer, as_comment, as_event, as_json
+from course_utils.models.server.response import ResponseBody, as_comment, as_event, as_json
 
 PATIENCE_S = 10.0  # with a reader who takes nothing
 QUIET_S = 10.0  # the longest silence in a stream
@@ -18,7 +18,7 @@ GLANCE_S = 0.25  # between two looks at the queue
 BREATH_S = 0.03  # between two chunks: what comes faster than the eye can see goes out together
 
 
-class Reply:
+class BaseResponse:
     """One answer as an ASGI application. When its reader goes, its text is cancelled.
 
     Parameters
@@ -28,10 +28,10 @@ class Reply:
         Submitted.
     bell : asyncio.Event
         Rung by the job.
-    answer : Answer
+    answer : ResponseBody
     """
 
-    def __init__(self, engine: Engine, job: Job, bell: asyncio.Event, answer: Answer) -> None:
+    def __init__(self, engine: Engine, job: Job, bell: asyncio.Event, answer: ResponseBody) -> None:
         self._engine, self._job, self._bell, self._answer = engine, job, bell, answer
         self._is_gone = False
 
@@ -58,7 +58,7 @@ class Reply:
         self._engine.cancel(self._job)
         self._bell.set()
 
-    async def _news(self) -> AsyncIterator[list[News] | str]:
+    async def _news(self) -> AsyncIterator[list[SampleUpdate] | str]:
         """Give what came, as soon as it comes; before that, comments on the place in the queue and against silence."""
         told: int | None = None  # the place in the queue that the reader knows of
         spoken = time.monotonic()
@@ -82,7 +82,7 @@ class Reply:
         return 0 if self._job.has_begun else self._engine.place(self._job)
 
 
-class Streamed(Reply):
+class EventStreamResponse(BaseResponse):
     """An answer as server-sent events."""
 
     async def _send_to(self, send: Send) -> None:
@@ -102,12 +102,12 @@ class Streamed(Reply):
             await _send_some(send, b"".join(map(as_event, last)), more=False)
 
 
-class AtOnce(Reply):
+class WholeResponse(BaseResponse):
     """An answer as one JSON object."""
 
     async def _send_to(self, send: Send) -> None:
         status = 200
-        whole: list[News] = []
+        whole: list[SampleUpdate] = []
         try:
             async for news in self._news():
                 whole += news if isinstance(news, list) else []

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from course_utils.errors import TextError
 
 END = "<|endoftext|>"
-SMALLEST_VOCABULARY = 257  # every byte, and END
+MIN_VOCABULARY = 257  # every byte, and END
 
 
 def read_documents(folder: Path) -> list[str]:
@@ -83,8 +83,8 @@ def train_tokenizer(documents: Sequence[str], vocabulary: int) -> PreTrainedToke
     ----------
     Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2.
     """
-    if vocabulary < SMALLEST_VOCABULARY:
-        raise TextError(f"vocabulary is {vocabulary}.", f"At least {SMALLEST_VOCABULARY}.", "Ask for more entries.")
+    if vocabulary < MIN_VOCABULARY:
+        raise TextError(f"vocabulary is {vocabulary}.", f"At least {MIN_VOCABULARY}.", "Ask for more entries.")
     bpe = Tokenizer(BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()

@@ -26,7 +26,7 @@ from course_utils.experiments.access.access_modes import (
 )
 from course_utils.experiments.access.api_gateway import REFUSED_WORDS, TERMS, GatedModel, Key
 from course_utils.models.client.connection import NoServer
-from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes.labels import N_TOKENS, REGIMES, account, on_page, questions, with_example
@@ -48,7 +48,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         As for `load`; the best model on this machine that the release stage leaves open when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -94,7 +94,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
     logged: traitlets.List[Any] = traitlets.List().tag(sync=True)
     questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
-    def __init__(self, model: str | Path | Speaker | None = None, projector: bool = False) -> None:
+    def __init__(self, model: str | Path | BaseLanguageModel | None = None, projector: bool = False) -> None:
         self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
         self._model_picker, self._name, self._run = ModelPicker(model), "", 0
         self._job: Job | None = None
@@ -256,8 +256,8 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
-    def _load(self) -> Speaker:
-        def load() -> Speaker:
+    def _load(self) -> BaseLanguageModel:
+        def load() -> BaseLanguageModel:
             if not self._name:
                 self._see_stage()
             return self._model_picker.load(self._name or self._model_picker.first_name())

@@ -14,7 +14,7 @@ from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Result
 from course_utils.models import loading
 from course_utils.models.client.connection import NoServer
-from course_utils.models.inference.base import Cancelled, Speaker
+from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.registry import release_stage
 from course_utils.widgets.base.model_picker import ModelPicker, require_name
 from course_utils.widgets.base.panel import error_message
@@ -40,7 +40,7 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.
@@ -168,15 +168,15 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
             if run == self._run:
                 show(*what)
 
-    def _load(self, name: str) -> Speaker:
+    def _load(self, name: str) -> BaseLanguageModel:
         """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""
-        is_given = isinstance(self._given, Path | Speaker) and self._given.name == name
+        is_given = isinstance(self._given, Path | BaseLanguageModel) and self._given.name == name
         source = self._given if is_given else name
         require_name(name)
         release_stage.require_open(name)
 
-        def load() -> Speaker:
-            if isinstance(source, Speaker):
+        def load() -> BaseLanguageModel:
+            if isinstance(source, BaseLanguageModel):
                 return source
             server = self._model_picker.server
             return loading.load(source, "auto" if server else "fp32", server)

@@ -12,7 +12,7 @@ import traitlets
 
 from course_utils.errors import CourseError
 from course_utils.models.client.connection import NoServer
-from course_utils.models.inference.base import Cancelled, Speaker, Writing
+from course_utils.models.inference.base import BaseLanguageModel, Cancelled, TextStream
 from course_utils.models.inference.tokens import Generation
 from course_utils.models.registry import release_stage
 from course_utils.widgets.base.live_text import LiveText
@@ -28,7 +28,7 @@ STATES = ("idle", *BUSY, "done", "stopped", "failed")
 KEPT_EVERY_S = 1.0  # how much of a text can be missing for a page that comes back while the kernel is gone
 OVERTAKEN = "Stopped, because another panel of this notebook began to write."
 
-Ask = Callable[[Speaker, threading.Event], Writing]
+Ask = Callable[[BaseLanguageModel, threading.Event], TextStream]
 
 
 class GenerationPanel(ServerWatch, Panel):
@@ -36,7 +36,7 @@ class GenerationPanel(ServerWatch, Panel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.
@@ -160,7 +160,7 @@ class GenerationPanel(ServerWatch, Panel):
 
     # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
 
-    def _choose(self, given: str | Path | Speaker | None) -> None:
+    def _choose(self, given: str | Path | BaseLanguageModel | None) -> None:
         """Take the model that was asked for, or say that there is none."""
         self._model_picker = ModelPicker(given)
         self.model = self._model_picker.first_name()
@@ -177,7 +177,7 @@ class GenerationPanel(ServerWatch, Panel):
         """Tell whether what is chosen is loaded."""
         return self._model_picker.is_ready(self.model)
 
-    def _load(self) -> Speaker:
+    def _load(self) -> BaseLanguageModel:
         """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
         return self._model_picker.load(self.model or self._model_picker.first_name())
 
@@ -185,11 +185,11 @@ class GenerationPanel(ServerWatch, Panel):
         """Return an empty text for a new run."""
         return LiveText(run, self.send)
 
-    def _line(self, speaker: Speaker, stream: Writing) -> str:
+    def _line(self, speaker: BaseLanguageModel, stream: TextStream) -> str:
         """Return the line that names what writes, and how."""
         return settings_line(speaker.label, stream.generations())
 
-    def _keep(self, speaker: Speaker, is_new: bool) -> None:
+    def _keep(self, speaker: BaseLanguageModel, is_new: bool) -> None:
         """Keep what was written for the transcript."""
         run = run_of(speaker, self.generations, self._live.timing, self.best)
         if is_new or not self._runs:
@@ -273,11 +273,11 @@ class GenerationPanel(ServerWatch, Panel):
         """Return what shows what that run waits for."""
         return lambda words: self._set_traits_if_current(run, waiting=words)
 
-    def _lacks(self, speaker: Speaker) -> dict[str, object]:
+    def _lacks(self, speaker: BaseLanguageModel) -> dict[str, object]:
         """Return what the model that is chosen does not give."""
         return self._lacks_of(speaker)
 
-    def _pass_on(self, run: int, stream: Writing, live: LiveText) -> None:
+    def _pass_on(self, run: int, stream: TextStream, live: LiveText) -> None:
         """Send the stream to the browser while this run is the panel's."""
         with self._lock:
             if run == self.run:
@@ -312,9 +312,11 @@ class GenerationPanel(ServerWatch, Panel):
                 self.set_traits(**traits)
 
 
-def run_of(speaker: Speaker, generations: Sequence[Generation], timing: dict | None = None, best: int = -1) -> Run:
+def run_of(
+    speaker: BaseLanguageModel, generations: Sequence[Generation], timing: dict | None = None, best: int = -1
+) -> Run:
     """Return a request and what came of it, for the transcript."""
-    had = speaker.abilities
+    had = speaker.capabilities
     room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
     more: dict[str, Any] = {
         "weights_sha256": speaker.weights_sha256,

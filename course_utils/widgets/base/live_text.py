@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from course_utils.models.inference.tokens import Generation, Step
+from course_utils.models.inference.tokens import Generation, TokenStep
 
 FLUSH_S = 0.05  # one message a token would keep a slow browser busy with messages
 
 
-def pack(step: Step) -> list:
+def pack(step: TokenStep) -> list:
     """Return a step as the browser half reads it; about 300 bytes, so numbers are rounded.
 
     Returns
@@ -33,7 +33,7 @@ def _told(number: float, rounded: float) -> float | None:
     return None if math.isnan(number) else rounded
 
 
-def pack_sample(generation: Generation, pack: Callable[[Step], list] = pack) -> dict:
+def pack_sample(generation: Generation, pack: Callable[[TokenStep], list] = pack) -> dict:
     """Return a sample as the browser half reads it, each step packed by ``pack``."""
     told = {"prompt": generation.prompt, "seed": generation.seed, "text": generation.text, "ended": generation.ended}
     return {**told, "n_tokens": len(generation.steps), "steps": [pack(step) for step in generation.steps]}
@@ -75,7 +75,7 @@ class LiveText:
         """Count the time to the first token from now: loading a model is not writing."""
         self._asked_at = time.monotonic()
 
-    def add(self, step: Step) -> None:
+    def add(self, step: TokenStep) -> None:
         """Take a new step; send it with its neighbours as soon as the last message is old enough."""
         packed, card = self.pack(step), self.cards[step.sample]
         card["steps"].append(packed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from course_utils.errors import UnknownModel
 from course_utils.models import loading
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.registry import registry, release_stage
 from course_utils.models.registry.catalogue import Entry
 
@@ -14,14 +14,14 @@ class ModelPicker:
 
     Parameters
     ----------
-    given : str, Path or Speaker, optional
+    given : str, Path or BaseLanguageModel, optional
         What the person asked for: a name on the shelf, a checkpoint's folder, a loaded model, a model server's address,
         or nothing.
     """
 
-    def __init__(self, given: str | Path | Speaker | None = None) -> None:
+    def __init__(self, given: str | Path | BaseLanguageModel | None = None) -> None:
         self._given = given
-        self._speaker: Speaker | None = None
+        self._speaker: BaseLanguageModel | None = None
 
     @property
     def server(self) -> str:
@@ -68,7 +68,7 @@ class ModelPicker:
         """Tell whether that model is loaded."""
         return self._speaker is not None and self._speaker.name == name
 
-    def load(self, name: str, precision: str = "auto") -> Speaker:
+    def load(self, name: str, precision: str = "auto") -> BaseLanguageModel:
         """Return a model, loading it if need be; slow, so call it from the worker.
 
         Raises
@@ -83,12 +83,14 @@ class ModelPicker:
         if not self.is_ready(name):
             self._speaker = None  # let go of the model before: both together may be too much for the memory
             source = self._given if name == self._given_name() else name
-            self._speaker = source if isinstance(source, Speaker) else loading.load(source, precision, self.server)
+            self._speaker = (
+                source if isinstance(source, BaseLanguageModel) else loading.load(source, precision, self.server)
+            )
         return self._speaker
 
     def _given_name(self) -> str:
         """Return the name of the folder or loaded model that was given; empty when it is one of the shelf's."""
-        return self._given.name if isinstance(self._given, Path | Speaker) else ""
+        return self._given.name if isinstance(self._given, Path | BaseLanguageModel) else ""
 
 
 def require_name(name: object) -> None:

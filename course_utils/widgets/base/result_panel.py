@@ -19,7 +19,7 @@ class ResultPanel(ExperimentPanel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         As for `ModelPicker`.
     traits : dict
         First values of the subclass's traits.

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import traitlets
 
-from course_utils.models.client.connection import PAUSES_S, Line, NoServer
-from course_utils.models.inference.base import Speaker
+from course_utils.models.client.connection import PAUSES_S, NoServer, ServerConnection
+from course_utils.models.inference.base import BaseLanguageModel
 
 NOT_THERE = "The model's process does not answer. This page goes on by itself when it is back."
 
@@ -56,15 +56,15 @@ class ServerWatch(traitlets.HasTraits):
             try:
                 found = attempt()
             except NoServer:
-                Line(url).wait(cancel, tell)
+                ServerConnection(url).wait(cancel, tell)
             else:
                 tell("")
                 return found
 
     @staticmethod
-    def _lacks_of(speaker: Speaker) -> dict[str, object]:
+    def _lacks_of(speaker: BaseLanguageModel) -> dict[str, object]:
         """Return what a model does not give, for `lacks`."""
-        had = speaker.abilities
+        had = speaker.capabilities
         if not had.in_words():
             return {}
         told = {"words": had.in_words(), "settings": had.missing_settings}
@@ -72,7 +72,7 @@ class ServerWatch(traitlets.HasTraits):
 
 
 def _look_for(url: str, panel: weakref.ref) -> None:
-    line, pauses = Line(url), iter(PAUSES_S)
+    line, pauses = ServerConnection(url), iter(PAUSES_S)
     while not line.is_there():
         if threading.Event().wait(next(pauses, PAUSES_S[-1])) or is_gone(panel()):
             return

@@ -35,7 +35,7 @@ class BiasProbe(ResultPanel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     projector : bool
         Large type, for a lecture hall.

@@ -33,7 +33,7 @@ class BlindTest(ResultPanel):
     ----------
     items : sequence of Item, optional
         As `blind_items.make_items` returns them. Left out: made from the held-out news when `start` is called.
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         Who writes the machine's half; the best model on this machine when left out.
     n_each : int
         Texts by people, and as many by the machine.

@@ -25,7 +25,7 @@ from course_utils.experiments.detection.trial import (
 )
 from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models import loading
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.registry.catalogue import POCKET
 from course_utils.widgets.base.experiment_panel import ExperimentPanel, Show, Tell
 from course_utils.widgets.base.numbers import NumberFields, number_in, problem_of, read_fields
@@ -45,7 +45,7 @@ class DetectorBench(NumberFields, ExperimentPanel):
 
     Parameters
     ----------
-    generator : str, Path or Speaker, optional
+    generator : str, Path or BaseLanguageModel, optional
         Who writes at first; the largest of the pocket family, else the best on this machine, when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -280,7 +280,7 @@ class DetectorBench(NumberFields, ExperimentPanel):
 
     def _n_parameters(self, name: str) -> int:
         known = loading.sizes(self._model_picker.server)
-        given = {self._given.name: self._given.n_parameters} if isinstance(self._given, Speaker) else {}
+        given = {self._given.name: self._given.n_parameters} if isinstance(self._given, BaseLanguageModel) else {}
         return {**known, **given}.get(name, 0)
 
     def static_parts(self) -> list[Part]:

@@ -17,7 +17,7 @@ class Playground(Form, GenerationPanel):
 
     Parameters
     ----------
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     prompt : str
         What stands in the prompt box at first.

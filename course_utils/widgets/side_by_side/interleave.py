@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from course_utils.models.client.stream import ANEW, RemoteStream
-from course_utils.models.inference.base import Writing
-from course_utils.models.inference.tokens import Generation, Step
+from course_utils.models.inference.base import TextStream
+from course_utils.models.inference.tokens import Generation, TokenStep
 from course_utils.widgets.base.live_text import LiveText
 
 GLANCE_S = 0.005  # between two looks at streams that come from elsewhere
@@ -29,10 +29,10 @@ class Ahead:
 
     def __init__(self, stream: RemoteStream) -> None:
         self._stream, self.took_s = stream, 0.0
-        self._news: queue.SimpleQueue[tuple[Step | BaseException, float]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[TokenStep | BaseException, float]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._read, name="course-ahead", daemon=True)
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TokenStep:
         """Return the next step, waiting for it if need be."""
         if not self._thread.ident:
             self._thread.start()
@@ -64,7 +64,7 @@ class InterleavedStreams:
 
     Parameters
     ----------
-    streams : list of Writing
+    streams : list of TextStream
         One a column, with one sample each.
     at_equal_pace : bool
         Whose turn it is. False: the one's that has had the least time, so that a slow model gets its share of the
@@ -72,7 +72,7 @@ class InterleavedStreams:
         pace betrays nobody.
     """
 
-    def __init__(self, streams: list[Writing], at_equal_pace: bool = False) -> None:
+    def __init__(self, streams: list[TextStream], at_equal_pace: bool = False) -> None:
         self._streams, self._at_equal_pace = streams, at_equal_pace
         self._sources = [Ahead(each) if isinstance(each, RemoteStream) else each for each in streams]
         self._open = list(range(len(streams)))
@@ -89,7 +89,7 @@ class InterleavedStreams:
         """Return itself."""
         return self
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TokenStep:
         """Return the next step of the column whose turn it is."""
         while self._open:
             column = self._whose_turn()
@@ -161,7 +161,7 @@ class LiveColumns(LiveText):
     streams: InterleavedStreams | None = None
 
     @staticmethod
-    def pack(step: Step) -> list:
+    def pack(step: TokenStep) -> list:
         """Return column and text of a step."""
         return [step.sample, step.text]
 

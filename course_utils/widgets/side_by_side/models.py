@@ -7,13 +7,13 @@ from typing import Any
 
 from course_utils.errors import SettingsError
 from course_utils.models import loading
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.registry import registry
 from course_utils.models.registry.formats import WEIGHTS
 from course_utils.widgets.base.model_picker import ModelPicker
 
 LETTERS = "ABCD"  # of the columns
-OneModel = str | Path | Speaker
+OneModel = str | Path | BaseLanguageModel
 
 
 class ModelSelection:
@@ -21,7 +21,7 @@ class ModelSelection:
 
     Parameters
     ----------
-    given : sequence of str, Path or Speaker, optional
+    given : sequence of str, Path or BaseLanguageModel, optional
         As for `choose`, which nothing is read from before it is called.
     """
 
@@ -79,7 +79,7 @@ class ModelSelection:
         """Tell whether all are loaded."""
         return bool(self._model_pickers) and all(picker.is_ready(name) for name, picker in self._model_pickers.items())
 
-    def load(self) -> list[Speaker]:
+    def load(self) -> list[BaseLanguageModel]:
         """Return all, loading what is not loaded; slow, so call it from the worker."""
         return [picker.load(name) for name, picker in self._model_pickers.items()]
 
@@ -94,7 +94,7 @@ def default_names() -> list[str]:
     return loading.family(len(LETTERS))
 
 
-def shuffled(speakers: list[Speaker], key: str) -> list[Speaker]:
+def shuffled(speakers: list[BaseLanguageModel], key: str) -> list[BaseLanguageModel]:
     """Return models in an order drawn from a key; three or more never stand in the order of their sizes.
 
     Two are drawn like a coin: an order that never comes would tell which is which.
@@ -107,7 +107,7 @@ def shuffled(speakers: list[Speaker], key: str) -> list[Speaker]:
             return drawn
 
 
-def facts(speaker: Speaker) -> dict[str, str | int | float]:
+def facts(speaker: BaseLanguageModel) -> dict[str, str | int | float]:
     """Return what a column tells of its model: name, n_parameters, file_mb (0: unknown), released ("": unknown)."""
     known = {each.name: each for each in registry.entries()}.get(speaker.name)
     is_the_shelf_s = known is not None and speaker.folder is not None and registry.folder_of(known) == speaker.folder

@@ -14,7 +14,7 @@ from course_utils.classroom.votes import ranking_votes
 from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.experiments.readers import preferences
 from course_utils.models.client.connection import NoServer
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.generation_panel import BUSY, GenerationPanel, run_of, sample_in_words
 from course_utils.widgets.base.model_picker import require_name
@@ -41,7 +41,7 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
 
     Parameters
     ----------
-    models : sequence of str, Path or Speaker, optional
+    models : sequence of str, Path or BaseLanguageModel, optional
         One to four: names on the shelf, checkpoints' folders or loaded models. Left out: the pocket family, else what
         is on this machine.
     prompt : str
@@ -225,13 +225,13 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
     def _server(self) -> str:
         return self._model_selection.server
 
-    def _lacks(self, speaker: list[Speaker]) -> dict[str, object]:
+    def _lacks(self, speaker: list[BaseLanguageModel]) -> dict[str, object]:
         return next(filter(None, map(self._lacks_of, speaker)), {})
 
     def _is_ready(self) -> bool:
         return self._model_selection.is_ready()
 
-    def _load(self) -> list[Speaker]:
+    def _load(self) -> list[BaseLanguageModel]:
         return self._model_selection.load()
 
     # -- what is written -----------------------------------------------------------------------------------------------
@@ -244,7 +244,9 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
     def _new_live(self, run: int) -> LiveColumns:
         return LiveColumns(run, self.send)
 
-    def _begin_all(self, run: int, wish: Wish, speakers: list[Speaker], cancel: threading.Event) -> InterleavedStreams:
+    def _begin_all(
+        self, run: int, wish: Wish, speakers: list[BaseLanguageModel], cancel: threading.Event
+    ) -> InterleavedStreams:
         """Give every model its column; who has which is known here only, while it is blind."""
         shown = shuffled(speakers, f"{wish.settings.seed} {run} {wish.prompt}") if wish.is_blind else speakers
         each = [speaker.stream(wish.prompt, wish.settings, 1, cancel) for speaker in shown]
@@ -256,14 +258,14 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
                 self.set_traits(columns=[self._column(i, not wish.is_blind) for i in range(len(shown))])
         return streams
 
-    def _line(self, speaker: list[Speaker], stream: InterleavedStreams) -> str:
+    def _line(self, speaker: list[BaseLanguageModel], stream: InterleavedStreams) -> str:
         return settings_line("names hidden", stream.generations()[:1]) if self.is_hidden else self._names_line()
 
     def _names_line(self) -> str:
         names = ", ".join(f"{speaker.name} ({speaker.precision})" for speaker in self._shown)
         return settings_line(names, self._streams.generations()[:1])
 
-    def _keep(self, speaker: list[Speaker], is_new: bool) -> None:
+    def _keep(self, speaker: list[BaseLanguageModel], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)
         runs = [run_of(speaker, [generation]) for speaker, generation in pairs]
         if self.is_hidden:

@@ -11,7 +11,7 @@ import traitlets
 from course_utils.errors import CourseError, TextError
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.detection.token_ranks import SHARES, read_ranks
-from course_utils.models.inference.base import Speaker
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.widgets.base.experiment_panel import ExperimentPanel, Show, Tell
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.static_view import Part, Table, Text, facts, token_name
@@ -27,7 +27,7 @@ class TokenMap(ExperimentPanel):
     ----------
     text : str or sequence of str
         What stands in the text box at first; two texts stand one above the other, to be compared.
-    model : str, Path or Speaker, optional
+    model : str, Path or BaseLanguageModel, optional
         A name on the shelf, a checkpoint's folder or a loaded model; the best model on this machine when left out.
     projector : bool
         Large type, for a lecture hall.
@@ -110,7 +110,7 @@ class TokenMap(ExperimentPanel):
             raise TextError(what, "A text with words in it.", "Paste or type one, then press Read.")
         return shortened(text)
 
-    def _take(self, result: Result, model: Speaker) -> None:
+    def _take(self, result: Result, model: BaseLanguageModel) -> None:
         self.result = result
         rows, tables = result.rows.to_dict("records"), result.details.groupby("text", sort=False)
         pairs = zip(rows, tables, self.texts, strict=False)

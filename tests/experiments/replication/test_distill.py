@@ -8,7 +8,15 @@ import pytest
 from sentences import sentences
 
 from course_utils.errors import TextError
-from course_utils.experiments.replication.distill import AT_ONCE, TAGS, as_many, costs, imitate, text_hash, write_texts
+from course_utils.experiments.replication.distill import (
+    AT_ONCE,
+    TAGS,
+    as_many,
+    costs,
+    imitate,
+    text_hash,
+    write_texts,
+)
 from course_utils.experiments.replication.train_small import Plan
 from course_utils.models.inference.settings import Settings
 

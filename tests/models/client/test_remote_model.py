@@ -18,13 +18,13 @@ from course_utils.experiments.detection.token_ranks import read_ranks
 from course_utils.experiments.detection.token_scores import read_texts
 from course_utils.models import loading
 from course_utils.models.client import connection
-from course_utils.models.client.connection import ABSENT, Line, Lost, NoServer, NotServed, viewer
+from course_utils.models.client.connection import ABSENT, ConnectionLost, NoServer, NotServed, ServerConnection, viewer
 from course_utils.models.client.remote_model import RemoteModel
 from course_utils.models.client.stream import BACK
-from course_utils.models.inference.base import Abilities, NeedsWeights
+from course_utils.models.inference.base import Capabilities, NeedsWeights
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Step
+from course_utils.models.inference.tokens import TokenStep
 from course_utils.models.loading import load
 from course_utils.models.registry import release_stage
 from course_utils.models.server.scheduler import Limits
@@ -63,12 +63,12 @@ def remote(server, tiny_folder):
     return RemoteModel(server.url, tiny_folder.name)
 
 
-def told(step: Step) -> tuple:
+def told(step: TokenStep) -> tuple:
     ids = sorted(each.token_id for each in step.alternatives[:3])
     return step.sample, step.token_id, step.text, step.is_last, ids
 
 
-def numbers(step: Step) -> list[float]:
+def numbers(step: TokenStep) -> list[float]:
     return [step.probability, step.model_probability, step.entropy_bits]
 
 
@@ -145,7 +145,7 @@ def test_it_names_the_weights_and_finds_the_file_that_lies_here(remote, tiny):
     assert remote.weights_sha256 == tiny.weights_sha256 and remote.folder == tiny.folder
     assert (remote.context, remote.n_parameters, remote.precision) == (tiny.context, tiny.n_parameters, "fp32")
     assert remote.label == f"{tiny.name} · 3.3 M parameters · fp32 · shared server"
-    assert remote.identity == tiny.identity and remote.abilities == Abilities(weights=False)
+    assert remote.identity == tiny.identity and remote.capabilities == Capabilities(weights=False)
 
 
 # -- it outlives the process -------------------------------------------------------------------------------------------
@@ -214,9 +214,9 @@ def test_a_stop_is_heard_while_tokens_come_and_frees_the_server_s_row(server, re
     cancel.set()
     assert len(list(stream)) < 100
     end = time.monotonic() + 120
-    while Line(server.url).get("/health")["course"]["rows"] and time.monotonic() < end:
+    while ServerConnection(server.url).get("/health")["course"]["rows"] and time.monotonic() < end:
         time.sleep(0.02)
-    assert Line(server.url).get("/health")["course"]["rows"] == 0
+    assert ServerConnection(server.url).get("/health")["course"]["rows"] == 0
 
 
 def test_where_nobody_is_told_an_absent_server_is_an_error_in_the_end(server, tiny_folder, monkeypatch):
@@ -253,7 +253,7 @@ def test_a_refusal_comes_in_the_server_s_words_and_in_the_course_s_kind(server, 
 @pytest.mark.parametrize("address", ["127.0.0.1:8799", "ftp://x", "http://", "http://x:99999"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(SettingsError, match="address"):
-        Line(address)
+        ServerConnection(address)
 
 
 def test_a_server_with_a_key_serves_who_has_it_only(tiny_folder, monkeypatch):
@@ -350,8 +350,8 @@ def test_log_probabilities_become_alternatives_without_ranks(plain):
     plain.told = {"logprobs": {"top_logprobs": [{" the": -0.1, " a": -0.5}]}}
     plain.chunks = [{"choices": [{"index": 0, "text": " ab", "logprobs": told, "finish_reason": "length"}]}]
     model = RemoteModel(plain.url)
-    assert model.context == 512 and model.abilities == Abilities(False, 2, False, True, False, False, False)
-    assert model.abilities.in_words() == (
+    assert model.context == 512 and model.capabilities == Capabilities(False, 2, False, True, False, False, False)
+    assert model.capabilities.in_words() == (
         "This server gives no ranks or scores of a text and takes no repetition penalty or seed."
     )
     generation = model.generate("Once", Settings(2))[0]
@@ -438,8 +438,8 @@ def test_a_stream_in_the_place_of_one_object_is_a_clear_error(body, ask):
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        line = Line(f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises((NotServed, Lost)):
+        line = ServerConnection(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises((NotServed, ConnectionLost)):
             line.get("/v1/models") if ask == "get" else getattr(line, ask)({"model": "one"})
         with pytest.raises((NotServed, NoServer)):
             RemoteModel(line.url)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.models.client.connection import Line
+from course_utils.models.client.connection import ServerConnection
 from course_utils.models.client.remote_model import RemoteModel
-from course_utils.models.inference.base import Abilities, NeedsWeights
+from course_utils.models.inference.base import Capabilities, NeedsWeights
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.playground.playground import Playground
 
@@ -37,7 +37,7 @@ def url(tiny_folder, tmp_path_factory):
     surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path_factory.mktemp("hub"))}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(list(map(str, command)), env=surroundings, **quiet) as process:
-        line, end = Line(f"http://127.0.0.1:{port}"), time.monotonic() + READY_S
+        line, end = ServerConnection(f"http://127.0.0.1:{port}"), time.monotonic() + READY_S
         while not line.is_there() and time.monotonic() < end and process.poll() is None:
             time.sleep(0.1)
         yield line.url
@@ -46,7 +46,7 @@ def url(tiny_folder, tmp_path_factory):
 
 def test_a_foreign_server_writes_and_what_it_lacks_is_known(url, tiny, tiny_folder):
     model = RemoteModel(url, str(tiny_folder))
-    assert model.abilities == Abilities(False, 0, False, False, False, False, False)
+    assert model.capabilities == Capabilities(False, 0, False, False, False, False, False)
     generation = model.generate("The senate", Settings(8, temperature=0))[0]
     assert generation.text == tiny.generate("The senate", Settings(8, temperature=0))[0].text
     assert (generation.ended, generation.notice) == ("length", "")

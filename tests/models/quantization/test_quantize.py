@@ -11,7 +11,7 @@ from course_utils.models.quantization import precision
 from course_utils.models.quantization.fast_layers import SweptOutput
 from course_utils.models.quantization.quantize import Int8Linear, Int8Output
 from course_utils.models.server.engine import Engine
-from course_utils.models.server.model_pool import Offer
+from course_utils.models.server.model_pool import ModelPool
 from course_utils.models.server.scheduler import Limits
 
 
@@ -105,7 +105,7 @@ def test_int8_is_taken_where_it_is_right_and_faster_also_by_the_server(machine, 
     machine["fp32_ms"], machine["int8_ms"], machine["is_right"] = times
     assert precision.fastest() == expected
     assert best_precision(torch.device("cpu")) == expected and best_precision(torch.device("mps")) == "fp32"
-    assert Offer(Engine(Limits())).precision == expected and Offer(Engine(Limits()), "int8").precision == "int8"
+    assert ModelPool(Engine(Limits())).precision == expected and ModelPool(Engine(Limits()), "int8").precision == "int8"
     assert ("int8 does not work on this processor" in caplog.text) != times[2]
 
 

@@ -64,7 +64,7 @@ def client(server):
 
 @pytest.fixture(scope="module")
 def llama(server):
-    return server.offer.get("random-llama")
+    return server.pool.get("random-llama")
 
 
 def post(server, body: object, **headers: str) -> httpx.Response:
@@ -374,7 +374,7 @@ def test_a_model_that_was_removed_a_moment_ago_is_no_longer_offered(shelf_folder
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
     for name in ("stays", "goes"):
         shutil.copytree(next(folder for folder in shelf_folder.iterdir() if folder.is_dir()), tmp_path / name)
-    offered = model_pool.Offer(Engine(Limits()), "fp32")
+    offered = model_pool.ModelPool(Engine(Limits()), "fp32")
     assert {"stays", "goes"} <= {each["id"] for each in offered.models()}
     monkeypatch.setattr(model_pool, "REMEMBERED_S", math.inf)  # from now on the list is not made anew
     shutil.rmtree(tmp_path / "goes")

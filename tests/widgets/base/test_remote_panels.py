@@ -14,7 +14,7 @@ from repository import ROOT
 from course_utils.experiments.access.access_modes import ACTIONS
 from course_utils.models import loading
 from course_utils.models.client import connection
-from course_utils.models.client.connection import ABSENT, Line
+from course_utils.models.client.connection import ABSENT, ServerConnection
 from course_utils.models.client.remote_model import RemoteModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
@@ -150,7 +150,7 @@ def test_who_waits_in_the_queue_is_told_the_place(line, server, tiny_folder):
     other = RemoteModel(server.url, tiny_folder.name)
     with ThreadPoolExecutor(4) as at_once:
         texts = [at_once.submit(other.generate, "Once", Settings(120, seed=i)) for i in range(4)]
-        until(lambda: Line(server.url).get("/health")["course"] == {"version": 1, "rows": 2, "waiting": 2})
+        until(lambda: ServerConnection(server.url).get("/health")["course"] == {"version": 1, "rows": 2, "waiting": 2})
         panel.generate()
         assert panel.wait(SOON_S) and panel.state == "done" and all(text.result() for text in texts)
     assert any("before yours" in told or "next text" in told for told in words) and words[-1] == ""

@@ -7,7 +7,7 @@ import mistune
 import pytest
 
 from course_utils.models.inference.settings import Settings
-from course_utils.models.inference.tokens import Generation, Step
+from course_utils.models.inference.tokens import Generation, TokenStep
 from course_utils.widgets.base.transcript import Run, transcript, visible
 from course_utils.widgets.playground.playground import Playground
 
@@ -16,7 +16,7 @@ HOSTILE = "</script><img src=x onerror=window.__xss=1>"
 
 def run(text: str = " went on.", prompt: str = "It", n_samples: int = 2, **settings: float) -> Run:
     chosen = Settings(**settings)
-    steps = (Step(0, text, 1, 0.5, 0.5, 1, 1.0),)
+    steps = (TokenStep(0, text, 1, 0.5, 0.5, 1, 1.0),)
     samples = [Generation(prompt, steps, chosen, chosen.seed_of(i), "tiny", "fp32") for i in range(n_samples)]
     return Run("tiny · 3.3 M parameters · fp32", tuple(samples), {"n_tokens": 2, "first_s": 0.08, "per_s": 41.23})
 
