@@ -150,8 +150,8 @@ def command(laid_out, tmp_path) -> list[str]:
     for kind in ("stories", "news"):
         np.save(tmp_path / f"{kind}.npy", held_out["same"])
     code = (
-        "import sys; sys.path.insert(0, 'models'); sys.path.insert(0, 'tests/models'); import family, test_in_turns\n"
-        "family.NEXT_FAMILY = {n: test_in_turns.dataclasses.replace(r, epochs=50) for n, r in test_in_turns.FAMILY.items()}\n"
+        "import sys; sys.path.insert(0, 'models'); sys.path.insert(0, 'tests/models'); import family, test_in_turns as t\n"
+        "family.NEXT_FAMILY = {n: t.dataclasses.replace(r, epochs=50) for n, r in t.FAMILY.items()}\n"
         "family.main()"
     )
     return [sys.executable, "-c", code, "turns", str(tmp_path)]
