@@ -28,6 +28,11 @@ TRIPLE = "def triple(x):\n    return 3 * x"
 WRONG = "\ndef double(x):\n    return x"
 GOOD = "\ndef double(x):\n    return 2 * x"
 NONE, SHOWN, ALL = (0, 0), (1, 0), (1, 1)
+SOON = 1.5  # seconds of a call that would never end: most of what these tests cost is spent in waiting for that limit
+ENDLESS = {
+    "a call without end", "a call that sleeps", "no interrupt, no end", "a stop", "a cell that does not end",
+    "a cell that sleeps",
+}  # fmt: skip
 
 
 def checks(name: str, shown: str, hidden: str) -> list[dict]:
@@ -101,11 +106,13 @@ def _own_temporary_folder_and_a_secret(tmp_path, monkeypatch):
 @pytest.fixture
 def marked(tmp_path, monkeypatch):
     """Let a submission be marked; returns points for double and triple, and all that is known."""
-    monkeypatch.setattr(execute, "CALL_SECONDS", 4.0)
     (tmp_path / "instructor").mkdir()
 
-    def run(answer: str, *more: str, given: Path | None = None) -> tuple[tuple, tuple, Marking]:
-        found = check(SOURCE, submission(answer, *more), tmp_path / "instructor", given, cell_seconds=8.0)
+    def run(
+        answer: str, *more: str, given: Path | None = None, call_seconds: float = 4.0, cell_seconds: float = 8.0
+    ) -> tuple[tuple, tuple, Marking]:
+        monkeypatch.setattr(execute, "CALL_SECONDS", call_seconds)
+        found = check(SOURCE, submission(answer, *more), tmp_path / "instructor", given, cell_seconds=cell_seconds)
         assert left_behind() == []
         assert SECRET not in json.dumps([found.verdicts, found.outputs, found.stopped])
         points = {name: verdict["points"] for name, verdict in found.verdicts.items()}
@@ -301,7 +308,7 @@ def test_whatever_a_function_gives_back_or_does_only_right_answers_count_and_all
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_earns_what_its_functions_earn_and_the_other_exercise_counts(name, marked):
     answer, points = ATTACKS[name]
-    double, triple, found = marked(answer)
+    double, triple, found = marked(answer, call_seconds=SOON if name in ENDLESS else 4.0)
     assert found.closed == ""
     if points is not None:
         assert double == points, found.verdicts
@@ -328,7 +335,7 @@ CELLS = {
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_that_stops_all_costs_only_itself_and_is_told(name, marked):
-    double, triple, found = marked(GOOD, CELLS[name])
+    double, triple, found = marked(GOOD, CELLS[name], cell_seconds=2 * SOON if name in ENDLESS else 8.0)
     assert (double, triple) == (ALL, ALL)
     assert list(found.stopped) == ["own 0"]
     assert any("own 0" in doubt for doubt in found.doubts())
