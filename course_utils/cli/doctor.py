@@ -19,7 +19,7 @@ from course_utils.core.paths import cache_folder, own_models_folder
 from course_utils.data import news_articles
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger.ledger import ledger_path
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 from course_utils.models.registry import registry
 from course_utils.models.registry.catalogue import CATALOGUE, Entry
 
@@ -244,5 +244,5 @@ def _browser() -> Finding:
 
 def _sandbox() -> Finding:
     """Only those who grade need one."""
-    why = why_not()
+    why = sandbox_problem()
     return Finding("sandbox", f"none, and only graders need one: {why}" if why else "found", "note" if why else "ok")

@@ -5,11 +5,11 @@ from made_course import ESSAY_NAME, GOOD, hand_in, make_course, released, with_a
 
 from course_utils.__main__ import main
 from course_utils.cli.grade import VERBS
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = pytest.mark.slow
 
-needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,13 @@ from course_utils.grading.marking.sample_essays import load_samples, sample_ledg
 from course_utils.grading.marking.submission_status import overview
 from course_utils.grading.release.release import release
 from course_utils.grading.reports.exports import export_csv
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 from course_utils.grading.submissions.collect import collect
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}"),
+]
 SOLVED = "### BEGIN SOLUTION"
 
 

@@ -19,7 +19,7 @@ from course_utils.grading.assignments.rubric import NAME, load_rubric
 from course_utils.grading.autograde import essay_worker
 from course_utils.grading.course.course import Course
 from course_utils.grading.marking import sample_essays
-from course_utils.grading.sandbox.sandbox import Limits, command, run, why_not
+from course_utils.grading.sandbox.sandbox import Limits, run, sandbox_command, sandbox_problem
 from course_utils.grading.submissions.intake import LEDGER, Taken, lost_ledgers
 from course_utils.grading.submissions.repair import name_of
 
@@ -58,9 +58,9 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     replace_file(work / essay_worker.ASKED, json.dumps(asked))
     line = [sys.executable, "-m", essay_worker.__name__, str(work)]
     read, variables = model_folders()
-    boxed = not why_not()
+    boxed = not sandbox_problem()
     outcome = run(
-        command(line, work, read, variables=variables, hidden=[sample_essays.FOLDER]) if boxed else line, work, LIMITS,
+        sandbox_command(line, work, read, variables=variables, hidden=[sample_essays.FOLDER]) if boxed else line, work, LIMITS,
         variables=None if boxed else {"COURSE_LEDGER": ""},
     )  # fmt: skip
     found = _found(work)

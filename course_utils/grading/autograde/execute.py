@@ -45,7 +45,7 @@ from course_utils.grading.checks.plain_values import one_line
 from course_utils.grading.checks.plan import Found, Job, VerdictData
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.course.course import Course, nbgraders_warnings
-from course_utils.grading.sandbox.sandbox import prefix
+from course_utils.grading.sandbox.sandbox import temporary_prefix
 
 OUTCOME = "execution.json"
 MOST_SECONDS = 240.0  # for a whole submission
@@ -146,7 +146,7 @@ def check(
         A folder for files of the run, in place of the usual one for temporary files.
     """
     seed = hashlib.sha256(json.dumps([list(source), list(submission)], sort_keys=True).encode()).hexdigest()[:16]
-    with tempfile.TemporaryDirectory(prefix=prefix(), dir=private) as folder:
+    with tempfile.TemporaryDirectory(prefix=temporary_prefix(), dir=private) as folder:
         line = student_command(given, allowed_packages(source)) if boxed else _bare_command(given, Path(folder))
         job: Job = {
             "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),

@@ -42,7 +42,13 @@ from course_utils.grading.course.gradebook_access import (
     require_writable,
 )
 from course_utils.grading.marking.papers import REPORT, UNFINISHED, read_report
-from course_utils.grading.sandbox.sandbox import prefix, remove, remove_old, require_sandbox, why_not
+from course_utils.grading.sandbox.sandbox import (
+    remove_folder,
+    remove_stale_folders,
+    require_sandbox,
+    sandbox_problem,
+    temporary_prefix,
+)
 from course_utils.grading.submissions.arrival_notes import release_time
 from course_utils.grading.submissions.collect import TIME
 from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
@@ -151,7 +157,7 @@ def grade(
     if runs_code(reference) and not unsafe and found:
         require_sandbox()
     with one_at_a_time(course):
-        remove_old(Path(_short_place() or tempfile.gettempdir()))
+        remove_stale_folders(Path(_short_place() or tempfile.gettempdir()))
         tell = _Teller(say, len(found))
         graded = {each: known for each in found if not force and (known := _as_before(course, each))}
         for known in graded.values():
@@ -198,7 +204,7 @@ def _graded_now(
                 killed.append((submissions[number], answer.killed))
             else:
                 yield _read_answer(course, submissions[number], answer)
-    remove_old(Path(_short_place() or tempfile.gettempdir()))
+    remove_stale_folders(Path(_short_place() or tempfile.gettempdir()))
     tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
     with closing(answers(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
         for number, answer in found:
@@ -408,13 +414,13 @@ def _newly_graded(
     report["intake"] = {"notebook": taken.name or None, "files": taken.files}
     report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
-    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     try:
         report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, place, report["why"])
         if has_sections(reference) and taken.is_readable:
             report |= examined(course, taken, n_again, place, report["why"])
     finally:
-        remove(place)
+        remove_folder(place)
     if TIME not in taken.kept:
         forget_time(course, submission.student, submission.assignment)
     report["if_points_are_lost"] = taken.notes
@@ -427,12 +433,12 @@ def _handed_over(course: Course, submission: Submission, reference: NotebookNode
     student, assignment = submission.student, submission.assignment
     taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
     _lay_down(course.folder("repaired", student, assignment), taken)
-    place = Path(tempfile.mkdtemp(prefix=prefix(), dir=_short_place()))
+    place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     report = _empty(submission) | {"why": [why]}
     try:
         done = autograde(course, student, assignment, False, False, place)
     finally:
-        remove(place)
+        remove_folder(place)
     _require_no_outside_fault(course, done)
     if not done["success"]:
         report["why"].append(f"nbgrader cannot show it: {_reason(done)}")
@@ -451,7 +457,7 @@ def _run(
     student, assignment = submission.student, submission.assignment
     told: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
     if has_code and taken.is_readable:
-        done = autograde(course, student, assignment, True, not (unsafe and why_not()), place)
+        done = autograde(course, student, assignment, True, not (unsafe and sandbox_problem()), place)
         _require_no_outside_fault(course, done)
         ran = outcome_of(place)
         problem = ran.get("closed") or ("" if done["success"] else _reason(done))

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TypeVar
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import AnswerError
 from course_utils.grading.checks.plain_values import Elsewhere, Stopped, UnsupportedCheck, one_line, shown
-from course_utils.grading.sandbox.sandbox import LOOK_EVERY_S, Limits, over, started
+from course_utils.grading.sandbox.sandbox import POLL_INTERVAL_S, Limits, exceeded_limit, start_process
 
 START_S = 60.0  # a busy machine may need long to start a Python
 NAMED = (builtins, math, cmath, operator, statistics)  # whose functions a check may hand to a student's function
@@ -87,7 +87,7 @@ class Process:
         self.why_gone, self._over = "", ""
         self._stack = contextlib.ExitStack()
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-        process = started(line, limits, environment, work, stdin=pipe, stdout=pipe, stderr=nothing)
+        process = start_process(line, limits, environment, work, stdin=pipe, stdout=pipe, stderr=nothing)
         self._process = self._stack.enter_context(process)
         # Bounded: a process that writes without being asked fills the pipe and waits. What it wrote is decoded only
         # when it was asked for, as the decoded form may take twenty times as much memory.
@@ -174,11 +174,11 @@ class Process:
 
     def _watch(self) -> None:
         while not self.why_gone and self._process.poll() is None:
-            if why := over(self._process.pid, self.limits):
+            if why := exceeded_limit(self._process.pid, self.limits):
                 self._over = why
                 self._process.terminate()  # the launcher ends all that it has started
                 return
-            time.sleep(2 * LOOK_EVERY_S)
+            time.sleep(2 * POLL_INTERVAL_S)
 
 
 class Student:

@@ -13,7 +13,7 @@ from course_utils.errors import CourseError
 from course_utils.grading.autograde.execute import NOT_FOR_STUDENTS, check
 from course_utils.grading.checks.plan import VerdictData, read_plan, text_of
 from course_utils.grading.course.course import Course
-from course_utils.grading.sandbox.sandbox import prefix, why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem, temporary_prefix
 
 Say = Callable[[str], object]
 
@@ -48,8 +48,8 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
         return
     released = course.folder("assignments", "", assignment) / f"{assignment}.ipynb"
     empty = nbformat.read(released, as_version=4).cells
-    boxed = not why_not()
-    with tempfile.TemporaryDirectory(prefix=prefix()) as folder:
+    boxed = not sandbox_problem()
+    with tempfile.TemporaryDirectory(prefix=temporary_prefix()) as folder:
         given = Path(folder) / "given"
         shutil.copytree(released.parent, given, ignore=shutil.ignore_patterns(*NOT_FOR_STUDENTS))
         for sheet, is_solution in ((cells, True), (empty, False)):

@@ -19,7 +19,7 @@ SPARE = 500  # threads count as well, and a kernel with a model in it has many
 
 
 @contextlib.contextmanager
-def kept_by_the_system(n_processes: int, memory_mb: int = 0) -> Iterator[tuple[list[str], int]]:
+def process_limits(n_processes: int, memory_mb: int = 0) -> Iterator[tuple[list[str], int]]:
     """Yield files into which a new process writes 0 to enter control groups, and the limit of its user's processes.
 
     There is no file where there is no group to be had. The limit is 0 where nobody tells how many processes run now.

@@ -15,10 +15,10 @@ import signal
 import sys
 from typing import TypedDict
 
-LOOK_EVERY_S = 2
+POLL_INTERVAL_S = 2
 
 
-class Order(TypedDict):
+class LaunchRequest(TypedDict):
     """What to start, and under which limits.
 
     Attributes
@@ -47,7 +47,7 @@ class Order(TypedDict):
     filter: str
 
 
-def main(told: Order) -> int:
+def main(request: LaunchRequest) -> int:
     """Run the command, and return its exit code."""
     _become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -59,14 +59,14 @@ def main(told: Order) -> int:
     child = os.fork()
     if child == 0:
         try:
-            _become(told)
+            _become(request)
         finally:
             os._exit(127)
     for descriptor in (0, 1):  # the reader of these pipes must see the end of the sandbox
         os.close(descriptor)
     while True:
-        ready, _, _ = select.select([told["lifeline"], ended], [], [], LOOK_EVERY_S)
-        if told["lifeline"] in ready or os.getppid() != told["parent"]:
+        ready, _, _ = select.select([request["lifeline"], ended], [], [], POLL_INTERVAL_S)
+        if request["lifeline"] in ready or os.getppid() != request["parent"]:
             _end(1)
         if ended in ready:
             os.read(ended, 100)
@@ -75,30 +75,30 @@ def main(told: Order) -> int:
             _end(code)
 
 
-def _become(told: Order) -> None:
+def _become(request: LaunchRequest) -> None:
     """Take the limits, and become the sandbox."""
     import resource
 
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    for group in told["groups"]:
+    for group in request["groups"]:
         with open(group, "w") as file:
             file.write("0")
-    for name, value in told["limits"].items():
+    for name, value in request["limits"].items():
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (most, most))
-    os.close(told["lifeline"])
-    line = told["line"]
-    if told["filter"]:  # a pipe holds 4,096 bytes at least without a reader
+    os.close(request["lifeline"])
+    line = request["line"]
+    if request["filter"]:  # a pipe holds 4,096 bytes at least without a reader
         reader, writer = os.pipe()
-        os.write(writer, bytes.fromhex(told["filter"]))
+        os.write(writer, bytes.fromhex(request["filter"]))
         os.close(writer)
         os.set_inheritable(reader, True)
         line = [line[0], "--seccomp", str(reader), *line[1:]]
-    os.execve(line[0], line, told["environment"])
+    os.execve(line[0], line, request["environment"])
 
 
 def _reaped(child: int) -> int | None:

@@ -1,6 +1,6 @@
 """Sandbox for untrusted code, made with bubblewrap: no network, an empty environment, chosen files, limits.
 
-`command` returns a command line whose sandbox shows this Python, what is installed for it, and folders that the caller
+`sandbox_command` returns a command line whose sandbox shows this Python, what is installed for it, and folders that the caller
 names. Essays are examined in it, by the course's own code. `course_utils.grading.checks.student_sandbox` builds a
 smaller one for students' code from the same parts. In neither is there a shell, a program of ``/usr/bin``, a folder of
 this machine's users, or another process to see.
@@ -29,15 +29,15 @@ from course_utils.errors import CourseError
 from course_utils.grading.sandbox import cgroup, launcher
 from course_utils.grading.sandbox.system_calls import system_call_filter
 
-LOOK_EVERY_S = 0.1
-MOST_FILES = 20_000  # that are looked at to see how much was written
-SPARE_MB = 400  # what is in the folders in memory counts for the system, and not for `over`
-MOST_OPEN_FILES = 256  # each pipe and socket holds memory that no process is charged for
+POLL_INTERVAL_S = 0.1
+MAX_MEASURED_FILES = 20_000  # that are looked at to see how much was written
+SPARE_MB = 400  # what is in the folders in memory counts for the system, and not for `exceeded_limit`
+MAX_OPEN_FILES = 256  # each pipe and socket holds memory that no process is charged for
 NOBODY = "65534"
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
-FROM_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
-PASSED_ON = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
-N_RECENT = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
+ETC_FILES = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "fonts", "localtime", "mime.types")
+INHERITED_VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "GOMP_", "TOKENIZERS_", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE")
+MIN_VERSION_NO_NAMESPACES = (0, 8)  # the release of bubblewrap that can forbid further user namespaces
 
 
 class NoSandbox(CourseError):
@@ -75,14 +75,14 @@ class Outcome:
 
 
 @functools.cache
-def why_not() -> str:
+def sandbox_problem() -> str:
     """Return why this machine can keep nothing in a box; "" where it can."""
     if not sys.platform.startswith("linux"):
         return "the sandbox, bubblewrap, is for Linux only"
     if not shutil.which("bwrap"):
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
     with tempfile.TemporaryDirectory() as folder:
-        line = command([sys.executable, "-I", "-S", "-c", ""], Path(folder))
+        line = sandbox_command([sys.executable, "-I", "-S", "-c", ""], Path(folder))
         tried = subprocess.run(line, capture_output=True, text=True, check=False, env={})
     return "" if tried.returncode == 0 else f"bubblewrap cannot make one here: {tried.stderr.strip()[:200]}"
 
@@ -94,7 +94,7 @@ def require_sandbox() -> None:
     ------
     NoSandbox
     """
-    if why := why_not():
+    if why := sandbox_problem():
         raise NoSandbox(
             f"Students' code would run with your rights: {why}.",
             "A sandbox, or your word that you do not need one.",
@@ -102,7 +102,7 @@ def require_sandbox() -> None:
         )
 
 
-def command(
+def sandbox_command(
     arguments: Sequence[str],
     work: Path,
     read: Sequence[Path | tuple[Path, Path]] = (),
@@ -135,7 +135,7 @@ def command(
             line += ["--symlink", os.readlink(library), library]
     for folder in _library_folders():
         line += ["--ro-bind", str(folder), str(folder)]
-    for name in FROM_ETC:
+    for name in ETC_FILES:
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     line += ["--proc", "/proc", *memory_folders()]
     for shown in [*_python(), *read]:
@@ -161,7 +161,7 @@ def run(
     Parameters
     ----------
     line : sequence of str
-        As `command` returns it, or one to be run without a box.
+        As `sandbox_command` returns it, or one to be run without a box.
     work : Path
         The folder it starts in.
     limits : Limits
@@ -172,14 +172,16 @@ def run(
     """
     environment = {} if variables is None else {**os.environ, **variables}
     with tempfile.TemporaryFile() as said:
-        with started(line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
-            why = watch(process, watched or work, limits)
+        with start_process(
+            line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        ) as process:
+            why = wait_within_limits(process, watched or work, limits)
         said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
         return Outcome(process.returncode, why, said.read().decode("utf-8", "replace"))
 
 
 @contextlib.contextmanager
-def started(
+def start_process(
     line: Sequence[str],
     limits: Limits,
     environment: Mapping[str, str],
@@ -213,16 +215,16 @@ def started(
         return
     lifeline, ours = os.pipe()
     try:
-        with cgroup.kept_by_the_system(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
+        with cgroup.process_limits(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
             program = shutil.which(line[0]) or line[0]
             refused = system_call_filter() if Path(program).name == "bwrap" else b""
-            told: launcher.Order = {
+            request: launcher.LaunchRequest = {
                 "line": [program, *line[1:]], "environment": dict(environment),
                 "parent": os.getpid(), "lifeline": lifeline, "limits": _system_limits(limits, n_threads),
                 "groups": groups, "filter": refused.hex(),
             }  # fmt: skip
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(told)],
+                [sys.executable, "-I", "-S", str(source_file(launcher.__name__)), json.dumps(request)],
                 cwd=work, pass_fds=[lifeline],
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 start_new_session=True, stdin=stdin, stdout=stdout, stderr=stderr,
@@ -241,11 +243,11 @@ def started(
                 os.close(descriptor)
 
 
-def watch(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
+def wait_within_limits(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
     """Wait for the end, and return why it must be brought about; "" where it came by itself."""
     end, look_at_disk = time.monotonic() + limits.seconds, 0.0
     while process.poll() is None:
-        if why := over(process.pid, limits):
+        if why := exceeded_limit(process.pid, limits):
             return why
         if time.monotonic() > end:
             return f"it took longer than {limits.seconds:g} seconds"
@@ -254,13 +256,13 @@ def watch(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
             if _size_mb(work) > limits.disk_mb:
                 return f"it wrote more than {limits.disk_mb:,} MB"
         try:
-            process.wait(LOOK_EVERY_S)
+            process.wait(POLL_INTERVAL_S)
         except subprocess.TimeoutExpired:
             continue
     return ""
 
 
-def over(pid: int, limits: Limits) -> str:
+def exceeded_limit(pid: int, limits: Limits) -> str:
     """Return which limit the processes below one exceed; "" for none."""
     used_mb, n_processes = _use(pid)
     if n_processes > limits.n_processes:
@@ -294,7 +296,7 @@ def _size_mb(folder: Path) -> float:
         except OSError:
             continue
         n_seen += len(entries)
-        if n_seen > MOST_FILES:
+        if n_seen > MAX_MEASURED_FILES:
             return float("inf")
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -311,20 +313,20 @@ def _size(entry: os.DirEntry[str]) -> int:
         return 0
 
 
-def prefix() -> str:
+def temporary_prefix() -> str:
     """Return how the folders of this process's gradings begin: they tell whether it still lives."""
     return f"grading-{os.getpid()}-"
 
 
-def remove_old(place: Path) -> None:
+def remove_stale_folders(place: Path) -> None:
     """Remove what gradings left that were killed."""
     for folder in place.glob("grading-*-*"):
         owner = folder.name.split("-")[1]
         if owner.isdigit() and not psutil.pid_exists(int(owner)) and folder.is_dir() and not folder.is_symlink():
-            remove(folder)
+            remove_folder(folder)
 
 
-def remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove a folder that somebody else has filled, however deep it is."""
     try:
         shutil.rmtree(folder)
@@ -344,7 +346,7 @@ def _system_limits(limits: Limits, n_threads: int) -> dict[str, int]:
     mega = 1_000_000
     found = {
         "AS": (2 * limits.memory_mb + 2000) * mega, "CPU": limits.cpu_seconds, "FSIZE": limits.file_mb * mega,
-        "CORE": 0, "NOFILE": MOST_OPEN_FILES,
+        "CORE": 0, "NOFILE": MAX_OPEN_FILES,
     }  # fmt: skip
     return found | ({"NPROC": n_threads} if n_threads else {})
 
@@ -356,7 +358,7 @@ def empty_sandbox() -> list[str]:
     """Return the beginning of a command line: nothing to see, nobody's rights, an empty environment."""
     line = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--die-with-parent", "--new-session"]
     line += ["--cap-drop", "ALL", "--clearenv", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "box"]
-    return line + (["--unshare-user", "--disable-userns"] if _release() >= N_RECENT else [])
+    return line + (["--unshare-user", "--disable-userns"] if _bubblewrap_version() >= MIN_VERSION_NO_NAMESPACES else [])
 
 
 def memory_folders() -> list[str]:
@@ -371,7 +373,7 @@ def environment_options(variables: Mapping[str, str]) -> list[str]:
 
 
 @functools.cache
-def _release() -> tuple[int, ...]:
+def _bubblewrap_version() -> tuple[int, ...]:
     told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
     return tuple(int(part) for part in told.split()[-1].split(".") if part.isdigit()) if told.split() else ()
 
@@ -409,7 +411,7 @@ def _outermost(places: set[Path]) -> list[Path]:
 
 
 def _variables() -> dict[str, str]:
-    passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    passed = {name: value for name, value in os.environ.items() if name.startswith(INHERITED_VARIABLES)}
     folders = {"HOME": "/tmp", "TMPDIR": "/tmp", "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"}
     folders |= {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(PACKAGE.parent)}
     settings = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}

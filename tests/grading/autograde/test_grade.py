@@ -18,10 +18,13 @@ from course_utils.errors import TextError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.grade import GRADED, NEEDS_A_PERSON, grade
 from course_utils.grading.marking.papers import read_report
-from course_utils.grading.sandbox.sandbox import NoSandbox, why_not
+from course_utils.grading.sandbox.sandbox import NoSandbox, sandbox_problem
 from course_utils.grading.submissions.find import safe_id
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}"),
+]
 NAME = "size_comparison"
 SECRET = "secret-of-the-instructor"
 

@@ -22,9 +22,12 @@ from course_utils.grading.course.gradebook_access import WAIT_VARIABLE
 from course_utils.grading.feedback.feedback import write_feedback
 from course_utils.grading.marking.papers import UNFINISHED, read_report
 from course_utils.grading.marking.submission_status import MARKED, NOT_GRADED, PERSON, TO_MARK, overview, standings
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}"),
+]
 NAME = "size_comparison"
 
 

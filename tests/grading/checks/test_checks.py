@@ -20,11 +20,11 @@ from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import cases, expect_same
 from course_utils.grading.checks.plan import names_of, read_plan
 from course_utils.grading.release.verify import submission_of, verify_checks
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = pytest.mark.slow
 
-needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 NAME = "size_comparison"
 MORE = EXPECT + "from course_utils.expect import cases, expect_error, expect_same, source_of, tree_of\n"
 

@@ -10,12 +10,12 @@ from made_course import ESSAY_NAME, GOOD, RUBRIC, hand_in, make_course, released
 
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.course.course import Course, nbgraders_warnings
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = pytest.mark.slow
 
 NAME = "size_comparison"
-needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 
 
 @pytest.fixture

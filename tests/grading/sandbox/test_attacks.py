@@ -20,9 +20,12 @@ from repository import ROOT
 from course_utils.grading.autograde import execute
 from course_utils.grading.autograde.execute import Marking, check
 from course_utils.grading.checks import checker
-from course_utils.grading.sandbox.sandbox import why_not
+from course_utils.grading.sandbox.sandbox import sandbox_problem
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}"),
+]
 SECRET = "hub-secret-123"
 TRIPLE = "def triple(x):\n    return 3 * x"
 WRONG = "\ndef double(x):\n    return x"

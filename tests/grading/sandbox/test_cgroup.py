@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from course_utils.grading.sandbox import cgroup
-from course_utils.grading.sandbox.sandbox import Limits, started
+from course_utils.grading.sandbox.sandbox import Limits, start_process
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ needs_a_ceiling = pytest.mark.skipif(
 def test_no_more_processes_are_started_than_fit_below_the_ceiling():
     line = [sys.executable, "-c", MANY_FORKS]
     with tempfile.TemporaryFile() as said:
-        with started(
+        with start_process(
             line, Limits(n_processes=5), {}, Path("/"), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL
         ) as process:
             assert process.wait(240) == 0
@@ -52,13 +52,13 @@ def test_no_more_processes_are_started_than_fit_below_the_ceiling():
 
 
 def test_there_is_nothing_over_whoever_did_not_enter():
-    with cgroup.kept_by_the_system(0):
+    with cgroup.process_limits(0):
         assert subprocess.run(["true"], check=False).returncode == 0
 
 
 @pytest.mark.skipif(not groups, reason="no control groups to be had here")
 def test_the_group_of_a_grading_that_was_killed_goes_with_the_next_one():
-    code = "from course_utils.grading.sandbox import cgroup\nimport os\nwith cgroup.kept_by_the_system(5): os._exit(9)"
+    code = "from course_utils.grading.sandbox import cgroup; import os\nwith cgroup.process_limits(5): os._exit(9)"
     child = subprocess.Popen([sys.executable, "-c", code])
     assert child.wait(60) == 9
 
@@ -66,5 +66,5 @@ def test_the_group_of_a_grading_that_was_killed_goes_with_the_next_one():
         return [group for each in groups for group in each.glob(f"grading-{child.pid}-*")]
 
     assert left()
-    with cgroup.kept_by_the_system(5):
+    with cgroup.process_limits(5):
         assert not left()

@@ -16,10 +16,10 @@ from course_utils.grading.checks.checker import Checks
 from course_utils.grading.checks.student_process import MEDDLED, Clock, Gone, Process
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.sandbox import cgroup
-from course_utils.grading.sandbox.sandbox import Limits, why_not
+from course_utils.grading.sandbox.sandbox import Limits, sandbox_problem
 from course_utils.grading.sandbox.system_calls import MACHINES, REFUSED, system_call_filter
 
-needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 GOOD = "def double(x):\n    return 2 * x"
 
 
@@ -106,7 +106,7 @@ def test_every_path_through_the_filter_ends_in_an_answer(machine):
 
 @pytest.mark.skipif(not cgroup.OF_MEMORY.is_dir(), reason="another version of control groups")
 def test_a_group_of_memory_holds_what_no_process_is_charged_for():
-    with cgroup.kept_by_the_system(5, 100) as (files, _):
+    with cgroup.process_limits(5, 100) as (files, _):
         limits = [Path(file).with_name("memory.limit_in_bytes") for file in files]
         kept = [int(limit.read_text()) for limit in limits if limit.is_file()]
     assert not kept or 99_000_000 < kept[0] <= 100_000_000

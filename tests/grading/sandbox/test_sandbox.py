@@ -15,12 +15,20 @@ from course_utils.core.paths import PACKAGE
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.marking import sample_essays
 from course_utils.grading.sandbox import sandbox
-from course_utils.grading.sandbox.sandbox import Limits, NoSandbox, command, require_sandbox, run, started, why_not
+from course_utils.grading.sandbox.sandbox import (
+    Limits,
+    NoSandbox,
+    require_sandbox,
+    run,
+    sandbox_command,
+    sandbox_problem,
+    start_process,
+)
 
 pytestmark = pytest.mark.slow
 
 LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); s.accept()"
-needs_a_box = pytest.mark.skipif(bool(why_not()), reason=f"no sandbox here: {why_not()}")
+needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 
 
 @pytest.fixture
@@ -29,7 +37,9 @@ def box(tmp_path):
 
     def boxed(code: str, **limits: float):
         return run(
-            command([sys.executable, "-c", code], tmp_path, hidden=[sample_essays.FOLDER]), tmp_path, Limits(**limits)
+            sandbox_command([sys.executable, "-c", code], tmp_path, hidden=[sample_essays.FOLDER]),
+            tmp_path,
+            Limits(**limits),
         )
 
     return boxed
@@ -119,12 +129,16 @@ SHELLS = ("sh", "bash", "dash", "busybox", "perl", "env", "su", "sudo", "mount",
 def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environment(is_small, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "hub-secret-123")
     hidden = f"/{sample_essays.FOLDER.relative_to(PACKAGE.parent)}"
-    line = student_command(None) if is_small else command([sys.executable], tmp_path, hidden=[sample_essays.FOLDER])
+    line = (
+        student_command(None)
+        if is_small
+        else sandbox_command([sys.executable], tmp_path, hidden=[sample_essays.FOLDER])
+    )
     if is_small:
         line = line[: line.index("--", line.index("--chdir")) + 2]  # the same sandbox with another program
     with tempfile.TemporaryFile() as said:
         code = f"SAMPLES = {hidden!r}\n{EVERYTHING}"
-        with started(
+        with start_process(
             [*line, "-I", "-S", "-c", code], Limits(), {}, tmp_path, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         ) as process:
             assert process.wait(240) == 0
@@ -147,8 +161,8 @@ def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environme
 def test_a_sandbox_ends_with_the_process_that_started_it_at_whatever_moment(tmp_path):
     mark = f"mark{os.getpid()}"
     code = (
-        "import sys; from pathlib import Path; from course_utils.grading.sandbox.sandbox import Limits, command, run\n"
-        f"line = command([sys.executable, '-c', 'while True: pass  # {mark}'], Path({str(tmp_path)!r}))\n"
+        "import sys; from pathlib import Path; from course_utils.grading.sandbox.sandbox import Limits, sandbox_command, run\n"
+        f"line = sandbox_command([sys.executable, '-c', 'while True: pass  # {mark}'], Path({str(tmp_path)!r}))\n"
         f"print('begun', flush=True); run(line, Path({str(tmp_path)!r}), Limits())"
     )
     for after in (0.0, 0.05, 0.15, 0.4):
@@ -203,7 +217,7 @@ def test_what_takes_too_much_is_closed_with_all_that_it_started(box, code, limit
 def test_a_folder_too_deep_for_anybody_is_watched_and_removed(box, tmp_path):
     code = "import os, time\nfor i in range(2500):\n  os.mkdir('d'); os.chdir('d')\ntime.sleep(3)"
     assert box(code).why == ""
-    sandbox.remove(tmp_path / "d")
+    sandbox.remove_folder(tmp_path / "d")
     assert not (tmp_path / "d").exists()
 
 
@@ -217,10 +231,10 @@ def test_one_large_wish_is_refused_by_the_system(box, code):
 
 def test_without_a_sandbox_code_is_not_run(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    sandbox.why_not.cache_clear()
+    sandbox.sandbox_problem.cache_clear()
     try:
         with pytest.raises(NoSandbox, match=r"bubblewrap.*\n.*\n.*--unsafe"):
             require_sandbox()
     finally:
         monkeypatch.undo()
-        sandbox.why_not.cache_clear()
+        sandbox.sandbox_problem.cache_clear()
