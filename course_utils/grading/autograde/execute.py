@@ -42,7 +42,7 @@ from course_utils.core.files import replace_file
 from course_utils.core.paths import python_path, source_file
 from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.plain_values import one_line
-from course_utils.grading.checks.plan import Found, Job, VerdictData
+from course_utils.grading.checks.plan import CheckResults, Job, VerdictData
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.course.course import Course, nbgraders_warnings
 from course_utils.grading.sandbox.sandbox import temporary_prefix
@@ -57,7 +57,7 @@ NOT_FOR_STUDENTS = ("*.ipynb", ".*", "submission_secret.txt")
 
 
 @dataclasses.dataclass
-class Marking:
+class ExecutionResult:
     """What came of running a submission's code.
 
     Parameters
@@ -70,7 +70,7 @@ class Marking:
         Cells that ended their Python or did not end, and why.
     late : list of str
         Cells and calls that did not end in time.
-    meddled : list of str
+    tampered : list of str
         Cells and checks in which the student's code wrote what looks like an answer into the grader's pipe.
     vanished : list of str
         Names that one of the cells sets without an error, and that were not there afterwards.
@@ -86,7 +86,7 @@ class Marking:
     outputs: dict[str, list[list[Any]]] = dataclasses.field(default_factory=dict)
     stopped: dict[str, str] = dataclasses.field(default_factory=dict)
     late: list[str] = dataclasses.field(default_factory=list)
-    meddled: list[str] = dataclasses.field(default_factory=list)
+    tampered: list[str] = dataclasses.field(default_factory=list)
     vanished: list[str] = dataclasses.field(default_factory=list)
     seed: str = ""
     order: list[str] = dataclasses.field(default_factory=list)
@@ -98,8 +98,8 @@ class Marking:
         told = [f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]]
         if calls := [each for each in self.late if each not in self.stopped]:
             told.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
-        if self.meddled:
-            named = ", ".join(list(dict.fromkeys(self.meddled))[:3])
+        if self.tampered:
+            named = ", ".join(list(dict.fromkeys(self.tampered))[:3])
             told.append(f"Its code wrote into the pipe between it and the grader ({named}): points are lost by that.")
         if self.vanished:
             named = ", ".join(map(one_line, sorted(self.vanished)[:5]))
@@ -125,7 +125,7 @@ def check(
     boxed: bool = True,
     cell_seconds: float = CELL_SECONDS,
     private: Path | None = None,
-) -> Marking:
+) -> ExecutionResult:
     """Run a student's cells and the instructor's checks of them.
 
     Parameters
@@ -156,11 +156,11 @@ def check(
         try:
             data = codec.message(job)
         except codec.TooLarge as limit:
-            return Marking(closed=f"its cells are too long: {limit}")
+            return ExecutionResult(closed=f"its cells are too long: {limit}")
         found = _asked(data)
     if isinstance(found, str):
-        return Marking(closed=found, seed=seed)
-    marking = Marking(**found)
+        return ExecutionResult(closed=found, seed=seed)
+    marking = ExecutionResult(**found)
     undecided = [each["why"] for each in marking.verdicts.values() if each["points"] is None]
     if undecided and len(undecided) == len(marking.verdicts):
         marking.closed = undecided[0]
@@ -176,7 +176,7 @@ def allowed_packages(source: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(found)
 
 
-def _asked(job: bytes) -> Found | str:
+def _asked(job: bytes) -> CheckResults | str:
     """Return a checker's answer, or why there is none."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -199,7 +199,7 @@ def _asked(job: bytes) -> Found | str:
             process.wait()
             process.stdout.close()
         if found is not None:
-            return cast(Found, found)  # the checker is ours
+            return cast(CheckResults, found)  # the checker is ours
         if process.returncode < 0:
             return f"the checks took more than {MOST_SECONDS + SPARE_SECONDS:g} seconds"
         said.seek(0)
@@ -231,11 +231,11 @@ class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no 
     boxed : bool
     private : Path
         An empty folder.
-    marking : Marking
+    marking : ExecutionResult
         Is filled.
     """
 
-    def __init__(self, course: Course, assignment: str, boxed: bool, private: Path, marking: Marking) -> None:
+    def __init__(self, course: Course, assignment: str, boxed: bool, private: Path, marking: ExecutionResult) -> None:
         super().__init__()
         self._course, self._assignment, self._boxed, self._private = course, assignment, boxed, private
         self._marking = marking
@@ -258,7 +258,7 @@ class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no 
             self._given(Path(resources["metadata"]["path"])), self._boxed,
             float(self._course.config.Execute.get("timeout", None) or CELL_SECONDS), self._private,
         )  # fmt: skip
-        for field in dataclasses.fields(Marking):
+        for field in dataclasses.fields(ExecutionResult):
             setattr(self._marking, field.name, getattr(found, field.name))
         if found.closed:
             raise NbGraderException(found.closed)
@@ -281,10 +281,10 @@ class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no typ
 
     Parameters
     ----------
-    marking : Marking
+    marking : ExecutionResult
     """
 
-    def __init__(self, marking: Marking) -> None:
+    def __init__(self, marking: ExecutionResult) -> None:
         super().__init__()
         self._marking = marking
 
@@ -360,7 +360,7 @@ def autograde(course: Course, student: str, assignment: str, run: bool, boxed: b
 
     settings = {"student_id": student, "assignment_id": assignment, "submitted_directory": "repaired"}
     config = course.changed(CourseDirectory=settings)
-    marking = Marking()
+    marking = ExecutionResult()
     with course.gradebook():
         api = NbGraderAPI(config=config)
         grader = CourseAutograde(coursedir=api.coursedir, parent=api)

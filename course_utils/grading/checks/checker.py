@@ -28,11 +28,11 @@ from typing import Any, cast
 
 from course_utils.errors import CourseError
 from course_utils.grading.checks import codec, expect
-from course_utils.grading.checks.expect import AnswerError, Setting
+from course_utils.grading.checks.expect import AnswerError, CheckContext
 from course_utils.grading.checks.plain_values import Stopped, UnsupportedCheck, one_line, plain
-from course_utils.grading.checks.plan import Cell, Found, Job, VerdictData, names_set_by, read_plan
+from course_utils.grading.checks.plan import Cell, CheckResults, Job, VerdictData, names_set_by, read_plan
 from course_utils.grading.checks.runner import KEPT
-from course_utils.grading.checks.student_process import MEDDLED, Clock, Gone, Process, Student
+from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, Student, TimeBudget
 from course_utils.grading.sandbox.sandbox import Limits
 
 MOST_DEATHS = 4  # of cells that end their Python: each is left out when the others are run again
@@ -85,7 +85,7 @@ def _steps(submission: Sequence[Mapping[str, str]], checks: Mapping[str, Cell], 
     return steps
 
 
-class Checks(Setting):
+class CheckRun(CheckContext):
     """The checks of one submission.
 
     Parameters
@@ -94,7 +94,7 @@ class Checks(Setting):
     """
 
     def __init__(self, job: Job) -> None:
-        self.job, self.clock = job, Clock(job["seconds"])
+        self.job, self.time_budget = job, TimeBudget(job["seconds"])
         self.plan, self.uses = read_plan(job["source"])
         locked = (cell.sets for cell in self.plan if not cell.is_check and not cell.is_student)
         self.shared = frozenset().union(*locked)
@@ -104,7 +104,7 @@ class Checks(Setting):
         self.stopped: dict[str, str] = {}  # cells that ended their Python, and why
         self.tried: set[str] = set()  # cells and checks whose process was lost once: they get a fresh one, once
         self.is_late: list[str] = []  # cells and calls that did not end in time
-        self.meddled: list[str] = []  # cells and checks in which the student's code wrote what looks like an answer
+        self.tampered: list[str] = []  # cells and checks in which the student's code wrote what looks like an answer
         self.vanished: list[str] = []  # names that a cell without an error sets, and that were not there afterwards
         self.is_hidden = False  # what cells show is kept from the visible pass only: they have seen no hidden input
         self.order: list[str] = []
@@ -112,7 +112,7 @@ class Checks(Setting):
         self._solution: dict[str, object] | None = None
         self._n_output = 0
 
-    def run(self) -> Found:
+    def run(self) -> CheckResults:
         """Run all, and return what came of it."""
         expect.setting = self
         shuffled = random.Random(f"order:{self.seed}")
@@ -123,9 +123,9 @@ class Checks(Setting):
                 self._run_all(_steps(self.job["submission"], checks, shuffled))
         return {
             "verdicts": {name: verdict.as_data() for name, verdict in self.verdicts.items()},
-            "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "meddled": self.meddled,
+            "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "tampered": self.tampered,
             "vanished": self.vanished, "order": self.order, "seed": self.seed,
-            "seconds": round(self.clock.seconds - self.clock.left(), 2),
+            "seconds": round(self.time_budget.seconds - self.time_budget.left(), 2),
         }  # fmt: skip
 
     # -- the student's process -----------------------------------------------------------------------------------------
@@ -144,10 +144,10 @@ class Checks(Setting):
                         self._judge(cell, student)
             if not steps[-1][1]:  # cells after the last check are run once, for what they show
                 student, done = self._brought_to(len(steps) - 1, steps, student, done)
-        except Gone as gone:  # no process could be brought so far that it answers
+        except ProcessEnded as ended:  # no process could be brought so far that it answers
             for _, checks in steps:
                 for cell in checks:
-                    self.verdicts.setdefault(cell.name, Verdict(None, why=gone.why))
+                    self.verdicts.setdefault(cell.name, Verdict(None, why=ended.why))
         finally:
             if student is not None:
                 student.process.close()
@@ -155,19 +155,21 @@ class Checks(Setting):
     def _brought_to(self, place: int, steps: Sequence[Step], student: Student | None, done: int) -> tuple[Student, int]:
         """Return a process in which the cells up to a place have run, without those that ended it; and how many."""
         while True:
-            if self.clock.left() <= 0:
-                raise Gone(f"all of it together took longer than {self.clock.seconds:g} seconds", is_late=True)
-            if student is None or student.process.why_gone:
+            if self.time_budget.left() <= 0:
+                raise ProcessEnded(
+                    f"all of it together took longer than {self.time_budget.seconds:g} seconds", is_late=True
+                )
+            if student is None or student.process.end_reason:
                 job = self.job
-                process = Process(job["line"], LIMITS, job["environment"], Path(job["folder"]), self.clock)
+                process = Process(job["line"], LIMITS, job["environment"], Path(job["folder"]), self.time_budget)
                 student, done = Student(process, job["call_seconds"], self.shared), 0
             try:
                 for cells, _ in steps[done : place + 1]:
                     self._run_cells(student.process, cells)
                 return student, max(done, place + 1)
-            except Gone:
+            except ProcessEnded:
                 if len(self.stopped) > MOST_DEATHS:
-                    raise Gone("too many of its cells ended their Python") from None
+                    raise ProcessEnded("too many of its cells ended their Python") from None
             except BaseException:
                 student.process.close()
                 raise
@@ -181,17 +183,17 @@ class Checks(Setting):
             except codec.TooLarge as limit:
                 self.stopped[cell["id"]] = f"it is too long: {limit}"
                 continue
-            except Gone as gone:
-                if gone.why == MEDDLED:
-                    self.meddled.append(cell["id"])
-                if not gone.is_late and cell["id"] not in self.tried:
+            except ProcessEnded as ended:
+                if ended.why == TAMPERED:
+                    self.tampered.append(cell["id"])
+                if not ended.is_late and cell["id"] not in self.tried:
                     # A function that an earlier check called may have left processes that answer in its place.
                     self.tried.add(cell["id"])
                     raise
-                if self.clock.left() > 0:
-                    self.stopped[cell["id"]] = gone.why
-                    self.outputs[cell["id"]] = [["error", "CellStopped", one_line(gone.why), []]]
-                if gone.is_late:
+                if self.time_budget.left() > 0:
+                    self.stopped[cell["id"]] = ended.why
+                    self.outputs[cell["id"]] = [["error", "CellStopped", one_line(ended.why), []]]
+                if ended.is_late:
                     self.is_late.append(cell["id"])
                 raise
             if cell["id"] not in self.outputs and not self.is_hidden:
@@ -229,12 +231,12 @@ class Checks(Setting):
             verdict = Verdict(None, why=str(problem))
         except BaseException as error:  # whatever a check raises, it has failed
             verdict = Verdict(0.0, _told(error, cell))
-            if self.clock.left() <= 0:
-                why = f"all of it together took longer than {self.clock.seconds:g} seconds"
+            if self.time_budget.left() <= 0:
+                why = f"all of it together took longer than {self.time_budget.seconds:g} seconds"
                 verdict = Verdict(None, verdict.error, why)
         self.is_late += student.late[n_late:]
-        if student.process.why_gone == MEDDLED:
-            self.meddled.append(cell.name)
+        if student.process.end_reason == TAMPERED:
+            self.tampered.append(cell.name)
         self.verdicts[cell.name] = verdict
         self.order.append(cell.name)
 
@@ -245,7 +247,7 @@ class Checks(Setting):
         the process, and these read the questions and write answers.
         """
         self._judge(cell, student)
-        is_lost = bool(student.process.why_gone) and not student.late and self.clock.left() > 0
+        is_lost = bool(student.process.end_reason) and not student.late and self.time_budget.left() > 0
         if not is_lost or cell.name in self.tried:
             return False
         self.tried.add(cell.name)
@@ -404,7 +406,7 @@ def main() -> None:
     threading.Thread(target=_end_with_grader, daemon=True).start()
     sys.path.append(job["instructor"])
     os.chdir(job["instructor"])
-    found = Checks(cast(Job, job)).run()  # the grader's own message
+    found = CheckRun(cast(Job, job)).run()  # the grader's own message
     data = memoryview(codec.message(found))
     while data:
         data = data[os.write(outgoing, data) :]

@@ -1,7 +1,7 @@
 """What test cells call: a student's function is tried, and a wrong answer told in a few lines, not a traceback.
 
 In a student's notebook the function runs there. When a submission is graded it runs in another process: the test cell
-then has an `Elsewhere` in its place, and all that this module does with a function and its answer works with both.
+then has an `RemoteValue` in its place, and all that this module does with a function and its answer works with both.
 """
 
 import ast
@@ -34,7 +34,7 @@ class AnswerError(CourseError):
     """An answer is not the one that was asked for."""
 
 
-class Setting:
+class CheckContext:
     """What is known about the place where checks run; a grader's program knows more.
 
     Attributes
@@ -54,7 +54,7 @@ class Setting:
         return inspect.getsource(function)
 
 
-setting = Setting()
+setting = CheckContext()
 
 
 @dataclasses.dataclass(frozen=True)

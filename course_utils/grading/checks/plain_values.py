@@ -16,7 +16,7 @@ class UnsupportedCheck(CourseError):
     """A test cell asks for something that cannot be done with a student's code in another process."""
 
 
-class Elsewhere:
+class RemoteValue:
     """An object of another process, of which this one knows a description only.
 
     A grader's program has these in the place of a student's functions. In a student's own notebook there are none.
@@ -116,7 +116,7 @@ def shown(value: Any, depth: int = 0) -> str:
         return _shown_row(value, depth)
     if kind is bytes:
         return repr(value[:LONGEST_TEXT])
-    if issubclass(kind, Elsewhere):
+    if issubclass(kind, RemoteValue):
         return f"an object of type {one_line(value.kind)[:LONGEST_TEXT]}" + (f" ({value.note})" if value.note else "")
     return f"an object of type {type_name(value)}"
 

@@ -54,14 +54,14 @@ class VerdictData(TypedDict):
     why: str
 
 
-class Found(TypedDict):
-    """The answer of a checker; see `execution.Marking`."""
+class CheckResults(TypedDict):
+    """The answer of a checker; see `execute.ExecutionResult`."""
 
     verdicts: dict[str, VerdictData]
     outputs: dict[str, list[list[Any]]]
     stopped: dict[str, str]
     late: list[str]
-    meddled: list[str]
+    tampered: list[str]
     vanished: list[str]
     order: list[str]
     seed: str
@@ -97,14 +97,14 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Use:
+class CellDependencies:
     """What a cell needs: names from other cells of the instructor's, and names from the student's process."""
 
     of_cells: Mapping[str, Cell]
     of_student: frozenset[str]
 
 
-def read_plan(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], dict[str, Use]]:
+def read_plan(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], dict[str, CellDependencies]]:
     """Return the code cells of an instructor's notebook, and for each that the grader may run what it needs.
 
     Raises
@@ -118,7 +118,7 @@ def read_plan(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], dict[str,
     a check that says ``math.pi`` means Python's.
     """
     plan: list[Cell] = []
-    uses: dict[str, Use] = {}
+    uses: dict[str, CellDependencies] = {}
     owner: dict[str, Cell] = {}  # of each name, the last cell that has set it
     for number, raw in enumerate(cells):
         if raw["cell_type"] != "code":
@@ -130,7 +130,7 @@ def read_plan(cells: Sequence[Mapping[str, Any]]) -> tuple[list[Cell], dict[str,
             if not cell.is_student:
                 of_cells = {name: owner[name] for name in cell.uses if name in owner and not owner[name].is_student}
                 own = {name for name in cell.uses - owner.keys() if hasattr(builtins, name)}
-                uses[cell.name] = Use(of_cells, cell.uses - of_cells.keys() - own)
+                uses[cell.name] = CellDependencies(of_cells, cell.uses - of_cells.keys() - own)
             owner |= dict.fromkeys(cell.sets, cell)
             plan.append(cell)
     return plan, uses

@@ -22,19 +22,19 @@ from typing import Any, NoReturn, TypeVar
 
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import AnswerError
-from course_utils.grading.checks.plain_values import Elsewhere, Stopped, UnsupportedCheck, one_line, shown
+from course_utils.grading.checks.plain_values import RemoteValue, Stopped, UnsupportedCheck, one_line, shown
 from course_utils.grading.sandbox.sandbox import POLL_INTERVAL_S, Limits, exceeded_limit, start_process
 
 START_S = 60.0  # a busy machine may need long to start a Python
 NAMED = (builtins, math, cmath, operator, statistics)  # whose functions a check may hand to a student's function
 LONGEST_NAME = 100  # characters
-MEDDLED = "it wrote into the pipe between it and the grader"
+TAMPERED = "it wrote into the pipe between it and the grader"
 # Python itself takes these for the end of a loop: all(map(f, values)) would be true where f raises one at once.
 ENDS_OF_LOOPS = (StopIteration, StopAsyncIteration)
 Plain = TypeVar("Plain", int, bool)
 
 
-class Gone(Exception):
+class ProcessEnded(Exception):
     """The student's process does not answer any more; says why.
 
     Parameters
@@ -49,7 +49,7 @@ class Gone(Exception):
         self.why, self.is_late = why, is_late
 
 
-class Clock:
+class TimeBudget:
     """The time that is left for a whole submission.
 
     Parameters
@@ -77,14 +77,14 @@ class Process:
         Of the command; empty for a sandbox.
     work : Path
         The folder in which the command starts.
-    clock : Clock
+    time_budget : TimeBudget
     """
 
     def __init__(
-        self, line: Sequence[str], limits: Limits, environment: Mapping[str, str], work: Path, clock: Clock
+        self, line: Sequence[str], limits: Limits, environment: Mapping[str, str], work: Path, time_budget: TimeBudget
     ) -> None:
-        self.limits, self.clock = limits, clock
-        self.why_gone, self._over = "", ""
+        self.limits, self.time_budget = limits, time_budget
+        self.end_reason, self._over = "", ""
         self._stack = contextlib.ExitStack()
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
         process = start_process(line, limits, environment, work, stdin=pipe, stdout=pipe, stderr=nothing)
@@ -97,32 +97,32 @@ class Process:
             threading.Thread(target=task, daemon=True).start()
         try:
             self._answer(0, START_S)
-        except Gone as gone:
+        except ProcessEnded as ended:
             self.close()
-            raise Gone(f"its Python did not start: {gone.why}") from gone
+            raise ProcessEnded(f"its Python did not start: {ended.why}") from ended
 
     def ask(self, seconds: float, **question: object) -> dict[str, Any]:
         """Put a question, and return the answer.
 
         Raises
         ------
-        Gone
+        ProcessEnded
             There is none within the time, or it is no answer to this question. The process has been ended.
         """
-        if self.why_gone:
-            raise Gone(self.why_gone)
+        if self.end_reason:
+            raise ProcessEnded(self.end_reason)
         number = secrets.randbelow(codec.SMALL) + 1  # nobody can answer it beforehand
         self._questions.put(codec.message({"id": number, **question}))
         try:
             return self._answer(number, seconds)
-        except Gone as gone:
-            self.why_gone = gone.why
+        except ProcessEnded as ended:
+            self.end_reason = ended.why
             self.close()
             raise
 
     def close(self) -> None:
         """End the process and all that it has started."""
-        self.why_gone = self.why_gone or "it has ended"
+        self.end_reason = self.end_reason or "it has ended"
         self._questions.put(None)
         self._stack.close()
         with contextlib.suppress(queue.Empty):
@@ -130,21 +130,23 @@ class Process:
                 self._answers.get_nowait()
 
     def _answer(self, number: int, seconds: float) -> dict[str, Any]:
-        time_left = self.clock.left()
+        time_left = self.time_budget.left()
         try:
             data = self._answers.get(timeout=min(seconds, time_left))
         except queue.Empty:
             if seconds <= time_left:
-                raise Gone(f"it did not end within {seconds:g} seconds", is_late=True) from None
-            raise Gone(f"all of it together took longer than {self.clock.seconds:g} seconds", is_late=True) from None
+                raise ProcessEnded(f"it did not end within {seconds:g} seconds", is_late=True) from None
+            raise ProcessEnded(
+                f"all of it together took longer than {self.time_budget.seconds:g} seconds", is_late=True
+            ) from None
         if data is None:
-            raise Gone(self._over or "it ended its own Python")
+            raise ProcessEnded(self._over or "it ended its own Python")
         try:
             answer = codec.decoded(data)
         except codec.IllFormed:
-            raise Gone(MEDDLED) from None
+            raise ProcessEnded(TAMPERED) from None
         if answer.get("id") != number or type(answer["id"]) is not int:
-            raise Gone(MEDDLED)
+            raise ProcessEnded(TAMPERED)
         return answer
 
     def _read(self) -> None:
@@ -159,7 +161,7 @@ class Process:
                 self._answers.put(b"")  # which is no message either
         with contextlib.suppress(OSError):
             pipe.close()
-        if not self.why_gone:
+        if not self.end_reason:
             self._answers.put(None)
 
     def _write(self) -> None:
@@ -173,7 +175,7 @@ class Process:
             pipe.close()
 
     def _watch(self) -> None:
-        while not self.why_gone and self._process.poll() is None:
+        while not self.end_reason and self._process.poll() is None:
             if why := exceeded_limit(self._process.pid, self.limits):
                 self._over = why
                 self._process.terminate()  # the launcher ends all that it has started
@@ -231,10 +233,10 @@ class Student:
     def _ask(self, words: str, **question: object) -> dict[str, Any]:
         try:
             answer = self.process.ask(self.seconds, **question)
-        except Gone as gone:
-            if gone.is_late:
+        except ProcessEnded as ended:
+            if ended.is_late:
                 self.late.append(words)
-            raise Stopped("no answer", gone.why, call=words) from None
+            raise Stopped("no answer", ended.why, call=words) from None
         except codec.TooLarge as limit:
             raise UnsupportedCheck(f"{words} is given too much: {limit}.", "Smaller arguments.") from None
         if "error" in answer:
@@ -283,7 +285,7 @@ class Student:
         return (RemoteCallable if is_callable else Remote)(self, number, kind, note)
 
 
-class Remote(Elsewhere):
+class Remote(RemoteValue):
     """An object in a student's process that is no plain value.
 
     It can be iterated over, indexed and measured, its attributes can be read, and it can be handed to the student's

@@ -186,8 +186,8 @@ CALLS = {
         "def double(x):\n    raise E", NONE,
     ),
     "an error called as one of the grader's": (
-        "class UnsupportedCheck(Exception): pass\nclass Gone(Exception): pass\ndef double(x):\n"
-        "    raise UnsupportedCheck if x == 2 else Gone", NONE,
+        "class UnsupportedCheck(Exception): pass\nclass ProcessEnded(Exception): pass\ndef double(x):\n"
+        "    raise UnsupportedCheck if x == 2 else ProcessEnded", NONE,
     ),
 }  # fmt: skip
 # What a cell does to the process in which all others run: a sheet for each.

@@ -13,7 +13,7 @@ from made_checks import EXPECT, HIDDEN, code
 from course_utils.grading.autograde.execute import Marking, check
 from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.checker import Checks
-from course_utils.grading.checks.student_process import MEDDLED, Clock, Gone, Process
+from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, TimeBudget
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.sandbox import cgroup
 from course_utils.grading.sandbox.sandbox import Limits, sandbox_problem
@@ -31,7 +31,7 @@ def graded(name: str, source: str, is_hidden: bool = False) -> dict:
 def checks_of(source: list[dict], cells: list[tuple[str, str | None]], folder: Path) -> Checks:
     """Return the checks of a sheet, to be run in this process; a cell without text is a check's place."""
     submission = [{"id": name} | ({} if text is None else {"source": text}) for name, text in cells]
-    return Checks(
+    return CheckRun(
         {
             "source": source, "submission": submission, "instructor": str(folder), "line": student_command(None),
             "environment": {}, "folder": str(folder), "seed": "1", "seconds": 120, "cell_seconds": 60,
@@ -139,8 +139,8 @@ def test_a_process_that_writes_without_being_asked_costs_the_grader_little_memor
     )
     tracemalloc.start()
     try:
-        process = Process([sys.executable, "-c", flood], Limits(), {}, tmp_path, Clock(120))
-        with pytest.raises(Gone, match=MEDDLED):
+        process = Process([sys.executable, "-c", flood], Limits(), {}, tmp_path, TimeBudget(120))
+        with pytest.raises(ProcessEnded, match=TAMPERED):
             process.ask(60, op="run", source="")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -235,6 +235,6 @@ def test_what_is_lost_by_a_forged_answer_or_a_spoilt_python_is_told_to_a_person(
     for own, answer, word in (("", forged, "pipe"), (spoilt, GOOD, "nothing of that name"), ("", raised, "")):
         cells = [("own", own), ("answer", answer), ("shown", None)]
         found = checks_of(source, cells, tmp_path).run()
-        told = Marking(**{name: found[name] for name in ("stopped", "meddled", "vanished", "verdicts")}).doubts()
+        told = Marking(**{name: found[name] for name in ("stopped", "tampered", "vanished", "verdicts")}).doubts()
         assert found["verdicts"]["shown"]["points"] == 0
         assert any(word in each for each in told) if word else told == []
