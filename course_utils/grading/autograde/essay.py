@@ -60,7 +60,8 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     read, variables = model_folders()
     boxed = not sandbox_problem()
     outcome = run(
-        sandbox_command(line, work, read, variables=variables, hidden=[sample_essays.FOLDER]) if boxed else line, work, LIMITS,
+        sandbox_command(line, work, read, variables=variables, hidden=[sample_essays.FOLDER]) if boxed else line,
+        work, LIMITS,
         variables=None if boxed else {"COURSE_LEDGER": ""},
     )  # fmt: skip
     found = _found(work)

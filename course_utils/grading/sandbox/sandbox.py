@@ -1,9 +1,9 @@
 """Sandbox for untrusted code, made with bubblewrap: no network, an empty environment, chosen files, limits.
 
-`sandbox_command` returns a command line whose sandbox shows this Python, what is installed for it, and folders that the caller
-names. Essays are examined in it, by the course's own code. `course_utils.grading.checks.student_sandbox` builds a
-smaller one for students' code from the same parts. In neither is there a shell, a program of ``/usr/bin``, a folder of
-this machine's users, or another process to see.
+`sandbox_command` returns a command line for a sandbox that shows this Python, what is installed for it, and folders
+that the caller names. Essays are examined in it, by the course's own code.
+`course_utils.grading.checks.student_sandbox` builds a smaller one for students' code from the same parts. In neither is
+there a shell, a program of ``/usr/bin``, a folder of this machine's users, or another process to see.
 """
 
 import contextlib

@@ -12,7 +12,7 @@ from made_checks import EXPECT, HIDDEN, code
 
 from course_utils.grading.autograde.execute import Marking, check
 from course_utils.grading.checks import checker, codec, runner
-from course_utils.grading.checks.checker import Checks
+from course_utils.grading.checks.checker import CheckRun
 from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, TimeBudget
 from course_utils.grading.checks.student_sandbox import student_command
 from course_utils.grading.sandbox import cgroup
@@ -28,7 +28,7 @@ def graded(name: str, source: str, is_hidden: bool = False) -> dict:
     return code(name, text, grade=True, locked=True, points=1)
 
 
-def checks_of(source: list[dict], cells: list[tuple[str, str | None]], folder: Path) -> Checks:
+def checks_of(source: list[dict], cells: list[tuple[str, str | None]], folder: Path) -> CheckRun:
     """Return the checks of a sheet, to be run in this process; a cell without text is a check's place."""
     submission = [{"id": name} | ({} if text is None else {"source": text}) for name, text in cells]
     return CheckRun(

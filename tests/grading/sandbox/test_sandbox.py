@@ -161,7 +161,7 @@ def test_neither_set_of_files_shows_a_shell_more_rights_or_the_graders_environme
 def test_a_sandbox_ends_with_the_process_that_started_it_at_whatever_moment(tmp_path):
     mark = f"mark{os.getpid()}"
     code = (
-        "import sys; from pathlib import Path; from course_utils.grading.sandbox.sandbox import Limits, sandbox_command, run\n"
+        "import sys; from pathlib import Path; from course_utils.grading.sandbox.sandbox import *\n"
         f"line = sandbox_command([sys.executable, '-c', 'while True: pass  # {mark}'], Path({str(tmp_path)!r}))\n"
         f"print('begun', flush=True); run(line, Path({str(tmp_path)!r}), Limits())"
     )
