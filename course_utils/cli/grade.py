@@ -111,7 +111,7 @@ def _import(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     from course_utils.grading.autograde.grade import grade
-    from course_utils.grading.marking.submission_status import PERSON, standings
+    from course_utils.grading.marking.submission_status import PERSON, submission_statuses
 
     course, names = _course(chosen)
     is_all_done = True
@@ -129,7 +129,9 @@ def _run(chosen: argparse.Namespace) -> int:
             print(nobody.what)
             return
         here = {each.submission.student for each in graded}
-        for_people = [each for each in standings(course, name) if each.state == PERSON and each.student in here]
+        for_people = [
+            each for each in submission_statuses(course, name) if each.state == PERSON and each.student in here
+        ]
         print(f"{name}: {len(graded)} submissions, {len(for_people)} need a person.")
         _list({each.student: each.why for each in for_people})
         if left := {each.submission.student: each.left for each in graded if each.left}:

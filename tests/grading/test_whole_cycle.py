@@ -20,10 +20,10 @@ from course_utils.grading.autograde.gradebook import confirm
 from course_utils.grading.course.course import ESSAY, EXERCISES, Course, find_course, nbgraders_warnings
 from course_utils.grading.feedback.feedback import release_feedback
 from course_utils.grading.marking.agreement import two_graders
-from course_utils.grading.marking.marking_session import open_desk
-from course_utils.grading.marking.papers import read_report
+from course_utils.grading.marking.marking_session import open_marking_session
 from course_utils.grading.marking.sample_essays import load_samples, sample_ledger
 from course_utils.grading.marking.submission_status import overview
+from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.grading.release.release import release
 from course_utils.grading.reports.exports import export_csv
 from course_utils.grading.sandbox.sandbox import sandbox_problem
@@ -128,7 +128,7 @@ def story(tmp_path_factory):
 
 def mark_all(course: Course, samples: dict) -> None:
     """The first grader gives our levels; the second one is a level harsher where that is possible."""
-    first, second = open_desk(course, "first"), open_desk(course, "second", second_reader=True)
+    first, second = open_marking_session(course, "first"), open_marking_session(course, "second", second_reader=True)
     for paper in first.papers:
         sample = samples["three" if paper.student == "ann" else "two"]
         for criterion, level in sample.levels.items():
@@ -140,7 +140,7 @@ def mark_all(course: Course, samples: dict) -> None:
 def expected(story, student: str) -> tuple[float, float]:
     """The raw points and the penalty."""
     course, _, samples = story
-    rubric = open_desk(course).rubric
+    rubric = open_marking_session(course).rubric
     sample = samples["three" if student == "ann" else "two"]
     raw = sum(rubric.points_of(criterion, level) for criterion, level in sample.levels.items())
     return raw, (0.0 if student == "ann" else round(0.1 * raw, 2))
@@ -150,7 +150,7 @@ def expected(story, student: str) -> tuple[float, float]:
 def test_marks_are_equal_on_the_page_in_the_database_in_the_overview_and_in_the_csv(story, student, tmp_path):
     course, *_ = story
     raw, penalty = expected(story, student)
-    desk = open_desk(course)
+    desk = open_marking_session(course)
     key = next(paper.key for paper in desk.papers if paper.student == student)
     with course.gradebook() as gradebook:
         notebook = gradebook.find_submission_notebook(ESSAY, ESSAY, student)
@@ -185,7 +185,7 @@ def test_evidence_was_done_again_and_the_tale_that_was_told_is_in_the_report(sto
 
 def test_a_students_feedback_tells_level_next_step_comment_and_evidence_and_no_secret(story):
     course, students, _ = story
-    rubric = open_desk(course).rubric
+    rubric = open_marking_session(course).rubric
     page = students["bob"].feedback(ESSAY)
     for criterion in rubric.criteria:
         assert criterion.name in page and f"Seen: {criterion.id}." in page

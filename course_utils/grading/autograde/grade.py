@@ -41,7 +41,7 @@ from course_utils.grading.course.gradebook_access import (
     is_gradebook_trouble,
     require_writable,
 )
-from course_utils.grading.marking.papers import REPORT, UNFINISHED, read_report
+from course_utils.grading.marking.submissions_to_mark import REPORT, UNFINISHED, read_report
 from course_utils.grading.sandbox.sandbox import (
     remove_folder,
     remove_stale_folders,

@@ -8,7 +8,7 @@ from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 from course_utils.errors import TextError
 from course_utils.grading.course.course import Course, nbgraders_warnings
 from course_utils.grading.course.late_penalty import refresh_penalty
-from course_utils.grading.marking.papers import UNFINISHED, read_report
+from course_utils.grading.marking.submissions_to_mark import UNFINISHED, read_report
 from course_utils.grading.submissions.find import safe_id
 
 NOT_RUN = ("failed", "not run", "tampered")

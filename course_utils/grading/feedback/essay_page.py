@@ -26,8 +26,8 @@ from course_utils.grading.html.page import (
     typed,
 )
 from course_utils.grading.html.safe_html import RICH
-from course_utils.grading.marking.papers import read_report
-from course_utils.grading.marking.submission_status import Standing
+from course_utils.grading.marking.submission_status import SubmissionStatus
+from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.grading.submissions.find import read_plain
 
 LARGEST_PICTURE = 2_000_000  # bytes
@@ -56,7 +56,7 @@ LEDGER = {
 }
 
 
-def essay_page(course: Course, assignment: str, standing: Standing) -> str:
+def essay_page(course: Course, assignment: str, status: SubmissionStatus) -> str:
     """Return the page of a marked essay.
 
     Raises
@@ -65,14 +65,14 @@ def essay_page(course: Course, assignment: str, standing: Standing) -> str:
         The essay cannot be read any more.
     """
     rubric = load_rubric(course.source(assignment).with_name("rubric.yaml"))
-    essay = read_essay(course.folder("autograded", standing.student, assignment) / f"{assignment}.ipynb")
-    report = read_report(course, standing.student, assignment)
-    folder = course.folder("reports", standing.student, assignment)
-    levels = {each.id: _level_in_words(rubric, each, standing.given[each.id]) for each in rubric.criteria}
+    essay = read_essay(course.folder("autograded", status.student, assignment) / f"{assignment}.ipynb")
+    report = read_report(course, status.student, assignment)
+    folder = course.folder("reports", status.student, assignment)
+    levels = {each.id: _level_in_words(rubric, each, status.given[each.id]) for each in rubric.criteria}
     body = [
-        head(rubric.title, "Feedback on your essay", standing.student),
-        sums(standing, levels, "Criterion"),
-        section("criteria", "Criterion by criterion", *_criteria(rubric, standing, levels)),
+        head(rubric.title, "Feedback on your essay", status.student),
+        sums(status, levels, "Criterion"),
+        section("criteria", "Criterion by criterion", *_criteria(rubric, status, levels)),
         evidence(report, folder),
         noticed(report),
         _written(essay, rubric),
@@ -104,10 +104,10 @@ def noticed(report: Mapping[str, Any]) -> str:
     return section("checks", "What the checks noticed", *inside)
 
 
-def _criteria(rubric: Rubric, standing: Standing, levels: Mapping[str, str]) -> list[str]:
+def _criteria(rubric: Rubric, status: SubmissionStatus, levels: Mapping[str, str]) -> list[str]:
     cards = []
     for place, criterion in enumerate(rubric.criteria, 1):
-        points, said = standing.given[criterion.id], standing.comments.get(CELL_PREFIX + criterion.id, "")
+        points, said = status.given[criterion.id], status.comments.get(CELL_PREFIX + criterion.id, "")
         inside = [paragraph(criterion.asks, class_="soft"), *_steps(rubric, criterion, points, levels[criterion.id])]
         inside += [label("What your grader says"), theirs(said, class_="theirs said")] if said.strip() else []
         cards.append(card(place, criterion.name, points, criterion.weight, *inside))

@@ -10,7 +10,7 @@ from course_utils.grading.checks.plan import HIDDEN, text_of
 from course_utils.grading.course.course import Course
 from course_utils.grading.feedback.totals import ask_again, card, head, label, sums
 from course_utils.grading.html.page import element, items, page, paragraph, section, theirs, typed
-from course_utils.grading.marking.submission_status import Standing
+from course_utils.grading.marking.submission_status import SubmissionStatus
 
 LONGEST_MESSAGE = 1500  # characters
 LONGEST_ANSWER = 200_000  # characters in which words of hidden checks are looked for; later ones count as secrets
@@ -22,7 +22,7 @@ WITHHELD = "Its message is not shown here: run the check in your own notebook to
 Cells = Mapping[str, Mapping[str, Any]]  # by their names in nbgrader
 
 
-def exercises_page(course: Course, assignment: str, standing: Standing) -> str:
+def exercises_page(course: Course, assignment: str, status: SubmissionStatus) -> str:
     """Return the page of marked exercises.
 
     Raises
@@ -30,16 +30,16 @@ def exercises_page(course: Course, assignment: str, standing: Standing) -> str:
     OSError, ValueError
         What was handed in cannot be read any more.
     """
-    file = course.folder("autograded", standing.student, assignment) / f"{assignment}.ipynb"
+    file = course.folder("autograded", status.student, assignment) / f"{assignment}.ipynb"
     source = _cells_of(json.loads(course.source(assignment).read_text("utf-8")))
     handed_in = _cells_of(json.loads(file.read_text("utf-8")))
     cells = {_name(cell): cell for cell in handed_in if _name(cell)}
-    answers = {name for part in standing.parts for name in part.answers}
+    answers = {name for part in status.parts for name in part.answers}
     secrets = secrets_of(source, [text_of(cell)[:LONGEST_ANSWER] for cell in handed_in if _name(cell) in answers])
-    levels = {part.id: _passed_in_words(part, standing) for part in standing.parts}
-    cards = [_card(place, part, standing, cells, secrets) for place, part in enumerate(standing.parts, 1)]
+    levels = {part.id: _passed_in_words(part, status) for part in status.parts}
+    cards = [_card(place, part, status, cells, secrets) for place, part in enumerate(status.parts, 1)]
     title = _title(source) or assignment
-    first = [head(title, "Feedback on your exercises", standing.student), sums(standing, levels, "Exercise")]
+    first = [head(title, "Feedback on your exercises", status.student), sums(status, levels, "Exercise")]
     return page(f"Feedback: {title}", [*first, section("exercises", "Exercise by exercise", *cards), ask_again()])
 
 
@@ -85,27 +85,27 @@ def _words(text: str) -> set[str]:
     return found
 
 
-def _card(place: int, part: Part, standing: Standing, cells: Cells, secrets: set[str]) -> str:
+def _card(place: int, part: Part, status: SubmissionStatus, cells: Cells, secrets: set[str]) -> str:
     inside = []
     for name in part.answers:
         code = text_of(cells[name]) if name in cells else ""
         shown = typed(code, aria_label="Your answer")
         inside += [label("Your answer"), shown if code.strip() else paragraph("Nothing was written here.")]
-    inside += [label("How it was tried"), items(_check(check, standing, cells, secrets) for check in part.checks)]
-    given = standing.given[part.id]
-    grades = [standing.grades.get(check.cell) for check in part.checks]
+    inside += [label("How it was tried"), items(_check(check, status, cells, secrets) for check in part.checks)]
+    given = status.given[part.id]
+    grades = [status.grades.get(check.cell) for check in part.checks]
     by_machine = [each for each in grades if each is not None]
     if len(by_machine) < len(grades) or abs(sum(by_machine) - given) > 1e-9:
         inside.append(paragraph("A person has looked at this exercise and given its points."))
-    for said in filter(None, (standing.comments.get(name, "") for name in _names(part))):
+    for said in filter(None, (status.comments.get(name, "") for name in _names(part))):
         inside += [label("What your grader says"), theirs(said, class_="theirs said")]
     return card(place, part.name, given, part.most, *inside)
 
 
-def _check(check: Check, standing: Standing, cells: Cells, secrets: set[str]) -> str:
+def _check(check: Check, status: SubmissionStatus, cells: Cells, secrets: set[str]) -> str:
     """Return how one check went; of a hidden one nothing else."""
     what = "Tried with other values: " if check.is_hidden else "The check that you can see: "
-    given = standing.grades.get(check.cell)
+    given = status.grades.get(check.cell)
     if given is None:
         return what + "not run"
     if given >= check.most - 1e-9:
@@ -115,8 +115,8 @@ def _check(check: Check, standing: Standing, cells: Cells, secrets: set[str]) ->
     return told + (theirs(said, class_="theirs small") if said else "")
 
 
-def _passed_in_words(part: Part, standing: Standing) -> str:
-    given = [(standing.grades.get(check.cell), check.most) for check in part.checks]
+def _passed_in_words(part: Part, status: SubmissionStatus) -> str:
+    given = [(status.grades.get(check.cell), check.most) for check in part.checks]
     passed = sum(points is not None and points >= most - 1e-9 for points, most in given)
     return f"{passed} of {len(given)} checks passed"
 

@@ -9,7 +9,7 @@ from course_utils.errors import CourseError
 from course_utils.grading.course.course import ESSAY, Course, nbgraders_warnings
 from course_utils.grading.feedback.essay_page import essay_page
 from course_utils.grading.feedback.exercises_page import exercises_page
-from course_utils.grading.marking.submission_status import MARKED, Standing, standings
+from course_utils.grading.marking.submission_status import MARKED, SubmissionStatus, submission_statuses
 from course_utils.grading.submissions.find import find_submissions, read_plain
 
 WRITTEN, AS_BEFORE, WITHDRAWN, NONE = "written", "as before", "withdrawn", "none"
@@ -75,7 +75,7 @@ def write_feedback(course: Course, assignment: str, say: Say = print) -> list[Fe
     marks make the same bytes, and a page that would be the same is not written again.
     """
     keys = _keys(course, assignment)
-    found = [_write(course, assignment, each, keys) for each in standings(course, assignment)]
+    found = [_write(course, assignment, each, keys) for each in submission_statuses(course, assignment)]
     found += _left_over(course, assignment, {each.student for each in found})
     for each in found:
         if each.status != AS_BEFORE:
@@ -127,7 +127,7 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
     return found
 
 
-def _write(course: Course, assignment: str, standing: Standing, keys: dict[str, "_Key"]) -> Feedback:
+def _write(course: Course, assignment: str, standing: SubmissionStatus, keys: dict[str, "_Key"]) -> Feedback:
     """Write one page, or take it back; whatever happens to it, the others go on."""
     file = _page(course, assignment, standing.student)
     if standing.state != MARKED:

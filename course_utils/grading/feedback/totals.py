@@ -4,7 +4,7 @@ import math
 
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, share_a_day
 from course_utils.grading.html.page import element, paragraph, section, table, text
-from course_utils.grading.marking.submission_status import Standing
+from course_utils.grading.marking.submission_status import SubmissionStatus
 
 DAY_S = 86_400
 REGRADE = (
@@ -20,12 +20,12 @@ def head(title: str, what: str, student: str) -> str:
     return element("h1", text(title)) + element("p", f"{names[0]} for {names[1]}", class_="soft")
 
 
-def sums(standing: Standing, levels: dict[str, str], word: str) -> str:
+def sums(status: SubmissionStatus, levels: dict[str, str], word: str) -> str:
     """Return the points of each part with the sum.
 
     Parameters
     ----------
-    standing : Standing
+    status : SubmissionStatus
         Marked.
     levels : dict of str to str
         What was reached, by part, in words.
@@ -33,15 +33,13 @@ def sums(standing: Standing, levels: dict[str, str], word: str) -> str:
         What a part is called.
     """
     rows = [
-        [_link(place, part.name), text(levels[part.id]), _of(standing.given[part.id], part.most)]
-        for place, part in enumerate(standing.parts, 1)
+        [_link(place, part.name), text(levels[part.id]), _of(status.given[part.id], part.most)]
+        for place, part in enumerate(status.parts, 1)
     ]
-    if standing.penalty:
-        rows.append(["Late submission", text(late_in_words(standing.seconds_late)), f"−{standing.penalty:g}"])
+    if status.penalty:
+        rows.append(["Late submission", text(late_in_words(status.seconds_late)), f"−{status.penalty:g}"])
     told = table([word, "Reached", "Points"], rows, "Points of each part")
-    total = element(
-        "p", "Total: ", element("strong", _of(standing.score or 0.0, standing.most)), " points", class_="total"
-    )
+    total = element("p", "Total: ", element("strong", _of(status.score or 0.0, status.most)), " points", class_="total")
     return section("points", "Your points", total, told)
 
 

@@ -10,8 +10,8 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course
 from course_utils.grading.marking.marks import FileMarks, marks_of
-from course_utils.grading.marking.papers import list_papers
-from course_utils.grading.marking.submission_status import standings
+from course_utils.grading.marking.submission_status import submission_statuses
+from course_utils.grading.marking.submissions_to_mark import list_papers
 
 Levels = Mapping[str, Mapping[str, int]]  # paper: criterion: level, counted from 0
 COLUMNS = ["criterion", "n", "kappa", "mean_absolute_error", "bias", "exact_share"]
@@ -137,7 +137,7 @@ def far_apart(a: Levels, b: Levels, rubric: Rubric, numbers: Mapping[str, int] |
 def first_levels(course: Course, rubric: Rubric) -> dict[str, dict[str, int]]:
     """Return the marks that count, as levels."""
     found = {}
-    for each in standings(course, ESSAY):
+    for each in submission_statuses(course, ESSAY):
         given = {id: points for id, points in each.points.items() if points is not None}
         if each.key and given:
             found[each.key] = {id: rubric.level_of(id, points) for id, points in given.items()}

@@ -1,4 +1,4 @@
-"""The desk at which essays are marked: papers one after the other, every change written down and undone at a word."""
+"""Marking session of essays: each change of a mark is written to a journal and can be undone."""
 
 import dataclasses
 import datetime
@@ -12,7 +12,7 @@ from course_utils.errors import NoSpace, SettingsError
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.marking.marks import Mark, Marks, marks_of, total
-from course_utils.grading.marking.papers import Paper, Sheet, list_papers, open_paper
+from course_utils.grading.marking.submissions_to_mark import Paper, PaperContents, list_papers, open_paper
 
 _PARTS = [part.name for part in dataclasses.fields(Mark)]
 
@@ -27,7 +27,7 @@ class Change:
     now: Mark
 
 
-class Desk:
+class MarkingSession:
     """Papers and their marks, whatever they are and wherever these lie.
 
     Parameters
@@ -35,7 +35,7 @@ class Desk:
     rubric : Rubric
     papers : sequence of Paper
     open_sheet : callable
-        Takes a paper and returns its Sheet.
+        Takes a paper and returns its PaperContents.
     marks : Marks
     grader : str
         Who marks; stands in the journal.
@@ -47,7 +47,7 @@ class Desk:
         self,
         rubric: Rubric,
         papers: Sequence[Paper],
-        open_sheet: Callable[[Paper], Sheet],
+        open_sheet: Callable[[Paper], PaperContents],
         marks: Marks,
         grader: str = "",
         journal: Path | None = None,
@@ -66,10 +66,12 @@ class Desk:
         """
         found = next((paper for paper in self.papers if paper.key == key), None)
         if found is None:
-            raise SettingsError(f"There is no paper {str(key)[:40]!r}.", "A key of one of the papers.", "desk.papers")
+            raise SettingsError(
+                f"There is no paper {str(key)[:40]!r}.", "A key of one of the papers.", "session.papers"
+            )
         return found
 
-    def sheet(self, key: str) -> Sheet:
+    def sheet(self, key: str) -> PaperContents:
         """Return a paper with its essay and report."""
         return self._open(self.paper(key))
 
@@ -95,7 +97,7 @@ class Desk:
         """Give the points of a level, counted from 0."""
         if not isinstance(level, int) or not 0 <= level < len(self.rubric.levels):
             told = f"A level from 0 to {len(self.rubric.levels) - 1}."
-            raise SettingsError(f"level is {str(level)[:40]!r}.", told, "desk.mark_level(key, criterion, 0)")
+            raise SettingsError(f"level is {str(level)[:40]!r}.", told, "session.mark_level(key, criterion, 0)")
         return self.mark(key, criterion, self.rubric.points_of(criterion, level))
 
     def comment(self, key: str, criterion: str, text: str, goes_on: bool = False) -> Mark:
@@ -174,7 +176,7 @@ class Desk:
             ) from problem  # fmt: skip
 
 
-def open_desk(course: Course | None = None, grader: str = "", second_reader: bool = False) -> Desk:
+def open_marking_session(course: Course | None = None, grader: str = "", second_reader: bool = False) -> MarkingSession:
     """Return the desk of a course's essays.
 
     Parameters
@@ -190,4 +192,4 @@ def open_desk(course: Course | None = None, grader: str = "", second_reader: boo
     rubric = load_rubric(course.folder("source", "", ESSAY) / "rubric.yaml")
     marks = marks_of(course, rubric, (grader or "second") if second_reader else "")
     journal = course.folder("marking") / ESSAY / "journal.jsonl"
-    return Desk(rubric, list_papers(course), lambda paper: open_paper(course, paper), marks, grader, journal)
+    return MarkingSession(rubric, list_papers(course), lambda paper: open_paper(course, paper), marks, grader, journal)

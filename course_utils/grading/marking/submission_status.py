@@ -12,7 +12,7 @@ from course_utils.grading.assignments.parts import Part, parts_of
 from course_utils.grading.course.course import Course
 from course_utils.grading.course.late_penalty import late_penalty
 from course_utils.grading.course.roster import Person, person_of
-from course_utils.grading.marking.papers import UNFINISHED, read_report
+from course_utils.grading.marking.submissions_to_mark import UNFINISHED, read_report
 from course_utils.grading.submissions.contents import is_same_work
 from course_utils.grading.submissions.find import find_submissions, safe_id
 
@@ -27,7 +27,7 @@ DIGITS = 4  # of a sum of points: what floating point adds behind them is nobody
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
+class SubmissionStatus:
     """Where one student's submission stands.
 
     Parameters
@@ -123,13 +123,13 @@ def overview(course: Course, assignment: str) -> pd.DataFrame:
     columns = ["student", "state", "why", *[part.id for part in parts], "raw", "late_penalty", "score", "max"]
     rows = [
         [each.student, each.state, each.why, *each.points.values(), each.raw, each.penalty, each.score, each.most]
-        for each in standings(course, assignment)
+        for each in submission_statuses(course, assignment)
     ]
     numbers = dict.fromkeys(columns[3:], "float64")
     return pd.DataFrame(rows, columns=columns).astype(numbers).astype(dict.fromkeys(columns[:3], "object"))
 
 
-def standings(course: Course, assignment: str) -> list[Standing]:
+def submission_statuses(course: Course, assignment: str) -> list[SubmissionStatus]:
     """Return where every student's submission stands, in the order of their names; see `overview`.
 
     Raises
@@ -155,7 +155,7 @@ def standings(course: Course, assignment: str) -> list[Standing]:
 
 def _graded(
     student: str, person: Person, parts: tuple[Part, ...], notebook: "SubmittedNotebook", report: Mapping[str, Any]
-) -> Standing:
+) -> SubmissionStatus:
     """Return where a submission stands that has been through the machine."""
     grades = {grade.name: grade for grade in notebook.grades}
     points = {part.id: _points(part, grades) for part in parts}
@@ -168,7 +168,7 @@ def _graded(
         f"No mark yet: {', '.join(missing)}." if missing else "Give any of its points by hand to confirm them.",
     ]
     why = "" if state == MARKED else " ".join(told)
-    return Standing(
+    return SubmissionStatus(
         student, state, why, parts, points, person, notebook.id, notebook.assignment.total_seconds_late,
         {each.name: each.manual_comment or "" for each in notebook.comments},
         {name: grade.auto_score for name, grade in grades.items()},
@@ -177,17 +177,17 @@ def _graded(
 
 def _ungraded(
     student: str, person: Person, parts: tuple[Part, ...], is_here: bool, newer: str, report: Mapping[str, Any]
-) -> Standing:
+) -> SubmissionStatus:
     """Return where a submission stands that the machine has not seen, could not read, or that is not there."""
     nothing = dict.fromkeys((part.id for part in parts), None)
     if not is_here and not report:
-        return Standing(student, NOTHING, "Nothing was handed in.", parts, nothing, person)
+        return SubmissionStatus(student, NOTHING, "Nothing was handed in.", parts, nothing, person)
     if report.get("status") == PERSON and not newer:
-        return Standing(student, PERSON, " ".join(_doubts(report)), parts, nothing, person)
+        return SubmissionStatus(student, PERSON, " ".join(_doubts(report)), parts, nothing, person)
     why = newer or "It has not been graded yet."
     if report.get("status") == UNFINISHED:
         why = f"Its grading was not finished: {report.get('unfinished') or 'it was interrupted.'} Next: make grade"
-    return Standing(student, NOT_GRADED, why, parts, nothing, person)
+    return SubmissionStatus(student, NOT_GRADED, why, parts, nothing, person)
 
 
 def _is_finished(report: Mapping[str, Any]) -> bool:

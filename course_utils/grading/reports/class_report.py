@@ -13,8 +13,8 @@ from course_utils.experiments.release.arguments import strategies
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.html.page import drawn, element, page, paragraph, section, table, text
-from course_utils.grading.marking.papers import read_report
-from course_utils.grading.marking.submission_status import MARKED, Standing, standings
+from course_utils.grading.marking.submission_status import MARKED, SubmissionStatus, submission_statuses
+from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.grading.reports.k_anonymity import FEWEST, Group, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 from course_utils.plots.picture import Picture
@@ -106,7 +106,7 @@ def class_report(course: Course | None = None, assignment: str = ESSAY) -> Class
         There is no such assignment, or no course here.
     """
     course = course or find_course()
-    marked = [each for each in standings(course, assignment) if each.state == MARKED]
+    marked = [each for each in submission_statuses(course, assignment) if each.state == MARKED]
     rubric = load_rubric(course.source(assignment).with_name("rubric.yaml")) if assignment == ESSAY else None
     title = rubric.title if rubric else assignment.replace("_", " ")
     if len(marked) < FEWEST:
@@ -124,7 +124,7 @@ def write_class_report(course: Course, file: str | Path, assignment: str = ESSAY
     return Path(file)
 
 
-def _levels(marked: Sequence[Standing], rubric: Rubric | None) -> pd.DataFrame:
+def _levels(marked: Sequence[SubmissionStatus], rubric: Rubric | None) -> pd.DataFrame:
     """Return how many reached each level of each criterion, or how much of an exercise's points."""
     rows: list[list[object]] = []
     for part in marked[0].parts:

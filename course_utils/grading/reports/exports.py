@@ -15,7 +15,7 @@ from course_utils.grading.assignments.parts import parts_of
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.course.course import ASSIGNMENTS, ESSAY, Course, find_course
 from course_utils.grading.course.roster import Person
-from course_utils.grading.marking.submission_status import MARKED, Standing, standings
+from course_utils.grading.marking.submission_status import MARKED, SubmissionStatus, submission_statuses
 from course_utils.grading.reports.moodle_worksheet import Mark, fill_worksheet
 
 DEFAULT = "grades.csv"
@@ -86,7 +86,7 @@ def export_csv(
     Moodle know people by numbers of their own: the gradebook's ``lms_user_id``. Texts that a spreadsheet might run
     carry an apostrophe, which `safe_csv.unguard` takes away.
     """
-    found = standings(course, assignment)
+    found = submission_statuses(course, assignment)
     if worksheet is None:
         return _export(course, assignment, Path(file), shape, number, found)
     if shape != "moodle":
@@ -94,7 +94,9 @@ def export_csv(
     return _fill(assignment, Path(worksheet), Path(file), found)
 
 
-def course_rows(course: Course, assignment: str, found: Sequence[Standing], _number: str) -> tuple[Rows, list[str]]:
+def course_rows(
+    course: Course, assignment: str, found: Sequence[SubmissionStatus], _number: str
+) -> tuple[Rows, list[str]]:
     """Return everybody with everything, and how many are not marked."""
     parts = [part.id for part in parts_of(course, assignment)]
     who = ["assignment", "student", "last_name", "first_name", "email", "state", "why"]
@@ -105,7 +107,9 @@ def course_rows(course: Course, assignment: str, found: Sequence[Standing], _num
     )
 
 
-def canvas_rows(course: Course, assignment: str, found: Sequence[Standing], number: str) -> tuple[Rows, list[str]]:
+def canvas_rows(
+    course: Course, assignment: str, found: Sequence[SubmissionStatus], number: str
+) -> tuple[Rows, list[str]]:
     """Return what Canvas's gradebook imports: a heading, the points that can be had, and a row for each who is marked.
 
     Canvas finds a person by ID, else by SIS Login ID, else by name; and an assignment by the number in brackets, else
@@ -122,7 +126,9 @@ def canvas_rows(course: Course, assignment: str, found: Sequence[Standing], numb
     return rows, told + _unknown(marked, "Canvas looks for them by their login, then by their name")
 
 
-def moodle_rows(_course: Course, _assignment: str, found: Sequence[Standing], _number: str) -> tuple[Rows, list[str]]:
+def moodle_rows(
+    _course: Course, _assignment: str, found: Sequence[SubmissionStatus], _number: str
+) -> tuple[Rows, list[str]]:
     """Return what Moodle's *Upload grading worksheet* takes: a row for each who is marked."""
     marked = [each for each in found if each.state == MARKED]
     rows: Rows = [list(MOODLE)]
@@ -135,7 +141,7 @@ def moodle_rows(_course: Course, _assignment: str, found: Sequence[Standing], _n
     return rows, told + list(ABOUT_MOODLE)
 
 
-SHAPES: dict[str, Callable[[Course, str, Sequence[Standing], str], tuple[Rows, list[str]]]] = {
+SHAPES: dict[str, Callable[[Course, str, Sequence[SubmissionStatus], str], tuple[Rows, list[str]]]] = {
     "course": course_rows,
     "canvas": canvas_rows,
     "moodle": moodle_rows,
@@ -159,7 +165,7 @@ class RubricExport(ExportPlugin):  # type: ignore[misc]  # nbgrader has no types
         to, wanted = Path(self.to or DEFAULT), {str(each) for each in self.student}
         for assignment in chosen:
             file = to if len(chosen) == 1 else to.with_name(f"{to.stem}-{assignment}{to.suffix}")
-            found = standings(course, assignment)
+            found = submission_statuses(course, assignment)
             found = [each for each in found if not wanted or {each.student, each.person.id} & wanted]
             for told in _export(course, assignment, file, self.shape, self.number, found):
                 self.log.info(told)
@@ -174,7 +180,7 @@ class RubricExport(ExportPlugin):  # type: ignore[misc]  # nbgrader has no types
 
 
 def _export(
-    course: Course, assignment: str, file: Path, shape: str, number: str | int, found: Sequence[Standing]
+    course: Course, assignment: str, file: Path, shape: str, number: str | int, found: Sequence[SubmissionStatus]
 ) -> list[str]:
     if shape not in SHAPES:
         raise SettingsError(f"shape is {str(shape)[:40]!r}.", f"One of {', '.join(SHAPES)}.", 'shape="course"')
@@ -187,7 +193,7 @@ def _export(
     return [f"{assignment}: {file} holds {len(rows) - (2 if shape == 'canvas' else 1)} rows.", *told]
 
 
-def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[Standing]) -> list[str]:
+def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[SubmissionStatus]) -> list[str]:
     """Write the marks into Moodle's own worksheet, as another file."""
     with read_errors(worksheet, "Moodle's grading worksheet."):
         content = worksheet.read_bytes()
@@ -206,7 +212,7 @@ def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[Standing
     return [f"{assignment}: {file} is {worksheet.name} with {n} of {len(marked)} marks.", *filled.told, *told]
 
 
-def _course_row(each: Standing, assignment: str, version: str) -> list[Cell]:
+def _course_row(each: SubmissionStatus, assignment: str, version: str) -> list[Cell]:
     who = [assignment, each.person.id, each.person.last_name, each.person.first_name, each.person.email]
     numbers = [*each.points.values(), each.raw, each.penalty, each.score, each.most]
     return [*who, each.state, each.why, *numbers, version]
@@ -217,7 +223,7 @@ def _version(course: Course, assignment: str) -> str:
     return load_rubric(course.source(assignment).with_name("rubric.yaml")).version if assignment == ESSAY else ""
 
 
-def _score(marked: Standing) -> float:
+def _score(marked: SubmissionStatus) -> float:
     """Return the mark of a submission that is marked."""
     return marked.score or 0.0
 
@@ -226,7 +232,7 @@ def _name(person: Person) -> str:
     return f"{person.first_name} {person.last_name}".strip() or person.id
 
 
-def _comments(each: Standing) -> str:
+def _comments(each: SubmissionStatus) -> str:
     """Return points and comment of each part, one below the other, as the HTML for which Moodle takes a comment."""
     lines = []
     for part in each.parts:
@@ -236,12 +242,12 @@ def _comments(each: Standing) -> str:
     return "<br>".join(html.escape(line, quote=False).replace("\n", "<br>") for line in lines + late)
 
 
-def _unmarked(found: Sequence[Standing], so: str) -> list[str]:
+def _unmarked(found: Sequence[SubmissionStatus], so: str) -> list[str]:
     without = [each for each in found if each.state != MARKED]
     listed = [f"{each.student}: {each.state}. {each.why}" for each in without]
     return [f"{len(without)} of {len(found)} {so}.", *listed] if without else []
 
 
-def _unknown(marked: Sequence[Standing], so: str) -> list[str]:
+def _unknown(marked: Sequence[SubmissionStatus], so: str) -> list[str]:
     without = [each.student for each in marked if not each.person.lms_id]
     return [f"No number of the other system (lms_user_id) is known of {', '.join(without)}. {so}."] if without else []

@@ -16,7 +16,7 @@ from course_utils.evidence.essay.essay import Section
 from course_utils.evidence.essay.markdown import blocks
 from course_utils.evidence.essay.readings import readings
 from course_utils.grading.assignments.rubric import Rubric
-from course_utils.grading.marking.papers import Sheet
+from course_utils.grading.marking.submissions_to_mark import PaperContents
 from course_utils.grading.submissions.find import read_plain
 from course_utils.widgets.base.keep_button import digits, value_in_words
 from course_utils.widgets.base.static_view import visible
@@ -139,12 +139,12 @@ class EssayView(traitlets.HasTraits):
         raise NotImplementedError
 
 
-def sheet_data(sheet: Sheet, rubric: Rubric) -> dict[str, Any]:
+def sheet_data(sheet: PaperContents, rubric: Rubric) -> dict[str, Any]:
     """Return a paper as its page needs it: texts, true or false, and nothing that tells whose it is.
 
     Parameters
     ----------
-    sheet : Sheet
+    sheet : PaperContents
     rubric : Rubric
         Says how many words were asked for.
     """
@@ -182,7 +182,7 @@ def picture_in(report: Mapping[str, Any], id: str, read: Callable[[str], bytes])
     return png, str(each.get("alt") or f"The picture of {id}")
 
 
-def picture_of(sheet: Sheet, id: str) -> tuple[bytes, str] | str:
+def picture_of(sheet: PaperContents, id: str) -> tuple[bytes, str] | str:
     """Return a record's picture out of the folder of a paper's report, or why there is none."""
     return picture_in(sheet.report, id, lambda name: read_plain(sheet.folder / name))
 
@@ -304,7 +304,7 @@ def _came_in(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _hider(sheet: Sheet) -> Callable[[str], str]:
+def _hider(sheet: PaperContents) -> Callable[[str], str]:
     """Return what takes a student's name, and the names that they gave to files, out of a sentence."""
     files = (sheet.report.get("intake") or {}).get("files") or ()
     named = [str(each.get("name")) for each in files]

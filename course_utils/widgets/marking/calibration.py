@@ -17,10 +17,10 @@ from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.autograde.essay_worker import TOLD
 from course_utils.grading.course.course import ESSAY, find_course
 from course_utils.grading.marking.agreement import agreement
-from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks, Mark
-from course_utils.grading.marking.papers import Paper, Sheet
 from course_utils.grading.marking.sample_essays import Sample, load_samples, sample_ledger
+from course_utils.grading.marking.submissions_to_mark import Paper, PaperContents
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part, Table
 from course_utils.widgets.essay.essay_view import plain
@@ -77,7 +77,7 @@ class Calibration(MarkingDesk):
         self._records = {record.id: record for record in read(sample_ledger()).records}
         self._marks = FileMarks(Path(folder) / NAME if folder else ledger_path().with_name(NAME), rubric)
         papers = [Paper(name, number, "") for number, name in enumerate(self._samples, 1)]
-        super().__init__(Desk(rubric, papers, self._lay_out, self._marks), _scheme(), projector)
+        super().__init__(MarkingSession(rubric, papers, self._lay_out, self._marks), _scheme(), projector)
         self._list()
         self._begin()
         self._compare_all()
@@ -154,9 +154,11 @@ class Calibration(MarkingDesk):
         n = max(table["n"].iloc[:-1])
         self.agreed = agreed(table, self.desk.rubric) if n >= FEWEST else {}
 
-    def _lay_out(self, paper: Paper) -> Sheet:
+    def _lay_out(self, paper: Paper) -> PaperContents:
         sample = self._samples[paper.key]
-        return Sheet(paper, sample.essay, report_of(sample, self._records, self.desk.rubric), sample_ledger().parent)
+        return PaperContents(
+            paper, sample.essay, report_of(sample, self._records, self.desk.rubric), sample_ledger().parent
+        )
 
     def _picture_of(self, id: str) -> tuple[bytes, str] | str:
         record = self._records.get(id)

@@ -5,8 +5,8 @@ import traitlets
 from course_utils.errors import CourseError
 from course_utils.grading.assignments.generate import SCHEME, read_scheme
 from course_utils.grading.course.course import ESSAY, Course, find_course
-from course_utils.grading.marking.marking_session import Desk, open_desk
-from course_utils.grading.marking.papers import list_papers
+from course_utils.grading.marking.marking_session import MarkingSession, open_marking_session
+from course_utils.grading.marking.submissions_to_mark import list_papers
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part
 from course_utils.widgets.essay.essay_view import picture_of
@@ -28,7 +28,7 @@ class GraderPage(MarkingDesk):
         Marks go into a file of this grader's own and count for agreement only.
     projector : bool
         Large type, for a lecture hall.
-    desk : Desk, optional
+    desk : MarkingSession, optional
         Papers from elsewhere, instead of a course's.
 
     Attributes
@@ -61,12 +61,12 @@ class GraderPage(MarkingDesk):
         grader: str = "",
         second_reader: bool = False,
         projector: bool = False,
-        desk: Desk | None = None,
+        desk: MarkingSession | None = None,
     ) -> None:
         self._course, scheme, problem = None, {}, ""
         if desk is None:
             self._course = course or find_course()
-            desk = open_desk(self._course, grader, second_reader)
+            desk = open_marking_session(self._course, grader, second_reader)
             try:
                 scheme = read_scheme(self._course.folder("source", "", ESSAY) / SCHEME)
             except CourseError as error:  # it is for reading only: marking goes on

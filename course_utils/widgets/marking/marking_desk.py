@@ -6,7 +6,7 @@ import traitlets
 
 from course_utils.errors import CourseError, SettingsError
 from course_utils.evidence.essay.essay import Essay
-from course_utils.grading.marking.papers import Sheet
+from course_utils.grading.marking.submissions_to_mark import PaperContents
 from course_utils.widgets.essay.essay_view import EssayView, sheet_data
 from course_utils.widgets.marking.rubric_view import MARKED, RubricPanel, state_of
 
@@ -87,7 +87,7 @@ class MarkingDesk(EssayView, RubricPanel):
         try:
             self._sheet = self.desk.sheet(key)
         except CourseError as error:  # its marks can be given all the same
-            self._sheet, problem = Sheet(self.desk.paper(key), Essay(()), {}, None), str(error)
+            self._sheet, problem = PaperContents(self.desk.paper(key), Essay(()), {}, None), str(error)
         with self.hold_sync():
             self.set_traits(sheet=sheet_data(self._sheet, self.desk.rubric), pictures={})
             super()._open(key)

@@ -9,7 +9,7 @@ import traitlets
 from course_utils.errors import CourseError
 from course_utils.evidence.essay.markdown import blocks
 from course_utils.grading.assignments.rubric import Rubric
-from course_utils.grading.marking.marking_session import Change, Desk
+from course_utils.grading.marking.marking_session import Change, MarkingSession
 from course_utils.grading.marking.marks import Mark, total
 from course_utils.grading.marking.papers import Paper
 from course_utils.widgets.base.numbers import number_in
@@ -26,7 +26,7 @@ class RubricPanel(Panel):
 
     Parameters
     ----------
-    desk : Desk
+    desk : MarkingSession
     scheme : mapping of str to str
         By criterion, what only graders are told.
     projector : bool
@@ -47,7 +47,7 @@ class RubricPanel(Panel):
     bank = traitlets.Dict().tag(sync=True)
     saved = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, desk: Desk, scheme: Mapping[str, str] | None = None, projector: bool = False) -> None:
+    def __init__(self, desk: MarkingSession, scheme: Mapping[str, str] | None = None, projector: bool = False) -> None:
         self.desk, self._key, self._n_notices = desk, "", 0
         super().__init__(projector, rubric=rubric_data(desk.rubric, scheme or {}))
 
@@ -73,7 +73,7 @@ class RubricPanel(Panel):
         return self._take(lambda key: self.desk.mark_level(key, criterion, level))
 
     def comment(self, criterion: str, text: str, goes_on: bool = False) -> Mark:
-        """Say something about the open paper; see `Desk.comment`."""
+        """Say something about the open paper; see `MarkingSession.comment`."""
         return self._take(lambda key: self.desk.comment(key, criterion, plain(text), goes_on))
 
     def undo(self) -> str:
@@ -224,7 +224,7 @@ def points_in(typed: str) -> float | str | None:
     return (typed.strip() or None) if number is None else number
 
 
-def undone(change: Change, desk: Desk) -> str:
+def undone(change: Change, desk: MarkingSession) -> str:
     """Say what an undo has put back."""
     name, number = desk.rubric.criterion(change.criterion).name, desk.paper(change.paper).number
     if change.was.points != change.now.points:

@@ -6,9 +6,9 @@ import traitlets
 
 from course_utils.evidence.essay.essay import Essay
 from course_utils.grading.assignments.rubric import load_rubric
-from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks
-from course_utils.grading.marking.papers import Paper, Sheet
+from course_utils.grading.marking.submissions_to_mark import Paper, PaperContents
 from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.static_view import Fact, Part
 from course_utils.widgets.marking.rubric_view import RubricPanel
@@ -48,7 +48,11 @@ class SelfAssessment(RubricPanel):
     def __init__(self, projector: bool = False) -> None:
         rubric = load_rubric()
         marks = FileMarks(Path.cwd() / NAME, rubric)
-        super().__init__(Desk(rubric, [OWN], lambda paper: Sheet(paper, Essay(()), {}, Path()), marks), None, projector)
+        super().__init__(
+            MarkingSession(rubric, [OWN], lambda paper: PaperContents(paper, Essay(()), {}, Path()), marks),
+            None,
+            projector,
+        )
         self._open(OWN.key)
 
     def static_parts(self) -> list[Part]:

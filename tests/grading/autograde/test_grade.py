@@ -17,7 +17,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from course_utils.errors import TextError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.grade import GRADED, NEEDS_A_PERSON, grade
-from course_utils.grading.marking.papers import read_report
+from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.grading.sandbox.sandbox import NoSandbox, sandbox_problem
 from course_utils.grading.submissions.find import safe_id
 

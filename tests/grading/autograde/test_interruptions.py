@@ -20,8 +20,15 @@ from course_utils.grading.autograde.gradebook import confirm
 from course_utils.grading.course.course import find_course
 from course_utils.grading.course.gradebook_access import WAIT_VARIABLE
 from course_utils.grading.feedback.feedback import write_feedback
-from course_utils.grading.marking.papers import UNFINISHED, read_report
-from course_utils.grading.marking.submission_status import MARKED, NOT_GRADED, PERSON, TO_MARK, overview, standings
+from course_utils.grading.marking.submission_status import (
+    MARKED,
+    NOT_GRADED,
+    PERSON,
+    TO_MARK,
+    overview,
+    submission_statuses,
+)
+from course_utils.grading.marking.submissions_to_mark import UNFINISHED, read_report
 from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = [
@@ -75,7 +82,7 @@ def quietly(_line: str) -> None:
 
 
 def states(course, assignment: str = NAME) -> dict[str, str]:
-    return {each.student: each.state for each in standings(course, assignment)}
+    return {each.student: each.state for each in submission_statuses(course, assignment)}
 
 
 def scores(course) -> dict[str, float]:

@@ -25,7 +25,7 @@ from course_utils.grading.course.gradebook_access import (
     wait_seconds,
 )
 from course_utils.grading.course.literal_glob import literal_glob
-from course_utils.grading.marking.submission_status import standings
+from course_utils.grading.marking.submission_status import submission_statuses
 from course_utils.grading.release.release import release
 from course_utils.grading.submissions.collect import collect
 
@@ -66,7 +66,7 @@ def test_a_gradebook_is_made_and_read_in_the_courses_own_folder(tmp_path_factory
     with course.gradebook() as gradebook:
         gradebook.add_student("ann")
         gradebook.db.commit()
-    assert [each.student for each in standings(course, ESSAY_NAME)] == ["ann"]
+    assert [each.student for each in submission_statuses(course, ESSAY_NAME)] == ["ann"]
     assert [file.relative_to(top) for file in top.rglob("*.db")] == [Path(name) / "gradebook.db"]
 
 
@@ -162,7 +162,7 @@ def test_a_gradebook_on_a_disk_that_cannot_be_written_is_read_all_the_same(cours
     monkeypatch.setattr(sqlite3, "connect", read_only)
     with pytest.raises(GradebookError, match="cannot be written"):
         require_writable(course.db_url)
-    assert [each.student for each in standings(course, ESSAY_NAME)] == ["ann"]
+    assert [each.student for each in submission_statuses(course, ESSAY_NAME)] == ["ann"]
 
 
 @pytest.mark.parametrize("content", ["{", '{"cells": 1}', "[]", "", '{"cells": [{"cell_type": 1}]}', "\x00\x01"])
@@ -209,4 +209,4 @@ def test_a_copy_of_a_course_uses_its_own_gradebook(course, tmp_path):
     with copy.gradebook() as gradebook:
         gradebook.add_student("only here")
         gradebook.db.commit()
-    assert not standings(course, ESSAY_NAME) and len(standings(copy, ESSAY_NAME)) == 1
+    assert not submission_statuses(course, ESSAY_NAME) and len(submission_statuses(copy, ESSAY_NAME)) == 1

@@ -13,9 +13,9 @@ from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.course.course import nbgraders_warnings
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, late_penalty
 from course_utils.grading.course.score_guard import require_mark
-from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks, GradebookMarks, Mark
-from course_utils.grading.marking.papers import Paper
+from course_utils.grading.marking.submissions_to_mark import Paper
 
 IMPOSSIBLE = [-1, -0.01, 4.5, 99, math.nan, math.inf, "abc", "3", True, [], {}]
 
@@ -39,7 +39,7 @@ def desk(request, course, tmp_path):
         keys = sorted(each.id for each in gradebook.notebook_submissions(ESSAY_NAME, ESSAY_NAME))
     marks = GradebookMarks(course, rubric) if request.param == "gradebook" else FileMarks(tmp_path / "m.json", rubric)
     papers = [Paper(key, number, "", ()) for number, key in enumerate(keys, 1)]
-    desk = Desk(rubric, papers, lambda paper: None, marks, "me", tmp_path / "journal.jsonl")
+    desk = MarkingSession(rubric, papers, lambda paper: None, marks, "me", tmp_path / "journal.jsonl")
     for paper in papers:
         for criterion in rubric.criteria:
             desk.mark(paper.key, criterion.id, None)

@@ -18,7 +18,7 @@ from course_utils.grading.marking.submission_status import (
     STATES,
     TO_MARK,
     overview,
-    standings,
+    submission_statuses,
 )
 from course_utils.grading.submissions.intake import fingerprint
 
@@ -130,7 +130,7 @@ def test_a_registered_name_and_the_name_that_its_folder_got_are_one_person(marke
         gradebook.add_student("a%5Bb%5D")
     assert by_student(marked_course).loc["a%5Bb%5D", "state"] == NOTHING
     submitted(marked_course, "a[b]", ESSAY)
-    found = [each for each in standings(marked_course, ESSAY) if each.student.startswith("a")]
+    found = [each for each in submission_statuses(marked_course, ESSAY) if each.student.startswith("a")]
     assert [(each.student, each.person.last_name, each.state) for each in found if "ann" not in each.student] == [
         ("a%5Bb%5D", "Registered", NOT_GRADED)
     ]

@@ -22,9 +22,9 @@ from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.grading.assignments.rubric import load_rubric
-from course_utils.grading.marking.marking_session import Desk
+from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks
-from course_utils.grading.marking.papers import Paper, Sheet
+from course_utils.grading.marking.submissions_to_mark import Paper, PaperContents
 from course_utils.models.inference.settings import Settings
 from course_utils.models.registry import release_stage
 from course_utils.plots.picture import Picture
@@ -152,7 +152,9 @@ def grader_page(tiny):
     rubric = load_rubric()
     papers = [Paper("a", 1, "doe"), Paper("b", 2, "roe")]
     essay = course_utils.widgets.marking.marking_desk.Essay(())
-    desk = Desk(rubric, papers, lambda paper: Sheet(paper, essay, {}, Path()), FileMarks(Path("marks.json"), rubric))
+    desk = MarkingSession(
+        rubric, papers, lambda paper: PaperContents(paper, essay, {}, Path()), FileMarks(Path("marks.json"), rubric)
+    )
     panel = course_utils.GraderPage(desk=desk)
     panel.mark_level("thesis", 2)
     panel.comment("thesis", "SECRET COMMENT")

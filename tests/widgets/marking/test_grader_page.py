@@ -11,8 +11,8 @@ from nbgrader.api import Gradebook
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.grading.course.course import ESSAY, find_course
-from course_utils.grading.marking.marking_session import open_desk
-from course_utils.grading.marking.papers import read_report
+from course_utils.grading.marking.marking_session import open_marking_session
+from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.widgets.essay.essay_view import LONGEST_SECTION
 from course_utils.widgets.marking.grader_page import GraderPage
 from course_utils.widgets.marking.marking_desk import ALL_MARKED, NO_PAPERS
@@ -433,7 +433,7 @@ def test_a_second_readers_marks_are_nobodys_points(course):
 
 
 def test_a_desk_of_ones_own_takes_the_place_of_a_course(course):
-    page = GraderPage(desk=open_desk(course))
+    page = GraderPage(desk=open_marking_session(course))
     assert page.counts["all"] == 4
     hear(page, kind="refresh")
     assert page.counts["all"] == 4

@@ -37,7 +37,7 @@ class Paper:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
+class PaperContents:
     """A paper, opened.
 
     Parameters
@@ -72,7 +72,7 @@ def list_papers(course: Course, assignment: str = ESSAY) -> list[Paper]:
     ]
 
 
-def open_paper(course: Course, paper: Paper, assignment: str = ESSAY) -> Sheet:
+def open_paper(course: Course, paper: Paper, assignment: str = ESSAY) -> PaperContents:
     """Return a paper with its essay and report.
 
     Raises
@@ -86,7 +86,7 @@ def open_paper(course: Course, paper: Paper, assignment: str = ESSAY) -> Sheet:
             f"Paper {paper.number} is no longer in the folder autograded.", "A graded paper.", "Grade again: make grade"
         )
     report = read_report(course, paper.student, assignment)
-    return Sheet(paper, read_essay(file), report, course.folder("reports", paper.student, assignment))
+    return PaperContents(paper, read_essay(file), report, course.folder("reports", paper.student, assignment))
 
 
 def read_report(course: Course, student: str, assignment: str) -> dict[str, Any]:
