@@ -70,7 +70,7 @@ def made_course(folder: Path, n: int) -> Course:
 
 def stages(course: Course, n: int) -> None:
     """Grade in this process, and print how long each stage takes."""
-    timed(grade, "take_in", "read and repair")
+    timed(grade, "ingest", "read and repair")
     timed(grade, "autograde", "nbgrader with all checks")
     timed(execute, "check", "checks in all")
     timed(execute, "student_command", "files of the sandbox")

@@ -20,7 +20,7 @@ from course_utils.grading.autograde import essay_worker
 from course_utils.grading.course.course import Course
 from course_utils.grading.marking import sample_essays
 from course_utils.grading.sandbox.sandbox import Limits, run, sandbox_command, sandbox_problem
-from course_utils.grading.submissions.intake import LEDGER, Taken, lost_ledgers
+from course_utils.grading.submissions.ingest import LEDGER, IngestedSubmission, lost_ledgers
 from course_utils.grading.submissions.repair import name_of
 
 LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
@@ -29,13 +29,13 @@ LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
 
 
-def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[str]) -> dict[str, Any]:
+def examined(course: Course, ingested: IngestedSubmission, n_again: int, place: Path, why: list[str]) -> dict[str, Any]:
     """Let an essay be examined by a process of its own, in a box where there is one.
 
     Parameters
     ----------
     course : Course
-    taken : Taken
+    ingested : IngestedSubmission
     n_again : int
         How many of the records that it cites are done again.
     place : Path
@@ -48,11 +48,11 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
     dict
         essay, ledger and evidence, as a report holds them.
     """
-    submission = taken.submission
+    submission = ingested.submission
     work = place / "essay"
-    replace_file(work / essay_worker.NOTEBOOK, nbformat.writes(taken.notebook))
-    if LEDGER in taken.kept:
-        replace_file(work / essay_worker.LEDGER, taken.kept[LEDGER])
+    replace_file(work / essay_worker.NOTEBOOK, nbformat.writes(ingested.notebook))
+    if LEDGER in ingested.kept:
+        replace_file(work / essay_worker.LEDGER, ingested.kept[LEDGER])
     rubric = load_rubric(course.source(submission.assignment).parent / NAME)
     asked = {"n_again": n_again, "words": rubric.words, "seed": secrets.randbits(32)}
     replace_file(work / essay_worker.ASKED, json.dumps(asked))
@@ -71,10 +71,10 @@ def examined(course: Course, taken: Taken, n_again: int, place: Path, why: list[
         why.append(f"Its examination was not finished: {reason}.")
     elif found["ledger"]["status"] == "tampered":
         why.append(f"Its ledger is not as the course wrote it: {found['ledger']['why']}")
-    if lost := lost_ledgers(taken):
+    if lost := lost_ledgers(ingested):
         found["ledger"] = {"status": "too large", "n_records": 0, "why": " ".join(lost)[:500]}
         why.extend(lost)
-    why.extend(_words_elsewhere(taken, found))
+    why.extend(_words_elsewhere(ingested, found))
     _keep_pictures(found, work, course.folder("reports", submission.student, submission.assignment))
     return found
 
@@ -90,17 +90,17 @@ def require_room(folder: Path) -> None:
         raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room there, then: make grade")
 
 
-def _words_elsewhere(taken: Taken, found: dict[str, Any]) -> list[str]:
+def _words_elsewhere(ingested: IngestedSubmission, found: dict[str, Any]) -> list[str]:
     """Return where an essay's words may be that are in none of its sections."""
     n_inside = (found.get("essay") or {}).get("n_words", 0)
     told = []
-    n_outside = _n_outside(taken.notebook) - _n_outside(taken.given_out) - sum(map(n_words, _texts(taken)))
+    n_outside = _n_outside(ingested.notebook) - _n_outside(ingested.given_out) - sum(map(n_words, _texts(ingested)))
     if n_outside > MANY_WORDS:
         told.append(
             f"About {n_outside:,} words stand in cells that belong to no section: they are in the notebook only."
         )
     others = [
-        each["name"] for each in taken.files if not each["kept"] and each["bytes"] > 0 and not _is_given_out(each)
+        each["name"] for each in ingested.files if not each["kept"] and each["bytes"] > 0 and not _is_given_out(each)
     ]
     if n_inside < MANY_WORDS and others:
         told.append(
@@ -114,10 +114,10 @@ def _n_outside(notebook: NotebookNode | None) -> int:
     return sum(n_words(cell.source) for cell in (notebook.cells if notebook else ()) if not name_of(cell))
 
 
-def _texts(taken: Taken) -> list[str]:
+def _texts(ingested: IngestedSubmission) -> list[str]:
     """Return what was added to a section in cells of one's own: it is part of that section."""
-    essay = read_essay(taken.notebook)
-    answers = {name_of(cell).removeprefix("answer:"): cell.source for cell in taken.notebook.cells}
+    essay = read_essay(ingested.notebook)
+    answers = {name_of(cell).removeprefix("answer:"): cell.source for cell in ingested.notebook.cells}
     return [each.text.replace(answers.get(each.key, ""), "", 1) for each in essay.sections]
 
 

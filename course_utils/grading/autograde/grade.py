@@ -52,8 +52,8 @@ from course_utils.grading.sandbox.sandbox import (
 from course_utils.grading.submissions.arrival_notes import release_time
 from course_utils.grading.submissions.collect import TIME
 from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
-from course_utils.grading.submissions.find import Submission, files_of, find_submissions, safe_id, strays
-from course_utils.grading.submissions.intake import Taken, stand_in, take_in
+from course_utils.grading.submissions.find import Submission, files_of, find_misplaced, find_submissions, safe_id
+from course_utils.grading.submissions.ingest import IngestedSubmission, ingest, placeholder_notebook
 from course_utils.grading.submissions.timestamps import course_zone
 
 GRADED, NEEDS_A_PERSON = "graded", "needs a person"
@@ -174,7 +174,7 @@ def grade(
             left = [each for each in left if graded[each].left]
             if not left:
                 break
-    for stray in strays(course, assignment):
+    for stray in find_misplaced(course, assignment):
         say(f"Left alone: {stray}")
     return [graded[each] for each in found]
 
@@ -407,32 +407,32 @@ def _newly_graded(
 ) -> dict[str, Any]:
     report = _empty(submission)
     released = release_time(course, submission.assignment)
-    taken = take_in(submission, reference, course_zone(course), released)
+    ingested = ingest(submission, reference, course_zone(course), released)
     if _content(submission) != content:
         raise TryAgain(f"{submission.folder} was changed while it was read.")
     report |= {"fingerprint": _fingerprint(course, submission), "content": content}
-    report["intake"] = {"notebook": taken.name or None, "files": taken.files}
-    report["repairs"], report["why"] = taken.repairs, list(taken.doubts)
-    _lay_down(course.folder("repaired", submission.student, submission.assignment), taken)
+    report["intake"] = {"notebook": ingested.name or None, "files": ingested.files}
+    report["repairs"], report["why"] = ingested.repairs, list(ingested.doubts)
+    _lay_down(course.folder("repaired", submission.student, submission.assignment), ingested)
     place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     try:
-        report["execution"] = _run(course, submission, taken, runs_code(reference), unsafe, place, report["why"])
-        if has_sections(reference) and taken.is_readable:
-            report |= examined(course, taken, n_again, place, report["why"])
+        report["execution"] = _run(course, submission, ingested, runs_code(reference), unsafe, place, report["why"])
+        if has_sections(reference) and ingested.is_readable:
+            report |= examined(course, ingested, n_again, place, report["why"])
     finally:
         remove_folder(place)
-    if TIME not in taken.kept:
+    if TIME not in ingested.kept:
         forget_time(course, submission.student, submission.assignment)
-    report["if_points_are_lost"] = taken.notes
-    report["untouched"] = taken.is_untouched
+    report["if_points_are_lost"] = ingested.notes
+    report["untouched"] = ingested.is_untouched
     return report
 
 
 def _handed_over(course: Course, submission: Submission, reference: NotebookNode, why: str) -> dict[str, Any]:
     """Lay down what is known of a submission that could not be graded, so that it can be marked all the same."""
     student, assignment = submission.student, submission.assignment
-    taken = Taken(submission, stand_in(reference, [why], files_of(submission.folder)))
-    _lay_down(course.folder("repaired", student, assignment), taken)
+    ingested = IngestedSubmission(submission, placeholder_notebook(reference, [why], files_of(submission.folder)))
+    _lay_down(course.folder("repaired", student, assignment), ingested)
     place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     report = _empty(submission) | {"why": [why]}
     try:
@@ -451,12 +451,18 @@ def has_sections(reference: NotebookNode) -> bool:
 
 
 def _run(
-    course: Course, submission: Submission, taken: Taken, has_code: bool, unsafe: bool, place: Path, why: list[str]
+    course: Course,
+    submission: Submission,
+    ingested: IngestedSubmission,
+    has_code: bool,
+    unsafe: bool,
+    place: Path,
+    why: list[str],
 ) -> dict[str, Any]:
     """Let nbgrader grade it; where its code cannot be run to the end, a person marks what the machine would have."""
     student, assignment = submission.student, submission.assignment
     told: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
-    if has_code and taken.is_readable:
+    if has_code and ingested.is_readable:
         done = autograde(course, student, assignment, True, not (unsafe and sandbox_problem()), place)
         _require_no_outside_fault(course, done)
         ran = outcome_of(place)
@@ -530,13 +536,13 @@ def _version(course: Course, assignment: str) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _lay_down(folder: Path, taken: Taken) -> None:
+def _lay_down(folder: Path, ingested: IngestedSubmission) -> None:
     """Write what is graded; nbgrader reads it from there, and the original stays as it came."""
     with write_errors(folder, "Make room there, then: make grade"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    replace_file(folder / f"{folder.name}.ipynb", nbformat.writes(taken.notebook))
-    for name, content in taken.kept.items():
+    replace_file(folder / f"{folder.name}.ipynb", nbformat.writes(ingested.notebook))
+    for name, content in ingested.kept.items():
         if not name.lower().endswith(".ipynb"):
             replace_file(folder / name, content)
 

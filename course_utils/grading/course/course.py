@@ -28,7 +28,7 @@ CONFIG = "nbgrader_config.py"
 COURSE_ID = "model-release"
 ESSAY, EXERCISES = "release_strategy", "size_comparison"
 ASSIGNMENTS = (ESSAY, EXERCISES)
-LARGEST_FILE_KB, LARGEST_FOLDER_KB = 100_000, 200_000
+MAX_FILE_KB, MAX_FOLDER_KB = 100_000, 200_000
 
 
 @dataclasses.dataclass(frozen=True)

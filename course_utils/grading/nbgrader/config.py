@@ -5,7 +5,7 @@ from pathlib import Path
 
 from traitlets.config import Config
 
-from course_utils.grading.course.course import COURSE_ID, LARGEST_FILE_KB, LARGEST_FOLDER_KB
+from course_utils.grading.course.course import COURSE_ID, MAX_FILE_KB, MAX_FOLDER_KB
 from course_utils.grading.course.gradebook_access import gradebook_url, wait_for_locks
 from course_utils.grading.course.literal_glob import take_existing_folders_literally
 from course_utils.grading.course.score_guard import guard_marks
@@ -49,7 +49,7 @@ def configure(c: Config, root: Path) -> None:
     c.CourseDirectory.db_url = c.CourseDirectory.get("db_url") or gradebook_url(root.resolve() / "gradebook.db")
     c.CourseDirectory.release_directory = "assignments"
     c.CourseDirectory.ignore = KEPT_AT_HOME
-    c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = LARGEST_FILE_KB, LARGEST_FOLDER_KB
+    c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = MAX_FILE_KB, MAX_FOLDER_KB
     c.Exchange.root = os.environ.get("NBGRADER_EXCHANGE", str(root.resolve() / "exchange"))
     c.ExchangeSubmit.strict = True  # a renamed notebook is told to the student, not found out by the grader
     c.OverwriteCells.add_missing_cells = True

@@ -15,7 +15,7 @@ from course_utils.core.files import printable, replace_file, write_errors
 from course_utils.errors import TextError
 from course_utils.grading.course.course import Course
 from course_utils.grading.submissions.arrival_notes import read_note, release_time, write_arrival
-from course_utils.grading.submissions.find import Found, copy_plain, is_link_or_device, safe_id
+from course_utils.grading.submissions.find import SubmittedFile, copy_plain, is_link_or_device, safe_id
 from course_utils.grading.submissions.timestamps import NotATime, course_zone, read_time, utc_text
 
 if sys.platform != "win32":
@@ -377,7 +377,7 @@ def set_aside(course: Course, student: str, assignment: str) -> Path:
     return kept
 
 
-def _write_note(course: Course, handed: Handed, why: Sequence[str], left: Sequence[Found]) -> None:
+def _write_note(course: Course, handed: Handed, why: Sequence[str], left: Sequence[SubmittedFile]) -> None:
     files = [
         {"name": printable(file.name), "bytes": file.n_bytes, "why": f"{file.why_not}; it was left in the exchange"}
         for file in left

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from course_utils.core.files import printable, replace_file
-from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
+from course_utils.grading.course.course import MAX_FILE_KB, MAX_FOLDER_KB, Course
 from course_utils.grading.submissions.arrival_notes import Arrival, read_arrival
 
 NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
@@ -40,7 +40,7 @@ class Submission:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class SubmittedFile:
     """A file of a submission: where it lies, how large it is, and why it is left out, if it is."""
 
     path: Path
@@ -61,7 +61,7 @@ def find_submissions(course: Course, assignment: str) -> list[Submission]:
     return sorted(found, key=lambda each: each.student)
 
 
-def strays(course: Course, assignment: str) -> list[str]:
+def find_misplaced(course: Course, assignment: str) -> list[str]:
     """Return, a sentence each, what lies in ``submitted`` and is no submission: a person must see to it."""
     told = []
     top = course.folder("submitted")
@@ -104,9 +104,9 @@ def safe_id(name: str) -> str:
     return f"{short}%~{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
-def files_of(folder: Path) -> list[Found]:
+def files_of(folder: Path) -> list[SubmittedFile]:
     """Return every file below a folder; links, pipes and devices are told and never opened."""
-    found: list[Found] = []
+    found: list[SubmittedFile] = []
     n_kb, n_seen = 0.0, 0
     for path, entry in _walk(folder, 0):
         name, n_seen = path.relative_to(folder).as_posix(), n_seen + 1
@@ -117,15 +117,17 @@ def files_of(folder: Path) -> list[Found]:
         try:
             size = entry.stat(follow_symlinks=False)
         except OSError as problem:
-            found.append(Found(path, name, 0, f"it cannot be looked at: {problem.strerror}"))
+            found.append(SubmittedFile(path, name, 0, f"it cannot be looked at: {problem.strerror}"))
             continue
         if entry.is_dir(follow_symlinks=False):
-            found.append(Found(path, name, 0, f"folders more than {DEEPEST} deep are not looked into"))
+            found.append(SubmittedFile(path, name, 0, f"folders more than {DEEPEST} deep are not looked into"))
             continue
         n_kb += size.st_size / 1000 if stat.S_ISREG(size.st_mode) else 0
-        found.append(Found(path, name, size.st_size, _why_not(size, n_kb)))
+        found.append(SubmittedFile(path, name, size.st_size, _why_not(size, n_kb)))
     if n_seen > MOST_FILES:
-        found.append(Found(folder, "…", 0, f"of {n_seen:,} files the first {MOST_FILES} and all notebooks are told"))
+        found.append(
+            SubmittedFile(folder, "…", 0, f"of {n_seen:,} files the first {MOST_FILES} and all notebooks are told")
+        )
     return found
 
 
@@ -134,7 +136,7 @@ def is_named_like_a_notebook(name: str) -> bool:
     return ".ipynb" in name.lower() or name.lower().endswith(".json")
 
 
-def copy_plain(folder: Path, into: Path) -> list[Found]:
+def copy_plain(folder: Path, into: Path) -> list[SubmittedFile]:
     """Copy a folder's plain files, and return what was left out.
 
     Raises
@@ -156,7 +158,7 @@ def copy_plain(folder: Path, into: Path) -> list[Found]:
     return left_out
 
 
-def read_plain(path: Path, n_bytes: int = LARGEST_FILE_KB * 1000 + 1) -> bytes:
+def read_plain(path: Path, n_bytes: int = MAX_FILE_KB * 1000 + 1) -> bytes:
     """Return the first bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -165,7 +167,7 @@ def read_plain(path: Path, n_bytes: int = LARGEST_FILE_KB * 1000 + 1) -> bytes:
         return file.read(n_bytes)
 
 
-def is_link_or_device(file: Found) -> bool:
+def is_link_or_device(file: SubmittedFile) -> bool:
     """Tell whether a file was left out because it is none of its own."""
     return file.why_not in (IS_A_LINK, IS_NOT_PLAIN)
 
@@ -190,9 +192,9 @@ def _why_not(size: os.stat_result, n_kb: float) -> str:
         return IS_A_LINK
     if not stat.S_ISREG(size.st_mode):
         return IS_NOT_PLAIN
-    if size.st_size > LARGEST_FILE_KB * 1000:
-        return f"it is larger than {LARGEST_FILE_KB // 1000} MB"
-    return f"the folder is larger than {LARGEST_FOLDER_KB // 1000} MB" if n_kb > LARGEST_FOLDER_KB else ""
+    if size.st_size > MAX_FILE_KB * 1000:
+        return f"it is larger than {MAX_FILE_KB // 1000} MB"
+    return f"the folder is larger than {MAX_FOLDER_KB // 1000} MB" if n_kb > MAX_FOLDER_KB else ""
 
 
 def _folders(top: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from course_utils.core.files import printable, replace_file, write_errors
 from course_utils.errors import SettingsError, TextError
-from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB, Course
+from course_utils.grading.course.course import MAX_FILE_KB, MAX_FOLDER_KB, Course
 from course_utils.grading.course.roster import Hints, Person, find_participant, participants
 from course_utils.grading.submissions.archives import Archive, safe_path
 from course_utils.grading.submissions.arrival_notes import read_note, release_time, write_arrival
@@ -143,7 +143,7 @@ class _Download:
             ) from problem  # fmt: skip
         self._open.append(archive)
         files = [
-            File(each.name, functools.partial(each.read, LARGEST_FILE_KB * 1000), each.n_bytes, each.why_not)
+            File(each.name, functools.partial(each.read, MAX_FILE_KB * 1000), each.n_bytes, each.why_not)
             for each in archive.members
             if not is_clutter(each.name)
         ]
@@ -389,8 +389,8 @@ def _write_files(folder: Path, attempt: Attempt) -> list[dict[str, object]]:
     for base, file in attempt.files:
         content, why = _content(file)
         n_bytes += len(content or b"")
-        if n_bytes > LARGEST_FOLDER_KB * 1000:
-            content, why = None, f"the submission is larger than {LARGEST_FOLDER_KB // 1000} MB"
+        if n_bytes > MAX_FOLDER_KB * 1000:
+            content, why = None, f"the submission is larger than {MAX_FOLDER_KB // 1000} MB"
         name = safe_path(base)
         if name in (TIME, SECRET) and attempt.platform != OTHER:
             name = f"handed in {name}"  # nbgrader and this course write files of these names, no student does
@@ -413,8 +413,8 @@ def _free(path: Path) -> Path:
 def _content(file: File) -> tuple[bytes | None, str]:
     if file.why_not:
         return None, file.why_not
-    if file.n_bytes > LARGEST_FILE_KB * 1000:
-        return None, f"it is larger than {LARGEST_FILE_KB // 1000} MB"
+    if file.n_bytes > MAX_FILE_KB * 1000:
+        return None, f"it is larger than {MAX_FILE_KB // 1000} MB"
     try:
         return file.read(), ""
     except OSError as problem:

@@ -20,7 +20,7 @@ from course_utils.grading.marking.submission_status import (
     overview,
     submission_statuses,
 )
-from course_utils.grading.submissions.intake import fingerprint
+from course_utils.grading.submissions.ingest import fingerprint
 
 
 def by_student(course, assignment=ESSAY):

@@ -13,7 +13,7 @@ from course_utils.errors import TextError
 from course_utils.grading.course.course import COURSE_ID
 from course_utils.grading.submissions.collect import Handed, collect, foreign_owners
 from course_utils.grading.submissions.find import find_submissions, safe_id
-from course_utils.grading.submissions.intake import lost_ledgers, take_in
+from course_utils.grading.submissions.ingest import ingest, lost_ledgers
 
 NAME = "size_comparison"
 
@@ -156,7 +156,7 @@ def test_a_time_that_cannot_be_goes_to_a_person_and_replaces_nothing(course, tim
     assert collect(course, NAME, lambda line: None) == ["ann"]
     assert collect(course, NAME, lambda line: None) == []
     (found,) = find_submissions(course, NAME)
-    assert any("time of submission does not count" in doubt for doubt in take_in(found, exercises()).doubts)
+    assert any("time of submission does not count" in doubt for doubt in ingest(found, exercises()).doubts)
     put(course, "bob", "2026-01-02 10:00:00.000000 UTC", "good")
     put(course, "bob", time, "when?")
     said = []
@@ -182,7 +182,7 @@ def test_a_file_that_is_too_large_is_told_to_whoever_grades(course):
         file.truncate(101_000_000)
     collect(course, NAME, lambda line: None)
     (found,) = find_submissions(course, NAME)
-    taken = take_in(found, exercises())
+    taken = ingest(found, exercises())
     assert any("evidence.jsonl" in doubt and "100 MB" in doubt for doubt in taken.doubts)
     assert any("evidence.jsonl" in why for why in lost_ledgers(taken))
 

@@ -17,7 +17,7 @@ from course_utils.grading.submissions.arrival_notes import Arrival
 from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
 from course_utils.grading.submissions.find import Submission
 from course_utils.grading.submissions.ignored_files import is_clutter
-from course_utils.grading.submissions.intake import LEDGER, lost_ledgers, take_in
+from course_utils.grading.submissions.ingest import LEDGER, ingest, lost_ledgers
 from course_utils.grading.submissions.repair import name_of
 
 NAME = "size_comparison"
@@ -55,7 +55,7 @@ def write(folder, name: str, content: bytes) -> None:
 
 
 def taken(folder, arrival: Arrival | None = None):
-    return take_in(Submission("ann", NAME, folder, arrival or Arrival()), given_out())
+    return ingest(Submission("ann", NAME, folder, arrival or Arrival()), given_out())
 
 
 def answer_in(found) -> str:

@@ -10,10 +10,10 @@ from course_utils.core.files import printable
 from course_utils.grading.submissions.find import (
     copy_plain,
     files_of,
+    find_misplaced,
     find_submissions,
     original_name,
     safe_id,
-    strays,
 )
 
 NAMES = [
@@ -85,7 +85,7 @@ def test_what_is_no_submission_is_told(course, tmp_path):
     (top / "bob" / "essay.docx").write_text("x")
     (top / "cat").mkdir()
     (top / "cat" / "size_comparison").symlink_to("/etc")
-    told = strays(course, "size_comparison")
+    told = find_misplaced(course, "size_comparison")
     assert len(told) == 4
     for name in ("loose.ipynb", "linked", "bob", "cat"):
         assert any(name in line for line in told), name

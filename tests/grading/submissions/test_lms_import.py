@@ -13,8 +13,8 @@ from made_course import GOOD, exercises, make_course, with_answer
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.grading.submissions.collect import collect
-from course_utils.grading.submissions.find import find_submissions, strays
-from course_utils.grading.submissions.intake import LEDGER, take_in
+from course_utils.grading.submissions.find import find_misplaced, find_submissions
+from course_utils.grading.submissions.ingest import LEDGER, ingest
 from course_utils.grading.submissions.lms_import import import_submissions
 from course_utils.grading.submissions.lms_names import read_lms_name
 
@@ -113,7 +113,7 @@ def bring(course, files: dict[str, bytes], **more) -> tuple[list[str], list[str]
 
 
 def taken(course) -> dict:
-    return {each.student: take_in(each, exercises()) for each in find_submissions(course, NAME)}
+    return {each.student: ingest(each, exercises()) for each in find_submissions(course, NAME)}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -194,9 +194,9 @@ def test_who_is_not_certain_goes_to_a_person_and_can_be_told(empty):
         assert new == [] and sum("For a person" in line for line in said) == 3
         assert len(list((empty.root / "unassigned").rglob("a.ipynb"))) == 3
         assert any("jdoe and jane2" in why.read_text() for why in (empty.root / "unassigned").rglob("why.txt"))
-        assert sum("nobody has assigned" in line for line in strays(empty, NAME)) == 3
+        assert sum("nobody has assigned" in line for line in find_misplaced(empty, NAME)) == 3
         assert bring(empty, files, who={"Jane Doe": "jane2", "Nemo_777": "li"})[0] == ["jane2", "li"]
-        assert len(strays(empty, NAME)) == 1
+        assert len(find_misplaced(empty, NAME)) == 1
     finally:
         with empty.gradebook() as gradebook:
             gradebook.remove_student("jane2")

@@ -23,13 +23,13 @@ from course_utils.grading.submissions.contents import (
     notebooks_of,
     read_ledgers,
 )
-from course_utils.grading.submissions.find import Found, Submission, is_named_like_a_notebook, read_plain
+from course_utils.grading.submissions.find import Submission, SubmittedFile, is_named_like_a_notebook, read_plain
 from course_utils.grading.submissions.ignored_files import is_clutter
 from course_utils.grading.submissions.read_notebook import Unreadable, read_cells
 from course_utils.grading.submissions.repair import Repaired, is_answer, is_as_given_out, name_of, plain_text, repair
 from course_utils.grading.submissions.timestamps import NotATime, read_time, utc_text
 
-__all__ = ["LEDGER", "Taken", "fingerprint", "lost_ledgers", "stand_in", "take_in"]
+__all__ = ["LEDGER", "IngestedSubmission", "fingerprint", "lost_ledgers", "placeholder_notebook", "ingest"]
 
 LEDGER = "evidence.jsonl"
 KEPT_ENDS = (".png", ".jpg", ".jpeg", ".csv", ".txt")  # what may lie beside a graded notebook: none of it can act
@@ -38,7 +38,7 @@ UPLOAD_NUMBER = re.compile(r"(?:-| \()(\d{1,3})\)?\.ipynb")  # of Canvas, for a 
 
 
 @dataclasses.dataclass
-class Taken:
+class IngestedSubmission:
     """A submission, ready to be graded.
 
     Parameters
@@ -77,12 +77,12 @@ class Taken:
     given_out: NotebookNode | None = None
 
 
-def take_in(
+def ingest(
     submission: Submission,
     reference: NotebookNode,
     zone: str = "UTC",
     released: datetime.datetime | None = None,
-) -> Taken:
+) -> IngestedSubmission:
     """Read a submission; whatever it is, something comes back that can be graded or looked at.
 
     Parameters
@@ -99,36 +99,36 @@ def take_in(
     notebooks = notebooks_of(items)
     chosen, told, doubts = _choose(submission, notebooks, reference)
     doubts = [*submission.arrival.why, *_left_behind(submission), *doubts, *_unread_archives(items)]
-    taken = Taken(submission, reference, repairs=told, doubts=doubts, given_out=reference)
+    ingested = IngestedSubmission(submission, reference, repairs=told, doubts=doubts, given_out=reference)
     if chosen is None:
-        taken.is_readable = False
-        taken.notebook = stand_in(reference, doubts, items)
+        ingested.is_readable = False
+        ingested.notebook = placeholder_notebook(reference, doubts, items)
     else:
-        taken.notebook, taken.name = chosen.repaired.notebook, printable(chosen.item.name)
-        taken.repairs = [*told, *chosen.repaired.told]
-        taken.doubts = [*doubts, *chosen.repaired.doubts]
-        taken.notes = list(chosen.repaired.notes)
-        taken.is_untouched = chosen.is_untouched
-        if taken.is_untouched and (others := _other_files(chosen.item, items)):
+        ingested.notebook, ingested.name = chosen.repaired.notebook, printable(chosen.item.name)
+        ingested.repairs = [*told, *chosen.repaired.told]
+        ingested.doubts = [*doubts, *chosen.repaired.doubts]
+        ingested.notes = list(chosen.repaired.notes)
+        ingested.is_untouched = chosen.is_untouched
+        if ingested.is_untouched and (others := _other_files(chosen.item, items)):
             listed = ", ".join(map(printable, others[:5]))
-            taken.doubts.append(
+            ingested.doubts.append(
                 f"Nothing was written into the notebook; the work may be in what came with it: {listed}."
             )
     ledgers = read_ledgers(items)
-    taken.repairs += ledgers.told
-    taken.doubts += ledgers.doubts
+    ingested.repairs += ledgers.told
+    ingested.doubts += ledgers.doubts
     if ledgers.files:
-        taken.kept[LEDGER] = ledgers.content
-    _list_files(taken, items, chosen.item if chosen else None, ledgers.files)
-    _check_time(taken, zone, released)
-    return taken
+        ingested.kept[LEDGER] = ledgers.content
+    _list_files(ingested, items, chosen.item if chosen else None, ledgers.files)
+    _check_time(ingested, zone, released)
+    return ingested
 
 
-def lost_ledgers(taken: Taken) -> list[str]:
-    """Return, a sentence each, files that seem to be a ledger and could not be taken for one."""
-    if LEDGER in taken.kept:
+def lost_ledgers(ingested: IngestedSubmission) -> list[str]:
+    """Return, a sentence each, files that seem to be a ledger and could not be ingested for one."""
+    if LEDGER in ingested.kept:
         return []
-    like = [file for file in taken.files if LEDGER_NAME.search(file["name"]) and file["why"]]
+    like = [file for file in ingested.files if LEDGER_NAME.search(file["name"]) and file["why"]]
     return [f"{file['name']} may be the ledger, and was not read: {file['why']}." for file in like]
 
 
@@ -240,7 +240,9 @@ def _unread_archives(items: Sequence[Item]) -> list[str]:
 # -- what else came ----------------------------------------------------------------------------------------------------
 
 
-def _list_files(taken: Taken, items: Sequence[Item], chosen: Item | None, ledgers: Sequence[Item]) -> None:
+def _list_files(
+    ingested: IngestedSubmission, items: Sequence[Item], chosen: Item | None, ledgers: Sequence[Item]
+) -> None:
     """List every file, and keep beside the notebook what may lie there."""
     for item in items:
         why = item.why_not or _why_left(item, chosen, ledgers)
@@ -248,10 +250,10 @@ def _list_files(taken: Taken, items: Sequence[Item], chosen: Item | None, ledger
             content = item.read()
             why = item.why_not
             if not why:
-                taken.kept.setdefault(item.base, content)
-        taken.files.append({"name": printable(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
-    for name, n_bytes, why in taken.submission.arrival.left:
-        taken.files.append({"name": printable(name), "bytes": n_bytes, "kept": False, "why": why})
+                ingested.kept.setdefault(item.base, content)
+        ingested.files.append({"name": printable(item.name), "bytes": item.n_bytes, "kept": not why, "why": why})
+    for name, n_bytes, why in ingested.submission.arrival.left:
+        ingested.files.append({"name": printable(name), "bytes": n_bytes, "kept": False, "why": why})
 
 
 def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:
@@ -260,10 +262,10 @@ def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:
         return ""
     if item.is_clutter:
         return "a system or an editor made it: it is no part of the work"
-    folder = chosen.name[: chosen.name.rfind("/") + 1] if chosen and isinstance(chosen.source, Found) else ""
+    folder = chosen.name[: chosen.name.rfind("/") + 1] if chosen and isinstance(chosen.source, SubmittedFile) else ""
     beside = "/" not in item.name or "/" not in item.name.removeprefix(folder)
     if item.base in OURS:
-        return "" if beside and isinstance(item.source, Found) else "only the time that nbgrader wrote counts"
+        return "" if beside and isinstance(item.source, SubmittedFile) else "only the time that nbgrader wrote counts"
     if item.name in GIVEN_OUT:
         return "it was given out with the assignment"
     if item.kind == ARCHIVE:
@@ -272,18 +274,20 @@ def _why_left(item: Item, chosen: Item | None, ledgers: Sequence[Item]) -> str:
     return "" if is_plain and beside else "only its name is told to graders"
 
 
-def _check_time(taken: Taken, zone: str, released: datetime.datetime | None) -> None:
+def _check_time(ingested: IngestedSubmission, zone: str, released: datetime.datetime | None) -> None:
     """Keep the time of submission in nbgrader's own form; a time that cannot be is for a person."""
-    if (written := taken.kept.pop("timestamp.txt", None)) is None:
+    if (written := ingested.kept.pop("timestamp.txt", None)) is None:
         return
     try:
-        taken.kept["timestamp.txt"] = utc_text(read_time(written, zone, released=released)).encode()
+        ingested.kept["timestamp.txt"] = utc_text(read_time(written, zone, released=released)).encode()
     except NotATime as why:
         told = f"The time of submission does not count: {why}."
-        taken.doubts.append(f"{told} Whether it is late is for a person to say; nothing is taken off.")
+        ingested.doubts.append(f"{told} Whether it is late is for a person to say; nothing is ingested off.")
 
 
-def stand_in(reference: NotebookNode, doubts: list[str], files: Sequence[Found | Item]) -> NotebookNode:
+def placeholder_notebook(
+    reference: NotebookNode, doubts: list[str], files: Sequence[SubmittedFile | Item]
+) -> NotebookNode:
     """Return the assignment as it was given out, with what is known of the submission at its head.
 
     Parameters
@@ -291,7 +295,7 @@ def stand_in(reference: NotebookNode, doubts: list[str], files: Sequence[Found |
     reference : NotebookNode
     doubts : list of str
         Why it stands in the submission's place.
-    files : sequence of Found or Item
+    files : sequence of SubmittedFile or Item
     """
     listed = "\n".join(f"- `{printable(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
     told = "\n".join(f"- {doubt}" for doubt in doubts)
@@ -306,7 +310,7 @@ def stand_in(reference: NotebookNode, doubts: list[str], files: Sequence[Found |
     return made
 
 
-def _beginning(file: Found | Item) -> bytes:
+def _beginning(file: SubmittedFile | Item) -> bytes:
     try:
         return file.beginning() if isinstance(file, Item) else read_plain(file.path, 4 * LONGEST_EXCERPT)
     except OSError:
