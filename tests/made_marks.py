@@ -9,7 +9,7 @@ import nbformat
 from made_course import GOOD, WRONG, hand_in, make_course, released, with_answer
 
 from course_utils.grading.assignments.generate import generate
-from course_utils.grading.course.course import ESSAY, EXERCISES, Course, nbgraders_warnings
+from course_utils.grading.course.course import ESSAY, EXERCISES, Course, ignore_nbgrader_warnings
 
 HOSTILE = "</style></script><script>window.__xss=1</script><img src=x onerror=window.__xss=1> \u202eRTL\u202c مرحبا"
 DUE = datetime.datetime(2026, 5, 1, 12, 0)
@@ -68,7 +68,7 @@ def graded(course: Course, student: str, assignment: str, content: nbformat.Note
     (folder / f"{assignment}.ipynb").write_text(
         json.dumps(content)
     )  # holds half characters too, as a browser may write
-    with course.gradebook() as gradebook, nbgraders_warnings():
+    with course.gradebook() as gradebook, ignore_nbgrader_warnings():
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_assignment(assignment, duedate=DUE)
         gradebook.update_or_create_submission(assignment, student, timestamp=DUE + (LATE if late else -LATE))
@@ -119,7 +119,7 @@ def make_marked_course(root: Path) -> Course:
     """ann and =1-1 are marked, 李 in part, bo needs a person, cy is not graded, the others handed in nothing."""
     course = make_course(root)
     for assignment in (ESSAY, EXERCISES):
-        with nbgraders_warnings():
+        with ignore_nbgrader_warnings():
             generate(course, assignment, say=lambda _: None)
     with course.gradebook() as gradebook:
         for id, (first, last, email, number) in PEOPLE.items():

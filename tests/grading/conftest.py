@@ -9,7 +9,7 @@ from made_course import make_course
 from made_marks import ClassOfMany, make_marked_course
 
 from course_utils.grading.assignments.generate import generate
-from course_utils.grading.course.course import ESSAY, Course, find_course, nbgraders_warnings
+from course_utils.grading.course.course import ESSAY, Course, find_course, ignore_nbgrader_warnings
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def marked_course(_made_course, tmp_path) -> Course:
 @pytest.fixture(scope="session")
 def _bare_course(tmp_path_factory) -> Course:
     course = make_course(tmp_path_factory.mktemp("courses") / "bare")
-    with nbgraders_warnings():
+    with ignore_nbgrader_warnings():
         generate(course, ESSAY, say=lambda _: None)
     return course
 

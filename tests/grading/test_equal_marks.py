@@ -12,7 +12,7 @@ from made_marks import exercise_of, give, graded, machine, write_report
 
 from course_utils.cli.grade import status_table
 from course_utils.core.safe_csv import unguard
-from course_utils.grading.course.course import EXERCISES, nbgraders_warnings
+from course_utils.grading.course.course import EXERCISES, ignore_nbgrader_warnings
 from course_utils.grading.course.late_penalty import refresh_penalty
 from course_utils.grading.feedback.feedback import write_feedback
 from course_utils.grading.marking.submission_status import MARKED, overview
@@ -44,7 +44,7 @@ def test_a_mark_is_the_same_wherever_it_is_read(seed, marked_course, tmp_path):
             unseen = draw.choice(POINTS)
             give(course, student, EXERCISES, "Seen.", unseen=unseen)
         write_report(course, student, EXERCISES)
-        with course.gradebook() as gradebook, nbgraders_warnings():
+        with course.gradebook() as gradebook, ignore_nbgrader_warnings():
             notebook = gradebook.find_submission_notebook(EXERCISES, EXERCISES, student)
             refresh_penalty(notebook)
             gradebook.db.commit()

@@ -17,7 +17,7 @@ from repository import ROOT
 
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.autograde.gradebook import confirm
-from course_utils.grading.course.course import ESSAY, EXERCISES, Course, find_course, nbgraders_warnings
+from course_utils.grading.course.course import ESSAY, EXERCISES, Course, find_course, ignore_nbgrader_warnings
 from course_utils.grading.feedback.feedback import release_feedback
 from course_utils.grading.marking.agreement import two_graders
 from course_utils.grading.marking.marking_session import open_marking_session
@@ -53,7 +53,7 @@ class Student:
             CourseDirectory={"student_id": self.name, "assignment_id": assignment},
             Exchange={"root": str(self.course.exchange), **settings},
         )
-        with nbgraders_warnings():
+        with ignore_nbgrader_warnings():
             kind(
                 coursedir=CourseDirectory(config=config), authenticator=Authenticator(config=config), config=config
             ).start()

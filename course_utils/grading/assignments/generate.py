@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from course_utils.core.files import replace_file, write_errors
 from course_utils.errors import CourseError, DamagedFile
-from course_utils.grading.course.course import Course, nbgraders_own
+from course_utils.grading.course.course import Course, original_step
 from course_utils.grading.course.gradebook_access import gradebook_trouble, is_gradebook_trouble
 from course_utils.grading.assignments.source_notebooks import read_notebook
 from course_utils.grading.assignments.rubric import CELL_PREFIX, NAME, Criterion, Rubric, load_rubric
@@ -59,14 +59,14 @@ def refresh_source(course: Course, assignment: str) -> bool:
     if not (folder / NAME).is_file():
         return False
     notebook = read_notebook(course.source(assignment))
-    wanted = with_task_cells(notebook, load_rubric(folder / NAME), read_scheme(folder / SCHEME))
+    wanted = with_task_cells(notebook, load_rubric(folder / NAME), read_mark_scheme(folder / SCHEME))
     if wanted == notebook:
         return False
     replace_file(course.source(assignment), nbformat.writes(wanted) + "\n")
     return True
 
 
-def read_scheme(file: Path) -> dict[str, str]:
+def read_mark_scheme(file: Path) -> dict[str, str]:
     """Return what graders are told about each criterion; empty where there is no such file."""
     if not file.is_file():
         return {}
@@ -89,7 +89,7 @@ def generate(course: Course, assignment: str, say: Say = print) -> Path:
         pass  # so is a gradebook that cannot be used
     if refresh_source(course, assignment):
         say(f"The cells of the rubric in {course.source(assignment).name} were brought up to date.")
-    done = nbgraders_own("generate_assignment")(course.api(), assignment, force=True, create=True)
+    done = original_step("generate_assignment")(course.api(), assignment, force=True, create=True)
     if not done["success"]:
         log = f"{done.get('error') or ''}\n{done.get('log') or ''}"
         if is_gradebook_trouble(log):
@@ -101,12 +101,12 @@ def generate(course: Course, assignment: str, say: Say = print) -> Path:
     source = course.source(assignment).parent
     if (source / NAME).is_file():
         replace_file(folder / "rubric.html", rubric_page(load_rubric(source / NAME)))
-    if leaks := leaks_of(folder):
+    if leaks := find_leaks(folder):
         raise CourseError(f"{assignment} would tell students: {leaks[0]}", "Nothing of the kind.", "Mend its source.")
     return folder
 
 
-def leaks_of(folder: Path) -> list[str]:
+def find_leaks(folder: Path) -> list[str]:
     """Return, a sentence each, what a folder for students holds that is not for them."""
     found = []
     for file in sorted(folder.rglob("*")):

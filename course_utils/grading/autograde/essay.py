@@ -29,7 +29,9 @@ LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
 
 
-def examined(course: Course, ingested: IngestedSubmission, n_again: int, place: Path, why: list[str]) -> dict[str, Any]:
+def examine_essay(
+    course: Course, ingested: IngestedSubmission, n_again: int, place: Path, why: list[str]
+) -> dict[str, Any]:
     """Let an essay be examined by a process of its own, in a box where there is one.
 
     Parameters

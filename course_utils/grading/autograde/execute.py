@@ -44,7 +44,7 @@ from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.plain_values import one_line
 from course_utils.grading.checks.plan import CheckResults, Job, VerdictData
 from course_utils.grading.checks.student_sandbox import student_command
-from course_utils.grading.course.course import Course, nbgraders_warnings
+from course_utils.grading.course.course import Course, ignore_nbgrader_warnings
 from course_utils.grading.sandbox.sandbox import temporary_prefix
 
 OUTCOME = "execution.json"
@@ -316,7 +316,7 @@ class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no typ
         comment.auto_comment = "No response." if is_as_given_out and not is_task(cell) else None
 
 
-class OnlyByTheCourse(NotebookExporter):
+class RefusingExporter(NotebookExporter):
     """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests.
 
     nbgrader makes its exporter before it looks at any submission, so this refuses before anything is removed.
@@ -368,7 +368,7 @@ def autograde(course: Course, student: str, assignment: str, run: bool, boxed: b
         saved = [SaveVerdicts(marking)] if run else []
         grader.autograde_preprocessors = [*steps, LimitOutput, *saved, CheckCellMetadata]
         grader.force = grader.create_student = True
-        with nbgraders_warnings():
+        with ignore_nbgrader_warnings():
             done: dict[str, Any] = capture_log(grader)
     if "KeyboardInterrupt" in str(done.get("error", "")):  # nbgrader catches even that
         raise KeyboardInterrupt

@@ -30,10 +30,10 @@ from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import NAME
 from course_utils.grading.assignments.source_notebooks import read_notebook
-from course_utils.grading.autograde.essay import examined, require_room
+from course_utils.grading.autograde.essay import examine_essay, require_room
 from course_utils.grading.autograde.execute import autograde, outcome_of
-from course_utils.grading.autograde.gradebook import forget_time, settle, waiting
-from course_utils.grading.autograde.worker_pool import Answer, Task, answers, default_jobs
+from course_utils.grading.autograde.gradebook import clear_submission_time, parts_awaiting_marks, update_gradebook
+from course_utils.grading.autograde.worker_pool import Task, TaskResult, default_jobs, run_tasks
 from course_utils.grading.course.course import Course
 from course_utils.grading.course.gradebook_access import (
     GradebookError,
@@ -84,7 +84,7 @@ Make = Callable[[dict[str, Any]], dict[str, Any]]  # given the report before, it
 
 
 @dataclasses.dataclass(frozen=True)
-class Graded:
+class GradingResult:
     """What became of one submission.
 
     Parameters
@@ -114,7 +114,7 @@ def grade(
     say: Say = print,
     n_jobs: int | None = None,
     seconds: float = SECONDS,
-) -> list[Graded]:
+) -> list[GradingResult]:
     """Grade all submissions of an assignment that are new or changed.
 
     Parameters
@@ -138,7 +138,7 @@ def grade(
 
     Returns
     -------
-    list of Graded
+    list of GradingResult
         In the order of their names.
 
     Raises
@@ -187,18 +187,18 @@ class _Teller:
     n: int
     number: int = 0
 
-    def __call__(self, graded: Graded) -> None:
+    def __call__(self, graded: GradingResult) -> None:
         self.number += 1
         self.say(f"{self.number:3} of {self.n}  {_line(graded)}")
 
 
 def _graded_now(
     course: Course, submissions: Sequence[Submission], unsafe: bool, n_again: int, n_jobs: int, seconds: float
-) -> Generator[Graded, None, None]:
+) -> Generator[GradingResult, None, None]:
     """Let workers grade submissions; yield each as soon as it is done."""
     tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
     killed: list[tuple[Submission, str]] = []
-    with closing(answers(course, tasks, n_jobs, seconds)) as found:
+    with closing(run_tasks(course, tasks, n_jobs, seconds)) as found:
         for number, answer in found:
             if answer.killed:
                 killed.append((submissions[number], answer.killed))
@@ -206,7 +206,7 @@ def _graded_now(
                 yield _read_answer(course, submissions[number], answer)
     remove_stale_folders(Path(_short_place() or tempfile.gettempdir()))
     tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
-    with closing(answers(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
+    with closing(run_tasks(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
         for number, answer in found:
             submission, why = killed[number]
             if answer.killed:
@@ -215,20 +215,20 @@ def _graded_now(
                 yield _read_answer(course, submission, answer)
 
 
-def _read_answer(course: Course, submission: Submission, answer: Answer) -> Graded:
+def _read_answer(course: Course, submission: Submission, answer: TaskResult) -> GradingResult:
     told: dict[str, Any] = dict(answer.value)
     if told.get("left"):
         return _left(course, submission, told["left"])
-    return Graded(submission, told["report"], True)
+    return GradingResult(submission, told["report"], True)
 
 
-def _left(course: Course, submission: Submission, why: str) -> Graded:
+def _left(course: Course, submission: Submission, why: str) -> GradingResult:
     """Return a submission as left for the next run; its report says why, where the report can be written."""
     report = read_report(course, submission.student, submission.assignment)
     if report.get("status") == UNFINISHED:
         report["unfinished"] = why
         try_replace_file(_report_file(course, submission), json.dumps(report, indent=1))
-    return Graded(submission, report, False, why)
+    return GradingResult(submission, report, False, why)
 
 
 def _require_found(course: Course, assignment: str, students: Sequence[str], found: Sequence[Submission]) -> None:
@@ -317,7 +317,7 @@ def _whole(course: Course, submission: Submission, make: Make) -> dict[str, Any]
         before = read_report(course, student, assignment)
         if before.get("content") and is_same_work(submission.folder, str(before["content"])):
             before["content"] = fingerprint(submission.folder)  # an earlier version of the course wrote another one
-        waited = waiting(course, student, assignment)
+        waited = parts_awaiting_marks(course, student, assignment)
         if before.get("status") == UNFINISHED:  # what nbgrader has written since is not what a person said
             earlier = before.get("waited") or {}
             waited = {name: waits and earlier.get(name, waits) for name, waits in waited.items()}
@@ -327,7 +327,7 @@ def _whole(course: Course, submission: Submission, make: Make) -> dict[str, Any]
         report = make(before)
         if report.get("untouched"):
             report["why"].append(UNTOUCHED)
-        report["why"] += settle(course, student, assignment, report, before, waited)
+        report["why"] += update_gradebook(course, student, assignment, report, before, waited)
         report["status"] = NEEDS_A_PERSON if report["why"] else GRADED
         replace_file(_report_file(course, submission), json.dumps(report, indent=1))
     except Exception as problem:
@@ -389,7 +389,7 @@ def _fingerprint(course: Course, submission: Submission) -> str:
     return f"{EDITION}:{arrived}:{_version(course, submission.assignment)}"
 
 
-def _as_before(course: Course, submission: Submission) -> Graded | None:
+def _as_before(course: Course, submission: Submission) -> GradingResult | None:
     """Return a submission as it was graded before, if neither it nor the assignment has changed since."""
     report = read_report(course, submission.student, submission.assignment)
     if report.get("status") not in (GRADED, NEEDS_A_PERSON) or not report.get("fingerprint"):
@@ -399,7 +399,7 @@ def _as_before(course: Course, submission: Submission) -> Graded | None:
     except OSError:
         return None  # the worker tells why
     is_same = report["fingerprint"] == whole and _is_there(course, submission)
-    return Graded(submission, report, False) if is_same else None
+    return GradingResult(submission, report, False) if is_same else None
 
 
 def _newly_graded(
@@ -418,11 +418,11 @@ def _newly_graded(
     try:
         report["execution"] = _run(course, submission, ingested, runs_code(reference), unsafe, place, report["why"])
         if has_sections(reference) and ingested.is_readable:
-            report |= examined(course, ingested, n_again, place, report["why"])
+            report |= examine_essay(course, ingested, n_again, place, report["why"])
     finally:
         remove_folder(place)
     if TIME not in ingested.kept:
-        forget_time(course, submission.student, submission.assignment)
+        clear_submission_time(course, submission.student, submission.assignment)
     report["if_points_are_lost"] = ingested.notes
     report["untouched"] = ingested.is_untouched
     return report
@@ -581,7 +581,7 @@ def _reason(done: dict[str, Any]) -> str:
     return errors[-1][:300] if errors else "nbgrader does not say why"
 
 
-def _line(graded: Graded) -> str:
+def _line(graded: GradingResult) -> str:
     report = graded.report
     if graded.left:
         return f"{graded.submission.student}: left for later. {graded.left}"

@@ -6,7 +6,7 @@ from typing import Any
 from nbgrader.api import Grade, Gradebook, MissingEntry, SubmittedNotebook
 
 from course_utils.errors import TextError
-from course_utils.grading.course.course import Course, nbgraders_warnings
+from course_utils.grading.course.course import Course, ignore_nbgrader_warnings
 from course_utils.grading.course.late_penalty import refresh_penalty
 from course_utils.grading.marking.submissions_to_mark import UNFINISHED, read_report
 from course_utils.grading.submissions.find import safe_id
@@ -14,7 +14,7 @@ from course_utils.grading.submissions.find import safe_id
 NOT_RUN = ("failed", "not run", "tampered")
 
 
-def waiting(course: Course, student: str, assignment: str) -> dict[str, bool]:
+def parts_awaiting_marks(course: Course, student: str, assignment: str) -> dict[str, bool]:
     """Return which parts that a person has marked wait for a new mark, by name, before a grading touches them."""
     with course.gradebook() as gradebook:
         try:
@@ -24,7 +24,7 @@ def waiting(course: Course, student: str, assignment: str) -> dict[str, bool]:
         return {each.name: each.needs_manual_grade for each in notebook.grades if each.manual_score is not None}
 
 
-def forget_time(course: Course, student: str, assignment: str) -> None:
+def clear_submission_time(course: Course, student: str, assignment: str) -> None:
     """Take the time of an earlier submission away: nbgrader keeps it where a new one has none that can be read."""
     with course.gradebook() as gradebook:
         try:
@@ -34,7 +34,7 @@ def forget_time(course: Course, student: str, assignment: str) -> None:
         gradebook.db.commit()
 
 
-def settle(
+def update_gradebook(
     course: Course,
     student: str,
     assignment: str,
@@ -51,7 +51,7 @@ def settle(
     report, before : mapping
         The new report, and the one it takes the place of.
     waited : mapping
-        As `waiting` returned it before this grading.
+        As `parts_awaiting_marks` returned it before this grading.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def _submitted(gradebook: Gradebook, student: str, assignment: str) -> Submitted
     try:
         return gradebook.find_submission_notebook(assignment, assignment, student)
     except MissingEntry:
-        with nbgraders_warnings():
+        with ignore_nbgrader_warnings():
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(assignment, student)
         return gradebook.find_submission_notebook(assignment, assignment, student)

@@ -50,7 +50,7 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class TaskResult:
     """What a worker answered: a value; or why there is none, if it was killed or died."""
 
     value: Any = None
@@ -63,9 +63,9 @@ def default_jobs() -> int:
     return max(1, min(cpu_limit(), by_memory))
 
 
-def answers(
+def run_tasks(
     course: Course, tasks: Sequence[Task], n_jobs: int, seconds: float, memory_mb: float = MEMORY_MB
-) -> Generator[tuple[int, Answer], None, None]:
+) -> Generator[tuple[int, TaskResult], None, None]:
     """Let workers do tasks, and yield each answer as soon as it is there, with the number of its task.
 
     Parameters
@@ -158,7 +158,7 @@ class _Worker:
         self.end = time.monotonic() + (seconds if self.is_ready else START_S)
         self._send(pickle.dumps(task))
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> TaskResult | None:
         """Return what has come; None while nothing has."""
         try:
             if not self.connection.poll():
@@ -167,21 +167,21 @@ class _Worker:
             if not self.is_ready:
                 self.is_ready, self.end = True, time.monotonic() + self.seconds
                 return None
-            return Answer(value)
+            return TaskResult(value)
         except (EOFError, OSError):
-            return Answer(killed=f"its grading process ended without an answer ({self._last_words()})")
+            return TaskResult(killed=f"its grading process ended without an answer ({self._last_words()})")
         except Exception as problem:  # what it sent cannot be unpickled
-            return Answer(killed=f"its grading process sent what cannot be read ({type(problem).__name__})")
+            return TaskResult(killed=f"its grading process sent what cannot be read ({type(problem).__name__})")
 
-    def over_limit(self, memory_mb: float) -> Answer | None:
+    def over_limit(self, memory_mb: float) -> TaskResult | None:
         """Return which limit is exceeded; None where none is."""
         if time.monotonic() > self.end:
             if not self.is_ready:
-                return Answer(killed=f"its grading process did not start within {START_S:g} seconds")
-            return Answer(killed=f"its grading took more than {self.seconds:g} seconds")
+                return TaskResult(killed=f"its grading process did not start within {START_S:g} seconds")
+            return TaskResult(killed=f"its grading took more than {self.seconds:g} seconds")
         with contextlib.suppress(psutil.Error):
             if psutil.Process(self.process.pid).memory_info().rss / 1e6 > memory_mb:
-                return Answer(killed=f"its grading used more than {memory_mb:,.0f} MB of memory")
+                return TaskResult(killed=f"its grading used more than {memory_mb:,.0f} MB of memory")
         return None
 
     def kill(self) -> None:
@@ -231,10 +231,10 @@ def main(arguments: Sequence[str]) -> int:
         The file descriptor of the connection, the process id of the parent, and a module that the tasks need.
     """
     _die_with(int(arguments[1]))
-    from course_utils.grading.course.gradebook_access import write_one_after_another
+    from course_utils.grading.course.gradebook_access import install_immediate_transactions
 
     connection = multiprocessing.connection.Connection(int(arguments[0]))
-    write_one_after_another()
+    install_immediate_transactions()
     unpacked = pickle.loads(connection.recv_bytes())
     course = unpacked if isinstance(unpacked, Course) else find_course(unpacked)
     importlib.import_module(arguments[2])  # takes a second or two, which is nobody's time limit

@@ -15,10 +15,10 @@ from course_utils.errors import CourseError, DamagedFile, TextError
 from course_utils.grading.course.gradebook_access import (
     gradebook_errors,
     gradebook_url,
+    install_lock_timeout,
     require_known_schema,
-    wait_for_locks,
 )
-from course_utils.grading.course.literal_glob import take_existing_folders_literally
+from course_utils.grading.course.literal_glob import install_literal_glob
 
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
@@ -98,12 +98,12 @@ class Course:
         """
         from nbgrader.api import Gradebook
 
-        from course_utils.grading.course.score_guard import guard_marks
+        from course_utils.grading.course.score_guard import install_score_guard
 
         _find_own_commands()
-        guard_marks()
-        wait_for_locks()
-        take_existing_folders_literally()
+        install_score_guard()
+        install_lock_timeout()
+        install_literal_glob()
         require_known_schema(self.db_url)
         with gradebook_errors(self.db_url), Gradebook(self.db_url, self.id) as gradebook:
             gradebook.db.rollback()  # ends the transaction in which nbgrader looked for the course
@@ -114,7 +114,7 @@ class Course:
         from nbgrader.apps.api import NbGraderAPI
 
         _find_own_commands()
-        take_existing_folders_literally()
+        install_literal_glob()
         return NbGraderAPI(config=self.changed(**changes))
 
     def changed(self, **changes: Mapping[str, object]) -> Config:
@@ -165,7 +165,7 @@ def _read_config(folder: Path) -> Config:
 
 
 @contextmanager
-def nbgraders_warnings() -> Iterator[None]:
+def ignore_nbgrader_warnings() -> Iterator[None]:
     """Leave out what SQLAlchemy and traitlets say about nbgrader's own code: nobody here can mend it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Object of type .* not in session")
@@ -181,7 +181,7 @@ def _find_own_commands() -> None:
         os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", "")])
 
 
-def nbgraders_own(name: str) -> Callable[..., Any]:
+def original_step(name: str) -> Callable[..., Any]:
     """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
 
     Parameters

@@ -195,7 +195,7 @@ def require_known_schema(db_url: str) -> None:
 
 
 @functools.cache
-def wait_for_locks() -> None:
+def install_lock_timeout() -> None:
     """Let nbgrader's own database connections wait as long as ours do."""
     import nbgrader.api
 
@@ -209,14 +209,14 @@ def wait_for_locks() -> None:
 
 
 @functools.cache
-def write_one_after_another() -> None:
+def install_immediate_transactions() -> None:
     """Let this process begin every transaction with the right to write.
 
     Several grading processes write one gradebook. SQLite's usual transaction reads first and asks for the right to
     write later. Two of those refuse each other at once, whatever the time-out. With ``BEGIN IMMEDIATE`` the second
     one waits.
     """
-    wait_for_locks()
+    install_lock_timeout()
     import nbgrader.api
 
     make = nbgrader.api.create_engine

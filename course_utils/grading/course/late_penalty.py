@@ -11,7 +11,7 @@ MOST_SHARE = 0.5
 GRACE_S = 300  # a slow network is no lateness
 
 
-class LateByTheDay(LateSubmissionPlugin):  # type: ignore[misc]  # nbgrader has no types
+class DailyLatePenalty(LateSubmissionPlugin):  # type: ignore[misc]  # nbgrader has no types
     """nbgrader's plugin: the share of the marks that each begun day costs."""
 
     def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:

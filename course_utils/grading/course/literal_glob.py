@@ -40,7 +40,7 @@ def literal_glob(pattern: str, **named: Any) -> list[str]:
 
 
 @functools.cache
-def take_existing_folders_literally() -> None:
+def install_literal_glob() -> None:
     """Let nbgrader's commands and pages use `literal_glob`."""
     import nbgrader.apps.api
     import nbgrader.converters.base

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from course_utils.core.files import printable, read_errors
 from course_utils.core.safe_csv import unguard
 from course_utils.errors import SettingsError, TextError
-from course_utils.grading.course.course import Course, nbgraders_warnings
+from course_utils.grading.course.course import Course, ignore_nbgrader_warnings
 
 if TYPE_CHECKING:
     from nbgrader.api import Student
@@ -88,7 +88,7 @@ def import_roster(course: Course, file: str | Path, id_column: str = "", say: Sa
         content = opened.read(MAX_BYTES + 1)
     entries, columns = read_roster(content, str(file), id_column)
     by_id = _by_id(entries, file)
-    with course.gradebook() as gradebook, nbgraders_warnings():
+    with course.gradebook() as gradebook, ignore_nbgrader_warnings():
         known = {student.id for student in gradebook.students}
         for id, values in by_id.items():
             gradebook.update_or_create_student(id, **{name: value for name, value in values.items() if name != "id"})

@@ -46,7 +46,7 @@ def require_mark(value: object, most: float | None, of: str = "this part") -> fl
 
 
 @functools.cache
-def guard_marks() -> None:
+def install_score_guard() -> None:
     """Let nbgrader's database classes refuse marks that cannot be, before anything is written."""
     from nbgrader.api import Grade
     from sqlalchemy import event

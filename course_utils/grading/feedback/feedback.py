@@ -6,7 +6,7 @@ from pathlib import Path
 
 from course_utils.core.files import printable, replace_file
 from course_utils.errors import CourseError
-from course_utils.grading.course.course import ESSAY, Course, nbgraders_warnings
+from course_utils.grading.course.course import ESSAY, Course, ignore_nbgrader_warnings
 from course_utils.grading.feedback.essay_page import essay_page
 from course_utils.grading.feedback.exercises_page import exercises_page
 from course_utils.grading.marking.submission_status import MARKED, SubmissionStatus, submission_statuses
@@ -174,7 +174,7 @@ def _release(course: Course, assignment: str, feedback: Feedback, place: Path) -
 
     api = course.api()
     api.coursedir.assignment_id, api.coursedir.student_id = assignment, feedback.student
-    with nbgraders_warnings():
+    with ignore_nbgrader_warnings():
         done = capture_log(ExchangeReleaseFeedback(coursedir=api.coursedir, parent=api))
     if done["success"] and place.is_file() and place.read_bytes() == feedback.file.read_bytes():
         return ""

@@ -6,18 +6,18 @@ from pathlib import Path
 from traitlets.config import Config
 
 from course_utils.grading.course.course import COURSE_ID, MAX_FILE_KB, MAX_FOLDER_KB
-from course_utils.grading.course.gradebook_access import gradebook_url, wait_for_locks
-from course_utils.grading.course.literal_glob import take_existing_folders_literally
-from course_utils.grading.course.score_guard import guard_marks
+from course_utils.grading.course.gradebook_access import gradebook_url, install_lock_timeout
+from course_utils.grading.course.literal_glob import install_literal_glob
+from course_utils.grading.course.score_guard import install_score_guard
 from course_utils.grading.html.safe_html import safe_code, safe_markdown, unchanged
-from course_utils.grading.nbgrader.formgrader import take_over
+from course_utils.grading.nbgrader.formgrader import patch_formgrader
 
 # nbgrader imports these classes by name when it needs them. To import them here would cost each command seconds.
-ONLY_BY_THE_COURSE = "course_utils.grading.autograde.execute.OnlyByTheCourse"
+REFUSING_EXPORTER = "course_utils.grading.autograde.execute.RefusingExporter"
 RUBRIC_EXPORT = "course_utils.grading.reports.exports.RubricExport"
-LATE_BY_THE_DAY = "course_utils.grading.course.late_penalty.LateByTheDay"
+DAILY_LATE_PENALTY = "course_utils.grading.course.late_penalty.DailyLatePenalty"
 BOUNDED_PAGE = "course_utils.grading.html.page_limits.BoundedPage"
-KEPT_AT_HOME = [
+IGNORED_FILES = [
     "mark_scheme.yaml",
     "*.jsonl.cut-off-*",
     ".*.lock",
@@ -38,27 +38,27 @@ def configure(c: Config, root: Path) -> None:
     root : Path
         The course's folder.
     """
-    guard_marks()
-    take_over()
-    wait_for_locks()
-    take_existing_folders_literally()
+    install_score_guard()
+    patch_formgrader()
+    install_lock_timeout()
+    install_literal_glob()
     # What the file has set before it calls this function stays.
     c.CourseDirectory.course_id = c.CourseDirectory.get("course_id") or COURSE_ID
     c.CourseDirectory.root = str(root.resolve())
     # nbgrader's own address breaks at a percent sign or a question mark in the path.
     c.CourseDirectory.db_url = c.CourseDirectory.get("db_url") or gradebook_url(root.resolve() / "gradebook.db")
     c.CourseDirectory.release_directory = "assignments"
-    c.CourseDirectory.ignore = KEPT_AT_HOME
+    c.CourseDirectory.ignore = IGNORED_FILES
     c.CourseDirectory.max_file_size, c.CourseDirectory.max_dir_size = MAX_FILE_KB, MAX_FOLDER_KB
     c.Exchange.root = os.environ.get("NBGRADER_EXCHANGE", str(root.resolve() / "exchange"))
     c.ExchangeSubmit.strict = True  # a renamed notebook is told to the student, not found out by the grader
     c.OverwriteCells.add_missing_cells = True
     c.Execute.timeout, c.Execute.iopub_timeout = 60, 10
     # nbgrader's own commands would run students' code outside the sandbox, and tell hidden tests in feedback.
-    c.Autograde.exporter_class = ONLY_BY_THE_COURSE
-    c.GenerateFeedback.exporter_class = ONLY_BY_THE_COURSE
+    c.Autograde.exporter_class = REFUSING_EXPORTER
+    c.GenerateFeedback.exporter_class = REFUSING_EXPORTER
     c.ExportApp.plugin_class = RUBRIC_EXPORT
-    c.AssignLatePenalties.plugin_class = LATE_BY_THE_DAY
+    c.AssignLatePenalties.plugin_class = DAILY_LATE_PENALTY
     # A student's text may be anything: a script in it would run in the page of whoever marks it.
     c.HTMLExporter.sanitize_html = True
     c.HTMLExporter.filters = {

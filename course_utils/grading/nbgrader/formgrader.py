@@ -18,7 +18,7 @@ Say = Callable[[str], object]
 
 
 @functools.cache
-def take_over() -> None:
+def patch_formgrader() -> None:
     """Let formgrader's buttons for assignments, collecting, autograding and feedback run this course's own steps.
 
     Notes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.generate import leaks_of
+from course_utils.grading.assignments.generate import find_leaks
 from course_utils.grading.course.course import Course
 
 TOP = "model-release-course"
@@ -31,7 +31,7 @@ def bundle(course: Course, file: Path, say: Say = print) -> Path:
     """
     names = sorted(set(_names(course)))
     for folder in sorted({Path(name).parts[1] for name in names if name.startswith("assignments/")}):
-        if leaks := leaks_of(course.folder("assignments", "", folder)):
+        if leaks := find_leaks(course.folder("assignments", "", folder)):
             raise CourseError(f"The bundle would hold a secret: {leaks[0]}.", "A clean release.", "make release")
     new = file.with_name(f".{file.name}.new")
     new.parent.mkdir(parents=True, exist_ok=True)

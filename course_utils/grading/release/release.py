@@ -5,7 +5,7 @@ from collections.abc import Callable
 from course_utils.core.files import write_errors
 from course_utils.errors import CourseError
 from course_utils.grading.assignments.generate import generate, last_line_of_log
-from course_utils.grading.course.course import Course, nbgraders_own
+from course_utils.grading.course.course import Course, original_step
 from course_utils.grading.release.verify import verify_checks
 from course_utils.grading.submissions.arrival_notes import note_release
 
@@ -25,7 +25,7 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     with write_errors(course.exchange, "Set NBGRADER_EXCHANGE to another folder."):
         course.exchange.mkdir(parents=True, exist_ok=True)
     is_first = not (course.own_exchange / "outbound" / assignment).exists()
-    done = nbgraders_own("release_assignment")(course.api(ExchangeReleaseAssignment={"force": True}), assignment)
+    done = original_step("release_assignment")(course.api(ExchangeReleaseAssignment={"force": True}), assignment)
     if not done["success"]:
         raise CourseError(
             f"{assignment} could not be released to {course.exchange}: {last_line_of_log(done)}",

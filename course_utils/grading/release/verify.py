@@ -53,14 +53,14 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
         given = Path(folder) / "given"
         shutil.copytree(released.parent, given, ignore=shutil.ignore_patterns(*NOT_FOR_STUDENTS))
         for sheet, is_solution in ((cells, True), (empty, False)):
-            found = check(cells, submission_of(sheet), source.parent, given, boxed)
+            found = check(cells, submission_cells(sheet), source.parent, given, boxed)
             for name in most:
                 verdict = found.verdicts.get(name, {"points": None, "why": found.closed, "error": []})
                 _require(name, verdict, most[name], is_solution)
     say(f"{assignment}: {len(most)} checks give the solution {sum(most.values()):g} points, and an empty sheet none.")
 
 
-def submission_of(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def submission_cells(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return a notebook's code cells as `execute.check` takes a submission."""
     found = []
     for number, cell in enumerate(cells, 1):

@@ -15,7 +15,7 @@ from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.html.page import drawn, element, page, paragraph, section, table, text
 from course_utils.grading.marking.submission_status import MARKED, SubmissionStatus, submission_statuses
 from course_utils.grading.marking.submissions_to_mark import read_report
-from course_utils.grading.reports.k_anonymity import FEWEST, Group, merge_neighbours, merge_smallest, out_of
+from course_utils.grading.reports.k_anonymity import MIN_GROUP_SIZE, Group, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 from course_utils.plots.picture import Picture
 
@@ -74,9 +74,9 @@ class ClassReport:
 
     def _about(self) -> str:
         if not self.n:
-            return f"Fewer than {FEWEST} submissions are marked; of so few nothing can be told."
+            return f"Fewer than {MIN_GROUP_SIZE} submissions are marked; of so few nothing can be told."
         return (
-            f"{self.n} marked submissions. Every number is of {FEWEST} people at least: smaller groups were put "
+            f"{self.n} marked submissions. Every number is of {MIN_GROUP_SIZE} people at least: smaller groups were put "
             "together with others. Show it once, when all is marked: two reports would tell who came in between."
         )
 
@@ -109,7 +109,7 @@ def class_report(course: Course | None = None, assignment: str = ESSAY) -> Class
     marked = [each for each in submission_statuses(course, assignment) if each.state == MARKED]
     rubric = load_rubric(course.source(assignment).with_name("rubric.yaml")) if assignment == ESSAY else None
     title = rubric.title if rubric else assignment.replace("_", " ")
-    if len(marked) < FEWEST:
+    if len(marked) < MIN_GROUP_SIZE:
         return ClassReport(assignment, title, 0, {})
     tables = {"levels": _levels(marked, rubric)}
     if rubric:

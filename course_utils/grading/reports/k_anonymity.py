@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
-FEWEST = 5  # people behind any number that is shown, and behind what is left of a total when others are taken away
+MIN_GROUP_SIZE = (
+    5  # people behind any number that is shown, and behind what is left of a total when others are taken away
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Group:
         return self.names[0] if len(self.names) == 1 else f"{self.names[0]} to {self.names[-1]}"
 
 
-def merge_neighbours(groups: Sequence[tuple[str, Collection[str]]], fewest: int = FEWEST) -> list[Group]:
+def merge_neighbours(groups: Sequence[tuple[str, Collection[str]]], fewest: int = MIN_GROUP_SIZE) -> list[Group]:
     """Merge steps of a scale with their neighbours until each group is large enough.
 
     Parameters
@@ -69,7 +71,7 @@ def merge_neighbours(groups: Sequence[tuple[str, Collection[str]]], fewest: int 
 
 
 def merge_smallest(
-    groups: Mapping[str, Sequence[str]], rest: str, adds_up: bool = True, fewest: int = FEWEST
+    groups: Mapping[str, Sequence[str]], rest: str, adds_up: bool = True, fewest: int = MIN_GROUP_SIZE
 ) -> list[Group]:
     """Merge the smallest groups into a rest that is large enough too.
 
@@ -105,7 +107,7 @@ def merge_smallest(
     return told + ([Group((rest,), frozenset(left), len(left))] if len(set(left)) >= fewest else [])
 
 
-def out_of(n: int, total: int, fewest: int = FEWEST) -> tuple[int, str]:
+def out_of(n: int, total: int, fewest: int = MIN_GROUP_SIZE) -> tuple[int, str]:
     """Return a number of people out of a total, and in words; where nearly all belong to it, not how many do not.
 
     Examples

@@ -3,7 +3,7 @@
 import traitlets
 
 from course_utils.errors import CourseError
-from course_utils.grading.assignments.generate import SCHEME, read_scheme
+from course_utils.grading.assignments.generate import SCHEME, read_mark_scheme
 from course_utils.grading.course.course import ESSAY, Course, find_course
 from course_utils.grading.marking.marking_session import MarkingSession, open_marking_session
 from course_utils.grading.marking.submissions_to_mark import list_papers
@@ -68,7 +68,7 @@ class GraderPage(MarkingDesk):
             self._course = course or find_course()
             desk = open_marking_session(self._course, grader, second_reader)
             try:
-                scheme = read_scheme(self._course.folder("source", "", ESSAY) / SCHEME)
+                scheme = read_mark_scheme(self._course.folder("source", "", ESSAY) / SCHEME)
             except CourseError as error:  # it is for reading only: marking goes on
                 problem = str(error)
         super().__init__(desk, scheme, projector)

@@ -12,7 +12,7 @@ from made_course import ESSAY_NAME, RUBRIC, make_course, released
 from repository import ROOT
 
 from course_utils.errors import CourseError, DamagedFile, SettingsError, TextError
-from course_utils.grading.assignments.generate import SECRETS, generate, leaks_of, refresh_source, rubric_page
+from course_utils.grading.assignments.generate import SECRETS, generate, find_leaks, refresh_source, rubric_page
 from course_utils.grading.release.bundle import bundle
 from course_utils.grading.course.course import ASSIGNMENTS, find_course
 from course_utils.grading.assignments.rubric import CELL_PREFIX
@@ -59,7 +59,7 @@ def test_the_assignments_in_the_repository_are_those_of_the_sources(remade):
 @pytest.mark.parametrize("name", ASSIGNMENTS)
 def test_nothing_in_them_is_for_instructors_only(name):
     folder = ROOT / "assignments" / name
-    assert leaks_of(folder) == []
+    assert find_leaks(folder) == []
     told = b"\n".join(contents(folder).values()).decode()
     scheme = ROOT / "source" / name / "mark_scheme.yaml"
     for text in yaml.safe_load(scheme.read_text("utf-8")).values() if scheme.exists() else ():

@@ -10,7 +10,7 @@ from made_course import make_course
 
 from course_utils.core.limits import cpu_limit
 from course_utils.errors import CourseError
-from course_utils.grading.autograde.worker_pool import Answer, Task, answers, default_jobs
+from course_utils.grading.autograde.worker_pool import Task, TaskResult, default_jobs, run_tasks
 
 pytestmark = pytest.mark.slow
 
@@ -67,9 +67,9 @@ def below() -> set[int]:
     return {process.pid for process in psutil.Process().children()}
 
 
-def done(course, tasks, n_jobs=2, seconds=60.0, **more) -> dict[int, Answer]:
+def done(course, tasks, n_jobs=2, seconds=60.0, **more) -> dict[int, TaskResult]:
     return dict(
-        answers(course, [Task(f"made_work:{name}", tuple(rest)) for name, *rest in tasks], n_jobs, seconds, **more)
+        run_tasks(course, [Task(f"made_work:{name}", tuple(rest)) for name, *rest in tasks], n_jobs, seconds, **more)
     )
 
 
@@ -99,7 +99,7 @@ def test_a_worker_does_many_tasks_and_no_more_workers_than_jobs_are_started(cour
 def test_what_ends_a_worker_is_told_and_the_next_task_is_done(course, task, told):
     before = below()
     found = done(course, [task, ("double", 4)], n_jobs=1, memory_mb=500)
-    assert told in found[0].killed and found[1] == Answer(8)
+    assert told in found[0].killed and found[1] == TaskResult(8)
     assert below() <= before
 
 
@@ -107,13 +107,13 @@ def test_what_ends_a_worker_is_told_and_the_next_task_is_done(course, task, told
 def test_a_time_limit_ends_a_task_with_all_that_it_has_started(course, task):
     before = below()
     found = done(course, [("double", 1), (task,), ("double", 4)], n_jobs=1, seconds=2)
-    assert "more than 2 seconds" in found[1].killed and found[2] == Answer(8)
+    assert "more than 2 seconds" in found[1].killed and found[2] == TaskResult(8)
     assert below() <= before
 
 
 def test_whoever_stops_listening_leaves_no_worker_behind(course):
     before = below()
-    for number, _ in answers(course, [Task("made_work:double", (1,)), Task("made_work:wait_for_ever")], 2, 60):
+    for number, _ in run_tasks(course, [Task("made_work:double", (1,)), Task("made_work:wait_for_ever")], 2, 60):
         assert number == 0
         break
     assert below() <= before

@@ -19,7 +19,7 @@ from course_utils.grading.autograde.grade import grade
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import cases, expect_same
 from course_utils.grading.checks.plan import names_of, read_plan
-from course_utils.grading.release.verify import submission_of, verify_checks
+from course_utils.grading.release.verify import submission_cells, verify_checks
 from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = pytest.mark.slow
@@ -113,14 +113,14 @@ def test_a_check_of_each_kind_gives_a_right_answer_all_and_a_wrong_one_nothing(n
     own, right, wrong = SOLVED[name]
     source = [LOCKED, code("answer", right, solution=True), *own]
     for answer, points in ((right, 1), (wrong, 0)):
-        cells = submission_of([LOCKED, code("answer", answer, solution=True), *own])
+        cells = submission_cells([LOCKED, code("answer", answer, solution=True), *own])
         found = check(source, cells, tmp_path, None)
         assert {verdict["points"] for verdict in found.verdicts.values()} == {points}, (answer, found)
 
 
 def points_of(own: list[dict], answer: str, tmp_path: Path) -> tuple[dict, Marking]:
     source = [LOCKED, code("answer", "def f(x):\n    return 2 * x", solution=True), *own]
-    cells = submission_of([LOCKED, code("answer", answer, solution=True), *own])
+    cells = submission_cells([LOCKED, code("answer", answer, solution=True), *own])
     found = check(source, cells, tmp_path, None)
     return {name: verdict["points"] for name, verdict in found.verdicts.items()}, found
 
@@ -170,7 +170,7 @@ def test_a_function_is_known_by_the_instructors_name_whatever_it_calls_itself(tm
     answer = "def f(x):\n    return 3 * x\nf.__name__ = f.__qualname__ = 'easy'\ndef easy(x):\n    return 3 * x"
     own = [graded("a", MORE + "expect_same(f, [1, 2])\nassert 'pass' in source_of(f)"), graded("b", "assert f(1) == 3")]
     source = [code("answer", "def easy(x):\n    return 3 * x\ndef f(x):\n    return 2 * x", solution=True), *own]
-    found = check(source, submission_of([code("answer", answer, solution=True), *own]), tmp_path, None)
+    found = check(source, submission_cells([code("answer", answer, solution=True), *own]), tmp_path, None)
     assert {name: verdict["points"] for name, verdict in found.verdicts.items()} == {"a": 0, "b": 1}
     assert found.verdicts["a"]["error"][1].startswith("f(1) gave 3.")
 
@@ -261,7 +261,7 @@ def test_the_examples_of_the_page_for_instructors_do_what_it_says(tmp_path):
         f"exec({MEAN!r})": (1, 1, 0),  # no cell sets the name
         MEAN.replace("total / len(row)", "{3: 3.0, 5: 5.0}.get(total, 0.1)"): (0, 0, 0),
     }.items():
-        found = check(source, submission_of([code("answer", answer, solution=True), *own]), tmp_path, None)
+        found = check(source, submission_cells([code("answer", answer, solution=True), *own]), tmp_path, None)
         assert tuple(found.verdicts[f"c{n}"]["points"] for n in range(3)) == points, (answer, found)
 
 

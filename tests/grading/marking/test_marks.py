@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import load_rubric
-from course_utils.grading.course.course import nbgraders_warnings
+from course_utils.grading.course.course import ignore_nbgrader_warnings
 from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, late_penalty
 from course_utils.grading.course.score_guard import require_mark
 from course_utils.grading.marking.marking_session import MarkingSession
@@ -24,7 +24,7 @@ IMPOSSIBLE = [-1, -0.01, 4.5, 99, math.nan, math.inf, "abc", "3", True, [], {}]
 def course(tmp_path_factory):
     course = make_course(tmp_path_factory.mktemp("marks") / "course")
     generate(course, ESSAY_NAME, lambda line: None)
-    with course.gradebook() as gradebook, nbgraders_warnings():
+    with course.gradebook() as gradebook, ignore_nbgrader_warnings():
         for student in ("ann", "bob"):
             gradebook.update_or_create_student(student)
             gradebook.add_submission(ESSAY_NAME, student)

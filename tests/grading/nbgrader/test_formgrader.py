@@ -9,7 +9,7 @@ import yaml
 from made_course import ESSAY_NAME, GOOD, RUBRIC, hand_in, make_course, released, with_answer
 
 from course_utils.grading.autograde.grade import grade
-from course_utils.grading.course.course import Course, nbgraders_warnings
+from course_utils.grading.course.course import Course, ignore_nbgrader_warnings
 from course_utils.grading.sandbox.sandbox import sandbox_problem
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def course(tmp_path, monkeypatch) -> Course:
 
 def press(course: Course, button: str, *more: object) -> dict:
     """Call what a button of formgrader calls."""
-    with nbgraders_warnings():
+    with ignore_nbgrader_warnings():
         return getattr(course.api(), button)(*more)
 
 

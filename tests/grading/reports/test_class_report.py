@@ -13,7 +13,7 @@ from read_page import Page
 
 from course_utils.grading.course.course import ESSAY, EXERCISES
 from course_utils.grading.reports.class_report import OTHERS, class_report, write_class_report
-from course_utils.grading.reports.k_anonymity import FEWEST, merge_neighbours, merge_smallest, out_of
+from course_utils.grading.reports.k_anonymity import MIN_GROUP_SIZE, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 
 
@@ -33,8 +33,8 @@ def test_no_group_is_smaller_than_five_and_nobody_is_left_out(seed):
     groups = made_groups(seed)
     n = sum(map(len, groups.values()))
     for told in (merge_neighbours(list(groups.items())), merge_smallest(groups, OTHERS)):
-        assert all(len(each.people) >= FEWEST for each in told)
-        assert sum(each.n for each in told) == (n if n >= FEWEST else 0)
+        assert all(len(each.people) >= MIN_GROUP_SIZE for each in told)
+        assert sum(each.n for each in told) == (n if n >= MIN_GROUP_SIZE else 0)
         assert len(frozenset().union(*(each.people for each in told))) == sum(each.n for each in told)
 
 
@@ -46,7 +46,7 @@ def test_what_is_left_of_the_total_is_never_of_few_people(seed):
     for told in (merge_neighbours(list(groups.items())), merge_smallest(groups, OTHERS)):
         for some in itertools.chain.from_iterable(itertools.combinations(told, r) for r in range(1, len(told) + 1)):
             left = n - sum(each.n for each in some)
-            assert left == 0 or left >= FEWEST
+            assert left == 0 or left >= MIN_GROUP_SIZE
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -58,7 +58,7 @@ def test_steps_are_merged_with_their_neighbours_only_and_into_as_many_as_can_be(
     sizes = [len(people) for _, people in groups]
     best = max(
         (len(cut) + 1 for r in range(len(sizes)) for cut in itertools.combinations(range(1, len(sizes)), r)
-         if all(sum(sizes[i:j]) >= FEWEST for i, j in itertools.pairwise([0, *cut, len(sizes)]))),
+         if all(sum(sizes[i:j]) >= MIN_GROUP_SIZE for i, j in itertools.pairwise([0, *cut, len(sizes)]))),
         default=0,
     )  # fmt: skip
     assert len(told) == best
@@ -79,10 +79,10 @@ def test_a_rest_that_is_too_small_is_left_out_only_where_there_is_no_total():
 
 @pytest.mark.parametrize("total", range(5, 30))
 def test_a_number_out_of_a_total_hides_those_few_who_do_not_belong_to_it(total):
-    for n in range(FEWEST, total + 1):
+    for n in range(MIN_GROUP_SIZE, total + 1):
         shown, words = out_of(n, total)
-        assert shown >= FEWEST and str(shown) in words
-        if total - n < FEWEST:
+        assert shown >= MIN_GROUP_SIZE and str(shown) in words
+        if total - n < MIN_GROUP_SIZE:
             assert (shown, words) == out_of(total, total)  # nearly all and all look alike
         else:
             assert shown == n
@@ -106,7 +106,7 @@ def test_a_class_is_told_without_a_name_a_text_or_a_small_number(class_of_many, 
     report = class_report(class_of_many.course)
     assert report.n == 14 and list(report.tables) == ["levels", "strategies", "words", "experiments", "reproduction"]
     for name, rows in report.tables.items():
-        assert (rows["n"] >= FEWEST).all(), name
+        assert (rows["n"] >= MIN_GROUP_SIZE).all(), name
     file = write_class_report(class_of_many.course, tmp_path / "page" / "class.html")
     told = file.read_text("utf-8") + repr(report) + report._repr_html_()
     for secret in (*names, "burn it all", "</script>", "__xss", "E-0000", "Found"):
@@ -139,11 +139,11 @@ def test_a_strategy_in_own_words_is_another_one_and_spelling_does_not_matter(cla
 
 
 def test_of_fewer_than_five_nothing_is_told(class_of_many):
-    for n in range(FEWEST):
+    for n in range(MIN_GROUP_SIZE):
         report = class_report(class_of_many.course)
         assert (report.n, dict(report.tables)) == (0, {}) and "nothing can be told" in report.html()
         class_of_many.add(f"student-{n}", 4, 6)
-    assert class_report(class_of_many.course).n == FEWEST
+    assert class_report(class_of_many.course).n == MIN_GROUP_SIZE
 
 
 def test_only_those_who_are_marked_count(class_of_many):
