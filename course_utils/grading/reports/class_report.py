@@ -76,8 +76,8 @@ class ClassReport:
         if not self.n:
             return f"Fewer than {MIN_GROUP_SIZE} submissions are marked; of so few nothing can be told."
         return (
-            f"{self.n} marked submissions. Every number is of {MIN_GROUP_SIZE} people at least: smaller groups were put "
-            "together with others. Show it once, when all is marked: two reports would tell who came in between."
+            f"{self.n} marked submissions. Every number is of {MIN_GROUP_SIZE} people at least: smaller groups were "
+            "put together with others. Show it once, when all is marked: two reports would tell who came in between."
         )
 
     def __repr__(self) -> str:
