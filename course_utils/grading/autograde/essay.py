@@ -23,7 +23,7 @@ from course_utils.grading.sandbox.sandbox import Limits, run, sandbox_command, s
 from course_utils.grading.submissions.ingest import LEDGER, IngestedSubmission, lost_ledgers
 from course_utils.grading.submissions.repair import name_of
 
-LEAST_FREE_MB = 20  # on a disk: with less, a failure is the disk's
+MIN_FREE_MB = 20  # on a disk: with less, a failure is the disk's
 MANY_WORDS = 60  # fewer are a note, a heading or a line of thanks
 LIMITS = Limits(seconds=420, cpu_seconds=800, memory_mb=6000)
 CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody needs afterwards
@@ -88,7 +88,7 @@ def require_room(folder: Path) -> None:
     ------
     NoSpace
     """
-    if shutil.disk_usage(folder).free < LEAST_FREE_MB * 1e6:
+    if shutil.disk_usage(folder).free < MIN_FREE_MB * 1e6:
         raise no_space(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "Make room there, then: make grade")
 
 

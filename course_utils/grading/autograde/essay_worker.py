@@ -19,9 +19,9 @@ from course_utils.evidence.ledger.record import Record
 
 ASKED, FOUND = "asked.json", "found.json"
 NOTEBOOK, LEDGER = "essay.ipynb", "evidence.jsonl"
-MOST_PICTURES = 20
+MAX_PICTURES = 20
 TOLD = ("finding", "note", "metric", "of", "value", "low", "high", "n", "unit", "experiment", "models", "seed", "time")
-LONGEST = 500  # characters of a field that a grader reads
+MAX_FIELD_CHARACTERS = 500  # characters of a field that a grader reads
 
 
 def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> di
     evidence = [_evidence(id, by_id.get(id)) for id in essay.cited_evidence]
     found = {"essay": {**_counted(essay), "findings": findings}, "ledger": told, "evidence": evidence}
     _write(folder, found)
-    for each in evidence[:MOST_PICTURES]:
+    for each in evidence[:MAX_PICTURES]:
         _draw(folder, each, by_id.get(each["id"]))
     for id in chosen([each["id"] for each in evidence if each["record"]], n_again, seed):
         _write(folder, found)  # if the box is closed during a record, the others are known
@@ -93,14 +93,14 @@ def _ledger(file: Path) -> tuple[Ledger, dict[str, Any]]:
         status, why = "tampered", f"Line {line} {what}."
     elif ledger.torn:
         status, why = "torn", "Its last line was cut off while it was written; the records before it are whole."
-    return ledger, {"status": status, "n_records": len(ledger.records), "why": why[:LONGEST]}
+    return ledger, {"status": status, "n_records": len(ledger.records), "why": why[:MAX_FIELD_CHARACTERS]}
 
 
 def _counted(essay: Essay) -> dict[str, Any]:
     from course_utils.evidence.essay.essay import n_words
 
     sections = {section.key: n_words(section.text) for section in essay.sections}
-    return {"n_words": essay.n_words, "strategy": essay.strategy[:LONGEST], "sections": sections}
+    return {"n_words": essay.n_words, "strategy": essay.strategy[:MAX_FIELD_CHARACTERS], "sections": sections}
 
 
 def _evidence(id: str, record: Record | None) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _evidence(id: str, record: Record | None) -> dict[str, Any]:
 
 def _short(value: object) -> object:
     if isinstance(value, str):
-        return value[:LONGEST]
+        return value[:MAX_FIELD_CHARACTERS]
     if isinstance(value, Mapping):
         return {str(name)[:80]: str(each)[:80] for name, each in list(value.items())[:20]}
     return value
@@ -136,7 +136,7 @@ def _do_again(told: dict[str, Any], record: Record) -> None:
 
     try:
         found = rerun(record)
-        told["again"] = {"status": found.status, "value": found.again, "why": found.why[:LONGEST]}
+        told["again"] = {"status": found.status, "value": found.again, "why": found.why[:MAX_FIELD_CHARACTERS]}
     except Exception as problem:  # an experiment may stumble over what a file says; the other records go on
         why = f"{type(problem).__name__}: {str(problem)[:200]}"
         told["again"] = {"status": "cannot be tried", "value": None, "why": why}

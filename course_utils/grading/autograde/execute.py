@@ -48,7 +48,7 @@ from course_utils.grading.course.course import Course, ignore_nbgrader_warnings
 from course_utils.grading.sandbox.sandbox import temporary_prefix
 
 OUTCOME = "execution.json"
-MOST_SECONDS = 240.0  # for a whole submission
+MAX_SUBMISSION_SECONDS = 240.0  # for a whole submission
 CALL_SECONDS = 10.0  # for one call of a student's function
 CELL_SECONDS = 60.0  # for one of a student's cells
 SPARE_SECONDS = 60.0  # for what the instructor's own code takes
@@ -151,7 +151,7 @@ def check(
         job: Job = {
             "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),
             "line": line, "environment": {} if boxed else _bare_environment(folder), "folder": folder, "seed": seed,
-            "seconds": MOST_SECONDS, "cell_seconds": cell_seconds, "call_seconds": min(cell_seconds, CALL_SECONDS),
+            "seconds": MAX_SUBMISSION_SECONDS, "cell_seconds": cell_seconds, "call_seconds": min(cell_seconds, CALL_SECONDS),
         }  # fmt: skip
         try:
             data = codec.message(job)
@@ -185,7 +185,7 @@ def _asked(job: bytes) -> CheckResults | str:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
-        alarm = threading.Timer(MOST_SECONDS + SPARE_SECONDS, process.kill)
+        alarm = threading.Timer(MAX_SUBMISSION_SECONDS + SPARE_SECONDS, process.kill)
         alarm.start()
         try:
             with contextlib.suppress(BrokenPipeError):
@@ -201,7 +201,7 @@ def _asked(job: bytes) -> CheckResults | str:
         if found is not None:
             return cast(CheckResults, found)  # the checker is ours
         if process.returncode < 0:
-            return f"the checks took more than {MOST_SECONDS + SPARE_SECONDS:g} seconds"
+            return f"the checks took more than {MAX_SUBMISSION_SECONDS + SPARE_SECONDS:g} seconds"
         said.seek(0)
         lines = said.read(100_000).decode("utf-8", "replace").strip().splitlines()
         return f"the checks could not be run: {lines[-1][:300] if lines else 'no reason is known'}"
@@ -407,17 +407,17 @@ def _told(verdict: VerdictData | None) -> list[NotebookNode]:
 def _output(told: Sequence[Any]) -> NotebookNode | None:
     """Return an output of a student's cell as a notebook holds it: text and pictures, nothing that can act."""
     if told[0] == "stream":
-        return _new_output("stream", name="stdout", text=_clean(told[1])[: runner.LONGEST_STREAM])
+        return _new_output("stream", name="stdout", text=_clean(told[1])[: runner.MAX_STREAM_CHARACTERS])
     if told[0] == "error" and len(told) == 4:
         name, said, *lines = (
-            _clean(each)[: runner.LONGEST_SAID] for each in (*told[1:3], *told[3]) if type(each) is str
+            _clean(each)[: runner.MAX_ERROR_CHARACTERS] for each in (*told[1:3], *told[3]) if type(each) is str
         )
-        return _new_output("error", ename=name, evalue=said, traceback=lines[: runner.MOST_LINES])
+        return _new_output("error", ename=name, evalue=said, traceback=lines[: runner.MAX_TRACEBACK_LINES])
     if told[0] == "data" and type(told[1]) is dict:
         data = {}
         for kind in runner.KEPT:
             if type(text := told[1].get(kind)) is str and kind == "text/plain":
-                data[kind] = _clean(text)[: runner.LONGEST_STREAM]
+                data[kind] = _clean(text)[: runner.MAX_STREAM_CHARACTERS]
             elif type(text) is str and BASE64.fullmatch(picture := "".join(text.split())):
                 data[kind] = picture
         return _new_output("display_data", data=data) if data else None

@@ -35,11 +35,11 @@ from course_utils.grading.checks.runner import KEPT
 from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, Student, TimeBudget
 from course_utils.grading.sandbox.sandbox import Limits
 
-MOST_DEATHS = 4  # of cells that end their Python: each is left out when the others are run again
+MAX_ENDED_CELLS = 4  # of cells that end their Python: each is left out when the others are run again
 LIMITS = Limits(memory_mb=2000)
-LONGEST_SAID = 5_000  # characters of a message
-LONGEST_SOURCE = 100_000  # characters of a cell that is parsed
-MOST_OUTPUT = 6_000_000  # bytes of all outputs of a submission, as they are sent
+MAX_ERROR_CHARACTERS = 5_000  # characters of a message
+MAX_SOURCE_CHARACTERS = 100_000  # characters of a cell that is parsed
+MAX_OUTPUT_BYTES = 6_000_000  # bytes of all outputs of a submission, as they are sent
 
 
 @dataclasses.dataclass
@@ -168,7 +168,7 @@ class CheckRun(CheckContext):
                     self._run_cells(student.process, cells)
                 return student, max(done, place + 1)
             except ProcessEnded:
-                if len(self.stopped) > MOST_DEATHS:
+                if len(self.stopped) > MAX_ENDED_CELLS:
                     raise ProcessEnded("too many of its cells ended their Python") from None
             except BaseException:
                 student.process.close()
@@ -212,7 +212,7 @@ class CheckRun(CheckContext):
                     last = [line for line in last if type(line) is str]
                 each = [*first, last]
                 self._n_output += len(json.dumps(each))
-                if self._n_output > MOST_OUTPUT:
+                if self._n_output > MAX_OUTPUT_BYTES:
                     return [*kept, ["stream", "\n(There was more; the rest is left out.)\n"]]
                 kept.append(each)
         return kept
@@ -290,7 +290,7 @@ class CheckRun(CheckContext):
             if any(shown[0] == "error" for shown in self.outputs.get(cell["id"], ())) or "source" not in cell:
                 continue
             with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                if name in names_set_by(cell["source"][:LONGEST_SOURCE]):
+                if name in names_set_by(cell["source"][:MAX_SOURCE_CHARACTERS]):
                     return True
         return False
 
@@ -326,7 +326,9 @@ class CheckRun(CheckContext):
         AnswerError
             There is none.
         """
-        texts = {each["id"]: each["source"][:LONGEST_SOURCE] for each in self.job["submission"] if "source" in each}
+        texts = {
+            each["id"]: each["source"][:MAX_SOURCE_CHARACTERS] for each in self.job["submission"] if "source" in each
+        }
         name = function if type(function) is str else getattr(function, "__name__", "")
         if type(function) is str and name in texts:
             return texts[name]
@@ -385,7 +387,7 @@ def _told(error: BaseException, cell: Cell) -> list[str]:
             said = str(error)
         except Exception:
             said = ""
-    said = said.encode("utf-8", "replace").decode("utf-8")[:LONGEST_SAID]
+    said = said.encode("utf-8", "replace").decode("utf-8")[:MAX_ERROR_CHARACTERS]
     lines = [
         number
         for frame, number in traceback.walk_tb(error.__traceback__)

@@ -13,14 +13,14 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-LONGEST_MESSAGE = 16_000_000  # bytes
-MOST_VALUES = 200_000  # in one message
-MOST_KEYS = 10_000  # of all dicts and sets of a message: a student can choose keys whose hashes collide
-MOST_TEXT = 2_000_000  # characters in one message
-MOST_LISTS = 3_000_000  # two for each value, and the brackets that stand in texts
-MOST_OBJECTS = 20_000  # of JSON: a dict of a student's is sent as a list
-DEEPEST = 30  # containers within containers
-MOST_BITS = 20_000  # of a whole number: about 6,000 digits
+MAX_MESSAGE_BYTES = 16_000_000  # bytes
+MAX_VALUES = 200_000  # in one message
+MAX_KEYS = 10_000  # of all dicts and sets of a message: a student can choose keys whose hashes collide
+MAX_TEXT_CHARACTERS = 2_000_000  # characters in one message
+MAX_LISTS = 3_000_000  # two for each value, and the brackets that stand in texts
+MAX_OBJECTS = 20_000  # of JSON: a dict of a student's is sent as a list
+MAX_DEPTH = 30  # containers within containers
+MAX_BITS = 20_000  # of a whole number: about 6,000 digits
 SMALL = 2**53  # whole numbers up to here are JSON numbers
 HEAD = struct.Struct(">I")
 TAGS: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "z"}
@@ -46,8 +46,8 @@ class _Packer:
     def pack(self, value: Any, depth: int = 0) -> object:  # Any: the checker does not follow `kind is int`
         kind = type(value)
         self.n_values += 1
-        if self.n_values > MOST_VALUES:
-            raise TooLarge(f"more than {MOST_VALUES:,} values")
+        if self.n_values > MAX_VALUES:
+            raise TooLarge(f"more than {MAX_VALUES:,} values")
         if value is None or kind is bool:
             return value
         if kind is int:
@@ -73,21 +73,21 @@ class _Packer:
     def _whole(self, value: int) -> object:
         if -SMALL < value < SMALL:
             return value
-        if value.bit_length() > MOST_BITS:
+        if value.bit_length() > MAX_BITS:
             raise TooLarge(f"a whole number of about {int(value.bit_length() * math.log10(2)) + 1:,} digits")
         return ["i", f"{value:x}"]
 
     def _text(self, n_characters: int) -> None:
         self.n_text += n_characters
-        if self.n_text > MOST_TEXT:
-            raise TooLarge(f"more than {MOST_TEXT:,} characters")
+        if self.n_text > MAX_TEXT_CHARACTERS:
+            raise TooLarge(f"more than {MAX_TEXT_CHARACTERS:,} characters")
 
     def _keys(self, n: int, depth: int) -> None:
-        if depth >= DEEPEST:
-            raise TooLarge(f"nested more than {DEEPEST} deep")
+        if depth >= MAX_DEPTH:
+            raise TooLarge(f"nested more than {MAX_DEPTH} deep")
         self.n_keys += n
-        if self.n_keys > MOST_KEYS:
-            raise TooLarge(f"more than {MOST_KEYS:,} keys")
+        if self.n_keys > MAX_KEYS:
+            raise TooLarge(f"more than {MAX_KEYS:,} keys")
 
 
 def pack(value: object, other: Callable[[object], object]) -> object:
@@ -120,14 +120,14 @@ class _Unpacker:
 
     def unpack(self, data: object, depth: int = 0) -> object:
         self.n_values += 1
-        if self.n_values > MOST_VALUES or depth > DEEPEST + 1:
+        if self.n_values > MAX_VALUES or depth > MAX_DEPTH + 1:
             raise IllFormed("too large a value")
         if data is None or type(data) in (bool, int, float, str):
             return data
         if type(data) is not list or len(data) < 2 or type(data[0]) is not str:
             raise IllFormed("no value")
         tag, inside = data[0], data[1]
-        if tag == "i" and type(inside) is str and len(inside) <= MOST_BITS // 4 + 2:
+        if tag == "i" and type(inside) is str and len(inside) <= MAX_BITS // 4 + 2:
             return int(inside, 16)
         if tag == "f" and inside in ("nan", "inf", "-inf"):
             return float(inside)
@@ -148,7 +148,7 @@ class _Unpacker:
 
     def _keys(self, inside: list[Any]) -> None:
         self.n_keys += len(inside)
-        if self.n_keys > MOST_KEYS:
+        if self.n_keys > MAX_KEYS:
             raise IllFormed("too many keys")
 
 
@@ -185,8 +185,8 @@ def message(content: Mapping[str, object]) -> bytes:
     TooLarge
     """
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
-    if len(data) > LONGEST_MESSAGE:
-        raise TooLarge(f"more than {LONGEST_MESSAGE:,} bytes")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise TooLarge(f"more than {MAX_MESSAGE_BYTES:,} bytes")
     return HEAD.pack(len(data)) + data
 
 
@@ -223,7 +223,7 @@ def read_bytes(read_some: Callable[[int], bytes]) -> bytes | None:
     if len(head) < HEAD.size:
         return None
     (length,) = HEAD.unpack(head)
-    if length > LONGEST_MESSAGE:
+    if length > MAX_MESSAGE_BYTES:
         raise IllFormed("too long a message")
     data = _exactly(read_some, length)
     return data if len(data) == length else None
@@ -243,14 +243,14 @@ def decoded(data: bytes, from_student: bool = True) -> dict[str, object]:
     IllFormed
         It is no JSON object, or holds more lists and objects than any message does: each takes 60 to 240 bytes.
     """
-    if from_student and data.count(b"[") > MOST_LISTS:
+    if from_student and data.count(b"[") > MAX_LISTS:
         raise IllFormed("too many lists")
     n_objects = 0
 
     def made(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal n_objects
         n_objects += 1
-        if from_student and n_objects > MOST_OBJECTS:
+        if from_student and n_objects > MAX_OBJECTS:
             raise IllFormed("too many objects")
         return dict(pairs)
 

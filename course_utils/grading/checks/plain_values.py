@@ -8,8 +8,8 @@ from typing import Any
 
 from course_utils.errors import CourseError
 
-LONGEST_LINE, LONGEST_TEXT, LONGEST_INT = 200, 40, 40  # characters, characters, digits
-MOST_SHOWN, DEEPEST = 4, 2  # values of a row, rows within rows
+MAX_LINE_CHARACTERS, MAX_SHOWN_CHARACTERS, MAX_SHOWN_DIGITS = 200, 40, 40  # characters, characters, digits
+MAX_SHOWN_VALUES, MAX_DEPTH = 4, 2  # values of a row, rows within rows
 
 
 class UnsupportedCheck(CourseError):
@@ -107,29 +107,31 @@ def shown(value: Any, depth: int = 0) -> str:
     kind = type(value)
     if kind is int:
         digits = int(value.bit_length() * math.log10(2)) + 1
-        return f"{value:_}" if digits <= LONGEST_INT else f"a whole number of about {digits} digits"
+        return f"{value:_}" if digits <= MAX_SHOWN_DIGITS else f"a whole number of about {digits} digits"
     if kind is str:
-        return repr(value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…")
+        return repr(value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…")
     if kind in (bool, float, complex, type(None)):
         return repr(value)
     if kind in (tuple, list, dict, set, frozenset):
         return _shown_row(value, depth)
     if kind is bytes:
-        return repr(value[:LONGEST_TEXT])
+        return repr(value[:MAX_SHOWN_CHARACTERS])
     if issubclass(kind, RemoteValue):
-        return f"an object of type {one_line(value.kind)[:LONGEST_TEXT]}" + (f" ({value.note})" if value.note else "")
+        return f"an object of type {one_line(value.kind)[:MAX_SHOWN_CHARACTERS]}" + (
+            f" ({value.note})" if value.note else ""
+        )
     return f"an object of type {type_name(value)}"
 
 
 def type_name(value: object) -> str:
     """Return the name of a value's type, cut."""
-    return one_line(type.__dict__["__name__"].__get__(type(value)))[:LONGEST_TEXT]
+    return one_line(type.__dict__["__name__"].__get__(type(value)))[:MAX_SHOWN_CHARACTERS]
 
 
 def one_line(text: str, end: str = "") -> str:
     """Return text as one line that is not too long."""
     one = " ".join(text.split())
-    return one + end if len(one) <= LONGEST_LINE else one[: LONGEST_LINE - 1] + "…"
+    return one + end if len(one) <= MAX_LINE_CHARACTERS else one[: MAX_LINE_CHARACTERS - 1] + "…"
 
 
 def _inside(value: Any, base: Any) -> object:
@@ -142,19 +144,21 @@ def _inside(value: Any, base: Any) -> object:
 
 
 def _shown_row(values: tuple[Any, ...] | list[Any] | dict[Any, Any] | set[Any] | frozenset[Any], depth: int) -> str:
-    if values and depth >= DEEPEST:
+    if values and depth >= MAX_DEPTH:
         return "…"
     if isinstance(values, set | frozenset):
         if not values:
             return "set()"
         parts = sorted(shown(each, depth + 1) for each in values)
-        more = f", … {len(parts)} in all" if len(parts) > MOST_SHOWN else ""
-        return f"{{{', '.join(parts[:MOST_SHOWN])}{more}}}"
+        more = f", … {len(parts)} in all" if len(parts) > MAX_SHOWN_VALUES else ""
+        return f"{{{', '.join(parts[:MAX_SHOWN_VALUES])}{more}}}"
     start, end = {tuple: ("(", ")"), list: ("[", "]"), dict: ("{", "}")}[type(values)]
     if isinstance(values, dict):
-        parts = [f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MOST_SHOWN]]
+        parts = [
+            f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MAX_SHOWN_VALUES]
+        ]
     else:
-        parts = [shown(each, depth + 1) for each in values[:MOST_SHOWN]]
+        parts = [shown(each, depth + 1) for each in values[:MAX_SHOWN_VALUES]]
     more = f", … {len(values)} in all" if len(values) > len(parts) else ""
     comma = "," if type(values) is tuple and len(values) == 1 else ""
     return f"{start}{', '.join(parts)}{comma}{more}{end}"

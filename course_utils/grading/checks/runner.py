@@ -19,14 +19,14 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-LONGEST_STREAM = 20_000  # characters that are kept of what a cell prints
-LONGEST_PICTURE = 3_000_000  # characters in base 64
-MOST_OUTPUTS = 60  # of a cell
-MOST_SHOWN = 6_000_000  # bytes of all outputs of a cell, as they are sent: a message may have 16 million
+MAX_STREAM_CHARACTERS = 20_000  # characters that are kept of what a cell prints
+MAX_PICTURE_CHARACTERS = 3_000_000  # characters in base 64
+MAX_OUTPUTS = 60  # of a cell
+MAX_OUTPUT_BYTES = 6_000_000  # bytes of all outputs of a cell, as they are sent: a message may have 16 million
 MORE = "(There was more; the rest is left out.)\n"
-LONGEST_SAID = 2_000  # characters of an error's message
-MOST_LINES = 60  # of a traceback
-MOST_LISTED = 10_000  # values of an iterable
+MAX_ERROR_CHARACTERS = 2_000  # characters of an error's message
+MAX_TRACEBACK_LINES = 60  # of a traceback
+MAX_LISTED_VALUES = 10_000  # values of an iterable
 PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
 KEPT = ("text/plain", "image/png", "image/jpeg")
 
@@ -41,7 +41,7 @@ class Outputs:
 
     def write(self, text: str) -> None:
         """Take text that was printed; what is over the limit is dropped."""
-        text = text[: max(0, LONGEST_STREAM - self.n_characters)]
+        text = text[: max(0, MAX_STREAM_CHARACTERS - self.n_characters)]
         self.n_characters += len(text)
         if not text or self.is_full:
             return
@@ -53,7 +53,7 @@ class Outputs:
     def add(self, *output: object) -> None:
         """Take one output; of those over the limit only that there were any."""
         size = sum(map(_size, output))
-        if len(self.shown) < MOST_OUTPUTS and self.n_bytes + size <= MOST_SHOWN:
+        if len(self.shown) < MAX_OUTPUTS and self.n_bytes + size <= MAX_OUTPUT_BYTES:
             self.n_bytes += size
             self.shown.append(list(output))
         elif not self.is_full:
@@ -145,7 +145,7 @@ def make_shell(stream: Stream) -> Any:
         def _showtraceback(self, etype: type, evalue: BaseException, stb: object) -> None:
             lines = [str(line) for line in (stb if isinstance(stb, list) else [stb])]
             said = [_kind(evalue) if isinstance(evalue, BaseException) else str(etype), _said(evalue)]
-            stream.outputs.add("error", *said, [line[:LONGEST_SAID] for line in lines[:MOST_LINES]])
+            stream.outputs.add("error", *said, [line[:MAX_ERROR_CHARACTERS] for line in lines[:MAX_TRACEBACK_LINES]])
 
         def enable_gui(self, gui: str | None = None) -> None:
             pass
@@ -184,7 +184,7 @@ def _shown(data: dict[str, Any]) -> dict[str, str]:
             import base64
 
             content = base64.b64encode(content).decode("ascii")
-        most = LONGEST_STREAM if kind == "text/plain" else LONGEST_PICTURE
+        most = MAX_STREAM_CHARACTERS if kind == "text/plain" else MAX_PICTURE_CHARACTERS
         if isinstance(content, str) and (kind == "text/plain" or len(content) <= most):
             kept[kind] = content[:most]
     return kept
@@ -258,8 +258,8 @@ class Runner:
     def _listed(self, values: Any) -> list[object]:
         found: list[object] = []
         for each in values:
-            if len(found) == MOST_LISTED:
-                raise ValueError(f"it has more than {MOST_LISTED:,} values")
+            if len(found) == MAX_LISTED_VALUES:
+                raise ValueError(f"it has more than {MAX_LISTED_VALUES:,} values")
             found.append(each)
         return found
 
@@ -313,7 +313,7 @@ def _kind(value: object) -> str:
 
 def _said(error: object) -> str:
     try:
-        return str(error)[:LONGEST_SAID]
+        return str(error)[:MAX_ERROR_CHARACTERS]
     except BaseException:  # its own __str__ is wrong
         return ""
 
@@ -324,7 +324,7 @@ def _where(error: BaseException, function: object) -> list[object]:
     if not isinstance(file, str):
         return []
     lines = [number for frame, number in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
-    return [lines[-1], linecache.getline(file, lines[-1]).strip()[:LONGEST_SAID]] if lines else []
+    return [lines[-1], linecache.getline(file, lines[-1]).strip()[:MAX_ERROR_CHARACTERS]] if lines else []
 
 
 def main(packages: str, given: str, work: str) -> None:

@@ -27,7 +27,7 @@ from course_utils.grading.sandbox.sandbox import POLL_INTERVAL_S, Limits, exceed
 
 START_S = 60.0  # a busy machine may need long to start a Python
 NAMED = (builtins, math, cmath, operator, statistics)  # whose functions a check may hand to a student's function
-LONGEST_NAME = 100  # characters
+MAX_NAME_CHARACTERS = 100  # characters
 TAMPERED = "it wrote into the pipe between it and the grader"
 # Python itself takes these for the end of a loop: all(map(f, values)) would be true where f raises one at once.
 ENDS_OF_LOOPS = (StopIteration, StopAsyncIteration)
@@ -281,7 +281,7 @@ class Student:
         if [type(part) for part in told] != [str, str, int, str, bool] or told[0] != "o":
             raise codec.IllFormed("no object")
         _, kind, number, note, is_callable = told
-        kind, note = (one_line(each)[:LONGEST_NAME] for each in (kind, note))
+        kind, note = (one_line(each)[:MAX_NAME_CHARACTERS] for each in (kind, note))
         return (RemoteCallable if is_callable else Remote)(self, number, kind, note)
 
 
@@ -399,7 +399,7 @@ def _stopped(told: object, words: str) -> Stopped:
     """Return the error that a student's process tells of: an instance of Python's own type of that name, if any."""
     told = told if type(told) is dict else {}
     kind, said, bases, where = (told.get(name) for name in ("kind", "said", "bases", "where"))
-    kind = one_line(kind)[:LONGEST_NAME] if type(kind) is str else "an error"
+    kind = one_line(kind)[:MAX_NAME_CHARACTERS] if type(kind) is str else "an error"
     bases = tuple(each for each in bases[:20] if type(each) is str) if type(bases) is list else ()
     line = ""
     if type(where) is list and len(where) == 2 and type(where[0]) is int and type(where[1]) is str:

@@ -7,7 +7,7 @@ from nbgrader.api import Grade, SubmittedNotebook
 from nbgrader.plugins import LateSubmissionPlugin
 
 SHARE_A_DAY = 0.05
-MOST_SHARE = 0.5
+MAX_SHARE = 0.5
 GRACE_S = 300  # a slow network is no lateness
 
 
@@ -38,7 +38,7 @@ def late_penalty(score: float, seconds_late: float) -> float | None:
     if not (math.isfinite(seconds_late) and seconds_late > GRACE_S and score > 0):
         return None
     days = math.ceil((seconds_late - GRACE_S) / 86_400)
-    return round(score * min(days * share_a_day(), MOST_SHARE), 2)
+    return round(score * min(days * share_a_day(), MAX_SHARE), 2)
 
 
 def share_a_day() -> float:

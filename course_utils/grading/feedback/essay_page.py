@@ -30,7 +30,7 @@ from course_utils.grading.marking.submission_status import SubmissionStatus
 from course_utils.grading.marking.submissions_to_mark import read_report
 from course_utils.grading.submissions.find import read_plain
 
-LARGEST_PICTURE = 2_000_000  # bytes
+MAX_PICTURE_BYTES = 2_000_000  # bytes
 PICTURE = re.compile(r"[\w-]+\.png")
 PNG = b"\x89PNG\r\n\x1a\n"
 AGAIN = {  # how a record came out when it was done again, told to the person who kept it: look, in short, and more
@@ -170,7 +170,7 @@ def _shown(each: Mapping[str, Any], folder: Path) -> str:
         png = read_plain(folder / name)
     except OSError:
         return ""
-    if not png.startswith(PNG) or len(png) > LARGEST_PICTURE:
+    if not png.startswith(PNG) or len(png) > MAX_PICTURE_BYTES:
         return ""
     return element("figure", picture(png, str(each.get("alt") or f"The picture of {each.get('id')}")))
 

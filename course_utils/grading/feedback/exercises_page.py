@@ -12,8 +12,10 @@ from course_utils.grading.feedback.totals import ask_again, card, head, label, s
 from course_utils.grading.html.page import element, items, page, paragraph, section, theirs, typed
 from course_utils.grading.marking.submission_status import SubmissionStatus
 
-LONGEST_MESSAGE = 1500  # characters
-LONGEST_ANSWER = 200_000  # characters in which words of hidden checks are looked for; later ones count as secrets
+MAX_MESSAGE_CHARACTERS = 1500  # characters
+MAX_ANSWER_CHARACTERS = (
+    200_000  # characters in which words of hidden checks are looked for; later ones count as secrets
+)
 COLOURED = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # how a terminal is told to write in colour
 SECRET = re.compile(r"\d[\d_.]*\d|[^\W\d_]{3,}")  # numbers of two digits and more, words of three letters and more
 OF_CHECKS = ("AssertionError", "AnswerError")  # say all in their message
@@ -35,7 +37,9 @@ def exercises_page(course: Course, assignment: str, status: SubmissionStatus) ->
     handed_in = _cells_of(json.loads(file.read_text("utf-8")))
     cells = {_name(cell): cell for cell in handed_in if _name(cell)}
     answers = {name for part in status.parts for name in part.answers}
-    secrets = secrets_of(source, [text_of(cell)[:LONGEST_ANSWER] for cell in handed_in if _name(cell) in answers])
+    secrets = secrets_of(
+        source, [text_of(cell)[:MAX_ANSWER_CHARACTERS] for cell in handed_in if _name(cell) in answers]
+    )
     levels = {part.id: _passed_in_words(part, status) for part in status.parts}
     cards = [_card(place, part, status, cells, secrets) for place, part in enumerate(status.parts, 1)]
     title = _title(source) or assignment
@@ -65,10 +69,10 @@ def message_of(cell: Mapping[str, Any], secrets: set[str]) -> str:
     """
     for output in cell.get("outputs", ()):
         if output.get("output_type") == "error":
-            named = (str(output.get(key, ""))[:LONGEST_ANSWER] for key in ("ename", "evalue"))
+            named = (str(output.get(key, ""))[:MAX_ANSWER_CHARACTERS] for key in ("ename", "evalue"))
             name, said = (COLOURED.sub("", each).strip() for each in named)
             said = said if said and name in OF_CHECKS else f"{name}: {said}".strip(": ")
-            return WITHHELD if secrets & _words(said) else said[:LONGEST_MESSAGE]
+            return WITHHELD if secrets & _words(said) else said[:MAX_MESSAGE_CHARACTERS]
         if output.get("output_type") == "stream" and output.get("name") == "stderr":
             return "It wrote a warning or an error message, and then nothing counts: see what your code prints."
     return ""

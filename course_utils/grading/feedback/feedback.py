@@ -15,7 +15,7 @@ from course_utils.grading.submissions.find import find_submissions, read_plain
 WRITTEN, AS_BEFORE, WITHDRAWN, NONE = "written", "as before", "withdrawn", "none"
 RELEASED, NOT_RELEASED = "released", "not released"
 STAMP, SECRET = "timestamp.txt", "submission_secret.txt"
-LONGEST_SECRET = 1000  # bytes
+MAX_SECRET_BYTES = 1000  # bytes
 
 Say = Callable[[str], object]
 
@@ -225,7 +225,7 @@ def _short_text(file: Path) -> str:
     """Return what a small file of a submission holds; "" where it is none."""
     try:
         data = read_plain(file)
-        return data.decode("utf-8") if len(data) <= LONGEST_SECRET else ""
+        return data.decode("utf-8") if len(data) <= MAX_SECRET_BYTES else ""
     except (OSError, UnicodeDecodeError):
         return ""
 

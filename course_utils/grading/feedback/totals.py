@@ -2,7 +2,7 @@
 
 import math
 
-from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, share_a_day
+from course_utils.grading.course.late_penalty import GRACE_S, MAX_SHARE, share_a_day
 from course_utils.grading.html.page import element, paragraph, section, table, text
 from course_utils.grading.marking.submission_status import SubmissionStatus
 
@@ -52,7 +52,7 @@ def late_in_words(seconds: float) -> str:
     '2 begun days late; each costs 5% of the points, all together at most 50%'
     """
     days = math.ceil((seconds - GRACE_S) / DAY_S)
-    costs = f"each costs {share_a_day():.0%} of the points, all together at most {MOST_SHARE:.0%}"
+    costs = f"each costs {share_a_day():.0%} of the points, all together at most {MAX_SHARE:.0%}"
     return f"{days} begun day{'s' if days > 1 else ''} late; {costs}"
 
 

@@ -13,7 +13,7 @@ from course_utils.grading.course.course import ESSAY, Course
 from course_utils.grading.course.late_penalty import refresh_penalty
 from course_utils.grading.course.score_guard import require_mark
 
-LONGEST_COMMENT = 10_000  # characters
+MAX_COMMENT_CHARACTERS = 10_000  # characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +137,11 @@ def checked(rubric: Rubric, criterion: str, mark: Mark) -> Mark:
         Its points are out of range, or its comment is too long.
     """
     points = require_mark(mark.points, rubric.criterion(criterion).weight, rubric.criterion(criterion).name)
-    if not isinstance(mark.comment, str) or len(mark.comment) > LONGEST_COMMENT:
+    if not isinstance(mark.comment, str) or len(mark.comment) > MAX_COMMENT_CHARACTERS:
         raise TextError(
-            f"The comment is {len(str(mark.comment)):,} characters long.", f"Up to {LONGEST_COMMENT:,}.", "Shorten it."
+            f"The comment is {len(str(mark.comment)):,} characters long.",
+            f"Up to {MAX_COMMENT_CHARACTERS:,}.",
+            "Shorten it.",
         )
     return Mark(points, mark.comment)
 

@@ -25,7 +25,7 @@ TIME, SECRET = "timestamp.txt", "submission_secret.txt"
 OF_NO_COURSE = re.compile(r"[^+].*\+[^+]+\+\d{4}-\d\d-\d\d .*", re.DOTALL)
 AN_OFFSET = re.compile(r"\d{1,2}(?::?\d\d)?", re.ASCII)  # of a zone; what nbgrader adds to a name is 12 characters long
 MAX_MARK_BYTES = 1000
-MOST = 0.5  # the share of the students from which on one system user is the one who hands in for all
+MIN_SHARE_OF_COLLECTOR = 0.5  # the share of the students from which on one system user is the one who hands in for all
 Say = Callable[[str], object]
 
 
@@ -281,7 +281,7 @@ def foreign_owners(
         first.setdefault(each.student, uid if earlier is None else earlier)
     n_single = sum(len(students) == 1 for students in students_of.values())
     of_first = collections.Counter(first.values())
-    common = {uid for uid, n in of_first.items() if n > max(1, MOST * len(first))}
+    common = {uid for uid, n in of_first.items() if n > max(1, MIN_SHARE_OF_COLLECTOR * len(first))}
     found = {}
     for each, uid in owned:
         who = f"the system user {account_of(uid) or uid}"

@@ -13,8 +13,8 @@ from course_utils.grading.course.course import MAX_FILE_KB, MAX_FOLDER_KB, Cours
 from course_utils.grading.submissions.arrival_notes import Arrival, read_arrival
 
 NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would understand
-LONGEST_ID = 160  # bytes: a name may have 255, and nbgrader adds to it
-DEEPEST, MOST_FILES = 5, 300
+MAX_ID_BYTES = 160  # bytes: a name may have 255, and nbgrader adds to it
+MAX_DEPTH, MAX_FILES = 5, 300
 IS_A_LINK, IS_NOT_PLAIN = "it is a link to another place", "it is no plain file"
 
 
@@ -98,9 +98,9 @@ def safe_id(name: str) -> str:
     """
     last = len(name) - 1
     told = "".join(c if _is_plain(c, i in (0, last), i == 0) else _percent(c) for i, c in enumerate(name)) or "%00"
-    if len(told.encode()) <= LONGEST_ID:
+    if len(told.encode()) <= MAX_ID_BYTES:
         return told
-    short = told.encode()[: LONGEST_ID - 20].decode("utf-8", "ignore")
+    short = told.encode()[: MAX_ID_BYTES - 20].decode("utf-8", "ignore")
     return f"{short}%~{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
@@ -110,9 +110,9 @@ def files_of(folder: Path) -> list[SubmittedFile]:
     n_kb, n_seen = 0.0, 0
     for path, entry in _walk(folder, 0):
         name, n_seen = path.relative_to(folder).as_posix(), n_seen + 1
-        if n_seen > MOST_FILES and not is_named_like_a_notebook(name):
+        if n_seen > MAX_FILES and not is_named_like_a_notebook(name):
             continue
-        if len(found) >= 2 * MOST_FILES:
+        if len(found) >= 2 * MAX_FILES:
             break
         try:
             size = entry.stat(follow_symlinks=False)
@@ -120,13 +120,13 @@ def files_of(folder: Path) -> list[SubmittedFile]:
             found.append(SubmittedFile(path, name, 0, f"it cannot be looked at: {problem.strerror}"))
             continue
         if entry.is_dir(follow_symlinks=False):
-            found.append(SubmittedFile(path, name, 0, f"folders more than {DEEPEST} deep are not looked into"))
+            found.append(SubmittedFile(path, name, 0, f"folders more than {MAX_DEPTH} deep are not looked into"))
             continue
         n_kb += size.st_size / 1000 if stat.S_ISREG(size.st_mode) else 0
         found.append(SubmittedFile(path, name, size.st_size, _why_not(size, n_kb)))
-    if n_seen > MOST_FILES:
+    if n_seen > MAX_FILES:
         found.append(
-            SubmittedFile(folder, "…", 0, f"of {n_seen:,} files the first {MOST_FILES} and all notebooks are told")
+            SubmittedFile(folder, "…", 0, f"of {n_seen:,} files the first {MAX_FILES} and all notebooks are told")
         )
     return found
 
@@ -179,7 +179,7 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry[str]]]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if depth >= DEEPEST:
+            if depth >= MAX_DEPTH:
                 yield folder / entry.name, entry
             elif entry.name not in ("__pycache__", "__MACOSX"):
                 yield from _walk(folder / entry.name, depth + 1)

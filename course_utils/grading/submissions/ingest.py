@@ -33,7 +33,7 @@ __all__ = ["LEDGER", "IngestedSubmission", "fingerprint", "lost_ledgers", "place
 
 LEDGER = "evidence.jsonl"
 KEPT_ENDS = (".png", ".jpg", ".jpeg", ".csv", ".txt")  # what may lie beside a graded notebook: none of it can act
-LONGEST_EXCERPT = 4000  # characters
+MAX_EXCERPT_CHARACTERS = 4000  # characters
 UPLOAD_NUMBER = re.compile(r"(?:-| \()(\d{1,3})\)?\.ipynb")  # of Canvas, for a second upload; of a browser
 
 
@@ -312,13 +312,13 @@ def placeholder_notebook(
 
 def _beginning(file: SubmittedFile | Item) -> bytes:
     try:
-        return file.beginning() if isinstance(file, Item) else read_plain(file.path, 4 * LONGEST_EXCERPT)
+        return file.beginning() if isinstance(file, Item) else read_plain(file.path, 4 * MAX_EXCERPT_CHARACTERS)
     except OSError:
         return b""
 
 
 def _excerpt(content: bytes) -> str:
     """Return the beginning of a file as an indented block, if it is text."""
-    text = content[: 4 * LONGEST_EXCERPT].decode("utf-8", "replace")[:LONGEST_EXCERPT]
+    text = content[: 4 * MAX_EXCERPT_CHARACTERS].decode("utf-8", "replace")[:MAX_EXCERPT_CHARACTERS]
     odd = sum(not (c.isprintable() or c in "\n\t") or c == "\ufffd" for c in text)
     return "" if not text.strip() or odd > len(text) / 10 else "\n".join(f"    {line}" for line in text.splitlines())

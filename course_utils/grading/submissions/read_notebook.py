@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from course_utils.grading.submissions.json_salvage import Piece, parse_json, salvage
 
-MOST_CELLS, LONGEST_SOURCE = 2000, 1_000_000  # characters in a cell
+MAX_CELLS, MAX_SOURCE_CHARACTERS = 2000, 1_000_000  # characters in a cell
 MAX_UNPACKED_BYTES = 100_000_000  # of a notebook that was handed in as gzip
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -66,11 +66,11 @@ def read_cells(content: bytes) -> Cells:
         raise Unreadable(what_else(values, content))
     if is_whole and (not isinstance(values, dict) or values.get("nbformat") != 4):
         told += ["It was in another format than notebooks have today, and was converted."]
-    if len(found) > MOST_CELLS:
-        found, is_whole, told = found[:MOST_CELLS], False, [*told, f"Only its first {MOST_CELLS} cells were read."]
+    if len(found) > MAX_CELLS:
+        found, is_whole, told = found[:MAX_CELLS], False, [*told, f"Only its first {MAX_CELLS} cells were read."]
     cells = [clean(each) for each in found]
-    if any(len(_text(each)) > LONGEST_SOURCE for each in found):
-        is_whole, told = False, [*told, f"A cell was cut at {LONGEST_SOURCE:,} characters."]
+    if any(len(_text(each)) > MAX_SOURCE_CHARACTERS for each in found):
+        is_whole, told = False, [*told, f"A cell was cut at {MAX_SOURCE_CHARACTERS:,} characters."]
     return Cells(cells, tuple(told), is_whole)
 
 
@@ -94,7 +94,7 @@ def clean(cell: object) -> NotebookNode:
     """Return a cell with nothing in it but its text, its id and what nbgrader and this course wrote there."""
     cell = cell if isinstance(cell, Mapping) else {}
     kind = cell.get("cell_type")
-    source = _text(cell)[:LONGEST_SOURCE]
+    source = _text(cell)[:MAX_SOURCE_CHARACTERS]
     if kind == "heading":  # of the third format
         level = cell.get("level")
         source, kind = f"{'#' * (level if type(level) is int and 0 < level < 7 else 1)} {source}", "markdown"

@@ -15,10 +15,10 @@ from course_utils.core.former_paths import with_present_paths
 from course_utils.grading.submissions.read_notebook import notebook_of
 
 ALIKE = 80  # of 100: how alike two texts must be to be taken for the same cell
-SHORTEST_ALIKE = 20  # characters; shorter texts are alike by chance
+MIN_COMPARED_CHARACTERS = 20  # characters; shorter texts are alike by chance
 # A comparison takes time in proportion to the product of both lengths: in characters, and of all comparisons together.
-LONGEST_COMPARED, MAX_COMPARED = 20_000, 20_000_000_000
-LONGEST_PARSED = 100_000  # characters of code; longer code is taken as whole
+MAX_COMPARED_CHARACTERS, MAX_COMPARED = 20_000, 20_000_000_000
+MAX_PARSED_CHARACTERS = 100_000  # characters of code; longer code is taken as whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +175,8 @@ class _Likeness:
         """Tell whether a cell may be one of the assignment whose text was changed a little."""
         from rapidfuzz import fuzz
 
-        one, other = own.source[:LONGEST_COMPARED], wanted.source[:LONGEST_COMPARED]
-        if min(len(one), len(other)) < SHORTEST_ALIKE or (name_of(own) and not is_answer(wanted)):
+        one, other = own.source[:MAX_COMPARED_CHARACTERS], wanted.source[:MAX_COMPARED_CHARACTERS]
+        if min(len(one), len(other)) < MIN_COMPARED_CHARACTERS or (name_of(own) and not is_answer(wanted)):
             return False
         if 200 * min(len(one), len(other)) < ALIKE * (len(one) + len(other)):
             return False  # of texts so different in length too little can be common
@@ -326,7 +326,7 @@ def _next_of(own: NotebookNode, given: list[NotebookNode], claimed: set[int]) ->
 
 
 def _parses(code: str) -> bool:
-    if len(code) > LONGEST_PARSED:
+    if len(code) > MAX_PARSED_CHARACTERS:
         return True
     try:
         with warnings.catch_warnings():
@@ -375,5 +375,5 @@ def _difference(copies: list[NotebookNode]) -> str:
     from rapidfuzz import fuzz
 
     texts = sorted({cell.source for cell in copies})[:2]
-    same = fuzz.ratio(*(text[:LONGEST_COMPARED] for text in texts))
+    same = fuzz.ratio(*(text[:MAX_COMPARED_CHARACTERS] for text in texts))
     return f"two of them agree in {min(int(same), 99)}%."

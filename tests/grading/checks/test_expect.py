@@ -16,7 +16,7 @@ from course_utils.errors import CourseError
 from course_utils.grading.checks.expect import AnswerError, expect, expect_error
 from course_utils.grading.checks.plain_values import plain, shown
 
-MOST_LINES, LONGEST = 4, 250
+MAX_TRACEBACK_LINES, LONGEST = 4, 250
 
 
 def giving(answer):
@@ -38,7 +38,7 @@ def told(call, *args, **named) -> str:
         call(*args, **named)
     message = str(caught.value)
     lines = message.splitlines()
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= MAX_TRACEBACK_LINES
     assert max(map(len, lines)) <= LONGEST
     assert all(lines)
     assert lines[1].startswith("Expected: ")

@@ -11,7 +11,7 @@ from course_utils.errors import DamagedFile, SettingsError, TextError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.course.course import ignore_nbgrader_warnings
-from course_utils.grading.course.late_penalty import GRACE_S, MOST_SHARE, late_penalty
+from course_utils.grading.course.late_penalty import GRACE_S, MAX_SHARE, late_penalty
 from course_utils.grading.course.score_guard import require_mark
 from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks, GradebookMarks, Mark
@@ -177,7 +177,7 @@ def test_lateness_costs_by_the_day_and_never_more_than_its_share():
     assert late_penalty(20, GRACE_S) is None and late_penalty(20, -5) is None and late_penalty(0, 1e9) is None
     costs = [late_penalty(20, GRACE_S + hours * 3600) for hours in range(1, 2000, 7)]
     assert costs == sorted(costs)
-    assert costs[-1] == 20 * MOST_SHARE
+    assert costs[-1] == 20 * MAX_SHARE
 
 
 def test_a_late_mark_is_counted_after_it_is_given(course):

@@ -345,7 +345,7 @@ def test_a_cell_that_stops_all_costs_only_itself_and_is_told(name, marked):
 
 
 def test_many_cells_that_end_their_python_stop_the_run_and_nothing_is_decided(marked):
-    _, triple, found = marked(GOOD, *["import os\nos._exit(0)"] * (checker.MOST_DEATHS + 2))
+    _, triple, found = marked(GOOD, *["import os\nos._exit(0)"] * (checker.MAX_ENDED_CELLS + 2))
     assert triple == (None, None)
     assert "too many of its cells" in found.closed
 

@@ -145,7 +145,7 @@ def test_a_process_that_writes_without_being_asked_costs_the_grader_little_memor
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 5 * codec.LONGEST_MESSAGE  # decoded, one such message takes 500 MB
+    assert peak < 5 * codec.MAX_MESSAGE_BYTES  # decoded, one such message takes 500 MB
 
 
 OUTPUTS = {
@@ -159,7 +159,7 @@ OUTPUTS = {
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_are_counted_as_they_are_sent_and_hold_nothing_but_text(name, tmp_path):
     kept = checks_of([], [], tmp_path)._kept(OUTPUTS[name])
-    assert len(codec.message({"outputs": kept})) < 1.1 * checker.MOST_OUTPUT < codec.LONGEST_MESSAGE
+    assert len(codec.message({"outputs": kept})) < 1.1 * checker.MAX_OUTPUT_BYTES < codec.MAX_MESSAGE_BYTES
     for _, *parts in kept:
         values = [each for part in parts for each in (part.values() if type(part) is dict else part)]
         assert all(type(each) is str for each in values)
@@ -174,7 +174,7 @@ def test_many_pictures_and_texts_of_a_cell_are_cut_and_the_first_ones_stay(text)
         outputs.add("error", "E", text * 1_000, [text * 1_000] * 60)
     assert len(codec.message({"ok": outputs.shown})) < 1.1 * runner.MOST_SHOWN
     assert [each[0] for each in outputs.shown[:2]] == ["stream", "data"]
-    assert outputs.shown.count(["stream", runner.MORE]) == 1 and len(outputs.shown) <= runner.MOST_OUTPUTS + 1
+    assert outputs.shown.count(["stream", runner.MORE]) == 1 and len(outputs.shown) <= runner.MAX_OUTPUTS + 1
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_a_last_line_counts_by_its_value_whatever_kind_of_number_it_is(tmp_path)
 
 @needs_a_box
 def test_what_a_cell_shows_after_hidden_inputs_were_seen_is_kept_nowhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(checker, "MOST_DEATHS", 0)  # so that the visible pass never comes to the last cell
+    monkeypatch.setattr(checker, "MAX_ENDED_CELLS", 0)  # so that the visible pass never comes to the last cell
     source = [code("answer", GOOD, solution=True), graded("shown", "assert double(2) == 4")]
     source += [graded("hidden", "assert double(31337) == 62674", is_hidden=True)]
     cells = [

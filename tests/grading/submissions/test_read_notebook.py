@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_utils.grading.submissions.read_notebook import MOST_CELLS, Unreadable, notebook_of, read_cells
+from course_utils.grading.submissions.read_notebook import MAX_CELLS, Unreadable, notebook_of, read_cells
 
 TEXTS = ["# Title", "x = 'ä“'\nprint(x)", "Ein Satz – über 李.\n\nUnd noch einer."]
 
@@ -150,6 +150,6 @@ def test_half_characters_and_zeros_can_be_written_down_again():
 
 
 def test_too_many_cells_are_cut_and_said():
-    many = {"cells": [{"cell_type": "markdown", "source": str(i)} for i in range(MOST_CELLS + 5)]}
+    many = {"cells": [{"cell_type": "markdown", "source": str(i)} for i in range(MAX_CELLS + 5)]}
     read = read_cells(as_bytes(many))
-    assert len(read.cells) == MOST_CELLS and not read.is_whole
+    assert len(read.cells) == MAX_CELLS and not read.is_whole
