@@ -151,7 +151,8 @@ def check(
         job: Job = {
             "source": list(source), "submission": list(submission), "instructor": str(instructor.resolve()),
             "line": line, "environment": {} if boxed else _bare_environment(folder), "folder": folder, "seed": seed,
-            "seconds": MAX_SUBMISSION_SECONDS, "cell_seconds": cell_seconds, "call_seconds": min(cell_seconds, CALL_SECONDS),
+            "seconds": MAX_SUBMISSION_SECONDS, "cell_seconds": cell_seconds,
+            "call_seconds": min(cell_seconds, CALL_SECONDS),
         }  # fmt: skip
         try:
             data = codec.message(job)

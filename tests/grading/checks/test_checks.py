@@ -14,7 +14,7 @@ from repository import ROOT
 
 from course_utils.errors import CourseError
 from course_utils.grading.assignments.generate import generate
-from course_utils.grading.autograde.execute import Marking, check
+from course_utils.grading.autograde.execute import ExecutionResult, check
 from course_utils.grading.autograde.grade import grade
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import cases, expect_same
@@ -118,7 +118,7 @@ def test_a_check_of_each_kind_gives_a_right_answer_all_and_a_wrong_one_nothing(n
         assert {verdict["points"] for verdict in found.verdicts.values()} == {points}, (answer, found)
 
 
-def points_of(own: list[dict], answer: str, tmp_path: Path) -> tuple[dict, Marking]:
+def points_of(own: list[dict], answer: str, tmp_path: Path) -> tuple[dict, ExecutionResult]:
     source = [LOCKED, code("answer", "def f(x):\n    return 2 * x", solution=True), *own]
     cells = submission_cells([LOCKED, code("answer", answer, solution=True), *own])
     found = check(source, cells, tmp_path, None)

@@ -18,7 +18,7 @@ from made_checks import EXPECT, HIDDEN, code
 from repository import ROOT
 
 from course_utils.grading.autograde import execute
-from course_utils.grading.autograde.execute import Marking, check
+from course_utils.grading.autograde.execute import ExecutionResult, check
 from course_utils.grading.checks import checker
 from course_utils.grading.sandbox.sandbox import sandbox_problem
 
@@ -113,7 +113,7 @@ def marked(tmp_path, monkeypatch):
 
     def run(
         answer: str, *more: str, given: Path | None = None, call_seconds: float = 4.0, cell_seconds: float = 8.0
-    ) -> tuple[tuple, tuple, Marking]:
+    ) -> tuple[tuple, tuple, ExecutionResult]:
         monkeypatch.setattr(execute, "CALL_SECONDS", call_seconds)
         found = check(SOURCE, submission(answer, *more), tmp_path / "instructor", given, cell_seconds=cell_seconds)
         assert left_behind() == []

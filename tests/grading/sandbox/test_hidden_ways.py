@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_checks import EXPECT, HIDDEN, code
 
-from course_utils.grading.autograde.execute import Marking, check
+from course_utils.grading.autograde.execute import ExecutionResult, check
 from course_utils.grading.checks import checker, codec, runner
 from course_utils.grading.checks.checker import CheckRun
 from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, TimeBudget
@@ -235,6 +235,8 @@ def test_what_is_lost_by_a_forged_answer_or_a_spoilt_python_is_told_to_a_person(
     for own, answer, word in (("", forged, "pipe"), (spoilt, GOOD, "nothing of that name"), ("", raised, "")):
         cells = [("own", own), ("answer", answer), ("shown", None)]
         found = checks_of(source, cells, tmp_path).run()
-        told = Marking(**{name: found[name] for name in ("stopped", "tampered", "vanished", "verdicts")}).doubts()
+        told = ExecutionResult(
+            **{name: found[name] for name in ("stopped", "tampered", "vanished", "verdicts")}
+        ).doubts()
         assert found["verdicts"]["shown"]["points"] == 0
         assert any(word in each for each in told) if word else told == []
