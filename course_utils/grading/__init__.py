@@ -1,4 +1,4 @@
-"""What instructors use: assignments made from their sources, submissions graded without loss, marks, feedback."""
+"""Grading for instructors: release of assignments, autograding in a sandbox, marking, feedback and reports."""
 
 from typing import TYPE_CHECKING
 

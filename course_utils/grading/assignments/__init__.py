@@ -1,1 +1,1 @@
-"""Assignments: rubric, release to students, verification of checks, and the student bundle."""
+"""Assignments: rubrics, parts that earn points, and the students' versions made from source notebooks."""

@@ -1,4 +1,4 @@
-"""Which parts of an assignment earn points: the rubric's criteria, or exercises with visible and hidden checks."""
+"""Parts of an assignment that earn points: a rubric's criteria, or exercises with visible and hidden checks."""
 
 import dataclasses
 import re
@@ -25,7 +25,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Something of an assignment that is told with points of its own.
+    """A part of an assignment with points of its own: a criterion or an exercise.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Part:
 
 
 def parts_of(course: Course, assignment: str) -> list[Part]:
-    """Return what earns points in an assignment, in its order.
+    """Return the parts of an assignment that earn points, in its order.
 
     Raises
     ------

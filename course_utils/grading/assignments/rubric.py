@@ -1,4 +1,4 @@
-"""The rubric as data: criteria, levels told in words, weights, and a version that is pinned in every mark."""
+"""Marking rubric: criteria with weights, levels described in words, and a version that every mark records."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ class Level:
 
 @dataclasses.dataclass(frozen=True)
 class Criterion:
-    """One thing that is marked.
+    """A criterion of a rubric.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Criterion:
 
 @dataclasses.dataclass(frozen=True)
 class Rubric:
-    """What an essay is marked by.
+    """A marking rubric for essays.
 
     Parameters
     ----------

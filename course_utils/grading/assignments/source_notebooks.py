@@ -1,4 +1,4 @@
-"""Reading of the instructors' own notebooks, with errors in words."""
+"""Source notebooks of instructors, read with errors that name the file and the fault."""
 
 from pathlib import Path
 

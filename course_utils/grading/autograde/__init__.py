@@ -1,1 +1,1 @@
-"""Automatic grading: worker processes, execution of notebooks, examination of essays."""
+"""Autograding: worker processes, execution of notebooks in a sandbox, examination of essays."""

@@ -1,4 +1,4 @@
-"""The grader's half of an essay's examination: a process of its own, in a box that sees the models and no more."""
+"""Examination of an essay in a sandboxed process that can read the models and the submission only."""
 
 import errno
 import json
@@ -32,7 +32,7 @@ CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody ne
 def examine_essay(
     course: Course, ingested: IngestedSubmission, n_again: int, place: Path, why: list[str]
 ) -> dict[str, Any]:
-    """Let an essay be examined by a process of its own, in a box where there is one.
+    """Examine an essay in a process of its own, in a sandbox where there is one.
 
     Parameters
     ----------

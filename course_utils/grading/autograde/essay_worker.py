@@ -1,4 +1,4 @@
-"""An essay examined outside the student's kernel: words counted, claims compared, some of its evidence done again.
+"""Worker process that examines an essay: counts words, compares claims with evidence, re-runs some records.
 
 Run as a program of its own, in a box: ``python -m course_utils.grading.autograde.essay_worker FOLDER``.
 """

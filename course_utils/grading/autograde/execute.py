@@ -1,4 +1,4 @@
-"""nbgrader's autograding, with marks that are decided outside of the students' code.
+"""Execution of submissions for nbgrader, with points that are decided outside of the students' process.
 
 nbgrader runs a notebook, checks included, in one kernel, and reads the points from that kernel's outputs. Whatever
 runs there can write those outputs. Here the checks run in a process of the grader's (`checker`), and the points that
@@ -58,7 +58,7 @@ NOT_FOR_STUDENTS = ("*.ipynb", ".*", "submission_secret.txt")
 
 @dataclasses.dataclass
 class ExecutionResult:
-    """What came of running a submission's code.
+    """Result of executing a submission's code and its checks.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _bare_environment(folder: str) -> dict[str, str]:
 
 
 class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
-    """Let the student's code run and the checks be made, and write into the notebook what came of it.
+    """Preprocessor that runs a student's cells and the checks, and writes the outputs into the notebook.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no 
 
 
 class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no types
-    """Store the checker's verdicts as nbgrader's automatic points.
+    """Preprocessor that stores the checker's verdicts as nbgrader's automatic points.
 
     Parameters
     ----------
@@ -318,7 +318,9 @@ class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no typ
 
 
 class RefusingExporter(NotebookExporter):
-    """Refuse what nbgrader's own commands would do: run students' code with the grader's rights, tell hidden tests.
+    """Exporter that refuses nbgrader's own autograding and feedback commands.
+
+    They would run students' code with the grader's rights, and show hidden tests to students.
 
     nbgrader makes its exporter before it looks at any submission, so this refuses before anything is removed.
     """

@@ -1,6 +1,6 @@
-"""Grading of a class by machine: every submission ends in the gradebook and in a report, or is left with a reason.
+"""Autograding of a class: each submission gets marks and a report, or a reason why it was not graded.
 
-Each submission is graded in a worker process (`grading.workers`). Nothing that happens to one submission, to the
+Each submission is graded in a worker process (`worker_pool`). Nothing that happens to one submission, to the
 gradebook or to the disk stops the grading of the others:
 
 * What is wrong with a submission, a crash and an exceeded limit included, gives it to a person.
@@ -85,7 +85,7 @@ Make = Callable[[dict[str, Any]], dict[str, Any]]  # given the report before, it
 
 @dataclasses.dataclass(frozen=True)
 class GradingResult:
-    """What became of one submission.
+    """Result of grading one submission.
 
     Parameters
     ----------

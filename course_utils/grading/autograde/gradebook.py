@@ -1,4 +1,4 @@
-"""nbgrader's database after a grading: what a person must mark is marked so, and what a person has marked stays."""
+"""Gradebook updates after autograding: cells that need a person are flagged, and marks by a person stay."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def update_gradebook(
     before: Mapping[str, Any],
     waited: Mapping[str, bool],
 ) -> list[str]:
-    """Bring the database into line with a report.
+    """Update the gradebook after a grading, by its report.
 
     Parameters
     ----------

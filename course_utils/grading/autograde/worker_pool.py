@@ -1,4 +1,4 @@
-"""Worker processes for grading: several submissions at once, each with a time limit and a memory limit.
+"""Worker pool for grading: several submissions at once, each with a time limit and a memory limit.
 
 A worker is this module, started with ``python -m``. It gets one task after another over a socket, and answers
 each with one result. The parent process kills a worker that exceeds a limit, and starts another one in its place.
@@ -51,7 +51,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class TaskResult:
-    """What a worker answered: a value; or why there is none, if it was killed or died."""
+    """Result of a task: a value; or why there is none, if its worker was killed or died."""
 
     value: Any = None
     killed: str = ""
@@ -66,7 +66,7 @@ def default_jobs() -> int:
 def run_tasks(
     course: Course, tasks: Sequence[Task], n_jobs: int, seconds: float, memory_mb: float = MEMORY_MB
 ) -> Generator[tuple[int, TaskResult], None, None]:
-    """Let workers do tasks, and yield each answer as soon as it is there, with the number of its task.
+    """Run tasks in worker processes, and yield each result with the number of its task as soon as it is there.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The grader's process that marks one submission: instructors' checks run here, students' cells in a sandbox.
+"""Checker process for one submission: instructors' checks run here, students' cells in a sandbox.
 
 It is started with ``python -m``. It gets a job as one message on standard input, and answers with one message on
 standard output. It ends when standard input is closed, and with it the sandbox.
@@ -44,7 +44,7 @@ MAX_OUTPUT_BYTES = 6_000_000  # bytes of all outputs of a submission, as they ar
 
 @dataclasses.dataclass
 class Verdict:
-    """How a check went.
+    """Verdict of one check.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _steps(submission: Sequence[Mapping[str, str]], checks: Mapping[str, Cell], 
 
 
 class CheckRun(CheckContext):
-    """The checks of one submission.
+    """A run of all checks of one submission.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What test cells call: a student's function is tried, and a wrong answer told in a few lines, not a traceback.
+"""Assertions for test cells: they call a student's function and describe a wrong answer in a few lines.
 
 In a student's notebook the function runs there. When a submission is graded it runs in another process: the test cell
 then has an `RemoteValue` in its place, and all that this module does with a function and its answer works with both.
@@ -35,7 +35,7 @@ class AnswerError(CourseError):
 
 
 class CheckContext:
-    """What is known about the place where checks run; a grader's program knows more.
+    """Context in which checks run: a notebook; the checker replaces it by its own.
 
     Attributes
     ----------

@@ -1,4 +1,7 @@
-"""What a student's function gave back, as plain values and in a few words: none of its own methods is asked."""
+"""Plain values from students' results, and short descriptions of them.
+
+No method of a student's own class is called here, because it may answer anything.
+"""
 
 import decimal
 import fractions

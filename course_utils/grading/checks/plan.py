@@ -1,4 +1,4 @@
-"""Which names a check uses, and where each comes from: the instructor's cells, or the student's process."""
+"""Dependency analysis of checks: which names a check uses, and whether they come from instructor or student."""
 
 import ast
 import builtins
@@ -98,7 +98,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class CellDependencies:
-    """What a cell needs: names from other cells of the instructor's, and names from the student's process."""
+    """Dependencies of a cell: names from other cells of the instructor, and names from the student's process."""
 
     of_cells: Mapping[str, Cell]
     of_student: frozenset[str]

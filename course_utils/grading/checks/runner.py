@@ -1,4 +1,4 @@
-"""The program inside the sandbox: runs a student's cells, then answers calls of the functions that they define.
+"""Runner program inside the sandbox: executes a student's cells, then calls the functions that they define.
 
 It is stand-alone: the sandbox holds this file and `codec.py`, and nothing else of the grader's. A student's code
 runs in this process and can change all that is here. So the grader's process treats each answer as data and trusts

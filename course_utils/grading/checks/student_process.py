@@ -1,4 +1,4 @@
-"""A student's functions as seen by the grader's process: each call goes to the sandbox, and plain values come back.
+"""Remote calls of a student's functions: each call goes to the sandbox, and plain values come back.
 
 Nothing here trusts the sandbox. A message that is not the answer to the question asked counts as no answer, and the
 process that sent it is ended. What is decoded is plain data; no name that a student chose is looked up or run here.
@@ -35,7 +35,7 @@ Plain = TypeVar("Plain", int, bool)
 
 
 class ProcessEnded(Exception):
-    """The student's process does not answer any more; says why.
+    """The student's process has ended or been ended; says why.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ProcessEnded(Exception):
 
 
 class TimeBudget:
-    """The time that is left for a whole submission.
+    """Time budget of a whole submission, in seconds.
 
     Parameters
     ----------

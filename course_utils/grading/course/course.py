@@ -1,4 +1,4 @@
-"""Where a course's assignments, submissions and marks lie, and how nbgrader is set up for it."""
+"""Course folder: where its assignments, submissions and marks lie, and its configuration of nbgrader."""
 
 import dataclasses
 import os
@@ -166,7 +166,7 @@ def _read_config(folder: Path) -> Config:
 
 @contextmanager
 def ignore_nbgrader_warnings() -> Iterator[None]:
-    """Leave out what SQLAlchemy and traitlets say about nbgrader's own code: nobody here can mend it."""
+    """Ignore warnings of SQLAlchemy and traitlets about nbgrader's own code, which this course cannot change."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Object of type .* not in session")
         warnings.filterwarnings("ignore", message="Passing unrecognized arguments", category=DeprecationWarning)
@@ -182,7 +182,7 @@ def _find_own_commands() -> None:
 
 
 def original_step(name: str) -> Callable[..., Any]:
-    """Return a step of nbgrader's interface as nbgrader has made it, for our steps that end in it.
+    """Return the original method of NbGraderAPI, which `patch_formgrader` may have replaced.
 
     Parameters
     ----------

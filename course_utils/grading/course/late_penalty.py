@@ -1,4 +1,4 @@
-"""What a late submission costs: so much a day, computed after the marks and never more than they are."""
+"""Late penalty: a share of the marks for each day begun, at most a half, computed after the marks."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""No mark outside its range enters the database, whoever writes it: the grader's page, formgrader or a script."""
+"""Range checks of scores in the gradebook, for every writer: the grader's page, formgrader or a script."""
 
 import functools
 import math
@@ -47,7 +47,7 @@ def require_mark(value: object, most: float | None, of: str = "this part") -> fl
 
 @functools.cache
 def install_score_guard() -> None:
-    """Let nbgrader's database classes refuse marks that cannot be, before anything is written."""
+    """Install range checks in nbgrader's database classes: marks out of range are refused before the write."""
     from nbgrader.api import Grade
     from sqlalchemy import event
 

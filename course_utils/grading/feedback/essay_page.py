@@ -1,4 +1,4 @@
-"""The feedback page of an essay: each criterion with the next step, the evidence done again, the essay itself."""
+"""Feedback page of an essay: each criterion with the next step, the evidence done again, the essay itself."""
 
 import itertools
 import re

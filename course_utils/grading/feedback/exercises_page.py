@@ -1,4 +1,4 @@
-"""The feedback page of exercises: points, the answer, what a visible check said, and of hidden ones how they went."""
+"""Feedback page of exercises: points, the answer, what a visible check said, and of hidden ones how they went."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Feedback written and given back: one page for each submission that is marked, and for no other."""
+"""Feedback of an assignment: one page for each submission that is marked, written and released."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What every feedback page tells: the points of each part, what lateness cost, the sum, and how to ask again."""
+"""Totals on a feedback page: points of each part, late penalty, sum, and how to ask for a regrade."""
 
 import math
 

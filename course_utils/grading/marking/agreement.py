@@ -1,4 +1,4 @@
-"""How far two markers agree: weighted kappa, levels apart, who gives more, and which papers to talk about."""
+"""Inter-rater agreement of two graders: weighted kappa, error, bias, and the papers on which they differ most."""
 
 from collections.abc import Mapping
 from numbers import Integral

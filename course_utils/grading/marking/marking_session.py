@@ -28,7 +28,7 @@ class Change:
 
 
 class MarkingSession:
-    """Papers and their marks, whatever they are and wherever these lie.
+    """A marking session: papers, their marks, and an undo history.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class MarkingSession:
 
 
 def open_marking_session(course: Course | None = None, grader: str = "", second_reader: bool = False) -> MarkingSession:
-    """Return the desk of a course's essays.
+    """Open a marking session of a course's essays.
 
     Parameters
     ----------

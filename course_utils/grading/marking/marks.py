@@ -1,4 +1,4 @@
-"""Marks and comments: in nbgrader's database, where formgrader shows the same ones, or in a file of one's own."""
+"""Storage of marks and comments: nbgrader's gradebook, which formgrader shows too, or a JSON file."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class Mark:
 
 
 class Marks(Protocol):
-    """Where marks lie."""
+    """Interface of a storage of marks."""
 
     def read(self, paper: str) -> dict[str, Mark]:
         """Return a paper's marks by criterion."""
@@ -129,7 +129,7 @@ class FileMarks:
 
 
 def checked(rubric: Rubric, criterion: str, mark: Mark) -> Mark:
-    """Return a mark that can be.
+    """Return a mark whose points and comment are in range.
 
     Raises
     ------

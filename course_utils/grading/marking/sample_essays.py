@@ -1,4 +1,4 @@
-"""Four sample essays with our levels and reasons, and the measurements that they cite: to mark before it counts."""
+"""Sample essays for calibration: four texts with reference levels, reasons and the evidence that they cite."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""Where every submission stands: what was given for each part, and why a mark is missing where it is."""
+"""Status of every submission: the points of each part, and why marks are missing."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ DIGITS = 4  # of a sum of points: what floating point adds behind them is nobody
 
 @dataclasses.dataclass(frozen=True)
 class SubmissionStatus:
-    """Where one student's submission stands.
+    """Status of one student's submission.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def overview(course: Course, assignment: str) -> pd.DataFrame:
 
 
 def submission_statuses(course: Course, assignment: str) -> list[SubmissionStatus]:
-    """Return where every student's submission stands, in the order of their names; see `overview`.
+    """Return the status of every student's submission, in the order of their names; see `overview`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The papers of an assignment, blind: each has a number, and whose it is stays in the database."""
+"""Submissions to mark, anonymous: each paper has a number, and the gradebook alone knows whose it is."""
 
 import dataclasses
 import json
@@ -38,14 +38,14 @@ class Paper:
 
 @dataclasses.dataclass(frozen=True)
 class PaperContents:
-    """A paper, opened.
+    """Contents of a paper: its essay, its report and the folder of its pictures.
 
     Parameters
     ----------
     paper : Paper
     essay : Essay
     report : mapping
-        What the machine found out; see `grading.report`.
+        What autograding found out, as `report.json` holds it.
     folder : Path
         Where the report's pictures lie.
     """

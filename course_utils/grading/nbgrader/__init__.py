@@ -1,1 +1,1 @@
-"""nbgrader integration: its configuration, gradebook access, formgrader and safe pages."""
+"""nbgrader integration: its configuration, and the methods that formgrader calls."""

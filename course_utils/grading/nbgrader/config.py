@@ -29,7 +29,7 @@ IGNORED_FILES = [
 
 
 def configure(c: Config, root: Path) -> None:
-    """Set up nbgrader: what ``nbgrader_config.py`` calls, and so JupyterLab's formgrader too.
+    """Configure nbgrader; ``nbgrader_config.py`` calls this, also when JupyterLab's formgrader reads it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""nbgrader's own pages and buttons do what the commands do: sandbox, repairs and our feedback, with no way around."""
+"""Patches of formgrader: its buttons and nbgrader's commands run this course's own steps."""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Say = Callable[[str], object]
 
 @functools.cache
 def patch_formgrader() -> None:
-    """Let formgrader's buttons for assignments, collecting, autograding and feedback run this course's own steps.
+    """Replace the methods behind formgrader's buttons by this course's own steps.
 
     Notes
     -----

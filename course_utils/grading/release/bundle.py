@@ -1,4 +1,4 @@
-"""What students get: the course in a zip, without sources, solutions, hidden tests, mark schemes or anybody's work."""
+"""Student bundle: the course as a zip, without sources, solutions, hidden tests, mark schemes or submissions."""
 
 import subprocess
 import zipfile

@@ -1,4 +1,4 @@
-"""Checks verified before students get an assignment: no answer earns no points, and the solution earns all."""
+"""Verification of checks before a release: an empty notebook earns no points, the solution earns all."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ Say = Callable[[str], object]
 
 
 def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
-    """Mark the sheet that students get and the instructor's solution, as submissions are marked.
+    """Grade the students' version and the instructor's solution as submissions, and compare their points.
 
     Parameters
     ----------

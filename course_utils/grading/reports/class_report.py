@@ -1,4 +1,4 @@
-"""A class as a whole: how each criterion came out, what was argued and measured; nobody can be found in it."""
+"""Class report: distributions of marks, arguments and measurements, anonymous by k-anonymity."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ Reports = Mapping[str, Mapping[str, Any]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassReport:
-    """What can be said of a class without saying anything of a person.
+    """Report on a class in which no person can be identified.
 
     Parameters
     ----------

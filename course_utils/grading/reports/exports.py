@@ -1,4 +1,4 @@
-"""Marks for other systems: the course's own table, Canvas's gradebook, Moodle's grading worksheet."""
+"""Exports of marks: the course's own table, Canvas's gradebook, Moodle's grading worksheet."""
 
 import html
 from collections.abc import Callable, Sequence

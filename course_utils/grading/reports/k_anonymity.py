@@ -1,4 +1,4 @@
-"""Counts of people that say nothing about few of them: groups are merged until none is of fewer than five."""
+"""k-anonymity of counts: groups are merged until none has fewer than five people."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A ceiling on processes and memory that the system itself keeps: a bomb is faster than whoever counts.
+"""Control group with limits on processes and memory, for what grows faster than a watching process can count.
 
 Only the system sees memory that belongs to no process, such as files in memory and what waits in pipes and sockets.
 """

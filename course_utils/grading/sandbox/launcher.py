@@ -1,4 +1,4 @@
-"""The program between a grader and a sandbox: sets limits, starts the sandbox, and ends it when the grader is gone.
+"""Launcher of a sandbox: sets limits, starts bubblewrap, and ends it when the grader has ended.
 
 It is stand-alone and has one thread, so that limits can be set between fork and exec. Whatever the sandbox starts
 becomes its child when the parent in between has died (Linux: child subreaper). It ends all of them when the pipe that

@@ -41,12 +41,12 @@ MIN_VERSION_NO_NAMESPACES = (0, 8)  # the release of bubblewrap that can forbid 
 
 
 class NoSandbox(CourseError):
-    """Untrusted code was to be run, and this machine has nothing to keep it in."""
+    """No sandbox is available on this machine for untrusted code."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a box may use before it is closed.
+    """Limits of a sandbox; when one is exceeded, the sandbox is ended.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How something in a box ended: its exit code, why it was closed ("" where it ended by itself), what it printed."""
+    """Result of a run: its exit code, why it was ended ("" where it ended by itself), and what it printed."""
 
     code: int
     why: str
@@ -76,7 +76,7 @@ class Outcome:
 
 @functools.cache
 def sandbox_problem() -> str:
-    """Return why this machine can keep nothing in a box; "" where it can."""
+    """Return why this machine can make no sandbox; "" where it can."""
     if not sys.platform.startswith("linux"):
         return "the sandbox, bubblewrap, is for Linux only"
     if not shutil.which("bwrap"):
@@ -88,7 +88,7 @@ def sandbox_problem() -> str:
 
 
 def require_sandbox() -> None:
-    """Refuse to go on where there is none.
+    """Raise an error where no sandbox can be made.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def sandbox_command(
     variables: Mapping[str, str] | None = None,
     hidden: Sequence[Path] = (),
 ) -> list[str]:
-    """Return a command line that runs another one in a box.
+    """Return a command line that runs another one in a sandbox.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def run(
     variables: Mapping[str, str] | None = None,
     watched: Path | None = None,
 ) -> Outcome:
-    """Run a command line, and close the box when it uses more than it may.
+    """Run a command line, and end it when it exceeds a limit.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def start_process(
 
 
 def wait_within_limits(process: subprocess.Popen[bytes], work: Path, limits: Limits) -> str:
-    """Wait for the end, and return why it must be brought about; "" where it came by itself."""
+    """Wait for a process, and return which limit it exceeded; "" where it ended by itself."""
     end, look_at_disk = time.monotonic() + limits.seconds, 0.0
     while process.poll() is None:
         if why := exceeded_limit(process.pid, limits):

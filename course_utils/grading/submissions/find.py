@@ -1,4 +1,4 @@
-"""Submissions as they lie in their folders: found under any name, copied without following where files point."""
+"""Search for submissions in their folders; copies of their files, without following links."""
 
 import dataclasses
 import hashlib

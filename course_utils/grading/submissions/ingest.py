@@ -1,4 +1,4 @@
-"""A submission taken in: which of its files is the notebook, what it holds, and what else came with it."""
+"""Ingestion of a submission: its notebook is chosen, read and repaired, and all other files are listed."""
 
 import dataclasses
 import datetime
@@ -39,7 +39,7 @@ UPLOAD_NUMBER = re.compile(r"(?:-| \()(\d{1,3})\)?\.ipynb")  # of Canvas, for a 
 
 @dataclasses.dataclass
 class IngestedSubmission:
-    """A submission, ready to be graded.
+    """An ingested submission, ready to be graded.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Submissions from a learning platform's download: each goes to its student, or to a person with a reason.
+"""Import of a learning platform's download: each goes to its student, or to a person with a reason.
 
 A zip archive of Canvas, Moodle, Brightspace or Blackboard is taken as it is, unpacked or not. Whose a file is stands in
 its name (`lms_names`); the gradebook's list of participants tells which student that is (`roster`). What cannot be

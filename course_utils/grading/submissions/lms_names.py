@@ -1,4 +1,4 @@
-"""File names of learning platforms: who handed a file in, when, and what the student had called it.
+"""File name conventions of learning platforms: student, time and original name.
 
 Canvas, Moodle, Brightspace, Blackboard and Google Drive put the person and the time into the names of files or folders
 when an instructor downloads all submissions. Each function here reads one of those conventions.

@@ -1,4 +1,4 @@
-"""A submitted notebook made whole again: every cell of the assignment once, with its marks' place, and no text lost."""
+"""Repair of submitted notebooks: every cell of the assignment once, with its grading metadata, and no text lost."""
 
 import ast
 import collections
