@@ -1,4 +1,4 @@
-"""Collection of submissions from the exchange folder: the newest of each student, whole or not at all, none written over."""
+"""Collection of submissions from the exchange: the newest of each student, whole or not at all, none overwritten."""
 
 import collections
 import dataclasses
