@@ -71,7 +71,7 @@ def read_mark_scheme(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        return {str(id): str(text) for id, text in yaml.safe_load(file.read_text("utf-8")).items()}
+        return {str(criterion_id): str(text) for criterion_id, text in yaml.safe_load(file.read_text("utf-8")).items()}
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as problem:
         raise DamagedFile(f"{file} is no mark scheme.", "criterion: text", "Mend it.") from problem
 

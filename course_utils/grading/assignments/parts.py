@@ -86,8 +86,8 @@ def exercises(cells: Sequence[Mapping[str, Any]]) -> list[Part]:
             heading = titles[-1]
         answers, checks = _of(cell, marks)
         if answers and (not found or found[-1].checks) or (checks and not found):
-            id = str(marks["grade_id"])
-            found.append(Part(id, heading if heading and heading != named else id, (), ()))
+            part_id = str(marks["grade_id"])
+            found.append(Part(part_id, heading if heading and heading != named else part_id, (), ()))
             named = heading
         if answers or checks:
             last = found[-1]

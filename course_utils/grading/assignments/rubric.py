@@ -79,7 +79,7 @@ class Rubric:
         """Return the points that can be had in all."""
         return sum(criterion.weight for criterion in self.criteria)
 
-    def criterion(self, id: str) -> Criterion:
+    def criterion(self, criterion_id: str) -> Criterion:
         """Return a criterion by its id.
 
         Raises
@@ -88,18 +88,18 @@ class Rubric:
             There is none.
         """
         for found in self.criteria:
-            if found.id == id:
+            if found.id == criterion_id:
                 return found
         known = ", ".join(each.id for each in self.criteria)
-        raise SettingsError(f"There is no criterion {str(id)[:40]!r}.", f"One of {known}.", "Name one of them.")
+        raise SettingsError(f"There is no criterion {str(criterion_id)[:40]!r}.", f"One of {known}.", "Name one of them.")
 
-    def points_of(self, id: str, level: int) -> float:
+    def points_of(self, criterion_id: str, level: int) -> float:
         """Return the points that a level earns, levels counted from 0."""
-        return self.criterion(id).weight * self.levels[level].share
+        return self.criterion(criterion_id).weight * self.levels[level].share
 
-    def level_of(self, id: str, points: float) -> int:
+    def level_of(self, criterion_id: str, points: float) -> int:
         """Return the highest level that these points reach."""
-        reached = [i for i in range(len(self.levels)) if self.points_of(id, i) <= points + 1e-9]
+        reached = [i for i in range(len(self.levels)) if self.points_of(criterion_id, i) <= points + 1e-9]
         return reached[-1] if reached else 0
 
 
@@ -149,14 +149,14 @@ def rubric_of(values: Mapping[str, Any]) -> Rubric:
 
 
 def _criterion(values: Mapping[str, Any], n_levels: int) -> Criterion:
-    id, weight = str(values["id"]), float(values["weight"])
-    if not ID.fullmatch(id) or not 0 < weight <= 1000:
-        raise ValueError(f"criterion {id!r} weighs {weight}; its id takes small letters, its weight is above 0")
+    criterion_id, weight = str(values["id"]), float(values["weight"])
+    if not ID.fullmatch(criterion_id) or not 0 < weight <= 1000:
+        raise ValueError(f"criterion {criterion_id!r} weighs {weight}; its id takes small letters, its weight is above 0")
     descriptors = tuple(" ".join(str(each).split()) for each in values["descriptors"])
     steps = tuple(" ".join(str(each).split()) for each in values["next"])
     if len(descriptors) != n_levels or len(steps) != n_levels - 1 or not all(descriptors + steps):
-        raise ValueError(f"criterion {id!r} needs {n_levels} descriptors and {n_levels - 1} texts of what comes next")
-    return Criterion(id, str(values["name"]), weight, " ".join(str(values["asks"]).split()), descriptors, steps)
+        raise ValueError(f"criterion {criterion_id!r} needs {n_levels} descriptors and {n_levels - 1} texts of what comes next")
+    return Criterion(criterion_id, str(values["name"]), weight, " ".join(str(values["asks"]).split()), descriptors, steps)
 
 
 def _nearest() -> Path:

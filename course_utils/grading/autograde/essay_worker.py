@@ -49,14 +49,14 @@ def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> di
     ledger, told = _ledger(folder / LEDGER)
     findings = [dataclasses.asdict(each) for each in check(essay, ledger.records, words)]
     by_id = {record.id: record for record in ledger.records}
-    evidence = [_evidence(id, by_id.get(id)) for id in essay.cited_evidence]
+    evidence = [_evidence(record_id, by_id.get(record_id)) for record_id in essay.cited_evidence]
     found = {"essay": {**_counted(essay), "findings": findings}, "ledger": told, "evidence": evidence}
     _write(folder, found)
     for each in evidence[:MAX_PICTURES]:
         _draw(folder, each, by_id.get(each["id"]))
-    for id in chosen([each["id"] for each in evidence if each["record"]], n_again, seed):
+    for record_id in chosen([each["id"] for each in evidence if each["record"]], n_again, seed):
         _write(folder, found)  # if the box is closed during a record, the others are known
-        _do_again(next(each for each in evidence if each["id"] == id), by_id[id])
+        _do_again(next(each for each in evidence if each["id"] == record_id), by_id[record_id])
     _write(folder, found)
     return found
 
@@ -103,14 +103,14 @@ def _counted(essay: Essay) -> dict[str, Any]:
     return {"n_words": essay.n_words, "strategy": essay.strategy[:MAX_FIELD_CHARACTERS], "sections": sections}
 
 
-def _evidence(id: str, record: Record | None) -> dict[str, Any]:
+def _evidence(record_id: str, record: Record | None) -> dict[str, Any]:
     """Return a cited record as graders see it, before it is done again."""
     told = None
     if record is not None:
         told = {name: _short(getattr(record, name)) for name in TOLD}
     why = "It was not drawn." if record is not None else "It stands in no ledger that was handed in."
     again = {"status": "not sampled", "value": None, "why": why}
-    return {"id": id, "cited": True, "record": told, "again": again, "picture": None, "alt": ""}
+    return {"id": record_id, "cited": True, "record": told, "again": again, "picture": None, "alt": ""}
 
 
 def _short(value: object) -> object:

@@ -90,8 +90,10 @@ def import_roster(course: Course, file: str | Path, id_column: str = "", say: Sa
     by_id = _by_id(entries, file)
     with course.gradebook() as gradebook, ignore_nbgrader_warnings():
         known = {student.id for student in gradebook.students}
-        for id, values in by_id.items():
-            gradebook.update_or_create_student(id, **{name: value for name, value in values.items() if name != "id"})
+        for student_id, values in by_id.items():
+            gradebook.update_or_create_student(
+                student_id, **{name: value for name, value in values.items() if name != "id"}
+            )
     read = ", ".join(f"{name} from {printable(column)!r}" for name, column in columns.items())
     say(f"{file}: {len(by_id)} people, {len(by_id.keys() - known)} of them new. Read: {read}.")
     if without := [entry.line for entry in entries if not entry.values.get("id")]:
@@ -179,20 +181,21 @@ def _by_id(entries: Sequence[Entry], file: Path) -> dict[str, dict[str, str]]:
     """Return the people by their ids; refuse a list in which one id stands for two."""
     found: dict[str, tuple[int, dict[str, str]]] = {}
     for entry in entries:
-        id = entry.values.get("id", "")
-        if not id:
+        student_id = entry.values.get("id", "")
+        if not student_id:
             continue
-        line, values = found.setdefault(id, (entry.line, {}))
+        line, values = found.setdefault(student_id, (entry.line, {}))
         differ = [field for field, value in entry.values.items() if values.get(field, value) != value]
         if differ:
             raise TextError(
-                f"{file}: {printable(id)!r} stands on line {line} and on line {entry.line} with another {differ[0]}.",
+                f"{file}: {printable(student_id)!r} stands on line {line} and on line {entry.line} "
+                f"with another {differ[0]}.",
                 "One line for each person.", "Correct the list, or name another column: grade roster FILE --id COLUMN",
             )  # fmt: skip
         values |= entry.values
     if not found:
         raise TextError(f"{file} holds no person.", "A line with an id below the headings.", "Look into the file.")
-    return {id: values for id, (_, values) in found.items()}
+    return {student_id: values for student_id, (_, values) in found.items()}
 
 
 def _is_points_possible(row: Sequence[str]) -> bool:

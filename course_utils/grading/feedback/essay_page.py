@@ -133,8 +133,8 @@ def _level_in_words(rubric: Rubric, criterion: Criterion, points: float) -> str:
 
 
 def _record(each: Mapping[str, Any], folder: Path) -> str:
-    id, record, again = str(each.get("id")), each.get("record"), each.get("again") or {}
-    heading = element("h3", text(id))
+    record_id, record, again = str(each.get("id")), each.get("record"), each.get("again") or {}
+    heading = element("h3", text(record_id))
     if not record:
         none = "No record of this name lies in the ledger that was handed in."
         return element("article", heading, paragraph(none, class_="mend"), class_="card")

@@ -90,10 +90,10 @@ def items(each: Iterable[str], **attributes: str) -> str:
     return element("ul", *inside, **attributes) if inside else ""
 
 
-def section(id: str, title: str, *inside: str) -> str:
+def section(anchor: str, title: str, *inside: str) -> str:
     """Return a part of a page under its heading, which names it for a screen reader."""
-    heading = element("h2", text(title), id=f"{id}-title")
-    return "\n" + element("section", heading, *inside, id=id, aria_labelledby=f"{id}-title")
+    heading = element("h2", text(title), id=f"{anchor}-title")
+    return "\n" + element("section", heading, *inside, id=anchor, aria_labelledby=f"{anchor}-title")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:

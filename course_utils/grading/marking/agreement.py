@@ -51,9 +51,9 @@ def agreement(a: Levels, b: Levels, rubric: Rubric) -> pd.DataFrame:
     [[1.0, 1.0], [1.0, 1.0]]
     """
     pairs = {criterion.id: _pairs(a, b, criterion.id, rubric) for criterion in rubric.criteria}
-    _require_known({id for marks in (*a.values(), *b.values()) for id in marks}, rubric)
+    _require_known({criterion_id for marks in (*a.values(), *b.values()) for criterion_id in marks}, rubric)
     everything = [pair for each in pairs.values() for pair in each]
-    rows = [_row(id, each, len(rubric.levels)) for id, each in [*pairs.items(), (ALL, everything)]]
+    rows = [_row(criterion_id, each, len(rubric.levels)) for criterion_id, each in [*pairs.items(), (ALL, everything)]]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table.attrs["in_words"] = in_words(table, rubric)
     return table
@@ -138,9 +138,11 @@ def first_levels(course: Course, rubric: Rubric) -> dict[str, dict[str, int]]:
     """Return the marks that count, as levels."""
     found = {}
     for each in submission_statuses(course, ESSAY):
-        given = {id: points for id, points in each.points.items() if points is not None}
+        given = {criterion_id: points for criterion_id, points in each.points.items() if points is not None}
         if each.key and given:
-            found[each.key] = {id: rubric.level_of(id, points) for id, points in given.items()}
+            found[each.key] = {
+                criterion_id: rubric.level_of(criterion_id, points) for criterion_id, points in given.items()
+            }
     return found
 
 
@@ -162,8 +164,12 @@ def second_levels(course: Course, second: str, rubric: Rubric) -> dict[str, dict
         )
     known, found = {criterion.id for criterion in rubric.criteria}, {}
     for paper, given in marks.all().items():
-        points = {id: mark.points for id, mark in given.items() if id in known and mark.points is not None}
-        found[paper] = {id: rubric.level_of(id, each) for id, each in points.items()}
+        points = {
+            criterion_id: mark.points
+            for criterion_id, mark in given.items()
+            if criterion_id in known and mark.points is not None
+        }
+        found[paper] = {criterion_id: rubric.level_of(criterion_id, each) for criterion_id, each in points.items()}
     return found
 
 
@@ -183,8 +189,8 @@ def _pairs(a: Levels, b: Levels, criterion: str, rubric: Rubric) -> list[tuple[i
 
 
 def _require_known(ids: set[str], rubric: Rubric) -> None:
-    for id in sorted(map(str, ids)):
-        rubric.criterion(id)
+    for criterion_id in sorted(map(str, ids)):
+        rubric.criterion(criterion_id)
 
 
 def _row(name: str, pairs: list[tuple[int, int]], n_levels: int) -> list[object]:

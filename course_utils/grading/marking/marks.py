@@ -105,7 +105,10 @@ class FileMarks:
         """Write one mark; the file is whole at any moment."""
         everything = self.all()
         everything.setdefault(paper, {})[criterion] = checked(self.rubric, criterion, mark)
-        told = {key: {id: dataclasses.asdict(each) for id, each in marks.items()} for key, marks in everything.items()}
+        told = {
+            key: {criterion_id: dataclasses.asdict(each) for criterion_id, each in marks.items()}
+            for key, marks in everything.items()
+        }
         content = json.dumps({"rubric": self.rubric.version, "marks": told}, ensure_ascii=False, indent=1)
         replace_file(self.file, content)
 
@@ -121,7 +124,9 @@ class FileMarks:
             return {}
         try:
             marks = json.loads(self.file.read_text("utf-8"))["marks"]
-            return {key: {id: Mark(**mark) for id, mark in each.items()} for key, each in marks.items()}
+            return {
+                key: {criterion_id: Mark(**mark) for criterion_id, mark in each.items()} for key, each in marks.items()
+            }
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise DamagedFile(
                 f"{self.file} holds no marks.", "A file that this page wrote.", "Move it away; nothing was changed."

@@ -94,8 +94,10 @@ def parse(markdown: str) -> tuple[str, Essay]:
 
 def _sample(name: str, marks: dict[str, dict[str, Any]]) -> Sample:
     title, essay = parse((FOLDER / f"{name}.md").read_text("utf-8"))
-    levels = {id: int(mark["level"]) for id, mark in marks.items()}
-    reasons, doubts = ({id: " ".join(str(mark[part]).split()) for id, mark in marks.items()} for part in _WORDS)
+    levels = {criterion_id: int(mark["level"]) for criterion_id, mark in marks.items()}
+    reasons, doubts = (
+        {criterion_id: " ".join(str(mark[part]).split()) for criterion_id, mark in marks.items()} for part in _WORDS
+    )
     return Sample(name, title, essay, levels, reasons, doubts)
 
 

@@ -230,10 +230,10 @@ def _people(gradebook: "Gradebook", folders: set[str]) -> dict[str, Person]:
     registered = {student.id: student for student in gradebook.students}
     found: dict[str, Person] = {}
     twice: dict[str, Person] = {}
-    for id, student in registered.items():
-        folder = safe_id(id)
-        is_both = folder != id and (folder in folders or folder in registered)
-        (twice if is_both else found)[folder if is_both else id] = person_of(student)
+    for student_id, student in registered.items():
+        folder = safe_id(student_id)
+        is_both = folder != student_id and (folder in folders or folder in registered)
+        (twice if is_both else found)[folder if is_both else student_id] = person_of(student)
     return found | twice  # the list knows their name, nbgrader's own row does not
 
 

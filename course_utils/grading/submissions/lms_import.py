@@ -308,9 +308,15 @@ def _quoted(text: str) -> str:
 # -- laying down -------------------------------------------------------------------------------------------------------
 
 
-def _lay_down(course: Course, assignment: str, id: str, attempts: Sequence[Attempt], origin: str, say: Say) -> bool:
+def _lay_down(
+    course: Course, assignment: str, student_id: str, attempts: Sequence[Attempt], origin: str, say: Say
+) -> bool:
     """Lay the newest attempt of a student into ``submitted``; return whether it is new here."""
-    student = id if id.strip(". ") and len(os.fsencode(id)) <= 200 and "/" not in id else safe_id(id)
+    student = (
+        student_id
+        if student_id.strip(". ") and len(os.fsencode(student_id)) <= 200 and "/" not in student_id
+        else safe_id(student_id)
+    )
     *older, newest = sorted(attempts, key=lambda each: _order(course, each))
     for attempt in older:
         folder = course.folder("earlier", student, assignment) / safe_path(attempt.time or attempt.key)
