@@ -172,7 +172,7 @@ def test_many_pictures_and_texts_of_a_cell_are_cut_and_the_first_ones_stay(text)
         outputs.write(text * 1_000)
         outputs.add("data", {"image/png": "A" * 2_900_000, "text/plain": text * 20_000})
         outputs.add("error", "E", text * 1_000, [text * 1_000] * 60)
-    assert len(codec.message({"ok": outputs.shown})) < 1.1 * runner.MOST_SHOWN
+    assert len(codec.message({"ok": outputs.shown})) < 1.1 * runner.MAX_OUTPUT_BYTES
     assert [each[0] for each in outputs.shown[:2]] == ["stream", "data"]
     assert outputs.shown.count(["stream", runner.MORE]) == 1 and len(outputs.shown) <= runner.MAX_OUTPUTS + 1
 
