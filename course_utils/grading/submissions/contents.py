@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.evidence.ledger.record import Chain, looks_like_ledger, read_ledger_bytes
-from course_utils.grading.course.course import LARGEST_FILE_KB, LARGEST_FOLDER_KB
+from course_utils.grading.course.course import MAX_FILE_KB, MAX_FOLDER_KB
 from course_utils.grading.submissions.archives import Archive, Member
 from course_utils.grading.submissions.arrival_notes import Arrival
-from course_utils.grading.submissions.find import MOST_FILES, Found, files_of, read_plain
+from course_utils.grading.submissions.find import MAX_FILES, SubmittedFile, files_of, read_plain
 from course_utils.grading.submissions.ignored_files import is_clutter
 from course_utils.grading.submissions.read_notebook import GZIP, Unreadable, looks_like_a_notebook, read_cells
 from course_utils.grading.submissions.repair import name_of, plain_text
@@ -44,13 +44,13 @@ class Item:
     n_bytes : int
     why_not : str
         Why it is not read; "" where it may be.
-    source : Found or Member
+    source : SubmittedFile or Member
     """
 
     name: str
     n_bytes: int
     why_not: str
-    source: Found | Member = dataclasses.field(repr=False)
+    source: SubmittedFile | Member = dataclasses.field(repr=False)
     kind: str = OTHER
     _content: bytes | None = dataclasses.field(default=None, repr=False)
 
@@ -72,7 +72,7 @@ class Item:
             return self._content
         try:
             if isinstance(self.source, Member):
-                content = self.source.read(LARGEST_FILE_KB * 1000)
+                content = self.source.read(MAX_FILE_KB * 1000)
             else:
                 content = read_plain(self.source.path)
         except OSError as problem:
@@ -84,7 +84,7 @@ class Item:
 
     def beginning(self) -> bytes:
         """Return its first bytes."""
-        if self._content is None and isinstance(self.source, Found) and not self.why_not:
+        if self._content is None and isinstance(self.source, SubmittedFile) and not self.why_not:
             try:
                 return read_plain(self.source.path, SNIFFED_BYTES)
             except OSError:
@@ -101,7 +101,7 @@ def items_of(folder: Path) -> list[Item]:
     is an item that says why.
     """
     items: list[Item] = []
-    budget = _Budget(LARGEST_FOLDER_KB * 1000)
+    budget = _Budget(MAX_FOLDER_KB * 1000)
     for found in files_of(folder):
         item = Item(found.name, found.n_bytes, found.why_not, found)
         items += _with_members(item, budget, 0)
@@ -111,7 +111,7 @@ def items_of(folder: Path) -> list[Item]:
 @dataclasses.dataclass
 class _Budget:
     n_bytes: int
-    n_files: int = MOST_FILES
+    n_files: int = MAX_FILES
 
 
 def _with_members(item: Item, budget: _Budget, depth: int) -> Iterator[Item]:
@@ -134,7 +134,7 @@ def _with_members(item: Item, budget: _Budget, depth: int) -> Iterator[Item]:
             if is_clutter(member.name):
                 continue
             if budget.n_files <= 0:
-                item.why_not = f"of the {len(archive.members):,} files in it the first {MOST_FILES} are looked into"
+                item.why_not = f"of the {len(archive.members):,} files in it the first {MAX_FILES} are looked into"
                 return
             budget.n_files -= 1
             inner = Item(f"{item.name}/{member.name}", member.n_bytes, member.why_not, member)
@@ -304,7 +304,7 @@ def _fingerprint_of_version_1(folder: Path) -> str:
     return _hash_of_files(files_of(folder))
 
 
-def _hash_of_files(files: list[Found], notes: tuple[str, ...] = ()) -> str:
+def _hash_of_files(files: list[SubmittedFile], notes: tuple[str, ...] = ()) -> str:
     digest = hashlib.sha256("".join(f"{note}\n" for note in notes).encode("utf-8", "replace"))
     for file in files:
         content = b"" if file.why_not else _bytes(file)
@@ -314,7 +314,7 @@ def _hash_of_files(files: list[Found], notes: tuple[str, ...] = ()) -> str:
     return digest.hexdigest()
 
 
-def _bytes(file: Found) -> bytes:
+def _bytes(file: SubmittedFile) -> bytes:
     try:
         return read_plain(file.path)
     except OSError:
