@@ -11,7 +11,7 @@ from course_utils.evidence.essay.markdown import blocks
 from course_utils.grading.assignments.rubric import Rubric
 from course_utils.grading.marking.marking_session import Change, MarkingSession
 from course_utils.grading.marking.marks import Mark, total
-from course_utils.grading.marking.papers import Paper
+from course_utils.grading.marking.submissions_to_mark import Paper
 from course_utils.widgets.base.numbers import number_in
 from course_utils.widgets.base.panel import Panel, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table
