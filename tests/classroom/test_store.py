@@ -26,7 +26,7 @@ from course_utils.errors import CourseError, DamagedFile, NoSpace, SettingsError
 from course_utils.experiments.core import statistics
 from course_utils.experiments.readers.credibility import ANSWERS
 from course_utils.experiments.release.decisions import CHOICES, next_size
-from course_utils.grading.reports.k_anonymity import FEWEST
+from course_utils.grading.reports.k_anonymity import MIN_GROUP_SIZE
 from course_utils.models.registry.release_stage import NAMES
 
 pytestmark = pytest.mark.slow
@@ -163,12 +163,12 @@ def test_pictures_are_of_five_and_two_in_a_row_differ_by_what_five_did(seed, pat
         assert found.n == len(now) if found else not now
         shown = _stored_picture(path)
         if shown != before:
-            assert len(moved) >= FEWEST
+            assert len(moved) >= MIN_GROUP_SIZE
             assert shown["counts"] == dict(sorted(Counter(now.values()).items()))
             moved, before = set(), shown
         if found:
-            assert found.shown == (before if len(now) >= FEWEST else None)
-            assert found.shown is None or sum(found.shown["counts"].values()) == found.shown["n"] >= FEWEST
+            assert found.shown == (before if len(now) >= MIN_GROUP_SIZE else None)
+            assert found.shown is None or sum(found.shown["counts"].values()) == found.shown["n"] >= MIN_GROUP_SIZE
     assert before is not None
 
 
@@ -486,7 +486,7 @@ def test_a_file_whose_folder_cannot_be_made_is_told(tmp_path):
 def test_the_lists_are_those_of_the_rooms_that_own_them():
     assert tuple(CHOICES) == class_ballot.DECISIONS
     assert tuple(name for name in NAMES if next_size(name)) == class_ballot.STAGES[:-1]
-    assert class_tally.FEWEST == FEWEST
+    assert class_tally.FEWEST == MIN_GROUP_SIZE
     assert ANSWERS == ("human", "machine")
 
 

@@ -12,7 +12,7 @@ from course_utils.evidence.claims.check import check
 from course_utils.evidence.ledger.ledger import ledger_path, read
 from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun import redraw
-from course_utils.grading.assignments.generate import SCHEME, read_scheme
+from course_utils.grading.assignments.generate import SCHEME, read_mark_scheme
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
 from course_utils.grading.autograde.essay_worker import TOLD
 from course_utils.grading.course.course import ESSAY, find_course
@@ -249,7 +249,7 @@ def _side_by_side(rubric: Rubric, sample: Sample, id: str, yours: int) -> dict[s
 def _scheme() -> dict[str, str]:
     """Return what graders are told, where this is a course whose sources are here; students have none."""
     try:
-        return read_scheme(find_course().folder("source", "", ESSAY) / SCHEME)
+        return read_mark_scheme(find_course().folder("source", "", ESSAY) / SCHEME)
     except CourseError:
         return {}
 
