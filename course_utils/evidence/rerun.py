@@ -28,7 +28,7 @@ Progress = Callable[[float, str], object]
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
-    """How a record came out when it was done again.
+    """Outcome of a re-run, compared with its record.
 
     Parameters
     ----------

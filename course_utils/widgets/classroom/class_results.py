@@ -87,7 +87,7 @@ class ClassResults(Panel):
         before, self._seen = self._seen, store.changes(self._path)
         if before and before[:2] != self._seen[:2]:
             self._warning = REPLACED
-        now = store.now_round(self.session, self._path)
+        now = store.current_round(self.session, self._path)
         told = pictures(store.tallies(self.session, None, now, self._path))
         self.set_traits(message=self._warning, pictures=told, round=now, is_lecturer=may_lead())
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from course_utils.classroom import votes as ballot
-from course_utils.classroom.tally import FEWEST, Tally, wilson
+from course_utils.classroom.tally import MIN_VOTERS, Tally, wilson
 from course_utils.models.registry.release_stage import NAMES as STAGES
 from course_utils.models.registry.release_stage import SIZES
 
@@ -48,9 +48,9 @@ def missing(tally: Tally) -> str:
     """
     voted = f"{tally.n} {'has' if tally.n == 1 else 'have'} voted"
     if tally.shown is None:
-        if tally.n + tally.needed > FEWEST:  # some have taken back their votes: who they were must not show
+        if tally.n + tally.needed > MIN_VOTERS:  # some have taken back their votes: who they were must not show
             return f"{voted}; the next picture comes with {tally.needed} more."
-        return f"{voted}; {tally.needed} more needed: a picture is of {FEWEST} people at least."
+        return f"{voted}; {tally.needed} more needed: a picture is of {MIN_VOTERS} people at least."
     if not tally.waiting:
         return f"{voted}, and all are in the picture."
     return f"{voted}, {tally.shown['n']} are in the picture; it changes with {tally.needed} more."
@@ -85,7 +85,7 @@ def _about(tally: Tally) -> tuple[str, float | None, str]:
         mean = f"Mean {tally.shown['mean']:g}. " if tally.shown else ""
         hint = f"{mean}Kept with any settings: bars are shares of the kept numbers."
         return f"{metric.replace('_', ' ')} of {model.replace('|', ' against ')} ({kind}{place})", None, hint
-    names = ballot.models_of(tally.question)
+    names = ballot.models_in_question(tally.question)
     if tally.question.startswith("pair "):
         return "How often the larger of two neighbours in size was preferred", 0.5, f"Dashed: a coin. {WILSON}"
     chance = f"Dashed: chance, 1 of {len(names)}. {WILSON}"
@@ -100,9 +100,13 @@ def _rows(tally: Tally) -> list[dict[str, object]]:
         return _bin_rows(shown)
     counts = shown["counts"]
     if tally.question.startswith("pair "):
-        smaller, larger = ballot.models_of(tally.question)
+        smaller, larger = ballot.models_in_question(tally.question)
         return [_row(f"{larger} over {smaller}", counts.get(larger, 0), n)]
-    choices = DECISIONS if tally.demo == ballot.TIMELINE else {name: name for name in ballot.models_of(tally.question)}
+    choices = (
+        DECISIONS
+        if tally.demo == ballot.TIMELINE
+        else {name: name for name in ballot.models_in_question(tally.question)}
+    )
     return [_row(label, counts.get(choice, 0), n) for choice, label in choices.items()]
 
 
