@@ -27,7 +27,7 @@ from course_utils.errors import CourseError, DamagedFile, NoSpace, SettingsError
 from course_utils.experiments.core import statistics
 from course_utils.experiments.readers.credibility import ANSWERS
 from course_utils.experiments.release.decisions import CHOICES, next_size
-from course_utils.grading.reports.k_anonymity import MIN_VOTERS
+from course_utils.grading.reports.k_anonymity import FEWEST as MIN_VOTERS
 from course_utils.models.registry.release_stage import NAMES
 
 pytestmark = pytest.mark.slow
