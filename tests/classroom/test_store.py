@@ -109,8 +109,8 @@ def test_a_process_that_splits_votes_on_and_so_does_its_child(path):
     script = (
         "import os, sys\nfrom pathlib import Path\nfrom course_utils.classroom import database as class_file, store\n"
         "vote = lambda: store.add_vote('lecture-1', 'timeline', 'Feb 2019', 'wait', store.new_viewer(), sys.argv[1])\n"
-        "vote()\ndoor = class_file._door(Path(sys.argv[1]))\nchild = os.fork()\n"
-        "assert (class_file._door(Path(sys.argv[1])) is door) == bool(child), 'a connection crossed the split'\n"
+        "vote()\ndoor = class_file._connection(Path(sys.argv[1]))\nchild = os.fork()\n"
+        "assert (class_file._connection(Path(sys.argv[1])) is door) == bool(child), 'a connection crossed the split'\n"
         "[vote() for _ in range(20)]\n"
         "if child: assert os.waitpid(child, 0)[1] == 0; vote()\n"
     )
