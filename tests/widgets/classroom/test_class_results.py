@@ -245,7 +245,7 @@ def test_nothing_is_said_to_be_gone_before_the_file_says_so(path, monkeypatch):
         raise database.DatabaseBusy("The class's file is held.")
 
     with monkeypatch.context() as held:
-        held.setattr(share_vote.class_store, "withdraw", refuse)
+        held.setattr(share_vote.store, "withdraw", refuse)
         tick(panel, False)
     assert panel.class_share["is_on"] and "is held" in panel.class_share["said"]
     assert "Nothing" not in panel.class_share["said"] and counted()["Feb 2019"] == 1
@@ -273,7 +273,7 @@ def test_a_vote_cast_while_the_box_is_unticked_is_not_left_behind(path, monkeypa
         assert may_go.wait(SOON)
         return withdraw(*given, **named)
 
-    monkeypatch.setattr(share_vote.class_store, "withdraw", slow)
+    monkeypatch.setattr(share_vote.store, "withdraw", slow)
     taking = threading.Thread(target=tick, args=(panel, False))
     taking.start()
     assert at_work.wait(SOON)
