@@ -30,7 +30,7 @@ Tell = Callable[[int], object]
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class AccessRequest:
     """One thing asked of a model, through whatever door.
 
     Parameters
@@ -59,7 +59,7 @@ class Answer(TypedDict, total=False):
     error: str
 
 
-class Lazy:
+class LazyModel:
     """A model that is loaded when it is first asked for something, and asked for again each time.
 
     Parameters
@@ -73,7 +73,7 @@ class Lazy:
 
     def __repr__(self) -> str:
         """Return what it is; the model is not loaded for it."""
-        return "Lazy: a model that is loaded when it is first used"
+        return "LazyModel: a model that is loaded when it is first used"
 
     def __getattr__(self, name: str) -> Any:  # whatever a BaseLanguageModel has
         """Ask the model itself."""
@@ -90,7 +90,9 @@ class OpenWeights:
         """Return the mode and the model."""
         return f"OpenWeights of {self._model!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return texts, rows (token, probability) or facts (what, how much), and a note on what it took."""
         match wish.action:
             case "probabilities":
@@ -127,7 +129,9 @@ class Api:
         """Return the mode and the gateway; the key is not shown."""
         return f"Api of {self.gated!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return texts and what they cost; an error beside the texts where the quota ended on the way.
 
         Raises
@@ -164,7 +168,9 @@ class HostedDemo:
         """Return the mode and the model."""
         return f"HostedDemo of {self._model!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return one text, another one each time.
 
         Raises

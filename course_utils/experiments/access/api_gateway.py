@@ -30,7 +30,7 @@ REFUSED_WORDS = {
     "spam": ("buy now", "limited offer"),
     "fake news": ("fake news", "breaking news"),
 }
-LONGEST_PURPOSE = 300  # characters
+MAX_PURPOSE_CHARACTERS = 300  # characters
 LOG_COLUMNS = ["time", "key", "purpose", "prompt", "answer", "n_tokens", "cost"]
 
 
@@ -129,10 +129,10 @@ class GatedModel:
             It names a misuse.
         """
         purpose = purpose.strip()
-        if not 3 <= len(purpose) <= LONGEST_PURPOSE:
+        if not 3 <= len(purpose) <= MAX_PURPOSE_CHARACTERS:
             raise TextError(
                 f"The purpose has {len(purpose)} characters.",
-                f"What you will use it for, in 3 to {LONGEST_PURPOSE} characters.",
+                f"What you will use it for, in 3 to {MAX_PURPOSE_CHARACTERS} characters.",
                 'request_key("a lesson on release strategies")',
             )
         self._refuse_misuse(purpose, "The purpose")

@@ -12,14 +12,14 @@ from pathlib import Path
 from course_utils.core.files import try_replace_file
 from course_utils.core.paths import cache_folder
 
-LARGEST_MB = 500
-KEPT = 0.9  # of it, once there was too much
-LONGEST_WRITE_S = 3600.0  # a hidden file of that age was left by a process that died
+MAX_MB = 500
+SHARE_KEPT = 0.9  # of it, once there was too much
+MAX_WRITE_S = 3600.0  # a hidden file of that age was left by a process that died
 
-_is_anew = contextvars.ContextVar("is_anew", default=False)
+_must_recompute = contextvars.ContextVar("must_recompute", default=False)
 
 
-def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
+def cached(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
     """Return what an earlier call computed from the same inputs, or compute it now and keep it.
 
     Parameters
@@ -40,12 +40,12 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
     Notes
     -----
     A file that is damaged, cut off or of other inputs is not trusted: it is computed anew. A full disk costs the time
-    to compute it again, no more. All results together take `LARGEST_MB` at most: those that were used longest ago are
+    to compute it again, no more. All results together take `MAX_MB` at most: those that were used longest ago are
     deleted first.
     """
     key = sha256_of_values(inputs)
     file = _file(kind, key)
-    known = None if _is_anew.get() else _read(file, key)
+    known = None if _must_recompute.get() else _read(file, key)
     if known is not None:
         return known
     value = json.loads(json.dumps(compute()))
@@ -56,13 +56,13 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
 
 
 @contextmanager
-def anew() -> Iterator[None]:
+def recompute() -> Iterator[None]:
     """Compute within this block what is remembered too: to find out whether the same comes again."""
-    token = _is_anew.set(True)
+    token = _must_recompute.set(True)
     try:
         yield
     finally:
-        _is_anew.reset(token)
+        _must_recompute.reset(token)
 
 
 def sha256_of_values(values: list) -> str:
@@ -95,13 +95,13 @@ def _make_room(newest: Path) -> None:
     for file in newest.parent.iterdir():
         with suppress(OSError):
             state = file.stat()
-            if file.name.startswith(".") and time.time() - state.st_mtime < LONGEST_WRITE_S:
+            if file.name.startswith(".") and time.time() - state.st_mtime < MAX_WRITE_S:
                 continue  # another process is writing it
             found.append((state.st_mtime_ns, state.st_size, file))
-    left = sum(size for _, size, _ in found) - LARGEST_MB * 1e6
+    left = sum(size for _, size, _ in found) - MAX_MB * 1e6
     if left <= 0:
         return
-    left += (1 - KEPT) * LARGEST_MB * 1e6  # some more, so that not every result after this one makes room again
+    left += (1 - SHARE_KEPT) * MAX_MB * 1e6  # some more, so that not every result after this one makes room again
     for _, size, file in sorted(found, key=lambda each: each[0]):
         if left <= 0:
             return

@@ -281,7 +281,7 @@ class Result:
 
 
 _METRIC_FIELDS = [field.name for field in dataclasses.fields(Metric)]
-LONGEST_KEPT = 20_000  # characters of text that a record carries whole
+MAX_KEPT_CHARACTERS = 20_000  # characters of text that a record carries whole
 
 
 def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
@@ -295,7 +295,7 @@ def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
     ['sha256', 'n_texts']
     """
     texts = list(texts)
-    if sum(map(len, texts)) <= LONGEST_KEPT:
+    if sum(map(len, texts)) <= MAX_KEPT_CHARACTERS:
         return texts
     return {"sha256": sha256_of_values(texts), "n_texts": len(texts)}
 
@@ -309,7 +309,7 @@ def kept_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]] |
     [{'item': 'text 1', 'rating': 4}]
     """
     kept = [dict(row) for row in rows]
-    if len(json.dumps(kept)) <= LONGEST_KEPT:
+    if len(json.dumps(kept)) <= MAX_KEPT_CHARACTERS:
         return kept
     return {"sha256": sha256_of_values(kept), "n_rows": len(kept)}
 

@@ -24,8 +24,8 @@ from course_utils.experiments.detection.detectors import (
 from course_utils.experiments.detection.evaluate import (
     Progress,
     auc_metric,
+    evaluate_detector,
     in_words,
-    judged,
     models_of,
     resampled_of,
     scores_by_author,
@@ -80,7 +80,7 @@ def compare_detectors(
     -------
     Result
         One row a detector: detector, what `roc.measure` returns (intervals of each row alone), and auc_low_of_all,
-        auc_high_of_all, which hold for all rows at once: see `judging.with_ends_of_all`. Its details hold every text
+        auc_high_of_all, which hold for all rows at once: see `evaluate.with_ends_of_all`. Its details hold every text
         with its half and, in the test half, its score, so that anyone can compute the rows anew.
 
     Raises
@@ -92,7 +92,7 @@ def compare_detectors(
     rows, details = [], []
     for number, detector in enumerate(detectors):
         tell(number / len(detectors), f"{detector.name} learns and judges")
-        row, single = judged(detector, pairs, pairs, seed, cancel)
+        row, single = evaluate_detector(detector, pairs, pairs, seed, cancel)
         rows.append({"detector": detector.name} | row)
         details.append(single.assign(detector=detector.name))
     tell(1.0, "done")
@@ -182,7 +182,7 @@ def by_condition(
     lengths, rows, details = list(lengths) or [min(each.n_words for each in sets)], [], []
     for number, (pairs, n_words) in enumerate(itertools.product(sets, lengths)):
         tell(number / (len(sets) * len(lengths)), f"{detector.name}, {n_words} words by {pairs.generator}")
-        row, single = judged(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
+        row, single = evaluate_detector(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
         condition = {"generator": pairs.generator, "sampling": pairs.sampling, "n_words": n_words}
         rows.append(condition | {"detector": detector.name} | row)
         details.append(single.assign(**condition))
@@ -245,7 +245,7 @@ def transfer(
     names, rows, details = _names(cut), [], []
     for number, (one, other) in enumerate(itertools.product(names, names)):
         tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
-        row, single = judged(detector, names[one], names[other], seed, cancel)
+        row, single = evaluate_detector(detector, names[one], names[other], seed, cancel)
         rows.append({"trained_on": one, "tested_on": other} | row)
         details.append(single.assign(trained_on=one, tested_on=other))
     tell(1.0, "done")

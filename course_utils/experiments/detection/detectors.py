@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.experiments.detection import token_scores
 from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models.inference.base import BaseLanguageModel
 
 C_GRID = tuple(2.0**power for power in range(-6, 7))  # 1/64 to 64, as in OpenAI's baseline.py
-MIN_DOCUMENTS, MOST_FEATURES = 5, 2**21  # likewise
+MIN_DOCUMENTS, MAX_FEATURES = 5, 2**21  # likewise
 N_FOLDS = 5
 RANKS = (10, 100, 1000)  # GLTR's green, yellow, red; violet is the rest
 
@@ -74,7 +74,7 @@ class WordDetector(Detector):
         """Learn which words and word pairs tell; see `Detector.fit`."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=MIN_DOCUMENTS, max_features=MOST_FEATURES)
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=MIN_DOCUMENTS, max_features=MAX_FEATURES)
         self._model = _learn(words, human, machine)
         return self
 
@@ -190,7 +190,7 @@ def scores(
         detector.fit(training.human, training.machine, cancel)
         return {"scores": detector.score(test, cancel).tolist()}
 
-    return np.array(remembered("detector", inputs, compute)["scores"])
+    return np.array(cached("detector", inputs, compute)["scores"])
 
 
 def _learn(blank: Any, human: Sequence[str] | NDArray[Any], machine: Sequence[str] | NDArray[Any]) -> Any:

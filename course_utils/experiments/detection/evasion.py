@@ -18,8 +18,8 @@ from course_utils.experiments.detection.detectors import Detector, RankDetector,
 from course_utils.experiments.detection.evaluate import (
     Progress,
     auc_metric,
+    evaluate_detector,
     in_words,
-    judged,
     models_of,
     resampled_of,
     settings_of,
@@ -91,7 +91,7 @@ def nucleus_sweep(
     -------
     Result
         One row a p: top_p, hardest_in (the share of resamples in which this p is the hardest), what `roc.measure`
-        returns, and auc_low_of_all, auc_high_of_all: see `judging.with_ends_of_all`.
+        returns, and auc_low_of_all, auc_high_of_all: see `evaluate.with_ends_of_all`.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def evade(
     attacks = {"none": (pairs, pairs), "chosen": (pairs, chosen), "chosen, detector trained anew": (chosen, chosen)}
     rows, details = [], []
     for attack, (training, test) in attacks.items():
-        row, single = judged(detector, training, test, seed, cancel)
+        row, single = evaluate_detector(detector, training, test, seed, cancel)
         rows.append({"attack": attack} | row)
         details.append(single.assign(attack=attack))
     tell(1.0, "done")
@@ -289,7 +289,7 @@ def _each_judged(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, details = [], []
     for value, pairs in zip(values, sets, strict=True):
-        row, single = judged(detector, pairs, pairs, seed, cancel)
+        row, single = evaluate_detector(detector, pairs, pairs, seed, cancel)
         rows.append({column: value} | row)
         details.append(single.assign(**{column: value}))
     return pd.DataFrame(rows), pd.concat(details, ignore_index=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
+from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.experiments.texts.pairs import MORE_WORDS, OPENINGS, opening_and_body
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
@@ -68,7 +68,7 @@ def make_items(
     n_words : int
         That each text has after the first sentence, which is the article's own in all.
     progress, cancel
-        As for `machine_texts.write`.
+        As for `generate.write`.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def make_items(
         raise SettingsError(f"n is {n!r}.", f"A multiple of {2 * max(1, len(models))}.", "Set n=20.")
     n_each, settings = n // (2 * len(models)), settings.replace(seed=seed)
     n_tried = int(np.ceil(SPARE * n_each)) + 1
-    drawn = pairs(n // 2 + n_tried * len(models), seed, max(SHORTEST_WORDS, n_words + MORE_WORDS))
+    drawn = pairs(n // 2 + n_tried * len(models), seed, max(MIN_ARTICLE_WORDS, n_words + MORE_WORDS))
     found = [_item(article, opening_and_body(article, OPENING)[1], n_words) for article in drawn[: n // 2]]
     for number, each in enumerate(models):
         articles = drawn[n // 2 + number * n_tried :][:n_tried]

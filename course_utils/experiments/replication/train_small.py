@@ -29,7 +29,7 @@ SIZES = {
     "larger": {"n_layers": 6, "width": 192, "n_heads": 3},
 }
 CONTEXT = 256
-SPEAKS_AT = (0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the training
+SAMPLE_AT = (0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the training
 CHECKPOINT_S = 10.0
 HELD_OUT_WINDOWS, HELD_OUT_TIMES = 32, 12  # what the curve costs: a tenth of the shortest training worth the name
 LIMITS = {"n_tokens": (1000, 100_000_000), "seed": (0, 2**31 - 1), "n_said": (1, 200)}
@@ -79,7 +79,7 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class Sample:
     """What the apprentice said at one moment: after how many tokens, and after which share of its training."""
 
     step: int
@@ -88,7 +88,7 @@ class Said:
     text: str
 
 
-class Apprentice:
+class TrainingRun:
     """A small GPT-2 in a folder of its own: iterate over it to let it learn, from where it stopped to the end.
 
     Parameters
@@ -103,7 +103,7 @@ class Apprentice:
         Size, vocabulary, text and seed, in one line.
     log : list of dict
         One a step, as `Progress` has it.
-    said : list of Said
+    said : list of Sample
 
     Raises
     ------
@@ -113,7 +113,7 @@ class Apprentice:
 
     def __repr__(self) -> str:
         """Return its folder, and how far it is."""
-        return f"Apprentice in {self.folder}: {len(self.log)} of its steps were noted"
+        return f"TrainingRun in {self.folder}: {len(self.log)} of its steps were noted"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -126,7 +126,7 @@ class Apprentice:
             ) from error
         self.plan, self.label = Plan(**known["plan"]), known["label"]
         self._recipe, self._bits_a_nat = Recipe(**known["recipe"]), known["bits_a_nat"]
-        self.log, self.said = checkpoint.read(folder), _read_said(folder)
+        self.log, self.said = checkpoint.read(folder), _read_samples(folder)
 
     @property
     def share(self) -> float:
@@ -155,7 +155,7 @@ class Apprentice:
             for line in self.log
         ]
 
-    def learn(self) -> "Apprentice":
+    def learn(self) -> "TrainingRun":
         """Learn to the end without being watched; return itself."""
         for _ in self:
             pass
@@ -179,9 +179,9 @@ class Apprentice:
         try:
             for progress in training:
                 self.log.append(dataclasses.asdict(progress))
-                due = [share for share in SPEAKS_AT if math.ceil(share * progress.n_steps) == progress.step]
+                due = [share for share in SAMPLE_AT if math.ceil(share * progress.n_steps) == progress.step]
                 if due:
-                    self._keep(Said(progress.step, due[-1], progress.tokens, self._speak(training)))
+                    self._keep(Sample(progress.step, due[-1], progress.tokens, self._sample(training)))
                 yield progress
         except GeneratorExit:  # left between two steps; an error inside one leaves the checkpoint before
             training.save_checkpoint()
@@ -205,11 +205,11 @@ class Apprentice:
         for said in kept:
             self._keep(said)
 
-    def _keep(self, said: Said) -> None:
+    def _keep(self, said: Sample) -> None:
         self.said.append(said)
         append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(said)) + "\n")
 
-    def _speak(self, training: Training) -> str:
+    def _sample(self, training: Training) -> str:
         """Let it continue its prompt as every model of the course does."""
         settings = Settings(max_new_tokens=self.plan.n_said, seed=self.plan.seed)
         return LanguageModel(training.save_model()).generate(self.plan.prompt, settings)[0].text
@@ -217,7 +217,7 @@ class Apprentice:
 
 def begin(
     folder: Path, documents: Sequence[str], plan: Plan, held_out: Sequence[str] = (), about: str = "own text"
-) -> Apprentice:
+) -> TrainingRun:
     """Prepare an apprentice: learn a vocabulary from the text, cut the text into tokens, write all down.
 
     Parameters
@@ -260,10 +260,10 @@ def begin(
         np.savez(file, row=row, held_out=kept_row)
     # The plan comes last: a folder without one is no apprentice.
     replace_file(folder / PLAN, json.dumps({**known, "label": label}, indent=1))
-    return Apprentice(folder)
+    return TrainingRun(folder)
 
 
-def begun(folder: Path) -> list[Path]:
+def training_runs(folder: Path) -> list[Path]:
     """Return the apprentices begun in a folder, oldest first: they are numbered."""
     found = []
     with contextlib.suppress(OSError):  # a folder that cannot be looked into
@@ -274,7 +274,7 @@ def begun(folder: Path) -> list[Path]:
 
 def next_folder(folder: Path) -> Path:
     """Return the folder for one more apprentice; what a beginning that failed left there is cleared away."""
-    known = begun(folder)
+    known = training_runs(folder)
     fresh = folder / f"apprentice-{int(known[-1].name.rpartition('-')[2]) + 1 if known else 1}"
     shutil.rmtree(fresh, ignore_errors=True)
     return fresh
@@ -298,7 +298,7 @@ def _use_all_cores() -> None:
     torch.set_num_threads(min(limits.cpu_limit(), limits.chosen_threads() or limits.cpu_limit()))
 
 
-def _read_said(folder: Path) -> list[Said]:
+def _read_samples(folder: Path) -> list[Sample]:
     path = folder / SAID
     lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
-    return [Said(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [Sample(**json.loads(line)) for line in lines if line.endswith("\n")]

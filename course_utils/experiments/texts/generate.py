@@ -10,14 +10,14 @@ import numpy as np
 from course_utils.core.code_hash import code_hash
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 
 AT_ONCE = 16  # prompts in one batch: more would keep a small machine from answering a stop for too long
-SHORTEST_WORDS = 120  # of an article, so that there is something to compare with
+MIN_ARTICLE_WORDS = 120  # of an article, so that there is something to compare with
 
 Progress = Callable[[float, str], object]
 
@@ -78,14 +78,14 @@ def write(
             raise Cancelled
         tell(n_done / len(prompts), f"{model.name} writes text {n_done + 1} of {len(prompts)}")
         jobs = [(prompts[place], settings.seed_of(place)) for place in places]
-        found = remembered("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
+        found = cached("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
         written |= zip(places, found["texts"], strict=True)
         n_done += len(places)
     tell(1.0, "done")
     return [MachineText(prompt, written[i], settings.seed_of(i)) for i, prompt in enumerate(prompts)]
 
 
-def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[news_articles.Article]:
+def pairs(n: int, seed: int = 0, min_words: int = MIN_ARTICLE_WORDS) -> list[news_articles.Article]:
     """Draw held-out news that are long enough and have a whole headline: the human half of every pair of texts.
 
     Parameters

@@ -9,16 +9,16 @@ from typing import Any
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core.cache import sha256_of_values
-from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
+from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 
 WRITING = 0.8  # of the time, where texts are written before they are judged
-FEWEST = 4  # pairs in either half
+MIN_PAIRS_PER_HALF = 4  # pairs in either half
 MORE_WORDS = 60  # that an article must have beyond the words compared, for its first sentence may go to the prompt
 OPENINGS = ("headline", "headline and first sentence", "outlet, date and headline")
 SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"'][.!?])[\"']?\s+(?=[\"'(]?[A-Z0-9])")
-SHORTEST_SENTENCE = 8  # words: before them a full stop is likely to be that of "Gen. Smith"
+MIN_SENTENCE_WORDS = 8  # words: before them a full stop is likely to be that of "Gen. Smith"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ def paired_texts(
     """
     if opening not in OPENINGS:
         raise SettingsError(f"opening is {opening!r}.", f"One of {', '.join(OPENINGS)}.", 'opening="headline"')
-    drawn = pairs(n_pairs, seed, max(SHORTEST_WORDS, n_words + MORE_WORDS))
+    drawn = pairs(n_pairs, seed, max(MIN_ARTICLE_WORDS, n_words + MORE_WORDS))
     openings, bodies = zip(*(opening_and_body(article, opening) for article in drawn), strict=True)
     written = write(model, openings, settings, progress, cancel)
     whole = PairedTexts(
@@ -285,7 +285,7 @@ def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, by its punctuation; at least `SHORTEST_SENTENCE` words, if there are.
+    """Return the first sentence of a text, by its punctuation; at least `MIN_SENTENCE_WORDS` words, if there are.
 
     Examples
     --------
@@ -294,7 +294,7 @@ def first_sentence(text: str) -> str:
     """
     for end in SENTENCE_END.finditer(text):
         sentence = text[: end.start()] + end[0].rstrip()
-        if len(sentence.split()) >= SHORTEST_SENTENCE:
+        if len(sentence.split()) >= MIN_SENTENCE_WORDS:
             return sentence
     return text
 
@@ -322,10 +322,10 @@ def _of_one_length(whole: PairedTexts) -> PairedTexts:
 
 def _require_enough(kept: PairedTexts) -> None:
     n_training = sum(kept.in_training)
-    if min(n_training, len(kept) - n_training) < FEWEST:
+    if min(n_training, len(kept) - n_training) < MIN_PAIRS_PER_HALF:
         raise TextError(
             f"{len(kept)} pairs by {kept.generator} have {kept.n_words} words, {n_training} of them to learn from.",
-            f"At least {FEWEST} to learn from and {FEWEST} to measure on.",
+            f"At least {MIN_PAIRS_PER_HALF} to learn from and {MIN_PAIRS_PER_HALF} to measure on.",
             "Raise n_pairs or max_new_tokens, or lower n_words.",
         )
 

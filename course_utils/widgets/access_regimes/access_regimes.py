@@ -18,11 +18,11 @@ from course_utils.experiments.access.access_modes import (
     MANY,
     N_MANY,
     TEXT,
+    AccessRequest,
     Api,
     HostedDemo,
-    Lazy,
+    LazyModel,
     OpenWeights,
-    Wish,
 )
 from course_utils.experiments.access.api_gateway import REFUSED_WORDS, TERMS, GatedModel, Key
 from course_utils.models.client.connection import NoServer
@@ -101,7 +101,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         self._tried: collections.Counter[Any] = collections.Counter()
         self._texts: dict[Any, Any] = {}
         self._cancel = threading.Event()
-        lazy = Lazy(self._load)
+        lazy = LazyModel(self._load)
         self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
         self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
         rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
@@ -138,7 +138,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
             self._run += 1
-            run, wish = self._run, Wish(action, self.prompt, settings)
+            run, wish = self._run, AccessRequest(action, self.prompt, settings)
             kept = {name: answer for name, answer in self.answers.items() if name != regime}
             busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
             self.set_traits(message="", answers=kept, busy=busy, state="working")
@@ -266,7 +266,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         speaker.on_wait = self._show_waiting
         return speaker
 
-    def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
+    def _answer(self, run: int, regime: str, wish: AccessRequest, cancel: threading.Event) -> None:
         self._cancel = cancel  # the worker does one thing at a time
         if not cancel.is_set() and not self._model_picker.is_ready(self._name):
             self._set_traits_if_current(run, state="loading")
@@ -288,7 +288,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
             answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
         self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
 
-    def _end(self, run: int, regime: str, wish: Wish, answer: dict, state: str) -> None:
+    def _end(self, run: int, regime: str, wish: AccessRequest, answer: dict, state: str) -> None:
         """Keep what was tried, also in vain, and show the answer unless the panel has moved on."""
         with self._lock:
             deeds = {wish.action, TEXT if wish.action == MANY else wish.action}
