@@ -20,6 +20,7 @@ from course_utils.experiments.detection.detectors import (
     RankDetector,
     WordDetector,
     detector_as_input,
+    detector_from_input,
 )
 from course_utils.experiments.detection.evaluate import (
     Progress,
@@ -33,7 +34,14 @@ from course_utils.experiments.detection.evaluate import (
     with_ends_of_all,
 )
 from course_utils.experiments.detection.roc import roc
-from course_utils.experiments.texts.pairs import PairedTexts, UnwrittenPairs, in_common, pairs_as_input, write_missing
+from course_utils.experiments.texts.pairs import (
+    PairedTexts,
+    UnwrittenPairs,
+    in_common,
+    pairs_as_input,
+    pairs_from_input,
+    write_missing,
+)
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.plots.detection import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.plots.picture import Picture
@@ -49,7 +57,7 @@ MEASURES = (
 @experiment(
     "detection.compare_detectors",
     {
-        "pairs": input_types.paired_texts,
+        "pairs": pairs_from_input,
         "readers": input_types.list_of(input_types.model, 8, least=0),
         "seed": input_types.seed,
     },
@@ -135,9 +143,9 @@ def differences(result: Result) -> pd.DataFrame:
 @experiment(
     "detection.by_condition",
     {
-        "sets": input_types.list_of(input_types.paired_texts, 12),
+        "sets": input_types.list_of(pairs_from_input, 12),
         "lengths": input_types.list_of(input_types.integer(1, 500), 12, least=0),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: _draw_conditions(rows),
@@ -206,8 +214,8 @@ def by_condition(
 @experiment(
     "detection.transfer",
     {
-        "sets": input_types.list_of(input_types.paired_texts, 8),
-        "detector": input_types.optional(input_types.detector),
+        "sets": input_types.list_of(pairs_from_input, 8),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: transfer_matrix(rows),

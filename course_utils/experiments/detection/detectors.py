@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
+from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.experiments.detection import token_scores
@@ -165,6 +166,18 @@ def detector_as_input(detector: Detector | None) -> dict[str, str] | None:
         return None
     kind = next((name for name, known in DETECTORS.items() if type(detector) is known), type(detector).__name__)
     return {"kind": kind} | ({"reader": detector.reader.name} if isinstance(detector, _WithReader) else {})
+
+
+def detector_from_input(value: object, run: input_types.RecordedRun) -> Detector:
+    """Accept which detector it was; readers by their name on the shelf."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind == "words":
+        return WordDetector()
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in WITH_READER:
+        raise input_types.Refused(
+            f"its detector is of a kind of its own, {str(kind)[:40]!r}, whose code is not in the record"
+        )
+    return WITH_READER[kind](input_types.model(value.get("reader"), run))
 
 
 def rank_shares(ranks: Sequence[int] | NDArray[Any]) -> list[float]:

@@ -14,7 +14,14 @@ from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.core.statistics import percentiles
 from course_utils.experiments.detection.compare import MEASURES
-from course_utils.experiments.detection.detectors import Detector, RankDetector, WordDetector, detector_as_input, scores
+from course_utils.experiments.detection.detectors import (
+    Detector,
+    RankDetector,
+    WordDetector,
+    detector_as_input,
+    detector_from_input,
+    scores,
+)
 from course_utils.experiments.detection.evaluate import (
     Progress,
     auc_metric,
@@ -33,6 +40,7 @@ from course_utils.experiments.texts.pairs import (
     in_common,
     paired_texts,
     pairs_as_input,
+    pairs_from_input,
     write_missing,
 )
 from course_utils.models.inference.base import BaseLanguageModel
@@ -51,7 +59,7 @@ SEED_STEP = 100_003  # between two samples from one opening, so that none shares
         "ps": input_types.list_of(input_types.number(0.01, 1), 12),
         "n_pairs": input_types.integer(1, 1000),
         "n_words": input_types.integer(1, 500),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "max_new_tokens": input_types.integer(1, 500),
         "seed": input_types.seed,
     },
@@ -133,9 +141,9 @@ def nucleus_sweep(
     "hard_to_detect.evade",
     {
         "model": input_types.model,
-        "pairs": input_types.paired_texts,
+        "pairs": pairs_from_input,
         "n_tries": input_types.integer(2, 16),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: auc_of_each(rows, "attack"),
@@ -214,7 +222,7 @@ def evade(
         "n_pairs": input_types.integer(1, 500),
         "settings": input_types.settings,
         "n_words": input_types.integer(1, 500),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "openings": input_types.list_of(input_types.short_text, 2),
         "seed": input_types.seed,
     },

@@ -3,11 +3,13 @@
 import dataclasses
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.core import input_types
 from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.experiments.texts.pairs import MORE_WORDS, OPENINGS, opening_and_body
 from course_utils.models.inference.base import BaseLanguageModel
@@ -99,6 +101,17 @@ def make_items(
         found += [_item(*pair, n_words, each) for pair in long_enough[:n_each]]
     order = np.random.default_rng(seed).permutation(n)
     return [dataclasses.replace(found[i], id=f"text {place:02d}") for place, i in enumerate(order, start=1)]
+
+
+def items_from_input(value: object, run: input_types.RecordedRun) -> list[Item]:
+    """Accept the texts of a blind test, if the record carries them whole."""
+    types: dict[str, input_types.InputType[Any]] = dict.fromkeys(
+        ("id", "headline", "text", "source", "weights_sha256"), input_types.text
+    )
+    return [
+        Item(**row)
+        for row in input_types.rows(types | {"article": input_types.integer(0, input_types.MAX_SEED)}, 500)(value, run)
+    ]
 
 
 def _item(article: news_articles.Article, body: str, n_words: int, model: BaseLanguageModel | None = None) -> Item:

@@ -8,6 +8,7 @@ from typing import Any
 
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.models.inference.base import BaseLanguageModel
@@ -260,6 +261,29 @@ def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:
         return {"sha256": sha256_of_values([pairs.human, pairs.machine]), "n_pairs": len(pairs)}
     known = {name: getattr(pairs, name) for name in ("generator", "opening", "n_words", "n_left_out")}
     return {**known, **pairs.drawn, "settings": dataclasses.asdict(pairs.settings), "articles": list(pairs.articles)}
+
+
+def pairs_from_input(value: object, run: input_types.RecordedRun) -> UnwrittenPairs:
+    """Accept how pairs of texts were drawn and written; they are written anew, not read from the record."""
+    from course_utils.models.inference.language_model import load  # here, for it imports torch
+
+    if isinstance(value, dict) and "sha256" in value:
+        raise input_types.Refused("how its texts were drawn is not known: only their hash is in the record")
+    types: dict[str, input_types.InputType[Any]] = {
+        "generator": input_types.model_name,
+        "settings": input_types.settings,
+        "opening": input_types.one_of(*OPENINGS),
+        "n_pairs": input_types.integer(1, 1000),
+        "n_words": input_types.integer(1, 500),
+        "seed": input_types.seed,
+        "n_left_out": input_types.integer(0, 1000),
+        "precision": input_types.precision,
+        "articles": input_types.list_of(input_types.integer(0, input_types.MAX_SEED), 1000),
+    }
+    found = input_types.object_of(types)(value, run)
+    input_types.require_few_tokens(found["n_pairs"] * found["settings"].max_new_tokens)
+    found["generator"] = load(found["generator"], found.pop("precision"))
+    return UnwrittenPairs(**found)
 
 
 def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
