@@ -1,4 +1,4 @@
-"""Three doors to one model, open weights, a gated API and a hosted demo: each answers a wish as far as it opens."""
+"""Access modes of one model: open weights, an API and a hosted demo; each answers the requests it allows."""
 
 import dataclasses
 import json
@@ -31,14 +31,14 @@ Tell = Callable[[int], object]
 
 @dataclasses.dataclass(frozen=True)
 class AccessRequest:
-    """One thing asked of a model, through whatever door.
+    """A request to a model, in any access mode.
 
     Parameters
     ----------
     action : {"text", "many", "probabilities", "score", "inside"}
     prompt : str
     settings : Settings
-        What of them counts, the door decides.
+        The access mode decides which of them count.
     """
 
     action: str
@@ -47,7 +47,7 @@ class AccessRequest:
 
 
 class Answer(TypedDict, total=False):
-    """An answer through one door: texts, rows (token, probability) or facts (what, how much), and a note on the cost.
+    """Answer in one access mode: texts, rows (token, probability) or facts (what, how much), and a note on the cost.
 
     ``error`` says why fewer texts came than were asked for; it is empty or absent where all came.
     """
@@ -81,7 +81,7 @@ class LazyModel:
 
 
 class OpenWeights:
-    """Every wish is answered: the file lies here."""
+    """Access mode with open weights: every request is answered."""
 
     def __init__(self, model: BaseLanguageModel) -> None:
         self._model = model
@@ -113,7 +113,7 @@ class OpenWeights:
 
 
 class Api:
-    """Text for a key; the other wishes are refused.
+    """Access mode behind an API: text for a key; other requests are refused.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Api:
 
 
 class HostedDemo:
-    """A web page: a prompt in, one short text out, every setting fixed, and no door for more."""
+    """Access mode of a hosted demo: one short text for a prompt, with fixed settings."""
 
     def __init__(self, model: BaseLanguageModel, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
         self._model, self._settings = model, settings

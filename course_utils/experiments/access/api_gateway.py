@@ -1,4 +1,4 @@
-"""A model behind a gate, as an API keeps it: text for a key, counted, priced and logged, and nothing else comes out.
+"""API gateway in front of a model: text for a key, with quota, price and log, and nothing else.
 
 All numbers here are the course's own, and no provider's. The gate stands in the same process as the model, so whoever
 writes Python can walk around it; a real one stands on somebody else's machine.
@@ -36,7 +36,7 @@ LOG_COLUMNS = ["time", "key", "purpose", "prompt", "answer", "n_tokens", "cost"]
 
 @dataclasses.dataclass
 class Key:
-    """Permission to ask.
+    """API key.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Key:
 
 
 class GatedModel:
-    """A model that is used through a gate: one door for text, none for probabilities or weights.
+    """API gateway of a model: it returns text, but no probabilities and no weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What was computed once is not computed again: results by their inputs, in the cache folder."""
+"""Disk cache of computed results, by the hash of their inputs, in the cache folder."""
 
 import contextvars
 import hashlib
@@ -20,28 +20,27 @@ _must_recompute = contextvars.ContextVar("must_recompute", default=False)
 
 
 def cached(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
-    """Return what an earlier call computed from the same inputs, or compute it now and keep it.
+    """Return the cached result for these inputs, or compute it and cache it.
 
     Parameters
     ----------
     kind : str
-        What it is, for the file's name: letters, digits, hyphens.
+        The kind of result, for the file's name: letters, digits, hyphens.
     inputs : list
-        Plain values: all on which the outcome depends. Weights by their sha256, texts whole or by
-        `sha256_of_values`, settings, seed, and the code (`code_hash` of the calling module, ``versions()``).
+        Plain values on which the result depends: the sha256 of weights, texts or their `sha256_of_values`,
+        settings, the seed, and the code (`code_hash` of the calling module, ``versions()``).
     compute : callable
-        Returns a dict of plain values. What it raises, such as Cancelled, passes through, and nothing is kept.
+        Returns a dict of plain values. If it raises, as with Cancelled, nothing is cached.
 
     Returns
     -------
     dict
-        As JSON gives it back, the first time too: tuples are lists, keys are strings.
+        As JSON returns it, also the first time: tuples are lists, keys are strings.
 
     Notes
     -----
-    A file that is damaged, cut off or of other inputs is not trusted: it is computed anew. A full disk costs the time
-    to compute it again, no more. All results together take `MAX_MB` at most: those that were used longest ago are
-    deleted first.
+    A file that is damaged, cut off or of other inputs is ignored, and the result is computed again. On a full disk
+    nothing is cached. All files together take `MAX_MB` at most: the least recently used are deleted first.
     """
     key = sha256_of_values(inputs)
     file = _file(kind, key)
@@ -57,7 +56,7 @@ def cached(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
 
 @contextmanager
 def recompute() -> Iterator[None]:
-    """Compute within this block what is remembered too: to find out whether the same comes again."""
+    """Ignore the cache within this block: a re-run must compute every result again."""
     token = _must_recompute.set(True)
     try:
         yield
@@ -71,7 +70,7 @@ def sha256_of_values(values: list) -> str:
 
 
 def _file(kind: str, key: str) -> Path:
-    """Return where the result lies, if it is remembered."""
+    """Return the file of a cached result, whether it exists or not."""
     return cache_folder() / "results" / f"{kind}-{key[:16]}.json"
 
 
@@ -86,7 +85,7 @@ def _read(file: Path, key: str) -> dict | None:
 
 
 def _make_room(newest: Path) -> None:
-    """Delete the results that were used longest ago, if all of them take too much room.
+    """Delete the least recently used files, if all of them take more than `MAX_MB`.
 
     Several processes may do so at once: a file that another one has deleted is gone all the same, and one that is being
     read stays readable. What was written last stays, however large it is.

@@ -1,4 +1,4 @@
-"""Which detector tells machine from human news: by reader, generator, sampling and length, and across generators."""
+"""Comparison of detectors: by reader, generator, sampling and length, and transfer across generators."""
 
 import dataclasses
 import functools
@@ -69,7 +69,7 @@ def compare_detectors(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
-    """Let every detector learn from one half of the pairs and judge the other half.
+    """Compare detectors: fit each on one half of the pairs and evaluate it on the other half.
 
     Parameters
     ----------

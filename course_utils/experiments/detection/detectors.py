@@ -1,4 +1,4 @@
-"""Detectors with one manner, fit and score: word counts, likelihood under a reader, ranks under a reader."""
+"""Detectors of machine text, with fit and score: word counts, likelihood under a model, token ranks under a model."""
 
 import abc
 import threading
@@ -24,7 +24,7 @@ RANKS = (10, 100, 1000)  # GLTR's green, yellow, red; violet is the rest
 
 
 class Detector(abc.ABC):
-    """Learns from texts whose author is known; a score above 0 means "machine", and the higher, the surer.
+    """Base class of detectors: binary classifiers whose score is above 0 for "machine".
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Detector(abc.ABC):
 
 
 class WordDetector(Detector):
-    """OpenAI's baseline: TF-IDF of words and neighbouring words, logistic regression.
+    """Baseline of OpenAI: TF-IDF of words and neighbouring words, logistic regression.
 
     Notes
     -----
@@ -85,7 +85,7 @@ class WordDetector(Detector):
 
 
 class _WithReader(Detector):
-    """A detector that looks at texts through a language model."""
+    """A detector that scores texts with a language model, its reader."""
 
     what: str
 
@@ -169,7 +169,7 @@ def detector_as_input(detector: Detector | None) -> dict[str, str] | None:
 
 
 def detector_from_input(value: object, run: input_types.RecordedRun) -> Detector:
-    """Accept which detector it was; readers by their name on the shelf."""
+    """Input type of a detector: its kind, and the name of its reader in the model registry."""
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind == "words":
         return WordDetector()
@@ -195,7 +195,7 @@ def rank_shares(ranks: Sequence[int] | NDArray[Any]) -> list[float]:
 def scores(
     detector: Detector, training: PairedTexts, test: Sequence[str], cancel: threading.Event | None = None
 ) -> np.ndarray:
-    """Let a detector learn from pairs and score other texts, or read what it said before; shape (N,)."""
+    """Return the scores of a detector fitted on pairs, from the cache if they are there; shape (N,)."""
     code = code_hash(__name__, token_scores.__name__)
     inputs = [detector.inputs(), training.human, training.machine, list(test), versions(), code]
 

@@ -1,4 +1,4 @@
-"""One detector on paired texts: it learns from one half and judges the other, told as a row, as texts and in words."""
+"""Evaluation of a detector on paired texts: fit on the training half, scores and metrics on the test half."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ def evaluate_detector(
     seed: int,
     cancel: threading.Event | None = None,
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Let a detector learn from the training half of one set and judge the test half of another (or the same).
+    """Fit a detector on the training half of one set and evaluate it on the test half of another (or the same).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What makes machine text harder to detect: the p of nucleus sampling, choosing among samples, more in the prompt."""
+"""Evasion of detectors: the p of nucleus sampling, rejection sampling against a detector, longer prompts."""
 
 import dataclasses
 import functools

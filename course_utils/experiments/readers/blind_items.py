@@ -1,4 +1,4 @@
-"""Texts for a blind test: half human, half machine, each article once, of one length, in an order that says nothing."""
+"""Items of a blind test: half human, half machine, each article once, of one length, in random order."""
 
 import dataclasses
 import threading
@@ -104,7 +104,7 @@ def make_items(
 
 
 def items_from_input(value: object, run: input_types.RecordedRun) -> list[Item]:
-    """Accept the texts of a blind test, if the record carries them whole."""
+    """Input type of blind-test items: accepted if the record holds the whole texts."""
     types: dict[str, input_types.InputType[Any]] = dict.fromkeys(
         ("id", "headline", "text", "source", "weights_sha256"), input_types.text
     )

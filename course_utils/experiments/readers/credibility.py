@@ -1,4 +1,4 @@
-"""Can readers tell who wrote it, and do they believe it: a blind test judged, and Kreps and McCain's index."""
+"""Credibility and blind-test accuracy: what readers call human, and the index of Kreps and McCain."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A small GPT-2 that learns from your text in minutes, stops and goes on, and speaks at set moments on its way."""
+"""Training of a small GPT-2 on your text in minutes: it can be resumed, and samples are kept on the way."""
 
 import contextlib
 import dataclasses
@@ -38,19 +38,19 @@ PLAN, TEXT, SAID, HELD_OUT = "plan.json", "text.npz", "said.jsonl", "held out"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What decides an apprenticeship besides its text.
+    """Training plan: all that decides a run besides its text.
 
     Parameters
     ----------
     size : str
         One of `SIZES`.
     n_tokens : int
-        How many tokens it reads in all; a short text is read several times.
+        Training tokens in all; a short text is read several times.
     seed : int
     prompt : str
-        What it continues whenever it speaks; its seed is the same each time.
+        The prompt of every sample; its seed is the same each time.
     n_said : int
-        Tokens it says each time.
+        Tokens of each sample.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What the apprentice said at one moment: after how many tokens, and after which share of its training."""
+    """A sample from the model during training: after how many tokens, and after which share of the steps."""
 
     step: int
     share: float
@@ -89,7 +89,7 @@ class Sample:
 
 
 class TrainingRun:
-    """A small GPT-2 in a folder of its own: iterate over it to let it learn, from where it stopped to the end.
+    """Training run of a small GPT-2 in a folder of its own: iterate over it to train, from the last checkpoint on.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class TrainingRun:
     Raises
     ------
     TextError
-        There is no apprentice in that folder.
+        There is no training run in that folder.
     """
 
     def __repr__(self) -> str:
@@ -120,9 +120,9 @@ class TrainingRun:
         try:
             known = json.loads((folder / PLAN).read_text("utf-8"))
         except OSError as error:
-            expected = "A folder that an apprentice was begun in."
+            expected = "A folder that begin() prepared."
             raise TextError(
-                f"{folder} holds no apprentice.", expected, "Begin one: begin(folder, documents)"
+                f"{folder} holds no training run.", expected, "Begin one: begin(folder, documents)"
             ) from error
         self.plan, self.label = Plan(**known["plan"]), known["label"]
         self._recipe, self._bits_a_nat = Recipe(**known["recipe"]), known["bits_a_nat"]
@@ -130,12 +130,12 @@ class TrainingRun:
 
     @property
     def share(self) -> float:
-        """Which share of its training lies behind it."""
+        """The share of the steps that are done, from 0 to 1."""
         return self.log[-1]["step"] / self.log[-1]["n_steps"] if self.log else 0.0
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has read all that it was to read."""
+        """Whether all steps are done and the model is saved."""
         return self.share == 1.0 and (self.folder / "model.safetensors").is_file()
 
     def curve(self) -> list[dict]:
@@ -156,13 +156,13 @@ class TrainingRun:
         ]
 
     def learn(self) -> "TrainingRun":
-        """Learn to the end without being watched; return itself."""
+        """Train to the last step; return itself."""
         for _ in self:
             pass
         return self
 
     def __iter__(self) -> Iterator[Progress]:
-        """Learn, step by step. Left early, it keeps what it has learnt: the next loop goes on from there."""
+        """Train step by step. A loop that is left early saves a checkpoint, and the next loop resumes there."""
         if self.is_finished:
             return
         before = torch.get_num_threads()
@@ -197,7 +197,7 @@ class TrainingRun:
         )  # fmt: skip
 
     def _forget_after(self, step: int) -> None:
-        """Drop what came after the checkpoint, if a kill lost some steps: they are taken again, to the same end."""
+        """Drop the log after the checkpoint, if a kill lost some steps: they are repeated, with the same result."""
         self.log = [line for line in self.log if line["step"] <= step]
         kept, self.said = [said for said in self.said if said.step <= step], []
         with write_errors(self.folder / SAID):
@@ -210,7 +210,7 @@ class TrainingRun:
         append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(said)) + "\n")
 
     def _sample(self, training: Training) -> str:
-        """Let it continue its prompt as every model of the course does."""
+        """Return a sample for the prompt of the plan."""
         settings = Settings(max_new_tokens=self.plan.n_said, seed=self.plan.seed)
         return LanguageModel(training.save_model()).generate(self.plan.prompt, settings)[0].text
 
@@ -218,17 +218,17 @@ class TrainingRun:
 def begin(
     folder: Path, documents: Sequence[str], plan: Plan, held_out: Sequence[str] = (), about: str = "own text"
 ) -> TrainingRun:
-    """Prepare an apprentice: learn a vocabulary from the text, cut the text into tokens, write all down.
+    """Prepare a training run: train a tokenizer on the text, tokenize the text, write both to the folder.
 
     Parameters
     ----------
     folder : Path
         A new folder.
     documents : sequence of str
-        What it learns from.
+        The training texts.
     plan : Plan
     held_out : sequence of str
-        What it never reads, to be measured on; when left out, a fifth of the documents.
+        The held-out texts; when left out, a fifth of the documents.
     about : str
         Names the text in one phrase.
 
@@ -258,13 +258,13 @@ def begin(
         tokenizer.save_pretrained(folder)
     with staged_file(folder / TEXT) as file:
         np.savez(file, row=row, held_out=kept_row)
-    # The plan comes last: a folder without one is no apprentice.
+    # The plan comes last: a folder without one is no training run.
     replace_file(folder / PLAN, json.dumps({**known, "label": label}, indent=1))
     return TrainingRun(folder)
 
 
 def training_runs(folder: Path) -> list[Path]:
-    """Return the apprentices begun in a folder, oldest first: they are numbered."""
+    """Return the folders of training runs in a folder, oldest first: they are numbered."""
     found = []
     with contextlib.suppress(OSError):  # a folder that cannot be looked into
         found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
@@ -273,7 +273,7 @@ def training_runs(folder: Path) -> list[Path]:
 
 
 def next_folder(folder: Path) -> Path:
-    """Return the folder for one more apprentice; what a beginning that failed left there is cleared away."""
+    """Return the folder for one more training run; what a failed start left there is deleted."""
     known = training_runs(folder)
     fresh = folder / f"apprentice-{int(known[-1].name.rpartition('-')[2]) + 1 if known else 1}"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -294,7 +294,7 @@ def _recipe(plan: Plan, vocabulary: int, n_tokens: int) -> Recipe:
 
 
 def _use_all_cores() -> None:
-    """Speech leaves a core to the browser; a training is worth waiting for, and its panel moves twice a second."""
+    """Use all cores: generation leaves one to the browser, but here the panel needs little."""
     torch.set_num_threads(min(limits.cpu_limit(), limits.chosen_threads() or limits.cpu_limit()))
 
 

@@ -1,4 +1,4 @@
-"""What machines write on from openings: in batches, each text with its own seed, none written twice."""
+"""Batched text generation from prompts: each text has its own seed, and finished batches are cached."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ Progress = Callable[[float, str], object]
 
 @dataclasses.dataclass(frozen=True)
 class MachineText:
-    """What a model wrote after a prompt, without the prompt, and the seed with which it writes the same again."""
+    """A generated text without its prompt, and the seed that reproduces it."""
 
     prompt: str
     text: str
@@ -38,7 +38,7 @@ def write(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> list[MachineText]:
-    """Let a model write one text after each prompt, or read what it wrote before from the same inputs.
+    """Generate one text for each prompt, or read the texts from the cache.
 
     Parameters
     ----------
@@ -133,7 +133,10 @@ def _is_fit(article: news_articles.Article, min_words: int) -> bool:
 
 
 def _batches(model: BaseLanguageModel, prompts: Sequence[str]) -> Iterator[list[int]]:
-    """Put the places of prompts together that are about as long: the network then reads little padding."""
+    """Return batches of prompts, as their indices, sorted by length.
+
+    Prompts of one batch are padded on the left to the longest of them, so similar lengths mean little padding.
+    """
     places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
     for start in range(0, len(places), AT_ONCE):
         yield places[start : start + AT_ONCE]

@@ -1,4 +1,4 @@
-"""What people and a machine wrote under the same headlines, cut to one length, in two halves that share no article."""
+"""Paired human and machine texts on the same headlines, cut to one length, split into training and test articles."""
 
 import dataclasses
 import re
@@ -133,7 +133,7 @@ def paired_texts(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> PairedTexts:
-    """Let a model write under the headlines of held-out news, and put what the journalists wrote beside it.
+    """Generate texts from the headlines of held-out news, each paired with the journalist's own.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def paired_texts(
 
 @dataclasses.dataclass(frozen=True)
 class UnwrittenPairs:
-    """Paired texts that are still to be written: an experiment takes them in the place of `PairedTexts`.
+    """Paired texts not generated yet: an experiment takes them in the place of `PairedTexts`.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class UnwrittenPairs:
     __repr__ = __str__
 
     def write(self, progress: Progress | None = None, cancel: threading.Event | None = None) -> PairedTexts:
-        """Write the texts, or read them where they are remembered; see `paired_texts`.
+        """Generate the texts, or read them from the cache; see `paired_texts`.
 
         Raises
         ------
@@ -264,7 +264,7 @@ def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:
 
 
 def pairs_from_input(value: object, run: input_types.RecordedRun) -> UnwrittenPairs:
-    """Accept how pairs of texts were drawn and written; they are written anew, not read from the record."""
+    """Input type of paired texts: their parameters in a record, from which the texts are generated again."""
     from course_utils.models.inference.language_model import load  # here, for it imports torch
 
     if isinstance(value, dict) and "sha256" in value:

@@ -122,7 +122,7 @@ def test_a_finished_one_is_a_model_like_any_other_and_reads_no_more(finished):
 def test_a_folder_that_holds_something_is_refused(finished, tmp_path):
     with pytest.raises(SettingsError, match="not empty"):
         begin(finished.folder, TEXTS, PLAN)
-    with pytest.raises(TextError, match="holds no apprentice"):
+    with pytest.raises(TextError, match="holds no training run"):
         TrainingRun(tmp_path)
 
 
