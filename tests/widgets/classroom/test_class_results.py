@@ -27,7 +27,7 @@ from course_utils.widgets.base import share_vote
 from course_utils.widgets.base.keep_button import KeepButton
 from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.blind_test.blind_test import BlindTest
-from course_utils.widgets.classroom import labels as class_words
+from course_utils.widgets.classroom import class_results as class_words
 from course_utils.widgets.classroom.class_results import NO_CLASS, REPLACED, ClassResults
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
