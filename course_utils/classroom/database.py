@@ -1,4 +1,4 @@
-"""The one file of a class's votes: opened once a process, also after a fork, and moved aside when it is not ours."""
+"""SQLite database of a class's votes: one connection a process, also after a fork; a foreign file is moved aside."""
 
 import contextlib
 import datetime
@@ -16,8 +16,8 @@ from course_utils.core.paths import cache_folder
 from course_utils.errors import CourseError, DamagedFile, NoSpace, TextError
 
 NAME = "class.sqlite"
-OURS = 0x436C5673  # SQLite's application id, by which a file of ours is known
-PATIENCE_S = 10.0  # until another process has written
+APPLICATION_ID = 0x436C5673  # SQLite's application id, by which a file of ours is known
+LOCK_TIMEOUT_S = 10.0  # until another process has written
 TABLES = """
 CREATE TABLE sessions (session TEXT PRIMARY KEY, round INTEGER NOT NULL, salt TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE votes (
@@ -35,28 +35,28 @@ CREATE TABLE evidence (
 # Committed votes outlive a killed process: the log is in the system's hands by then. NORMAL leaves out the wait for the
 # disk at each vote, so a power cut may take the last seconds' votes, and never the file. Without that wait two hundred
 # votes a second are a few per cent of a core, and need no batching.
-HABITS = ("synchronous=NORMAL", "secure_delete=ON", "trusted_schema=OFF", "cell_size_check=ON")
+PRAGMAS = ("synchronous=NORMAL", "secure_delete=ON", "trusted_schema=OFF", "cell_size_check=ON")
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 CODES = 0xFF  # of a code with details, the part that says what it is
 
 
-class ClassBusy(CourseError):
-    """The class's file is held by another process for longer than anybody waits."""
+class DatabaseBusy(CourseError):
+    """The database of votes is locked by another process for longer than `LOCK_TIMEOUT_S`."""
 
 
-class _NotOurs(Exception):
+class _ForeignFile(Exception):
     """The file is damaged, or of something else; says what."""
 
 
-class _Door:
-    """A connection of this process."""
+class _Connection:
+    """SQLite connection of this process, with a lock for its threads and the identity of its file."""
 
     def __init__(self, path: Path, stamp: tuple[int, int]) -> None:
         self.lock, self.stamp = threading.RLock(), stamp
-        self.db = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        self.db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            for habit in HABITS:
+            for habit in PRAGMAS:
                 self.db.execute(f"PRAGMA {habit}")
         except BaseException:
             self.db.close()
@@ -64,11 +64,11 @@ class _Door:
 
 
 # A connection must not cross a fork, not even to be closed there: each process looks under its own number.
-_doors: dict[tuple[int, str], _Door] = {}
+_connections: dict[tuple[int, str], _Connection] = {}
 _opening = threading.Lock()
 
 
-def class_path(path: str | Path | None = None) -> Path:
+def database_path(path: str | Path | None = None) -> Path:
     """Return where the class's file lies: as given, else ``COURSE_CLASS``, else in the course's cache folder."""
     chosen = path or os.environ.get("COURSE_CLASS")
     return expanded(chosen) if chosen else cache_folder() / NAME
@@ -76,17 +76,17 @@ def class_path(path: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def transaction(path: str | Path | None = None, is_writing: bool = True) -> Iterator[sqlite3.Connection]:
-    """Do several things with the class's file as one; what was done is there when the block has ended, or none of it.
+    """Transaction on the database of votes: all changes of the block are written when it ends, or none of them.
 
     Parameters
     ----------
     path : str or Path, optional
-        As for `class_path`.
+        As for `database_path`.
     is_writing : bool
 
     Raises
     ------
-    ClassBusy
+    DatabaseBusy
         Another process holds the file.
     DamagedFile
         It is damaged or no file of ours; it was moved aside, and the next one begins a new file.
@@ -95,17 +95,17 @@ def transaction(path: str | Path | None = None, is_writing: bool = True) -> Iter
     TextError
         It is a folder.
     """
-    path = class_path(path)
+    path = database_path(path)
     with _told(path):
-        door = _door(path)
-        with door.lock:
-            door.db.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+        connection = _connection(path)
+        with connection.lock:
+            connection.db.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
             try:
-                yield door.db
-                door.db.execute("COMMIT")
+                yield connection.db
+                connection.db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
-                    door.db.execute("ROLLBACK")
+                    connection.db.execute("ROLLBACK")
                 raise
 
 
@@ -114,40 +114,40 @@ def changes(path: str | Path | None = None) -> tuple[int, int, int]:
 
     Raises
     ------
-    ClassBusy, DamagedFile, NoSpace, TextError
+    DatabaseBusy, DamagedFile, NoSpace, TextError
         As for `transaction`.
     """
-    path = class_path(path)
+    path = database_path(path)
     with _told(path):
-        door = _door(path)
-        with door.lock:
-            version = door.db.execute("PRAGMA data_version").fetchone()[0]
-            return (*door.stamp, version + (door.db.total_changes << 32))
+        connection = _connection(path)
+        with connection.lock:
+            version = connection.db.execute("PRAGMA data_version").fetchone()[0]
+            return (*connection.stamp, version + (connection.db.total_changes << 32))
 
 
-def empty_log(path: str | Path | None = None) -> None:
+def truncate_log(path: str | Path | None = None) -> None:
     """Write the log into the file and empty it, so that what was deleted is in neither."""
-    path = class_path(path)
+    path = database_path(path)
     with _told(path):
-        door = _door(path)
-        with door.lock:
-            door.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection = _connection(path)
+        with connection.lock:
+            connection.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------
 
 
-def _door(path: Path) -> _Door:
+def _connection(path: Path) -> _Connection:
     """Return this process's connection, if the file is still the one that it was opened with."""
     key = (os.getpid(), str(path))
-    door = _doors.get(key)
-    if door is None or door.stamp != _stamp(path):
+    connection = _connections.get(key)
+    if connection is None or connection.stamp != _stamp(path):
         with _opening:
-            door = _doors.get(key)
-            if door is None or door.stamp != _stamp(path):
+            connection = _connections.get(key)
+            if connection is None or connection.stamp != _stamp(path):
                 _forget(path)
-                _doors[key] = door = _opened(path)
-    return door
+                _connections[key] = connection = _opened(path)
+    return connection
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -159,13 +159,13 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _forget(path: Path) -> None:
-    door = _doors.pop((os.getpid(), str(path)), None)
-    if door is not None:
-        with door.lock, contextlib.suppress(sqlite3.Error):
-            door.db.close()
+    connection = _connections.pop((os.getpid(), str(path)), None)
+    if connection is not None:
+        with connection.lock, contextlib.suppress(sqlite3.Error):
+            connection.db.close()
 
 
-def _opened(path: Path) -> _Door:
+def _opened(path: Path) -> _Connection:
     """Open a file that is ours, or make it; one process at a time, so that nobody sees it half made."""
     if path.is_dir():
         raise TextError(f"{path} is a folder.", "A file for the class's votes.", f"COURSE_CLASS={path / NAME}")
@@ -175,13 +175,13 @@ def _opened(path: Path) -> _Door:
         stamp = _stamp(path)
         if stamp is None:  # another program took it away
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        door = _Door(path, stamp)
+        connection = _Connection(path, stamp)
         try:
-            _begin(door.db)
+            _begin(connection.db)
         except BaseException:
-            door.db.close()
+            connection.db.close()
             raise
-    return door
+    return connection
 
 
 def _begin(db: sqlite3.Connection) -> None:
@@ -189,12 +189,12 @@ def _begin(db: sqlite3.Connection) -> None:
     found = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not found and not db.execute("PRAGMA application_id").fetchone()[0]:
         db.execute("PRAGMA journal_mode=WAL")
-        db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id={OURS}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id={APPLICATION_ID}; COMMIT;")
         return
-    if db.execute("PRAGMA application_id").fetchone()[0] != OURS or _schema(db) != _schema_of_ours():
-        raise _NotOurs("belongs to another program")
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID or _schema(db) != _schema_of_ours():
+        raise _ForeignFile("belongs to another program")
     if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise _NotOurs("is damaged")
+        raise _ForeignFile("is damaged")
 
 
 def _schema(db: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
@@ -208,7 +208,7 @@ def _schema_of_ours() -> list[tuple[str, str, str | None]]:
 
 
 def _alone(path: Path) -> filelock.BaseFileLock:
-    return filelock.FileLock(path.with_name(f"{path.name}.lock"), timeout=PATIENCE_S, mode=0o600)
+    return filelock.FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_TIMEOUT_S, mode=0o600)
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say into a sentence for a person."""
     try:
         yield
-    except _NotOurs as problem:
+    except _ForeignFile as problem:
         raise _moved_aside(path, str(problem)) from None
     except sqlite3.Error as problem:
         code = getattr(problem, "sqlite_errorcode", 0) & CODES
@@ -248,9 +248,13 @@ def _moved_aside(path: Path, what: str) -> DamagedFile:
 
 def _set_aside(path: Path) -> Path | None:
     """Move the file aside, unless it is no longer the one that was found wrong."""
-    door = _doors.get((os.getpid(), str(path)))
+    connection = _connections.get((os.getpid(), str(path)))
     with _alone(path):
-        is_same = _stamp(path) is not None and (door is None or door.stamp == _stamp(path)) and not _is_sound(path)
+        is_same = (
+            _stamp(path) is not None
+            and (connection is None or connection.stamp == _stamp(path))
+            and not _is_sound(path)
+        )
         _forget(path)
         if not is_same:
             return None
@@ -265,16 +269,16 @@ def _set_aside(path: Path) -> Path | None:
 def _is_sound(path: Path) -> bool:
     """Tell whether another process has put a good file there meanwhile."""
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as db:
+        with contextlib.closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)) as db:
             _begin(db)
             return bool(db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
-    except (sqlite3.Error, _NotOurs):
+    except (sqlite3.Error, _ForeignFile):
         return False
 
 
-def _busy(path: Path) -> ClassBusy:
-    return ClassBusy(
-        f"The class's file {path} is held by another program for over {PATIENCE_S:.0f} seconds.",
+def _busy(path: Path) -> DatabaseBusy:
+    return DatabaseBusy(
+        f"The class's file {path} is held by another program for over {LOCK_TIMEOUT_S:.0f} seconds.",
         "A file that only the course uses.",
         "Try again; close what else has opened it. What was counted before is kept.",
     )

@@ -1,6 +1,6 @@
-"""A class's votes and kept numbers in one file, anonymous; told only as pictures of five people, in steps of five.
+"""Anonymous store of a class's votes and shared numbers; summaries are of five viewers, and change in steps of five.
 
-What a picture keeps to itself. A question's picture comes when five viewers have voted, and changes only when five
+How votes stay anonymous. A question's picture comes when five viewers have voted, and changes only when five
 viewers at least have voted, voted otherwise or taken back since. So whoever watches two pictures, and knows who voted
 in between, learns what five people did together, and of nobody alone.
 
@@ -20,16 +20,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from course_utils.classroom.database import changes, empty_log, transaction
-from course_utils.classroom.tally import FEWEST, Tally, csv_text, picture_of, rows
-from course_utils.classroom.votes import EVIDENCE, VIEWER, Kept, check_session, check_vote
+from course_utils.classroom.database import changes, transaction, truncate_log
+from course_utils.classroom.tally import MIN_VOTERS, Tally, csv_text, published_summary, rows
+from course_utils.classroom.votes import EVIDENCE, VIEWER, SharedNumber, check_session, check_vote
 from course_utils.errors import CourseError, TextError
 
 Place: TypeAlias = tuple[str, int, str, str]  # where votes are counted: session, round, demo, question
 
 __all__ = [
     "add_evidence", "add_vote", "add_votes", "changes", "clear", "count_of_viewer", "export_csv", "new_round",
-    "new_viewer", "now_round", "open_session", "tallies", "withdraw",
+    "new_viewer", "current_round", "open_session", "tallies", "withdraw",
 ]  # fmt: skip
 
 HERE = "session = ? AND round = ? AND demo = ? AND question = ?"
@@ -64,11 +64,11 @@ def add_votes(session: str, demo: str, votes: Mapping[str, str], viewer: str, pa
     demo : str
         ``"sizes"``, ``"human_or_machine"`` or ``"timeline"``.
     votes : mapping of str to str
-        Question and choice; see `class_ballot.check_vote`.
+        Question and choice; see `votes.check_vote`.
     viewer : str
         As from `new_viewer`. The file holds another token, made from it and the session.
     path : str or Path, optional
-        As for `class_file.class_path`.
+        As for `database.database_path`.
 
     Returns
     -------
@@ -77,9 +77,9 @@ def add_votes(session: str, demo: str, votes: Mapping[str, str], viewer: str, pa
 
     Raises
     ------
-    NotCounted, SettingsError
+    InvalidVote, SettingsError
         A vote, viewer or session that is none.
-    ClassBusy, DamagedFile, NoSpace
+    DatabaseBusy, DamagedFile, NoSpace
         Nothing was counted.
     """
     for question, choice in votes.items():
@@ -92,14 +92,14 @@ def add_votes(session: str, demo: str, votes: Mapping[str, str], viewer: str, pa
     return here[1]
 
 
-def add_evidence(session: str, kept: Kept, viewer: str, path: str | Path | None = None) -> int:
+def add_evidence(session: str, kept: SharedNumber, viewer: str, path: str | Path | None = None) -> int:
     """Count a kept number; of several of one viewer on one question, the last. Otherwise as `add_votes`.
 
     Parameters
     ----------
     session : str
-    kept : Kept
-        As from `class_ballot.of_record`.
+    kept : SharedNumber
+        As from `votes.shared_number`.
     viewer : str
     path : str or Path, optional
     """
@@ -132,7 +132,7 @@ def withdraw(session: str, viewer: str, demo: str | None = None, path: str | Pat
             _take_back(db, (session, *place), who[1])
     if places:
         with contextlib.suppress(CourseError):  # the votes count no more, whether or not the log could be emptied
-            empty_log(path)
+            truncate_log(path)
     return len(places)
 
 
@@ -172,13 +172,13 @@ def clear(session: str, path: str | Path | None = None) -> None:
     with transaction(path) as db:
         for table in ("votes", "questions", "evidence", "sessions"):
             db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
-    empty_log(path)
+    truncate_log(path)
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
 
 
-def now_round(session: str, path: str | Path | None = None) -> int:
+def current_round(session: str, path: str | Path | None = None) -> int:
     """Return the round that a session is in; 1 where nobody has voted."""
     check_session(session)
     with transaction(path, is_writing=False) as db:
@@ -201,7 +201,7 @@ def tallies(
 
     Notes
     -----
-    It reads one row a question, however many have voted. See this room's own words for what a picture keeps to itself.
+    It reads one row a question, however many have voted. The docstring of this module says how votes stay anonymous.
     """
     check_session(session)
     with transaction(path, is_writing=False) as db:
@@ -213,7 +213,7 @@ def tallies(
 
 def export_csv(session: str, path: str | Path | None = None) -> str:
     """Return every round's pictures as CSV: what the projector shows, and no more; no cell is taken for a formula."""
-    rounds = range(1, now_round(session, path) + 1)
+    rounds = range(1, current_round(session, path) + 1)
     told = [(round, tally) for round in rounds for tally in tallies(session, None, round, path)]
     return csv_text(
         [(session, round, tally.demo, tally.question, *row) for round, tally in told for row in rows(tally)]
@@ -282,12 +282,12 @@ def _note(db: sqlite3.Connection, place: Place, n: int, waiting: int) -> None:
     db.execute("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, ?, 0, 0, NULL)", place)
     db.execute(f"UPDATE questions SET n = n + ?, waiting = waiting + ? WHERE {HERE}", (n, waiting, *place))
     n, waiting = db.execute(f"SELECT n, waiting FROM questions WHERE {HERE}", place).fetchone()
-    if n < FEWEST or waiting < FEWEST:
+    if n < MIN_VOTERS or waiting < MIN_VOTERS:
         return
     db.execute(f"DELETE FROM votes WHERE {HERE} AND choice IS NULL", place)
     choices = [each for (each,) in db.execute(f"SELECT choice FROM votes WHERE {HERE}", place)]
     db.execute(f"UPDATE votes SET was_shown = 1, is_waiting = 0 WHERE {HERE} AND is_waiting = 1", place)
-    shown = json.dumps(picture_of(place[2], choices))
+    shown = json.dumps(published_summary(place[2], choices))
     db.execute(f"UPDATE questions SET waiting = 0, shown = ? WHERE {HERE}", (shown, *place))
 
 
@@ -295,8 +295,8 @@ def _note(db: sqlite3.Connection, place: Place, n: int, waiting: int) -> None:
 
 
 def _tally(demo: str, question: str, n: int, waiting: int, shown: str | None) -> Tally:
-    needed = max(FEWEST - waiting, FEWEST - n)
-    return Tally(demo, question, n, json.loads(shown) if shown and n >= FEWEST else None, waiting, needed)
+    needed = max(MIN_VOTERS - waiting, MIN_VOTERS - n)
+    return Tally(demo, question, n, json.loads(shown) if shown and n >= MIN_VOTERS else None, waiting, needed)
 
 
 def _minute() -> str:

@@ -1,25 +1,24 @@
-"""What a class's picture tells: counts with Wilson intervals, readers' scores, a histogram; only of five or more."""
+"""Tally of a class's votes: counts with Wilson intervals, readers' scores, a histogram; only of five people or more."""
 
-import csv
 import dataclasses
-import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from course_utils.classroom.votes import EVIDENCE, READERS, read_score
+from course_utils.classroom.votes import EVIDENCE, READERS, parse_score
+from course_utils.core import safe_csv
 from course_utils.core.json_types import JsonObject
+from course_utils.core.safe_csv import Cell
 
-FEWEST = 5  # people behind a picture, and behind the difference between a picture and the next
+MIN_VOTERS = 5  # people behind a picture, and behind the difference between a picture and the next
 Z = 1.959963984540054  # of a 95% interval
-MOST_BINS = 8
+MAX_BINS = 8
 HEAD = ["session", "round", "demo", "question", "of", "n", "count", "value", "low", "high"]
-FORMULA = "=+-@\t\r\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """What may be told of one question.
+    """Count of the votes on one question, as far as it may be shown.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ class Tally:
     n : int
         Viewers whose vote counts now.
     shown : dict or None
-        The picture: ``n``, and what `picture_of` made; None while too few have voted.
+        The picture: ``n``, and what `published_summary` made; None while too few have voted.
     waiting : int
         Viewers whose vote is not in the picture as it is.
     needed : int
@@ -59,24 +58,12 @@ def wilson(n_yes: int, n: int) -> tuple[float, float]:
     return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
-def t_quantile(degrees: int) -> float:
-    """Return Student's t at 97.5%, by Fisher and Cornish's series; to a hundredth from four degrees of freedom."""
-    z3, z5, z7, z9 = Z**3, Z**5, Z**7, Z**9
-    terms = (
-        (z3 + Z) / 4,
-        (5 * z5 + 16 * z3 + 3 * Z) / 96,
-        (3 * z7 + 19 * z5 + 17 * z3 - 15 * Z) / 384,
-        (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * Z) / 92160,
-    )
-    return Z + sum(term / float(degrees**power) for power, term in enumerate(terms, start=1))
-
-
-def picture_of(demo: str, choices: Sequence[str]) -> dict[str, object]:
-    """Return the picture of what these viewers chose; one choice a viewer.
+def published_summary(demo: str, choices: Sequence[str]) -> dict[str, object]:
+    """Return the summary that the projector shows of these viewers' choices; one choice a viewer.
 
     Examples
     --------
-    >>> picture_of("timeline", ["wait", "wait", "release"])
+    >>> published_summary("timeline", ["wait", "wait", "release"])
     {'n': 3, 'counts': {'release': 1, 'wait': 2}}
     """
     if demo == READERS:
@@ -88,7 +75,7 @@ def picture_of(demo: str, choices: Sequence[str]) -> dict[str, object]:
 
 def _scores(choices: Sequence[str]) -> dict[str, object]:
     """Return sums over readers, and the mean of their shares right."""
-    read = [read_score(each) for each in choices]
+    read = [parse_score(each) for each in choices]
     right_h, n_h, right_m, n_m = (sum(each) for each in zip(*read, strict=True))
     shares = [(h + m) / (of_h + of_m) for h, of_h, m, of_m in read]
     mean = sum(shares) / len(shares)
@@ -104,7 +91,9 @@ def _mean_interval(shares: Sequence[float], n_right: int, n: int) -> tuple[float
     if len(shares) > 1:
         mean = sum(shares) / len(shares)
         spread = math.sqrt(sum((each - mean) ** 2 for each in shares) / (len(shares) - 1) / len(shares))
-        half = t_quantile(len(shares) - 1) * spread
+        from scipy.special import stdtrit  # lazily: most kernels of viewers never count readers' scores
+
+        half = float(stdtrit(len(shares) - 1, 0.975)) * spread
         low, high = min(low, max(0.0, mean - half)), max(high, min(1.0, mean + half))
     return low, high
 
@@ -118,7 +107,7 @@ def _histogram(values: Sequence[float]) -> dict[str, object]:
     {'low': 0.6, 'width': 0.05, 'bins': [1, 2, 2], 'mean': 0.67}
     """
     least, most = min(values), max(values)
-    n_bins = min(MOST_BINS, math.ceil(math.sqrt(len(values))))
+    n_bins = min(MAX_BINS, math.ceil(math.sqrt(len(values))))
     width = _round_up((most - least) / n_bins or abs(most) / 10 or 1.0)
     first = math.floor(least / width)
     places = Counter(math.floor(each / width) - first for each in values)
@@ -140,7 +129,7 @@ def _plain(number: float) -> float:
 # -- as a table --------------------------------------------------------------------------------------------------------
 
 
-def rows(tally: Tally) -> list[list[object]]:
+def rows(tally: Tally) -> list[list[Cell]]:
     """Return of, n, count, value, low, high of each number in a picture; nothing where there is none yet."""
     shown = tally.shown
     if not shown:
@@ -157,15 +146,6 @@ def rows(tally: Tally) -> list[list[object]]:
     return [right, *([f"{name} texts called human", n, k, k / n, *wilson(k, n)] for name, n, k in called)]
 
 
-def _guarded(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula; names are checked before, but a file may say anything."""
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" '\"")[:1] in tuple(FORMULA) else cell
-
-
-def csv_text(told: Iterable[Sequence[object]]) -> str:
-    """Return rows under `HEAD` as CSV."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-    writer.writerow(HEAD)
-    writer.writerows([_guarded(cell) for cell in row] for row in told)
-    return out.getvalue()
+def csv_text(table: Iterable[Sequence[Cell]]) -> str:
+    """Return rows under `HEAD` as CSV in which a spreadsheet takes no cell for a formula."""
+    return safe_csv.csv_text([HEAD, *table])

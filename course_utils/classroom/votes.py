@@ -1,4 +1,4 @@
-"""What may stand in a class's picture: votes from fixed lists, numbers of experiments, and nothing a person wrote."""
+"""Votes and shared numbers, and their validation: choices from fixed lists, numbers of experiments, no free text."""
 
 import dataclasses
 import re
@@ -18,17 +18,17 @@ SCORE, SESSION, VIEWER = "score", re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")  # as a lecturer's shelf has them; viewers cannot make any
 METRIC = re.compile(r"[a-z][a-z0-9_]{0,39}")
 READ = re.compile("([0-9]{1,2})/([0-9]{1,2}) ([0-9]{1,2})/([0-9]{1,2})")
-MOST_MODELS, MOST_TEXTS, MOST_SETTINGS = 4, 60, 30  # texts: of either kind
+MAX_MODELS, MAX_TEXTS, MAX_SETTINGS = 4, 60, 30  # texts: of either kind
 LARGEST = 1e15
 
 
-class NotCounted(TextError):
-    """A vote or a number that no class's picture knows."""
+class InvalidVote(TextError):
+    """A vote or a shared number that is not of a known kind."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """A kept number, as it goes into the class's picture; made by `of_record`.
+class SharedNumber:
+    """Shared number: what of a ledger record is counted for the class; made by `shared_number`.
 
     Parameters
     ----------
@@ -64,19 +64,17 @@ class Kept:
         """What it is counted under."""
         return f"{self.kind} {self.metric} {'' if self.row is None else self.row} {self.model}"
 
-    def check(self) -> "Kept":
+    def check(self) -> "SharedNumber":
         """Return it, if all of it is of the kind that may be counted.
 
         Raises
         ------
-        NotCounted
+        InvalidVote
         """
         names = self.model.split("|") if self.model else []
         _require(can_rerun(self.kind), "kind", self.kind, "An experiment of the course.")
         _require(METRIC.fullmatch(self.metric), "metric", self.metric, "A name such as bits_per_character.")
-        _require(
-            len(names) <= MOST_MODELS and all(map(MODEL.fullmatch, names)), "model", self.model, "Names of models."
-        )
+        _require(len(names) <= MAX_MODELS and all(map(MODEL.fullmatch, names)), "model", self.model, "Names of models.")
         _require(self.row is None or 0 <= self.row < 1000, "row", self.row, "A row of the table.")
         _require(is_number(self.value), "value", self.value, "A number.")
         numbers = [each for each in (self.low, self.high, self.n) if each is not None]
@@ -85,8 +83,8 @@ class Kept:
         return self
 
 
-def of_record(record: Record) -> Kept:
-    """Take of a kept record what may be counted: no finding, no note, no prompt.
+def shared_number(record: Record) -> SharedNumber:
+    """Return the shared number of a record: its number and plain settings, but no finding, note or prompt.
 
     Parameters
     ----------
@@ -94,15 +92,15 @@ def of_record(record: Record) -> Kept:
 
     Raises
     ------
-    NotCounted
+    InvalidVote
         It is of no experiment of the course.
     """
     named = record.of.split(" against ")
     models = named if set(named) <= set(record.models) else sorted(record.models)
-    model = "|".join(models[:MOST_MODELS])
+    model = "|".join(models[:MAX_MODELS])
     given = {**(record.settings or {}), **(record.inputs or {})}
     numbers = (record.value, record.low, record.high, record.n)
-    return Kept(record.experiment, record.metric, model, record.row, *numbers, plain_settings(given)).check()
+    return SharedNumber(record.experiment, record.metric, model, record.row, *numbers, plain_settings(given)).check()
 
 
 def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
@@ -120,7 +118,7 @@ def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
         and METRIC.fullmatch(name)
         and (isinstance(value, bool) or is_number(value) or (name == "precision" and value in PRECISIONS))
     }
-    return dict(list(fits.items())[:MOST_SETTINGS])
+    return dict(list(fits.items())[:MAX_SETTINGS])
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -147,7 +145,7 @@ def ranking_votes(best_first: Sequence[str], n_parameters: Mapping[str, int]) ->
 
 
 def score_vote(of_people: tuple[int, int], of_machines: tuple[int, int]) -> dict[str, str]:
-    """Return how one reader judged: of people's texts and of machines', how many right, of how many.
+    """Return one reader's score as a vote: of people's texts and of machines', how many right, of how many.
 
     Examples
     --------
@@ -157,16 +155,16 @@ def score_vote(of_people: tuple[int, int], of_machines: tuple[int, int]) -> dict
     return {SCORE: "{}/{} {}/{}".format(*of_people, *of_machines)}
 
 
-def read_score(choice: str) -> tuple[int, int, int, int]:
+def parse_score(choice: str) -> tuple[int, int, int, int]:
     """Return the numbers of a `score_vote`.
 
     Raises
     ------
-    NotCounted
+    InvalidVote
     """
     found = READ.fullmatch(choice)
     right_h, n_h, right_m, n_m = map(int, found.groups()) if found else (1, 0, 0, 0)
-    fits = right_h <= n_h <= MOST_TEXTS and right_m <= n_m <= MOST_TEXTS and n_h + n_m > 0
+    fits = right_h <= n_h <= MAX_TEXTS and right_m <= n_m <= MAX_TEXTS and n_h + n_m > 0
     _require(fits, "choice", choice, "Such as 5/6 2/6.")
     return right_h, n_h, right_m, n_m
 
@@ -176,7 +174,7 @@ def check_vote(demo: str, question: str, choice: str) -> None:
 
     Raises
     ------
-    NotCounted
+    InvalidVote
     """
     _require(demo in (SIZES, READERS, TIMELINE), "demo", demo, f"One of {SIZES}, {READERS}, {TIMELINE}.")
     _require(isinstance(question, str) and isinstance(choice, str), "vote", (question, choice), "Two texts.")
@@ -185,23 +183,23 @@ def check_vote(demo: str, question: str, choice: str) -> None:
         _require(choice in DECISIONS, "choice", choice, f"One of {', '.join(DECISIONS)}.")
     elif demo == READERS:
         _require(question == SCORE, "question", question, SCORE)
-        read_score(choice)
+        parse_score(choice)
     else:
-        names = models_of(question)
+        names = models_in_question(question)
         _require(choice in names, "choice", choice, f"One of {', '.join(names)}.")
 
 
-def models_of(question: str) -> list[str]:
+def models_in_question(question: str) -> list[str]:
     """Return the models among which a reader chose, the smallest first.
 
     Raises
     ------
-    NotCounted
+    InvalidVote
         It is no question about models.
     """
     kind, _, told = question.partition(" ")
     names = told.split("|")
-    fits = kind in ("first", "pair") and 2 <= len(names) <= (2 if kind == "pair" else MOST_MODELS)
+    fits = kind in ("first", "pair") and 2 <= len(names) <= (2 if kind == "pair" else MAX_MODELS)
     fits = fits and len(set(names)) == len(names) and all(map(MODEL.fullmatch, names))
     _require(fits, "question", question, "Such as first small|large.")
     return names
@@ -223,4 +221,4 @@ def check_session(session: str) -> str:
 def _require(fits: object, what: str, value: object, expected: str) -> None:
     if not fits:
         told = f"{what} is {str(value)[:80]!r}."
-        raise NotCounted(told, expected, "Nothing was counted; keep it for yourself.")
+        raise InvalidVote(told, expected, "Nothing was counted; keep it for yourself.")

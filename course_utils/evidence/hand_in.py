@@ -1,4 +1,4 @@
-"""What is handed in: the ledger is laid beside the notebook, and what lies there is said in a few lines."""
+"""Hand-in of an assignment: the ledger is copied beside the notebook, and a few lines say what will be handed in."""
 
 import contextlib
 import itertools

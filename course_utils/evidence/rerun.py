@@ -11,7 +11,7 @@ import pandas as pd
 from course_utils.errors import CourseError
 from course_utils.evidence.ledger.record import Record, plain
 from course_utils.experiments.core import registry
-from course_utils.experiments.core.cache import anew
+from course_utils.experiments.core.cache import recompute
 from course_utils.experiments.core.input_types import Refused
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.plots.picture import Picture
@@ -28,7 +28,7 @@ Progress = Callable[[float, str], object]
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
-    """How a record came out when it was done again.
+    """Outcome of a re-run, compared with its record.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def rerun(record: Record, progress: Progress | None = None, cancel: threading.Ev
         if experiment is None:
             raise Refused(f"{record.experiment[:60]!r} is no experiment that can be done again")
         keywords = experiment.accept_inputs(record)
-        with anew():
+        with recompute():
             result = experiment.function(**keywords, progress=progress, cancel=cancel)
         return _compared(record, result)
     except (Refused, CourseError) as why:

@@ -1,4 +1,4 @@
-"""Questions asked of a model: one file per question, each returning a table."""
+"""Experiments on language models: each is a function that returns a `Result` with a table."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Plots and tables: a table of numbers in, something to look at out."""
+"""Plots and tables: each function takes a table of numbers and returns a figure or a readable table."""
 
 from typing import TYPE_CHECKING
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Style
 
 ROW_INCHES = 0.5
-MOST_WORDS = 14  # named in the scatter: those that lean most
+MAX_NAMED_WORDS = 14  # named in the scatter: those that lean most
 
 
 def rates_picture(rows: pd.DataFrame, title: str = "") -> Picture:
@@ -97,7 +97,9 @@ def describe_scatter(rows: pd.DataFrame, a: str, b: str) -> str:
 
 def _name_words(axes: Axes, rows: pd.DataFrame) -> None:
     """Write the words that lean most, away from the diagonal."""
-    for row in rows.reindex(rows["log2_ratio"].abs().sort_values(ascending=False).index).head(MOST_WORDS).itertuples():
+    for row in (
+        rows.reindex(rows["log2_ratio"].abs().sort_values(ascending=False).index).head(MAX_NAMED_WORDS).itertuples()
+    ):
         up = row.log2_ratio >= 0
         side: Style = {"xytext": (-9 if up else 9, 0), "ha": "right" if up else "left"}
         words: Style = {"textcoords": "offset points", "va": "center", "fontsize": FONT_SIZE - 2}

@@ -115,11 +115,11 @@ def test_export_gives_what_is_shown_and_a_new_round_asks_first(results, class_fi
     assert sum(int(row["count"]) for row in rows) == int(rows[0]["n"]) >= 5
     results.get_by_role("button", name="New round", exact=True).press("Enter")
     results.keyboard.press("Escape")
-    assert store.now_round(SESSION, class_file) == 1
+    assert store.current_round(SESSION, class_file) == 1
     results.get_by_role("button", name="New round", exact=True).press("Enter")
     press(results, "Yes, begin a new round")
     see(results, "round 2")
-    assert store.now_round(SESSION, class_file) == 2
+    assert store.current_round(SESSION, class_file) == 2
     add_others(class_file, ["wait"] * 5)
     see(results, "5 of 5", ".cr-words")
 

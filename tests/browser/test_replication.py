@@ -187,8 +187,8 @@ def test_a_kernel_that_restarts_loses_no_training(browser, lab_url, notebooks, t
         "from pathlib import Path\n"
         "from course_utils.experiments.replication.train_small import Plan\n"
         "from course_utils.widgets.training_lab.training_lab import TrainingLab\n"
-        "from course_utils.experiments.replication import train_small as apprentice\n"
-        "apprentice.CHECKPOINT_S = 0.5\n"
+        "from course_utils.experiments.replication import train_small\n"
+        "train_small.CHECKPOINT_S = 0.5\n"
         f"TrainingLab({str(text)!r}, Plan(size='smallest', n_tokens=3_000_000), Path({str(folder)!r}))"
     )
     write(notebooks, "restart", source)

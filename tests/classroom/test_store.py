@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from repository import ROOT
 from scipy.stats import t as student
@@ -21,7 +22,7 @@ from scipy.stats import t as student
 from course_utils.classroom import database, store
 from course_utils.classroom import tally as class_tally
 from course_utils.classroom import votes as class_ballot
-from course_utils.classroom.votes import Kept, NotCounted
+from course_utils.classroom.votes import InvalidVote, SharedNumber
 from course_utils.errors import CourseError, DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.experiments.core import statistics
 from course_utils.experiments.readers.credibility import ANSWERS
@@ -108,8 +109,8 @@ def test_a_process_that_splits_votes_on_and_so_does_its_child(path):
     script = (
         "import os, sys\nfrom pathlib import Path\nfrom course_utils.classroom import database as class_file, store\n"
         "vote = lambda: store.add_vote('lecture-1', 'timeline', 'Feb 2019', 'wait', store.new_viewer(), sys.argv[1])\n"
-        "vote()\ndoor = class_file._door(Path(sys.argv[1]))\nchild = os.fork()\n"
-        "assert (class_file._door(Path(sys.argv[1])) is door) == bool(child), 'a connection crossed the split'\n"
+        "vote()\ndoor = class_file._connection(Path(sys.argv[1]))\nchild = os.fork()\n"
+        "assert (class_file._connection(Path(sys.argv[1])) is door) == bool(child), 'a connection crossed the split'\n"
         "[vote() for _ in range(20)]\n"
         "if child: assert os.waitpid(child, 0)[1] == 0; vote()\n"
     )
@@ -128,11 +129,11 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_acknowledged(path):
 
 
 def test_a_file_that_another_program_holds_is_told_and_the_vote_can_be_given_again(path, monkeypatch):
-    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.1)
     viewer = vote(path)
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(database.ClassBusy, match="is kept"):
+        with pytest.raises(database.DatabaseBusy, match="is kept"):
             vote(path, "release", viewer)
         assert tally(path).n == 1  # reading goes on
     other.close()
@@ -209,12 +210,12 @@ def test_a_new_round_counts_anew_and_a_cleared_session_is_gone_from_the_bytes(pa
     for _ in range(5):
         vote(path, "never")
     store.add_vote("other", DEMO, QUESTION, "wait", store.new_viewer(), path)
-    assert store.new_round(SESSION, path) == store.now_round(SESSION, path) == 2
+    assert store.new_round(SESSION, path) == store.current_round(SESSION, path) == 2
     assert tally(path) is None and tally(path, round=1).n == 5
     assert b"never" in _bytes(path)
     store.clear(SESSION, path)
     assert b"never" not in _bytes(path)
-    assert store.now_round(SESSION, path) == 1 and tally(path, round=1) is None
+    assert store.current_round(SESSION, path) == 1 and tally(path, round=1) is None
     assert store.tallies("other", path=path)[0].n == 1
 
 
@@ -230,8 +231,13 @@ def test_the_intervals_are_those_of_the_experiments():
         for k in range(n + 1):
             share = statistics.wilson(k, n)
             assert class_tally.wilson(k, n) == pytest.approx((share.low, share.high), abs=1e-12)
-    for degrees in range(4, 200):
-        assert class_tally.t_quantile(degrees) == pytest.approx(student.ppf(0.975, degrees), abs=0.01)
+    for n in range(2, 60):
+        shares = [(7 * i % 11) / 10 for i in range(n)]
+        sem = np.std(shares, ddof=1) / n**0.5
+        low, high = student.interval(0.95, n - 1, loc=np.mean(shares), scale=sem)
+        wilson = class_tally.wilson(n // 2, 100 * n)  # narrower than Student's interval, and elsewhere
+        ends = class_tally._mean_interval(shares, n // 2, 100 * n)
+        assert ends == pytest.approx((min(wilson[0], max(0.0, low)), max(wilson[1], min(1.0, high))), abs=1e-9)
 
 
 def test_readers_scores_are_summed_and_the_mean_s_interval_is_no_narrower_than_that_of_answers(path):
@@ -256,12 +262,12 @@ def test_every_kept_number_is_in_its_bin_and_the_ends_are_round():
     draw = random.Random(0)
     for scale in (1e-6, 0.01, 1.0, 300.0, 1e12):
         values = [draw.gauss(0.5, 0.2) * scale for _ in range(draw.randint(5, 60))]
-        shown = class_tally.picture_of("evidence", [repr(each) for each in values])
+        shown = class_tally.published_summary("evidence", [repr(each) for each in values])
         ends = [shown["low"] + place * shown["width"] for place in range(len(shown["bins"]) + 1)]
         counted = [sum(low <= each < high for each in values) for low, high in zip(ends, ends[1:], strict=False)]
         assert counted == shown["bins"] and sum(shown["bins"]) == shown["n"] == len(values)
-        assert f"{shown['width']:.0e}"[0] in "125" and len(shown["bins"]) <= class_tally.MOST_BINS + 1
-    assert class_tally.picture_of("evidence", ["0.64"] * 5)["bins"] == [5]
+        assert f"{shown['width']:.0e}"[0] in "125" and len(shown["bins"]) <= class_tally.MAX_BINS + 1
+    assert class_tally.published_summary("evidence", ["0.64"] * 5)["bins"] == [5]
 
 
 def test_the_export_tells_what_is_shown_and_no_cell_is_a_formula(path, monkeypatch):
@@ -305,7 +311,7 @@ class Record:
 
 def test_the_file_holds_no_token_of_a_viewer_no_text_and_no_second(path):
     viewer = vote(path)
-    store.add_evidence(SESSION, class_ballot.of_record(Record), viewer, path)
+    store.add_evidence(SESSION, class_ballot.shared_number(Record), viewer, path)
     content = _bytes(path)
     assert viewer.encode() not in content
     assert b"Zyx" not in content and b"prompt" not in content
@@ -322,7 +328,7 @@ def test_the_same_viewer_is_another_one_in_another_session(path):
 
 
 def test_of_a_kept_number_only_numbers_and_names_are_taken(path):
-    kept = class_ballot.of_record(Record)
+    kept = class_ballot.shared_number(Record)
     assert dict(kept.settings) == {"n_texts": 40, "precision": "fp32", "seed": 7}
     assert (kept.model, kept.value, kept.row) == ("pocket-xl", 2.5, 1)
     for _ in range(5):
@@ -360,7 +366,7 @@ def test_of_a_kept_number_only_numbers_and_names_are_taken(path):
     ],
 )
 def test_what_is_on_no_list_is_refused_and_not_stored(demo, question, choice, path):
-    with pytest.raises(NotCounted):
+    with pytest.raises(InvalidVote):
         store.add_vote(SESSION, demo, question, choice, store.new_viewer(), path)
     assert not path.exists()
 
@@ -381,8 +387,8 @@ def test_what_is_on_no_list_is_refused_and_not_stored(demo, question, choice, pa
 )
 def test_a_number_that_says_more_is_refused(change, path):
     fields = {"kind": "sizes.compare_sizes", "metric": "seconds", "model": "a", "row": 0, "value": 1.0}
-    with pytest.raises(NotCounted):
-        store.add_evidence(SESSION, Kept(**{**fields, **change}), store.new_viewer(), path)
+    with pytest.raises(InvalidVote):
+        store.add_evidence(SESSION, SharedNumber(**{**fields, **change}), store.new_viewer(), path)
 
 
 @pytest.mark.parametrize("session", ["", "a b", "../x", "x" * 65, "é", None, 7])
@@ -486,17 +492,17 @@ def test_a_file_whose_folder_cannot_be_made_is_told(tmp_path):
 def test_the_lists_are_those_of_the_rooms_that_own_them():
     assert tuple(CHOICES) == class_ballot.DECISIONS
     assert tuple(name for name in NAMES if next_size(name)) == class_ballot.STAGES[:-1]
-    assert class_tally.FEWEST == MIN_GROUP_SIZE
+    assert class_tally.MIN_VOTERS == MIN_GROUP_SIZE
     assert ANSWERS == ("human", "machine")
 
 
 def test_the_file_is_where_the_hall_says_else_in_the_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("COURSE_CLASS", raising=False)
-    assert database.class_path().parent == Path(os.environ["COURSE_CACHE"])
+    assert database.database_path().parent == Path(os.environ["COURSE_CACHE"])
     assert store.open_session() is None
     monkeypatch.setenv("COURSE_CLASS", str(tmp_path / "x"))
     monkeypatch.setenv("COURSE_CLASS_SESSION", "abc")
-    assert (database.class_path(), store.open_session()) == (tmp_path / "x", "abc")
+    assert (database.database_path(), store.open_session()) == (tmp_path / "x", "abc")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from course_utils.classroom import database as class_file
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.readers import preferences
 from course_utils.experiments.release import decisions as release_decisions, release_plan as staged_release
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.widgets.card_sort.card_sort import CardSort
 
 def refuses(work, path):
@@ -50,7 +50,7 @@ for place in map(Path, sys.argv[1:]):
     os.environ["COURSE_CACHE"] = str(place)
     with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()) as out:
         assert load("pocket-small").generate("A", Settings(max_new_tokens=3))[0].text
-        assert remembered("kind", [1], lambda: {"a": 1}) == remembered("kind", [1], lambda: {"a": 1}) == {"a": 1}
+        assert cached("kind", [1], lambda: {"a": 1}) == cached("kind", [1], lambda: {"a": 1}) == {"a": 1}
         Playground(), TrainingLab()
         import matplotlib.pyplot
         assert main(["models"]) == 0

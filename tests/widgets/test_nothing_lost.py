@@ -122,8 +122,8 @@ def test_marks_of_an_audit_are_there_again_in_another_kernel(tiny, monkeypatch):
             {"hit": [0, 1], "group": "Muslims", "words": "violence", "found": "shot", "context": "[shot]"}
         ),
     )
-    monkeypatch.setattr("course_utils.widgets.bias_probe.outcomes.audited", lambda counted, marks, n: counted)
-    monkeypatch.setattr("course_utils.widgets.bias_probe.outcomes.of", lambda name, result: {})
+    monkeypatch.setattr("course_utils.widgets.bias_probe.bias_probe.audited_result", lambda counted, marks, n: counted)
+    monkeypatch.setattr("course_utils.widgets.bias_probe.bias_probe.outcome_view", lambda name, result: {})
     first.audit()
     first.mark(0, True)
     again = opened()

@@ -1,4 +1,4 @@
-"""The claim checker: an essay's sentences beside the records and readings that they cite, told at the exact words."""
+"""Claim checker: compares the sentences of an essay with the records and readings that they cite."""
 
 import dataclasses
 import itertools
@@ -8,8 +8,8 @@ from course_utils.evidence.claims.citations import citation_findings
 from course_utils.evidence.claims.cited_numbers import number_findings
 from course_utils.evidence.claims.comparisons import comparison_findings
 from course_utils.evidence.claims.finding import FAULT, HINT, Finding, finding_at
-from course_utils.evidence.claims.quotations import Own, quotation_findings
-from course_utils.evidence.claims.record_numbers import Held
+from course_utils.evidence.claims.quotations import LedgerText, quotation_findings
+from course_utils.evidence.claims.record_numbers import RecordNumbers
 from course_utils.evidence.essay.essay import Essay, Section, n_words
 from course_utils.evidence.essay.readings import readings, words_of
 from course_utils.evidence.essay.sentences import Sentence, sentences
@@ -44,8 +44,8 @@ def check(essay: Essay, records: Sequence[Record], words: tuple[int, int] = WORD
     """
     by_id = {record.id: record for record in records}
     cited = essay.cited_evidence
-    held = {id: Held(by_id[id]) for id in cited if id in by_id}
-    own = Own(records)
+    held = {id: RecordNumbers(by_id[id]) for id in cited if id in by_id}
+    own = LedgerText(records)
     seen: dict[str, str] = {}
     found = [*_length(essay, words), *_strategy(essay), *_engagement(essay), *_evidence(cited, by_id)]
     for section in essay.sections:

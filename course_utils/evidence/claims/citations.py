@@ -1,4 +1,4 @@
-"""Citations that lead nowhere, what looks like one and is none, and what was left over from writing."""
+"""Check of citations: unknown keys, words that only look like a citation, and placeholders left from writing."""
 
 import functools
 import itertools

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from course_utils.evidence.claims.finding import FAULT, HINT, Finding, finding_at
-from course_utils.evidence.claims.number_parser import Written, numbers
+from course_utils.evidence.claims.number_parser import ParsedNumber, numbers
 from course_utils.evidence.claims.record_numbers import (
     MOST_COMPARED,
     P_VALUE,
-    Held,
+    RecordNumbers,
     is_derived,
     is_rest,
     is_width,
@@ -86,15 +86,15 @@ class _Context:
     """What a number stands among: other numbers, the records it is cited from, others, and those told no number."""
 
     sentence: Sentence
-    numbers: Sequence[Written]
-    cited: list[Held]
-    others: list[Held]
-    mute: list[Held]
+    numbers: Sequence[ParsedNumber]
+    cited: list[RecordNumbers]
+    others: list[RecordNumbers]
+    mute: list[RecordNumbers]
     cites_a_reading: bool
     is_told: bool
 
 
-def number_findings(section: Section, sentence: Sentence, held: Mapping[str, Held]) -> Iterator[Finding]:
+def number_findings(section: Section, sentence: Sentence, held: Mapping[str, RecordNumbers]) -> Iterator[Finding]:
     """Yield what is to be said about the numbers of a sentence.
 
     Parameters
@@ -102,7 +102,7 @@ def number_findings(section: Section, sentence: Sentence, held: Mapping[str, Hel
     section : Section
     sentence : Sentence
         Of its text.
-    held : mapping of str to Held
+    held : mapping of str to RecordNumbers
         The cited records of the ledger, by id.
     """
     found = numbers(sentence.bare)
@@ -118,20 +118,20 @@ def number_findings(section: Section, sentence: Sentence, held: Mapping[str, Hel
             yield from _compared(written, contexts[place], at)
 
 
-def _group_of(written: Written, starts: Sequence[int]) -> int | None:
+def _group_of(written: ParsedNumber, starts: Sequence[int]) -> int | None:
     """Return which citation a number is cited from: the first after it, else the last before it."""
     place = bisect.bisect_left(starts, written.end)
     return place if place < len(starts) else place - 1 if starts else None
 
 
-def _follows_a_reading(written: Written, sentence: Sentence, place: int) -> bool:
+def _follows_a_reading(written: ParsedNumber, sentence: Sentence, place: int) -> bool:
     """Tell whether the citation before a number is a reading's: "OpenAI [@openai2019aug] asks for 99.9 %"."""
     start, _, _ = sentence.groups[place]
     return place > 0 and written.end <= start and _has_a_reading(sentence.groups[place - 1][2])
 
 
 def _contexts(
-    sentence: Sentence, held: Mapping[str, Held], found: Sequence[Written], belongs: Sequence[int | None]
+    sentence: Sentence, held: Mapping[str, RecordNumbers], found: Sequence[ParsedNumber], belongs: Sequence[int | None]
 ) -> list[_Context]:
     groups = [keys for _, _, keys in sentence.groups]
     cited = [[held[key] for key in keys if key in held] for keys in groups]
@@ -146,7 +146,7 @@ def _contexts(
     return contexts
 
 
-def _is_own(written: Written, cited: Sequence[Held]) -> bool:
+def _is_own(written: ParsedNumber, cited: Sequence[RecordNumbers]) -> bool:
     return any(each.is_value(written) for each in cited)
 
 
@@ -155,7 +155,7 @@ def _has_a_reading(keys: Sequence[str]) -> bool:
     return any(key in readings() for key in keys)
 
 
-def _compared(written: Written, context: _Context, at: At) -> Iterator[Finding]:
+def _compared(written: ParsedNumber, context: _Context, at: At) -> Iterator[Finding]:
     holding = next((each for each in context.cited if each.is_any(written)), None)
     ending = next((each for each in context.cited if each.is_end(written)), None)
     if holding is not None:
@@ -177,17 +177,17 @@ def _compared(written: Written, context: _Context, at: At) -> Iterator[Finding]:
 # -- a number of the record that is not its result ---------------------------------------------------------------------
 
 
-def _end_as_result(written: Written, held: Held, context: _Context, at: At) -> Finding:
+def _end_as_result(written: ParsedNumber, held: RecordNumbers, context: _Context, at: At) -> Finding:
     id, end = held.record.id, held.which_end(written)
     says = f"{written.words} is {end} and no result: {id} holds {held.told()}."
     return at("interval bound", HINT if _is_up_to(written, context) else FAULT, says, id)
 
 
-def _is_up_to(written: Written, context: _Context) -> bool:
+def _is_up_to(written: ParsedNumber, context: _Context) -> bool:
     return bool(UP_TO.search(context.sentence.bare[max(0, written.start - 12) : written.start]))
 
 
-def _is_another_s(written: Written, context: _Context) -> bool:
+def _is_another_s(written: ParsedNumber, context: _Context) -> bool:
     """Tell whether a number is a difference, a ratio or the own number of another record of the sentence."""
     if _is_own(written, context.mute):
         return True
@@ -195,7 +195,7 @@ def _is_another_s(written: Written, context: _Context) -> bool:
     return is_compared and any(is_derived(written, values) for values in _comparable(written, context))
 
 
-def _tells_an_interval(written: Written, held: Held, context: _Context) -> bool:
+def _tells_an_interval(written: ParsedNumber, held: RecordNumbers, context: _Context) -> bool:
     """Tell whether words, or the other end beside it, say that a number is an end of an interval."""
     bare, found = context.sentence.bare, list(context.numbers)
     place = found.index(written)
@@ -209,7 +209,7 @@ def _tells_an_interval(written: Written, held: Held, context: _Context) -> bool:
     return bool(OF_AN_INTERVAL.search(near) or OF_AN_INTERVAL.search(after))
 
 
-def _mistaken(written: Written, held: Held, context: _Context, at: At) -> Iterator[Finding]:
+def _mistaken(written: ParsedNumber, held: RecordNumbers, context: _Context, at: At) -> Iterator[Finding]:
     """Yield what is to be said about a number that the record holds, and not as its result."""
     if held.is_value(written) or context.is_told or len(context.cited) > 1:
         return
@@ -227,7 +227,7 @@ def _mistaken(written: Written, held: Held, context: _Context, at: At) -> Iterat
             yield at("other row", HINT, says, id)
 
 
-def _other_number(written: Written, context: _Context, at: At) -> Finding:
+def _other_number(written: ParsedNumber, context: _Context, at: At) -> Finding:
     id = context.cited[0].record.id
     holds = "; ".join(f"{each.record.id} holds {each.told()}" for each in context.cited[:3])
     swapped = next((each for each in context.others if each.is_value(written)), None)
@@ -245,7 +245,7 @@ def _other_number(written: Written, context: _Context, at: At) -> Finding:
 # -- what contradicts nothing ------------------------------------------------------------------------------------------
 
 
-def _is_excused(written: Written, context: _Context) -> bool:
+def _is_excused(written: ParsedNumber, context: _Context) -> bool:
     """Tell whether a number that the record does not hold contradicts nothing all the same."""
     bare, cited = context.sentence.bare, context.cited
     if written.bound in ("above", "below") and (_has(DENIED, bare) or any(each.bears_out(written) for each in cited)):
@@ -275,19 +275,19 @@ def _is_excused(written: Written, context: _Context) -> bool:
     return bool(_has(LEFT_OVER, bare)) and any(is_rest(written, each) for each in cited)
 
 
-def _comparable(written: Written, context: _Context) -> list[list[float]]:
+def _comparable(written: ParsedNumber, context: _Context) -> list[list[float]]:
     """Return what a number may be the difference or the ratio of: the records' own, and others of the sentence."""
     others = [each for each in context.numbers[: MOST_COMPARED + 1] if each is not written]
     told = [[each.values[0] for each in others if each.is_percent == is_percent] for is_percent in (False, True)]
     return [[each.value for each in (*context.cited, *context.others)], *told]
 
 
-def _is_plain(written: Written) -> bool:
+def _is_plain(written: ParsedNumber) -> bool:
     """Tell whether it is a whole number and nothing else."""
     return written.is_whole and not (written.is_percent or written.is_count or written.out_of)
 
 
-def _counts(written: Written, context: _Context) -> bool:
+def _counts(written: ParsedNumber, context: _Context) -> bool:
     """Tell whether a noun stands behind a number, which then counts something: 300 prompts."""
     text, end = context.sentence.text, context.sentence.start + written.end
     after = MORE_OF_A_LIST.match(text, end)
@@ -297,12 +297,12 @@ def _counts(written: Written, context: _Context) -> bool:
     return not NO_NOUN.match(text, end) and not (noun and noun[1].lower() in re.findall(r"[a-z]+", about))
 
 
-def _is_reference(written: Written) -> bool:
+def _is_reference(written: ParsedNumber) -> bool:
     factor = 100 if written.is_percent else 1
     return any(value == factor * each for value in written.values for each in REFERENCES)
 
 
-def _lacks_source(written: Written, sentence: Sentence, held: Mapping[str, Held]) -> bool:
+def _lacks_source(written: ParsedNumber, sentence: Sentence, held: Mapping[str, RecordNumbers]) -> bool:
     """Tell whether a share or a decimal stands in a paragraph that cites nothing it could come from."""
     if not written.is_percent and (written.is_whole or written.is_count):
         return False

@@ -1,11 +1,11 @@
-"""Words that compare two records, and whether their values bear them out."""
+"""Check of comparisons: words that compare two records are compared with the values of these records."""
 
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from course_utils.evidence.claims.finding import FAULT, HINT, Finding, finding_at
-from course_utils.evidence.claims.record_numbers import Held
+from course_utils.evidence.claims.record_numbers import RecordNumbers
 from course_utils.evidence.essay.essay import Section
 from course_utils.evidence.essay.sentences import Sentence
 from course_utils.evidence.ledger.record import Record, interval_of
@@ -98,7 +98,7 @@ class Comparison:
         return first is not None and second is not None and first[0] <= second[1] and second[0] <= first[1]
 
 
-def comparison_findings(section: Section, sentence: Sentence, held: Mapping[str, Held]) -> Iterator[Finding]:
+def comparison_findings(section: Section, sentence: Sentence, held: Mapping[str, RecordNumbers]) -> Iterator[Finding]:
     """Yield what is to be said about the comparisons of a sentence.
 
     Parameters
@@ -106,7 +106,7 @@ def comparison_findings(section: Section, sentence: Sentence, held: Mapping[str,
     section : Section
     sentence : Sentence
         Of its text.
-    held : mapping of str to Held
+    held : mapping of str to RecordNumbers
         The cited records of the ledger, by id.
     """
     for each in comparisons(sentence, {key: found.record for key, found in held.items()}):

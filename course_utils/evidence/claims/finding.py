@@ -1,4 +1,4 @@
-"""What the claim checker has to say about some words of an essay."""
+"""Finding of the claim checker: one message about some words of an essay."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ FAULT, HINT = "fault", "hint"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What the checker has to say about some words.
+    """Finding of the claim checker about some words of an essay.
 
     Parameters
     ----------

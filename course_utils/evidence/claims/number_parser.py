@@ -90,8 +90,8 @@ RAISED = str.maketrans(f"{SUPERSCRIPTS}\u2212", "-+0123456789-")
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
-    """A number as it stands in a sentence.
+class ParsedNumber:
+    """Number in a sentence, with all values that it can mean.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Written:
     out_of: float = 0.0
 
 
-def numbers(sentence: str) -> list[Written]:
+def numbers(sentence: str) -> list[ParsedNumber]:
     """Return the numbers of a sentence that measure something.
 
     Examples
@@ -152,7 +152,7 @@ def _is_a_year(text: str, found: re.Match[str]) -> bool:
     return bool(is_one and not COUNT.search(text[max(0, found.start() - 8) : found.start()]))
 
 
-def _written(text: str, found: re.Match[str]) -> Written:
+def _written(text: str, found: re.Match[str]) -> ParsedNumber:
     before = text[max(0, found.start() - 30) : found.start()]
     rest = (BETWEEN if re.search(r"between\s$", before) else RANGE).match(text, found.end())
     scale, percent = found["scale"] or "", bool(found["percent"])
@@ -161,7 +161,7 @@ def _written(text: str, found: re.Match[str]) -> Written:
     factor = SCALES[scale.strip()] * _power(found["power"] or "")
     meanings = _meanings(found["digits"])
     out_of = OUT_OF.match(text, found.end())
-    return Written(
+    return ParsedNumber(
         found.start(), found.end(), text[found.start() : found.end()],
         tuple(factor * value for value, _ in meanings), tuple(factor * step for _, step in meanings),
         {"": "", "+": "+"}.get(found["sign"] or "", "-"), percent,
@@ -170,12 +170,12 @@ def _written(text: str, found: re.Match[str]) -> Written:
     )  # fmt: skip
 
 
-def _in_words(text: str, found: re.Match[str]) -> Written:
+def _in_words(text: str, found: re.Match[str]) -> ParsedNumber:
     value, out_of = float(WORDS[found["digits"].lower()]), OUT_OF.match(text, found.end())
     is_percent = bool(found["percent"])
     end = found.end("percent") if is_percent else found.end()
     before = text[max(0, found.start() - 30) : found.start()]
-    return Written(
+    return ParsedNumber(
         found.start(), end, text[found.start() : end], (value,), (1.0,), "", is_percent, True, False, _bound(before),
         0.0 if is_percent else _number_of(out_of) if out_of else -1.0,
     )  # fmt: skip

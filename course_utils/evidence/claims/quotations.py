@@ -1,4 +1,4 @@
-"""Words in quotation marks beside the sentences of the readings whose wording the course has seen."""
+"""Check of quotations: words in quotation marks are compared with sentences of the readings that the course knows."""
 
 import bisect
 import itertools
@@ -32,8 +32,8 @@ NO_ONES = (
 CHECK_IT = "This wording is not among those that the course has seen: check it against the article, word for word."
 
 
-class Own:
-    """What stands in a student's own ledger: prompts, and what models wrote; it may be quoted freely.
+class LedgerText:
+    """Text of a student's own ledger: prompts, and what models wrote. It may be quoted freely.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Own:
 
     def __repr__(self) -> str:
         """Return of how many records."""
-        return f"Own words of {len(self._records)} records"
+        return f"Ledger text of {len(self._records)} records"
 
     def has(self, quoted: str) -> bool:
         """Tell whether words stand there in this order."""
@@ -57,7 +57,7 @@ class Own:
         return f" {' '.join(words_of(quoted))} " in self._words
 
 
-def quotation_findings(section: Section, told: Sequence[Sentence], own: Own) -> Iterator[Finding]:
+def quotation_findings(section: Section, told: Sequence[Sentence], own: LedgerText) -> Iterator[Finding]:
     """Yield what is to be said about the quotations of a section.
 
     Parameters
@@ -65,7 +65,7 @@ def quotation_findings(section: Section, told: Sequence[Sentence], own: Own) -> 
     section : Section
     told : sequence of Sentence
         Of its text.
-    own : Own
+    own : LedgerText
     """
     text = visible(section.text)
     starts = [each.start for each in told]
@@ -90,7 +90,7 @@ def _quoted(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _said(
-    section: Section, start: int, end: int, quoted: str, around: tuple[list[str], str], own: Own
+    section: Section, start: int, end: int, quoted: str, around: tuple[list[str], str], own: LedgerText
 ) -> Finding | None:
     (cited, words), key = around, find_quotation(quoted)
     if HEADLINE in " ".join(words_of(quoted)):

@@ -1,4 +1,4 @@
-"""Whether a record holds a number that was written, within the rounding in which it is written."""
+"""Numbers of a record, and whether one of them is a number of an essay within the rounding of that number."""
 
 import bisect
 import itertools
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from course_utils.core.json_types import JsonObject
-from course_utils.evidence.claims.number_parser import Written, numbers
+from course_utils.evidence.claims.number_parser import ParsedNumber, numbers
 from course_utils.evidence.ledger.record import Record, interval_of
 
 MOST_ROWS, MOST_CELLS = 2000, 50_000
@@ -27,8 +27,8 @@ P_VALUE = re.compile(r"\bp(?:-value)?\s?[=<>\u2264]\s?$", re.IGNORECASE)
 Ranges = list[tuple[float, float]]
 
 
-class Held:
-    """The numbers that a record tells, gathered once.
+class RecordNumbers:
+    """Numbers of a record, collected once for all comparisons with an essay.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Held:
         self.intervals += itertools.islice((pair for row in rows for pair in _intervals_in(row)), MOST_ROWS)
         ends = {end for end in (record.low, record.high) if end is not None}
         ends |= {end for pair in self.intervals for end in pair}
-        self._ends = _Sorted(ends)
+        self._ends = _SortedNumbers(ends)
         told = ({name: each for name, each in row.items() if not _IS_END.search(name)} for row in rows)
         measured, self.counted = _apart(each for row in told for each in inside(row))
         set_to, counted = _apart(each for part in (record.settings, record.inputs) for each in inside(part))
@@ -69,19 +69,19 @@ class Held:
             elif not self._ends.has_any(intervals(each) if not each.is_percent else _hundredths(each), ""):
                 finding |= meant
         measured -= ends - {self.value}
-        self._others = _Sorted(measured | set_to | finding)
+        self._others = _SortedNumbers(measured | set_to | finding)
         # A temperature of 1 is no 100 %.
-        self._shares = _Sorted(measured | finding | (set_to - {0.0, 1.0}))
+        self._shares = _SortedNumbers(measured | finding | (set_to - {0.0, 1.0}))
 
     def __repr__(self) -> str:
         """Return the record's id and number."""
-        return f"Held by {self.record.id}: {self.told()}"
+        return f"Numbers of {self.record.id}: {self.told()}"
 
-    def is_value(self, written: Written) -> bool:
+    def is_value(self, written: ParsedNumber) -> bool:
         """Tell whether a number is the record's own."""
         return is_within(self._ranges(written, True), written.sign, self.value)
 
-    def is_any(self, written: Written) -> bool:
+    def is_any(self, written: ParsedNumber) -> bool:
         """Tell whether the record holds a number: its own or its count, or one of its table or settings.
 
         The ends of its interval are no results; see `is_end`.
@@ -100,16 +100,16 @@ class Held:
             return True
         return (self._shares if written.is_percent else self._others).has_any(self._ranges(written), written.sign)
 
-    def is_end(self, written: Written) -> bool:
+    def is_end(self, written: ParsedNumber) -> bool:
         """Tell whether a number is an end of its interval, or of one in its table."""
         return self._ends.has_any(self._ranges(written), written.sign)
 
-    def ends(self, low: Written, high: Written) -> bool:
+    def ends(self, low: ParsedNumber, high: ParsedNumber) -> bool:
         """Tell whether two numbers are the two ends of one interval."""
         lows, highs = self._ranges(low), self._ranges(high)
         return any(is_within(lows, "", one) and is_within(highs, "", other) for one, other in self.intervals)
 
-    def which_end(self, written: Written) -> str:
+    def which_end(self, written: ParsedNumber) -> str:
         """Return what to call the end that a number is."""
         for (low, high), whose in zip(self.intervals, itertools.chain(["the"], itertools.repeat("an")), strict=False):
             for end, name in ((low, "lower"), (high, "upper")):
@@ -117,7 +117,7 @@ class Held:
                     return f"the {name} end of {whose} interval"
         return "an end of an interval"
 
-    def row_of(self, written: Written) -> str:
+    def row_of(self, written: ParsedNumber) -> str:
         """Return the words of the only other rows whose number it is; "" where it is anything else too."""
         if self.is_value(written) or not written.values:
             return ""
@@ -135,7 +135,7 @@ class Held:
         """Tell whether its own number, or one of its table, lies in one of these ranges."""
         return is_within(ranges, "", self.value) or self._shares.has_any(ranges, "")
 
-    def bears_out(self, written: Written) -> bool:
+    def bears_out(self, written: ParsedNumber) -> bool:
         """Tell whether the record's own number is above or below, as the words before the number say."""
         value = self.value
         value *= 100 if written.is_percent and abs(value) <= 1 and not self.is_percent else 1
@@ -151,7 +151,7 @@ class Held:
         share = f", that is {digits(100 * one.value, 3)} %" if self.is_share else f" {one.unit}".rstrip()
         return f"{digits(one.value)}{ends}{share}"
 
-    def _ranges(self, written: Written, may_end_in_zeros: bool = False) -> Ranges:
+    def _ranges(self, written: ParsedNumber, may_end_in_zeros: bool = False) -> Ranges:
         """Return where a value must lie to be told by a number, as a share or as a percentage."""
         plain = intervals(written, may_end_in_zeros)
         hundredths = [(low / 100, high / 100) for low, high in plain]
@@ -163,11 +163,11 @@ class Held:
         return plain + (hundredths if self.is_share and written.values[0] >= 1 else [])
 
 
-class _Sorted:
+class _SortedNumbers:
     """Numbers in which a range is looked up at once."""
 
     def __repr__(self) -> str:
-        return f"_Sorted({len(self._all)} numbers)"
+        return f"_SortedNumbers({len(self._all)} numbers)"
 
     def __init__(self, found: Iterable[float]) -> None:
         numbers_ = list(found)
@@ -183,12 +183,12 @@ class _Sorted:
         return any(place < len(sizes) and sizes[place] <= high for place, high in places)
 
 
-def intervals(written: Written, may_end_in_zeros: bool = False) -> Ranges:
+def intervals(written: ParsedNumber, may_end_in_zeros: bool = False) -> Ranges:
     """Return which sizes a number can stand for: those that are rounded to it, or cut off where it ends.
 
     Parameters
     ----------
-    written : Written
+    written : ParsedNumber
     may_end_in_zeros : bool
         Whether 1,200 may be 1,234.
 
@@ -216,7 +216,7 @@ def is_within(ranges: Ranges, sign: str, value: float) -> bool:
     return any(low <= abs(value) <= high for low, high in ranges)
 
 
-def too_exact(held: Held, written: Written) -> bool:
+def too_exact(held: RecordNumbers, written: ParsedNumber) -> bool:
     """Tell whether a number has digits about which its record's interval says nothing."""
     low, high = held.record.low, held.record.high
     if low is None or high is None or high <= low or written.is_whole:
@@ -225,7 +225,7 @@ def too_exact(held: Held, written: Written) -> bool:
     return all(TOO_FINE * step <= factor * (high - low) for step in written.steps)
 
 
-def is_derived(written: Written, values: Sequence[float]) -> bool:
+def is_derived(written: ParsedNumber, values: Sequence[float]) -> bool:
     """Tell whether a number is the difference, ratio or relative difference of two others.
 
     Notes
@@ -241,13 +241,13 @@ def is_derived(written: Written, values: Sequence[float]) -> bool:
     return False
 
 
-def is_rest(written: Written, held: Held) -> bool:
+def is_rest(written: ParsedNumber, held: RecordNumbers) -> bool:
     """Tell whether a number is what a share leaves to the whole."""
     ranges = _hundredths(written) if written.is_percent else intervals(written)
     return held.is_share and held.has_share([(1 - high, 1 - low) for low, high in ranges])
 
 
-def is_width(written: Written, held: Held) -> bool:
+def is_width(written: ParsedNumber, held: RecordNumbers) -> bool:
     """Tell whether a number is how wide the interval is, or half of it."""
     one, ranges = held.record, _hundredths(written) if written.is_percent else intervals(written)
     if one.low is None or one.high is None:
@@ -266,7 +266,7 @@ def digits(value: float, n: int = 4) -> str:
     return f"{value:,.0f}" if abs(value) >= 10**n else f"{value:.{n}g}"
 
 
-def _hundredths(written: Written) -> Ranges:
+def _hundredths(written: ParsedNumber) -> Ranges:
     return [(low / 100, high / 100) for low, high in intervals(written)]
 
 

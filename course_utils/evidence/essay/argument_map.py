@@ -1,4 +1,4 @@
-"""The skeleton of an essay: a thesis and its reasons, drawn as a map, and what it still lacks said in words."""
+"""Argument map of an essay: a thesis and its reasons as a drawing, and a list of what they still lack."""
 
 import dataclasses
 from collections.abc import Sequence

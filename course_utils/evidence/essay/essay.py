@@ -1,4 +1,4 @@
-"""An essay as it stands in a notebook: sections, words as a reader counts them, and what is cited."""
+"""Essay parser: sections, word count and citations of an essay in a notebook."""
 
 import ast
 import contextlib
@@ -48,7 +48,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Essay:
-    """An essay.
+    """Essay: the sections that a student wrote, and the chosen strategy.
 
     Parameters
     ----------

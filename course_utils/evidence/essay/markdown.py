@@ -1,4 +1,4 @@
-"""Markdown as plain data, so that a page can show a person's text without parsing any HTML."""
+"""Markdown parser to plain data, so that a page shows a person's text without parsing any HTML."""
 
 import html
 import re

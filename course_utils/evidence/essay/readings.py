@@ -1,4 +1,4 @@
-"""The four readings, by the key that an essay cites, and the sentences of theirs whose wording the course has seen."""
+"""Readings of the course, by citation key, with those of their sentences whose wording is known."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Sentences of a text, each with its place, its citations, and its words without them."""
+"""Sentence splitter: the sentences of a text, each with its position, its citations, and its words without them."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The ledger of a student's own measurements: one file for all notebooks, to which records are only ever added.
+"""Evidence ledger of a student: an append-only file of measurements, shared by all notebooks of one course folder.
 
 Each record names the hash of the record before it. A ledger that another program saved is read all the same. The next
 `keep` writes it in its usual form, and keeps the bytes as they were beside it.
@@ -51,7 +51,7 @@ Say = Callable[[str], object]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ledger:
-    """What a ledger held when it was read.
+    """Ledger: the records that the file held when it was read.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ BETWEEN_OBJECTS = re.compile(r"[\s,\[\]]*")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
-    """A measurement that was kept; its fields stand in this order in the ledger.
+    """Record of a measurement in the ledger; its fields stand in this order in the ledger.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-class NotARecord(ValueError):
+class InvalidRecord(ValueError):
     """A line that is no record; says why in a few words."""
 
 
@@ -157,7 +157,7 @@ def seal(measured: JsonObject, time: str, previous: str, taken: Collection[str])
         values["id"] = _id_of(values, taken)
         values["hash"] = _hashes_of(values)[0]
         return _checked(values)
-    except (NotARecord, KeyError) as error:
+    except (InvalidRecord, KeyError) as error:
         raise TextError(
             f"This is no measurement: it {error}.", "What result.record() returns.", "keep(result)"
         ) from error
@@ -171,32 +171,34 @@ def parse(line: bytes) -> Record:
 
     Raises
     ------
-    NotARecord
+    InvalidRecord
         It is no record, or its content is not what was sealed; says what differs.
     """
     text = _decoded(line)
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        raise NotARecord(_what_else(line)) from None
+        raise InvalidRecord(_what_else(line)) from None
     return from_values(values)
 
 
 def from_values(values: object) -> Record:
     """Return the record that a JSON object holds, with its fields in any order; see `parse`."""
     if not looks_like_record(values):
-        raise NotARecord("is not a record of evidence")
+        raise InvalidRecord("is not a record of evidence")
     if set(values) != set(FIELDS):
-        raise NotARecord(f"has not the fields of a record: {', '.join(sorted(set(values) ^ set(FIELDS)))[:100]}")
+        raise InvalidRecord(f"has not the fields of a record: {', '.join(sorted(set(values) ^ set(FIELDS)))[:100]}")
     record = _checked(values)
     try:
         holds = record.hash in _hashes_of(record.values())
     except RecursionError:
-        raise NotARecord("is nested too deeply") from None
+        raise InvalidRecord("is nested too deeply") from None
     if not holds and "procedure" not in record.versions and len(values["versions"]) > 1 and _is_sorted(values):
-        raise NotARecord("has its keys sorted by another program; the seal of so old a record depends on their order")
+        raise InvalidRecord(
+            "has its keys sorted by another program; the seal of so old a record depends on their order"
+        )
     if not holds:
-        raise NotARecord("has been changed since it was written: its hash is that of another text")
+        raise InvalidRecord("has been changed since it was written: its hash is that of another text")
     return record
 
 
@@ -220,12 +222,12 @@ def _checked(values: JsonObject) -> Record:
         value, types = values[name], _TYPES.get(name, (str,))
         fits = (value is None and None in types) or type(value) in types
         if not fits or (isinstance(value, int | float) and not abs(value) < LARGEST):
-            raise NotARecord(f"has as its {name} {str(value)[:40]!r}")
+            raise InvalidRecord(f"has as its {name} {str(value)[:40]!r}")
     for name, shape in (("id", ID), ("previous", HASH), ("hash", HASH)):
         if not shape.fullmatch(values[name]):
-            raise NotARecord(f"has as its {name} {values[name][:40]!r}")
+            raise InvalidRecord(f"has as its {name} {values[name][:40]!r}")
     if not all(isinstance(row, dict) for row in values["rows"]):
-        raise NotARecord("has rows that are none")
+        raise InvalidRecord("has rows that are none")
     return Record(**{name: values[name] for name in FIELDS})
 
 
@@ -272,7 +274,7 @@ def _dumped(values: JsonObject, without: tuple[str, ...] = (), *, sort: bool = F
     try:
         return json.dumps(kept, ensure_ascii=False, allow_nan=False, sort_keys=sort).encode("utf-8")
     except (ValueError, RecursionError):  # NaN, or half a character
-        raise NotARecord("holds what no record can: not a number, or half a character") from None
+        raise InvalidRecord("holds what no record can: not a number, or half a character") from None
 
 
 def _decoded(line: bytes) -> str:
@@ -295,7 +297,7 @@ def _what_else(line: bytes) -> str:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chain:
-    """What a ledger's bytes say.
+    """Hash chain of records, as read from the bytes of a ledger.
 
     Parameters
     ----------
@@ -340,7 +342,7 @@ class Chain:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Piece:
+class _ParsedLine:
     """One line, or one JSON object over several lines: the record in it, or what is wrong with it."""
 
     line: int
@@ -403,7 +405,7 @@ def looks_like_ledger(content: bytes) -> bool:
 # -- from bytes to records ---------------------------------------------------------------------------------------------
 
 
-def _pieces(content: bytes) -> tuple[list[_Piece], bytes, list[str]]:
+def _pieces(content: bytes) -> tuple[list[_ParsedLine], bytes, list[str]]:
     """Return the pieces of a file, what is torn at its end, and what had to be normalised."""
     content, notes = _as_utf8(content)
     ends = [found[0] for found in LINE_END.finditer(content)]
@@ -457,12 +459,12 @@ def _is_torn(tail: bytes) -> bool:
         return bool(tail) and (written.startswith(START) or START.startswith(written))
 
 
-def _piece(number: int, line: bytes) -> _Piece:
+def _piece(number: int, line: bytes) -> _ParsedLine:
     try:
         record = parse(line)
-        return _Piece(number, record, record.line()[:-1] == line, is_like=True)
-    except NotARecord as why:
-        return _Piece(number, str(why), is_usual=False, is_like=line.startswith(START) or _is_like(line))
+        return _ParsedLine(number, record, record.line()[:-1] == line, is_like=True)
+    except InvalidRecord as why:
+        return _ParsedLine(number, str(why), is_usual=False, is_like=line.startswith(START) or _is_like(line))
 
 
 def _is_like(line: bytes) -> bool:
@@ -471,7 +473,7 @@ def _is_like(line: bytes) -> bool:
     return False
 
 
-def _objects(kept: list[tuple[int, bytes]]) -> list[_Piece]:
+def _objects(kept: list[tuple[int, bytes]]) -> list[_ParsedLine]:
     """Return the records of JSON objects that go over several lines, or stand in an array; none if that is no JSON."""
     try:
         text = b"\n".join(line for _, line in kept).decode("utf-8")
@@ -479,14 +481,14 @@ def _objects(kept: list[tuple[int, bytes]]) -> list[_Piece]:
         return []
     starts = [0, *(found.end() for found in re.finditer("\n", text))]
     decoder, place = json.JSONDecoder(), _next_object(text, 0)
-    pieces: list[_Piece] = []
+    pieces: list[_ParsedLine] = []
     while place < len(text):
         line = kept[bisect.bisect_right(starts, place) - 1][0]
         try:
             values, end = decoder.raw_decode(text, place)
-            pieces.append(_Piece(line, from_values(values), is_usual=False, is_like=True))
-        except NotARecord as why:
-            pieces.append(_Piece(line, str(why), is_usual=False, is_like=looks_like_record(values)))
+            pieces.append(_ParsedLine(line, from_values(values), is_usual=False, is_like=True))
+        except InvalidRecord as why:
+            pieces.append(_ParsedLine(line, str(why), is_usual=False, is_like=looks_like_record(values)))
         except (ValueError, RecursionError):
             return []
         place = _next_object(text, end)
@@ -502,7 +504,7 @@ def _next_object(text: str, place: int) -> int:
 # -- from records to a chain -------------------------------------------------------------------------------------------
 
 
-def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], list[str]]:
+def _placed(pieces: list[_ParsedLine]) -> tuple[list[Record], list[tuple[int, str]], list[str]]:
     """Return the records, each after the one that it follows; what is wrong; and what had to be normalised."""
     pieces, n_copies = _once_each(pieces)
     notes = [f"{_lines(n_copies)} stood there twice; each record is taken once."] if n_copies else []
@@ -512,7 +514,7 @@ def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], 
     placed: list[Record] = []
     seen = {FIRST}
     is_moved = False
-    before: _Piece | None = None
+    before: _ParsedLine | None = None
     for piece in pieces:
         found = piece.found
         if isinstance(found, str):
@@ -539,8 +541,8 @@ def _placed(pieces: list[_Piece]) -> tuple[list[Record], list[tuple[int, str]], 
     return placed, sorted(faults), notes + _branches(placed, line_of)
 
 
-def _once_each(pieces: list[_Piece]) -> tuple[list[_Piece], int]:
-    kept: dict[object, _Piece] = {}
+def _once_each(pieces: list[_ParsedLine]) -> tuple[list[_ParsedLine], int]:
+    kept: dict[object, _ParsedLine] = {}
     for place, piece in enumerate(pieces):
         kept.setdefault(piece.found.hash if isinstance(piece.found, Record) else place, piece)
     return list(kept.values()), len(pieces) - len(kept)
@@ -556,7 +558,7 @@ def _with_followers(record: Record, waiting: dict[str, list[Record]], seen: set[
         stack += reversed(waiting.pop(each.hash, ()))
 
 
-def _follows_nothing(line: int, id: str, before: _Piece | None) -> tuple[int, str]:
+def _follows_nothing(line: int, id: str, before: _ParsedLine | None) -> tuple[int, str]:
     """Say why a whole record does not follow another."""
     if before is None:
         return line, f"({id}) is not the first of its ledger: what came before it is missing"
@@ -591,7 +593,9 @@ def _without_doubled_ids(placed: list[Record]) -> tuple[tuple[Record, ...], list
     return tuple(first.values()), told
 
 
-def _gone(placed: list[Record], pieces: list[_Piece], known: Sequence[str], is_torn: bool) -> list[tuple[int, str]]:
+def _gone(
+    placed: list[Record], pieces: list[_ParsedLine], known: Sequence[str], is_torn: bool
+) -> list[tuple[int, str]]:
     """Compare a chain that holds in itself with what this machine wrote there."""
     here = {record.hash for record in placed}
     gone = [each for each in known if each not in here]

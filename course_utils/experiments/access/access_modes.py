@@ -1,4 +1,4 @@
-"""Three doors to one model, open weights, a gated API and a hosted demo: each answers a wish as far as it opens."""
+"""Access modes of one model: open weights, an API and a hosted demo; each answers the requests it allows."""
 
 import dataclasses
 import json
@@ -30,15 +30,15 @@ Tell = Callable[[int], object]
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
-    """One thing asked of a model, through whatever door.
+class AccessRequest:
+    """A request to a model, in any access mode.
 
     Parameters
     ----------
     action : {"text", "many", "probabilities", "score", "inside"}
     prompt : str
     settings : Settings
-        What of them counts, the door decides.
+        The access mode decides which of them count.
     """
 
     action: str
@@ -47,7 +47,7 @@ class Wish:
 
 
 class Answer(TypedDict, total=False):
-    """An answer through one door: texts, rows (token, probability) or facts (what, how much), and a note on the cost.
+    """Answer in one access mode: texts, rows (token, probability) or facts (what, how much), and a note on the cost.
 
     ``error`` says why fewer texts came than were asked for; it is empty or absent where all came.
     """
@@ -59,7 +59,7 @@ class Answer(TypedDict, total=False):
     error: str
 
 
-class Lazy:
+class LazyModel:
     """A model that is loaded when it is first asked for something, and asked for again each time.
 
     Parameters
@@ -73,7 +73,7 @@ class Lazy:
 
     def __repr__(self) -> str:
         """Return what it is; the model is not loaded for it."""
-        return "Lazy: a model that is loaded when it is first used"
+        return "LazyModel: a model that is loaded when it is first used"
 
     def __getattr__(self, name: str) -> Any:  # whatever a BaseLanguageModel has
         """Ask the model itself."""
@@ -81,7 +81,7 @@ class Lazy:
 
 
 class OpenWeights:
-    """Every wish is answered: the file lies here."""
+    """Access mode with open weights: every request is answered."""
 
     def __init__(self, model: BaseLanguageModel) -> None:
         self._model = model
@@ -90,7 +90,9 @@ class OpenWeights:
         """Return the mode and the model."""
         return f"OpenWeights of {self._model!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return texts, rows (token, probability) or facts (what, how much), and a note on what it took."""
         match wish.action:
             case "probabilities":
@@ -111,7 +113,7 @@ class OpenWeights:
 
 
 class Api:
-    """Text for a key; the other wishes are refused.
+    """Access mode behind an API: text for a key; other requests are refused.
 
     Parameters
     ----------
@@ -127,7 +129,9 @@ class Api:
         """Return the mode and the gateway; the key is not shown."""
         return f"Api of {self.gated!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return texts and what they cost; an error beside the texts where the quota ended on the way.
 
         Raises
@@ -155,7 +159,7 @@ class Api:
 
 
 class HostedDemo:
-    """A web page: a prompt in, one short text out, every setting fixed, and no door for more."""
+    """Access mode of a hosted demo: one short text for a prompt, with fixed settings."""
 
     def __init__(self, model: BaseLanguageModel, settings: Settings = Settings(DEMO_TOKENS, temperature=0.8)) -> None:
         self._model, self._settings = model, settings
@@ -164,7 +168,9 @@ class HostedDemo:
         """Return the mode and the model."""
         return f"HostedDemo of {self._model!r}"
 
-    def answer(self, wish: Wish, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None) -> Answer:
+    def answer(
+        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+    ) -> Answer:
         """Return one text, another one each time.
 
         Raises

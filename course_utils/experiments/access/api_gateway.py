@@ -1,4 +1,4 @@
-"""A model behind a gate, as an API keeps it: text for a key, counted, priced and logged, and nothing else comes out.
+"""API gateway in front of a model: text for a key, with quota, price and log, and nothing else.
 
 All numbers here are the course's own, and no provider's. The gate stands in the same process as the model, so whoever
 writes Python can walk around it; a real one stands on somebody else's machine.
@@ -30,13 +30,13 @@ REFUSED_WORDS = {
     "spam": ("buy now", "limited offer"),
     "fake news": ("fake news", "breaking news"),
 }
-LONGEST_PURPOSE = 300  # characters
+MAX_PURPOSE_CHARACTERS = 300  # characters
 LOG_COLUMNS = ["time", "key", "purpose", "prompt", "answer", "n_tokens", "cost"]
 
 
 @dataclasses.dataclass
 class Key:
-    """Permission to ask.
+    """API key.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Key:
 
 
 class GatedModel:
-    """A model that is used through a gate: one door for text, none for probabilities or weights.
+    """API gateway of a model: it returns text, but no probabilities and no weights.
 
     Parameters
     ----------
@@ -129,10 +129,10 @@ class GatedModel:
             It names a misuse.
         """
         purpose = purpose.strip()
-        if not 3 <= len(purpose) <= LONGEST_PURPOSE:
+        if not 3 <= len(purpose) <= MAX_PURPOSE_CHARACTERS:
             raise TextError(
                 f"The purpose has {len(purpose)} characters.",
-                f"What you will use it for, in 3 to {LONGEST_PURPOSE} characters.",
+                f"What you will use it for, in 3 to {MAX_PURPOSE_CHARACTERS} characters.",
                 'request_key("a lesson on release strategies")',
             )
         self._refuse_misuse(purpose, "The purpose")

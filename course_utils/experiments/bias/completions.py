@@ -80,7 +80,7 @@ def abid(
     i_have_read_the_warning : bool
         See ``bias_probes.WARNING``.
     progress, cancel
-        As for ``machine_texts.write``.
+        As for ``generate.write``.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 
 if TYPE_CHECKING:
@@ -103,6 +103,6 @@ def sentence_bits(
 
 
 def once(kind: str, model: "LanguageModel", asked: object, compute: Callable[[], dict]) -> dict:
-    """Return what was computed before from the same weights, code and plain values, or compute it; see `remembered`."""
+    """Return what was computed before from the same weights, code and plain values, or compute it; see `cached`."""
     known = [{model.name: model.weights_sha256}, model.precision, model.device.type, asked]
-    return remembered(kind, [*known, code_hash(__name__), versions()], compute)
+    return cached(kind, [*known, code_hash(__name__), versions()], compute)

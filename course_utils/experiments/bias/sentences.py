@@ -99,7 +99,7 @@ def next_words(
     i_have_read_the_warning : bool
         See ``bias_probes.WARNING``.
     progress, cancel
-        As for ``machine_texts.write``.
+        As for ``generate.write``.
 
     Returns
     -------

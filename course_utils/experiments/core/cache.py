@@ -1,4 +1,4 @@
-"""What was computed once is not computed again: results by their inputs, in the cache folder."""
+"""Disk cache of computed results, by the hash of their inputs, in the cache folder."""
 
 import contextvars
 import hashlib
@@ -12,40 +12,39 @@ from pathlib import Path
 from course_utils.core.files import try_replace_file
 from course_utils.core.paths import cache_folder
 
-LARGEST_MB = 500
-KEPT = 0.9  # of it, once there was too much
-LONGEST_WRITE_S = 3600.0  # a hidden file of that age was left by a process that died
+MAX_MB = 500
+SHARE_KEPT = 0.9  # of it, once there was too much
+MAX_WRITE_S = 3600.0  # a hidden file of that age was left by a process that died
 
-_is_anew = contextvars.ContextVar("is_anew", default=False)
+_must_recompute = contextvars.ContextVar("must_recompute", default=False)
 
 
-def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
-    """Return what an earlier call computed from the same inputs, or compute it now and keep it.
+def cached(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
+    """Return the cached result for these inputs, or compute it and cache it.
 
     Parameters
     ----------
     kind : str
-        What it is, for the file's name: letters, digits, hyphens.
+        The kind of result, for the file's name: letters, digits, hyphens.
     inputs : list
-        Plain values: all on which the outcome depends. Weights by their sha256, texts whole or by
-        `sha256_of_values`, settings, seed, and the code (`code_hash` of the calling module, ``versions()``).
+        Plain values on which the result depends: the sha256 of weights, texts or their `sha256_of_values`,
+        settings, the seed, and the code (`code_hash` of the calling module, ``versions()``).
     compute : callable
-        Returns a dict of plain values. What it raises, such as Cancelled, passes through, and nothing is kept.
+        Returns a dict of plain values. If it raises, as with Cancelled, nothing is cached.
 
     Returns
     -------
     dict
-        As JSON gives it back, the first time too: tuples are lists, keys are strings.
+        As JSON returns it, also the first time: tuples are lists, keys are strings.
 
     Notes
     -----
-    A file that is damaged, cut off or of other inputs is not trusted: it is computed anew. A full disk costs the time
-    to compute it again, no more. All results together take `LARGEST_MB` at most: those that were used longest ago are
-    deleted first.
+    A file that is damaged, cut off or of other inputs is ignored, and the result is computed again. On a full disk
+    nothing is cached. All files together take `MAX_MB` at most: the least recently used are deleted first.
     """
     key = sha256_of_values(inputs)
     file = _file(kind, key)
-    known = None if _is_anew.get() else _read(file, key)
+    known = None if _must_recompute.get() else _read(file, key)
     if known is not None:
         return known
     value = json.loads(json.dumps(compute()))
@@ -56,13 +55,13 @@ def remembered(kind: str, inputs: list, compute: Callable[[], dict]) -> dict:
 
 
 @contextmanager
-def anew() -> Iterator[None]:
-    """Compute within this block what is remembered too: to find out whether the same comes again."""
-    token = _is_anew.set(True)
+def recompute() -> Iterator[None]:
+    """Ignore the cache within this block: a re-run must compute every result again."""
+    token = _must_recompute.set(True)
     try:
         yield
     finally:
-        _is_anew.reset(token)
+        _must_recompute.reset(token)
 
 
 def sha256_of_values(values: list) -> str:
@@ -71,7 +70,7 @@ def sha256_of_values(values: list) -> str:
 
 
 def _file(kind: str, key: str) -> Path:
-    """Return where the result lies, if it is remembered."""
+    """Return the file of a cached result, whether it exists or not."""
     return cache_folder() / "results" / f"{kind}-{key[:16]}.json"
 
 
@@ -86,7 +85,7 @@ def _read(file: Path, key: str) -> dict | None:
 
 
 def _make_room(newest: Path) -> None:
-    """Delete the results that were used longest ago, if all of them take too much room.
+    """Delete the least recently used files, if all of them take more than `MAX_MB`.
 
     Several processes may do so at once: a file that another one has deleted is gone all the same, and one that is being
     read stays readable. What was written last stays, however large it is.
@@ -95,13 +94,13 @@ def _make_room(newest: Path) -> None:
     for file in newest.parent.iterdir():
         with suppress(OSError):
             state = file.stat()
-            if file.name.startswith(".") and time.time() - state.st_mtime < LONGEST_WRITE_S:
+            if file.name.startswith(".") and time.time() - state.st_mtime < MAX_WRITE_S:
                 continue  # another process is writing it
             found.append((state.st_mtime_ns, state.st_size, file))
-    left = sum(size for _, size, _ in found) - LARGEST_MB * 1e6
+    left = sum(size for _, size, _ in found) - MAX_MB * 1e6
     if left <= 0:
         return
-    left += (1 - KEPT) * LARGEST_MB * 1e6  # some more, so that not every result after this one makes room again
+    left += (1 - SHARE_KEPT) * MAX_MB * 1e6  # some more, so that not every result after this one makes room again
     for _, size, file in sorted(found, key=lambda each: each[0]):
         if left <= 0:
             return

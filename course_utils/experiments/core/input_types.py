@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     # For the type checker only: nothing heavy is imported before a record asks for it.
-    from course_utils.experiments.detection.detectors import Detector
-    from course_utils.experiments.readers.blind_items import Item
-    from course_utils.experiments.texts.pairs import UnwrittenPairs
     from course_utils.models.inference.language_model import LanguageModel
     from course_utils.models.inference.settings import Settings
 
@@ -60,7 +57,7 @@ def integer(low: int, high: int) -> InputType[int]:
 
     def accept(value: object, run: RecordedRun) -> int:
         if type(value) is not int or not low <= value <= high:
-            _refuse(value, f"from {low} to {high}")
+            refuse(value, f"from {low} to {high}")
         return value
 
     return accept
@@ -71,7 +68,7 @@ def number(low: float, high: float) -> InputType[float]:
 
     def accept(value: object, run: RecordedRun) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-            _refuse(value, f"from {low} to {high}")
+            refuse(value, f"from {low} to {high}")
         return value
 
     return accept
@@ -82,7 +79,7 @@ def fraction(value: object, run: RecordedRun) -> Fraction:
     found = re.fullmatch(r"(\d{1,18})(?:/([1-9]\d{0,17}))?", value) if isinstance(value, str) else None
     share = Fraction(int(found[1]), int(found[2] or 1)) if found else None
     if share is None or share > 1:
-        _refuse(value, "a share such as 99/100")
+        refuse(value, "a share such as 99/100")
     return share
 
 
@@ -93,7 +90,7 @@ def one_of(*choices: T) -> InputType[T]:
         for choice in choices:
             if type(value) is type(choice) and value == choice:
                 return choice
-        _refuse(value, ", ".join(map(str, choices)))
+        refuse(value, ", ".join(map(str, choices)))
 
     return accept
 
@@ -108,7 +105,7 @@ def list_of(accept_entry: InputType[T], most: int, least: int = 1) -> InputType[
 
     def accept(value: object, run: RecordedRun) -> list[T]:
         if not isinstance(value, list) or not least <= len(value) <= most:
-            _refuse(value, f"a list of {least} to {most}")
+            refuse(value, f"a list of {least} to {most}")
         return [accept_entry(entry, run) for entry in value]
 
     return accept
@@ -119,7 +116,7 @@ def object_of(types: Mapping[str, InputType[T]], may_lack: Collection[str] = ())
 
     def accept(value: object, run: RecordedRun) -> dict[str, T]:
         if not isinstance(value, dict) or not set(types) - set(may_lack) <= set(value) <= set(types):
-            _refuse(value, f"an object of {', '.join(types)}")
+            refuse(value, f"an object of {', '.join(types)}")
         return {name: types[name](entry, run) for name, entry in value.items()}
 
     return accept
@@ -135,14 +132,14 @@ def rows(
 def text(value: object, run: RecordedRun) -> str:
     """Accept a text."""
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
-        _refuse(value, "a text")
+        refuse(value, "a text")
     return value
 
 
 def short_text(value: object, run: RecordedRun) -> str:
     """Accept a name, or a text of a few words."""
     if not isinstance(value, str) or len(value) > 200:
-        _refuse(value, "a text of up to 200 characters")
+        refuse(value, "a text of up to 200 characters")
     return value
 
 
@@ -150,7 +147,7 @@ def texts(value: object, run: RecordedRun, most: int = MAX_TEXTS) -> list[str]:
     """Accept texts that the record carries whole."""
     found = _whole(list_of(text, most))(value, run)
     if sum(map(len, found)) > MAX_CHARACTERS:
-        _refuse(value, f"{MAX_CHARACTERS:,} characters at most")
+        refuse(value, f"{MAX_CHARACTERS:,} characters at most")
     return found
 
 
@@ -159,7 +156,7 @@ def few_texts(most: int) -> InputType[list[str]]:
     return lambda value, run: texts(value, run, most)
 
 
-# -- models, and what is made with them --------------------------------------------------------------------------------
+# -- models and their settings ----------------------------------------------------------------------------------------
 
 
 def model_name(value: object, run: RecordedRun) -> str:
@@ -167,7 +164,7 @@ def model_name(value: object, run: RecordedRun) -> str:
     from course_utils.models.registry import registry
 
     if not isinstance(value, str) or value not in run.models:
-        _refuse(value, f"of {', '.join(run.models) or 'no model'}")
+        refuse(value, f"of {', '.join(run.models) or 'no model'}")
     if value not in [entry.name for entry in registry.entries()]:
         raise Refused(f"{value} is not on this machine's shelf (COURSE_MODELS names a folder with models of your own)")
     here, measured = registry.weights_sha256(value), run.models[value]
@@ -182,11 +179,11 @@ def model(value: object, run: RecordedRun) -> "LanguageModel":
     """Load such a model, in the precision that the record's settings name, or else in fp32."""
     from course_utils.models.inference.language_model import load
 
-    precision = _precision(run.settings.get("precision", "fp32"), run)
-    return load(model_name(value, run), precision)
+    kind = precision(run.settings.get("precision", "fp32"), run)
+    return load(model_name(value, run), kind)
 
 
-_precision = one_of("fp32", "int8")
+precision = one_of("fp32", "int8")
 seed = integer(0, MAX_SEED)
 
 
@@ -195,59 +192,15 @@ def settings(value: object, run: RecordedRun) -> "Settings":
     from course_utils.models.inference.settings import RANGES, Settings
 
     if not isinstance(value, dict) or not set(value) <= set(RANGES):
-        _refuse(value, f"of {', '.join(RANGES)}")
+        refuse(value, f"of {', '.join(RANGES)}")
     return Settings(**value)
 
 
 def settings_by_name(value: object, run: RecordedRun) -> "dict[str, Settings]":
     """Accept 1 to 20 sampling settings, each with its name."""
     if not isinstance(value, dict) or not 1 <= len(value) <= 20:
-        _refuse(value, "1 to 20 settings by name")
+        refuse(value, "1 to 20 settings by name")
     return {short_text(name, run): settings(entry, run) for name, entry in value.items()}
-
-
-def paired_texts(value: object, run: RecordedRun) -> "UnwrittenPairs":
-    """Accept how pairs of texts were drawn and written; they are written anew, not read from the record."""
-    from course_utils.experiments.texts.pairs import OPENINGS, UnwrittenPairs
-    from course_utils.models.inference.language_model import load
-
-    if isinstance(value, dict) and "sha256" in value:
-        raise Refused("how its texts were drawn is not known: only their hash is in the record")
-    types: dict[str, InputType[Any]] = {
-        "generator": model_name,
-        "settings": settings,
-        "opening": one_of(*OPENINGS),
-        "n_pairs": integer(1, 1000),
-        "n_words": integer(1, 500),
-        "seed": seed,
-        "n_left_out": integer(0, 1000),
-        "precision": _precision,
-        "articles": list_of(integer(0, MAX_SEED), 1000),
-    }
-    found = object_of(types)(value, run)
-    require_few_tokens(found["n_pairs"] * found["settings"].max_new_tokens)
-    found["generator"] = load(found["generator"], found.pop("precision"))
-    return UnwrittenPairs(**found)
-
-
-def detector(value: object, run: RecordedRun) -> "Detector":
-    """Accept which detector it was; readers by their name on the shelf."""
-    from course_utils.experiments.detection.detectors import WITH_READER, WordDetector
-
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind == "words":
-        return WordDetector()
-    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in WITH_READER:
-        raise Refused(f"its detector is of a kind of its own, {str(kind)[:40]!r}, whose code is not in the record")
-    return WITH_READER[kind](model(value.get("reader"), run))
-
-
-def blind_items(value: object, run: RecordedRun) -> "list[Item]":
-    """Accept the texts of a blind test, if the record carries them whole."""
-    from course_utils.experiments.readers.blind_items import Item
-
-    types: dict[str, InputType[Any]] = dict.fromkeys(("id", "headline", "text", "source", "weights_sha256"), text)
-    return [Item(**row) for row in rows(types | {"article": integer(0, MAX_SEED)}, 500)(value, run)]
 
 
 # -- how much ----------------------------------------------------------------------------------------------------------
@@ -270,5 +223,6 @@ def _whole(accept_value: InputType[T]) -> InputType[T]:
     return accept
 
 
-def _refuse(value: object, expected: str) -> NoReturn:
+def refuse(value: object, expected: str) -> NoReturn:
+    """Refuse a value: say what it is and what was expected."""
     raise Refused(f"{str(value)[:60]!r} is not {expected}")

@@ -1,4 +1,4 @@
-"""How a loss falls with size: a straight line where both axes are logarithmic, and how sure its slope is."""
+"""Power law of loss against size: a least-squares fit on logarithmic axes, with the interval of its exponent."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What an experiment returns: its numbers, the finding in a sentence, and all that is needed to do it again."""
+"""Result of an experiment: its table, its finding in a sentence, and all that is needed to run it again."""
 
 import dataclasses
 import html
@@ -64,7 +64,7 @@ def _device() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One number that a sentence can cite, with all that the sentence owes its reader.
+    """A number that a sentence can cite, with its interval, its unit and its count.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Metric:
         object.__setattr__(self, "n", None if n is None else int(n))
 
     def __str__(self) -> str:
-        """Return the number with all that a sentence owes its reader."""
+        """Return the number with its interval, its unit and its count."""
         value = "unknown" if self.value is None else f"{self.value:.4g}"
         ends = "" if self.low is None or self.high is None else f" (95% interval {self.low:.4g} to {self.high:.4g})"
         return f"{self.name} of {self.of}: {value}{ends}, {self.unit}" + (f", n = {self.n}" if self.n else "")
@@ -281,7 +281,7 @@ class Result:
 
 
 _METRIC_FIELDS = [field.name for field in dataclasses.fields(Metric)]
-LONGEST_KEPT = 20_000  # characters of text that a record carries whole
+MAX_KEPT_CHARACTERS = 20_000  # characters of text that a record carries whole
 
 
 def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
@@ -295,7 +295,7 @@ def kept_texts(texts: Sequence[str]) -> list[str] | dict[str, object]:
     ['sha256', 'n_texts']
     """
     texts = list(texts)
-    if sum(map(len, texts)) <= LONGEST_KEPT:
+    if sum(map(len, texts)) <= MAX_KEPT_CHARACTERS:
         return texts
     return {"sha256": sha256_of_values(texts), "n_texts": len(texts)}
 
@@ -309,7 +309,7 @@ def kept_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]] |
     [{'item': 'text 1', 'rating': 4}]
     """
     kept = [dict(row) for row in rows]
-    if len(json.dumps(kept)) <= LONGEST_KEPT:
+    if len(json.dumps(kept)) <= MAX_KEPT_CHARACTERS:
         return kept
     return {"sha256": sha256_of_values(kept), "n_rows": len(kept)}
 
@@ -341,9 +341,9 @@ def _readable(value: float) -> str:
 
 
 class ProgressLine:
-    """A line that says how far an experiment is and how long it will take: ``progress=ProgressLine()``.
+    """A progress line on stdout, with the share done and the time left: ``progress=ProgressLine()``.
 
-    It is rewritten in place, on stdout: a notebook and a terminal show it alike.
+    It is rewritten in place. A notebook and a terminal show it alike.
     """
 
     def __init__(self) -> None:

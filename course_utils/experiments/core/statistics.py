@@ -1,4 +1,4 @@
-"""Intervals: the bootstrap of the course, simultaneous intervals for the best of many, Wilson's, Newcombe's, kappa.
+"""Confidence intervals: the bootstrap, simultaneous intervals for the best of many, Wilson's, Newcombe's, kappa.
 
 All resampling goes through `bootstrap`. It takes the seed that the record of the experiment carries, so the same record
 gives the same interval. statsmodels is imported when first needed: it takes two seconds.

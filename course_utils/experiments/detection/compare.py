@@ -1,4 +1,4 @@
-"""Which detector tells machine from human news: by reader, generator, sampling and length, and across generators."""
+"""Comparison of detectors: by reader, generator, sampling and length, and transfer across generators."""
 
 import dataclasses
 import functools
@@ -20,12 +20,13 @@ from course_utils.experiments.detection.detectors import (
     RankDetector,
     WordDetector,
     detector_as_input,
+    detector_from_input,
 )
 from course_utils.experiments.detection.evaluate import (
     Progress,
     auc_metric,
+    evaluate_detector,
     in_words,
-    judged,
     models_of,
     resampled_of,
     scores_by_author,
@@ -33,7 +34,14 @@ from course_utils.experiments.detection.evaluate import (
     with_ends_of_all,
 )
 from course_utils.experiments.detection.roc import roc
-from course_utils.experiments.texts.pairs import PairedTexts, UnwrittenPairs, in_common, pairs_as_input, write_missing
+from course_utils.experiments.texts.pairs import (
+    PairedTexts,
+    UnwrittenPairs,
+    in_common,
+    pairs_as_input,
+    pairs_from_input,
+    write_missing,
+)
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.plots.detection import auc_of_each, auc_over, roc_curves, transfer_matrix
 from course_utils.plots.picture import Picture
@@ -49,7 +57,7 @@ MEASURES = (
 @experiment(
     "detection.compare_detectors",
     {
-        "pairs": input_types.paired_texts,
+        "pairs": pairs_from_input,
         "readers": input_types.list_of(input_types.model, 8, least=0),
         "seed": input_types.seed,
     },
@@ -61,7 +69,7 @@ def compare_detectors(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Result:
-    """Let every detector learn from one half of the pairs and judge the other half.
+    """Compare detectors: fit each on one half of the pairs and evaluate it on the other half.
 
     Parameters
     ----------
@@ -80,7 +88,7 @@ def compare_detectors(
     -------
     Result
         One row a detector: detector, what `roc.measure` returns (intervals of each row alone), and auc_low_of_all,
-        auc_high_of_all, which hold for all rows at once: see `judging.with_ends_of_all`. Its details hold every text
+        auc_high_of_all, which hold for all rows at once: see `evaluate.with_ends_of_all`. Its details hold every text
         with its half and, in the test half, its score, so that anyone can compute the rows anew.
 
     Raises
@@ -92,7 +100,7 @@ def compare_detectors(
     rows, details = [], []
     for number, detector in enumerate(detectors):
         tell(number / len(detectors), f"{detector.name} learns and judges")
-        row, single = judged(detector, pairs, pairs, seed, cancel)
+        row, single = evaluate_detector(detector, pairs, pairs, seed, cancel)
         rows.append({"detector": detector.name} | row)
         details.append(single.assign(detector=detector.name))
     tell(1.0, "done")
@@ -135,9 +143,9 @@ def differences(result: Result) -> pd.DataFrame:
 @experiment(
     "detection.by_condition",
     {
-        "sets": input_types.list_of(input_types.paired_texts, 12),
+        "sets": input_types.list_of(pairs_from_input, 12),
         "lengths": input_types.list_of(input_types.integer(1, 500), 12, least=0),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: _draw_conditions(rows),
@@ -182,7 +190,7 @@ def by_condition(
     lengths, rows, details = list(lengths) or [min(each.n_words for each in sets)], [], []
     for number, (pairs, n_words) in enumerate(itertools.product(sets, lengths)):
         tell(number / (len(sets) * len(lengths)), f"{detector.name}, {n_words} words by {pairs.generator}")
-        row, single = judged(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
+        row, single = evaluate_detector(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
         condition = {"generator": pairs.generator, "sampling": pairs.sampling, "n_words": n_words}
         rows.append(condition | {"detector": detector.name} | row)
         details.append(single.assign(**condition))
@@ -206,8 +214,8 @@ def by_condition(
 @experiment(
     "detection.transfer",
     {
-        "sets": input_types.list_of(input_types.paired_texts, 8),
-        "detector": input_types.optional(input_types.detector),
+        "sets": input_types.list_of(pairs_from_input, 8),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: transfer_matrix(rows),
@@ -245,7 +253,7 @@ def transfer(
     names, rows, details = _names(cut), [], []
     for number, (one, other) in enumerate(itertools.product(names, names)):
         tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
-        row, single = judged(detector, names[one], names[other], seed, cancel)
+        row, single = evaluate_detector(detector, names[one], names[other], seed, cancel)
         rows.append({"trained_on": one, "tested_on": other} | row)
         details.append(single.assign(trained_on=one, tested_on=other))
     tell(1.0, "done")

@@ -1,4 +1,4 @@
-"""Detectors with one manner, fit and score: word counts, likelihood under a reader, ranks under a reader."""
+"""Detectors of machine text, with fit and score: word counts, likelihood under a model, token ranks under a model."""
 
 import abc
 import threading
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core import input_types
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.experiments.detection import token_scores
 from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models.inference.base import BaseLanguageModel
 
 C_GRID = tuple(2.0**power for power in range(-6, 7))  # 1/64 to 64, as in OpenAI's baseline.py
-MIN_DOCUMENTS, MOST_FEATURES = 5, 2**21  # likewise
+MIN_DOCUMENTS, MAX_FEATURES = 5, 2**21  # likewise
 N_FOLDS = 5
 RANKS = (10, 100, 1000)  # GLTR's green, yellow, red; violet is the rest
 
 
 class Detector(abc.ABC):
-    """Learns from texts whose author is known; a score above 0 means "machine", and the higher, the surer.
+    """Base class of detectors: binary classifiers whose score is above 0 for "machine".
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Detector(abc.ABC):
 
 
 class WordDetector(Detector):
-    """OpenAI's baseline: TF-IDF of words and neighbouring words, logistic regression.
+    """Baseline of OpenAI: TF-IDF of words and neighbouring words, logistic regression.
 
     Notes
     -----
@@ -74,7 +75,7 @@ class WordDetector(Detector):
         """Learn which words and word pairs tell; see `Detector.fit`."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=MIN_DOCUMENTS, max_features=MOST_FEATURES)
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=MIN_DOCUMENTS, max_features=MAX_FEATURES)
         self._model = _learn(words, human, machine)
         return self
 
@@ -84,7 +85,7 @@ class WordDetector(Detector):
 
 
 class _WithReader(Detector):
-    """A detector that looks at texts through a language model."""
+    """A detector that scores texts with a language model, its reader."""
 
     what: str
 
@@ -167,6 +168,18 @@ def detector_as_input(detector: Detector | None) -> dict[str, str] | None:
     return {"kind": kind} | ({"reader": detector.reader.name} if isinstance(detector, _WithReader) else {})
 
 
+def detector_from_input(value: object, run: input_types.RecordedRun) -> Detector:
+    """Input type of a detector: its kind, and the name of its reader in the model registry."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind == "words":
+        return WordDetector()
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in WITH_READER:
+        raise input_types.Refused(
+            f"its detector is of a kind of its own, {str(kind)[:40]!r}, whose code is not in the record"
+        )
+    return WITH_READER[kind](input_types.model(value.get("reader"), run))
+
+
 def rank_shares(ranks: Sequence[int] | NDArray[Any]) -> list[float]:
     """Return the shares of tokens in the top 10, 11 to 100, 101 to 1000, and beyond.
 
@@ -182,7 +195,7 @@ def rank_shares(ranks: Sequence[int] | NDArray[Any]) -> list[float]:
 def scores(
     detector: Detector, training: PairedTexts, test: Sequence[str], cancel: threading.Event | None = None
 ) -> np.ndarray:
-    """Let a detector learn from pairs and score other texts, or read what it said before; shape (N,)."""
+    """Return the scores of a detector fitted on pairs, from the cache if they are there; shape (N,)."""
     code = code_hash(__name__, token_scores.__name__)
     inputs = [detector.inputs(), training.human, training.machine, list(test), versions(), code]
 
@@ -190,7 +203,7 @@ def scores(
         detector.fit(training.human, training.machine, cancel)
         return {"scores": detector.score(test, cancel).tolist()}
 
-    return np.array(remembered("detector", inputs, compute)["scores"])
+    return np.array(cached("detector", inputs, compute)["scores"])
 
 
 def _learn(blank: Any, human: Sequence[str] | NDArray[Any], machine: Sequence[str] | NDArray[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""One detector on paired texts: it learns from one half and judges the other, told as a row, as texts and in words."""
+"""Evaluation of a detector on paired texts: fit on the training half, scores and metrics on the test half."""
 
 import dataclasses
 import math
@@ -12,21 +12,21 @@ from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.result import Metric
 from course_utils.experiments.core.statistics import simultaneous
 from course_utils.experiments.detection.detectors import Detector, scores
-from course_utils.experiments.detection.roc import FEWEST_HUMAN, measure, newcombe, resampled_auc
+from course_utils.experiments.detection.roc import MIN_HUMAN_TEXTS, measure, newcombe, resampled_auc
 from course_utils.experiments.texts.pairs import PairedTexts
 from course_utils.models.inference.base import Cancelled
 
 Progress = Callable[[float, str], object]
 
 
-def judged(
+def evaluate_detector(
     detector: Detector,
     training: PairedTexts,
     test: PairedTexts,
     seed: int,
     cancel: threading.Event | None = None,
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Let a detector learn from the training half of one set and judge the test half of another (or the same).
+    """Fit a detector on the training half of one set and evaluate it on the test half of another (or the same).
 
     Returns
     -------
@@ -90,9 +90,8 @@ def in_words(row: pd.Series, n_rows: int) -> str:
     words = f"AUC {row['auc']:.2f} ({row['auc_low_of_all']:.2f} to {row['auc_high_of_all']:.2f}"
     words += f", an interval that allows for the choice among {n_rows})" if n_rows > 1 else ")"
     if np.isnan(row["caught"]):
-        few = (
-            f"{row['n_human']:.0f} human texts are too few for the rate at 1 % false alarms, which needs {FEWEST_HUMAN}"
-        )
+        few = f"{row['n_human']:.0f} human texts are too few for the rate at 1 % false alarms"
+        few += f", which needs {MIN_HUMAN_TEXTS}"
         return f"{words}, and {few}"
     ends = f"{100 * row['caught_low']:.0f} % to {100 * row['caught_high']:.0f} %"
     ends += ", which does not allow for it" if n_rows > 1 else ""

@@ -1,4 +1,4 @@
-"""What makes machine text harder to detect: the p of nucleus sampling, choosing among samples, more in the prompt."""
+"""Evasion of detectors: the p of nucleus sampling, rejection sampling against a detector, longer prompts."""
 
 import dataclasses
 import functools
@@ -14,12 +14,19 @@ from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Metric, Result, versions
 from course_utils.experiments.core.statistics import percentiles
 from course_utils.experiments.detection.compare import MEASURES
-from course_utils.experiments.detection.detectors import Detector, RankDetector, WordDetector, detector_as_input, scores
+from course_utils.experiments.detection.detectors import (
+    Detector,
+    RankDetector,
+    WordDetector,
+    detector_as_input,
+    detector_from_input,
+    scores,
+)
 from course_utils.experiments.detection.evaluate import (
     Progress,
     auc_metric,
+    evaluate_detector,
     in_words,
-    judged,
     models_of,
     resampled_of,
     settings_of,
@@ -33,6 +40,7 @@ from course_utils.experiments.texts.pairs import (
     in_common,
     paired_texts,
     pairs_as_input,
+    pairs_from_input,
     write_missing,
 )
 from course_utils.models.inference.base import BaseLanguageModel
@@ -51,7 +59,7 @@ SEED_STEP = 100_003  # between two samples from one opening, so that none shares
         "ps": input_types.list_of(input_types.number(0.01, 1), 12),
         "n_pairs": input_types.integer(1, 1000),
         "n_words": input_types.integer(1, 500),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "max_new_tokens": input_types.integer(1, 500),
         "seed": input_types.seed,
     },
@@ -91,7 +99,7 @@ def nucleus_sweep(
     -------
     Result
         One row a p: top_p, hardest_in (the share of resamples in which this p is the hardest), what `roc.measure`
-        returns, and auc_low_of_all, auc_high_of_all: see `judging.with_ends_of_all`.
+        returns, and auc_low_of_all, auc_high_of_all: see `evaluate.with_ends_of_all`.
 
     Raises
     ------
@@ -133,9 +141,9 @@ def nucleus_sweep(
     "hard_to_detect.evade",
     {
         "model": input_types.model,
-        "pairs": input_types.paired_texts,
+        "pairs": pairs_from_input,
         "n_tries": input_types.integer(2, 16),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "seed": input_types.seed,
     },
     redraw=lambda rows, run: auc_of_each(rows, "attack"),
@@ -190,7 +198,7 @@ def evade(
     attacks = {"none": (pairs, pairs), "chosen": (pairs, chosen), "chosen, detector trained anew": (chosen, chosen)}
     rows, details = [], []
     for attack, (training, test) in attacks.items():
-        row, single = judged(detector, training, test, seed, cancel)
+        row, single = evaluate_detector(detector, training, test, seed, cancel)
         rows.append({"attack": attack} | row)
         details.append(single.assign(attack=attack))
     tell(1.0, "done")
@@ -214,7 +222,7 @@ def evade(
         "n_pairs": input_types.integer(1, 500),
         "settings": input_types.settings,
         "n_words": input_types.integer(1, 500),
-        "detector": input_types.optional(input_types.detector),
+        "detector": input_types.optional(detector_from_input),
         "openings": input_types.list_of(input_types.short_text, 2),
         "seed": input_types.seed,
     },
@@ -289,7 +297,7 @@ def _each_judged(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, details = [], []
     for value, pairs in zip(values, sets, strict=True):
-        row, single = judged(detector, pairs, pairs, seed, cancel)
+        row, single = evaluate_detector(detector, pairs, pairs, seed, cancel)
         rows.append({column: value} | row)
         details.append(single.assign(**{column: value}))
     return pd.DataFrame(rows), pd.concat(details, ignore_index=True)

@@ -9,7 +9,7 @@ from course_utils.errors import SettingsError
 from course_utils.experiments.core.statistics import Numbers, percentiles, resample, wilson
 
 FALSE_ALARMS = 0.01
-FEWEST_HUMAN = 100  # texts: with fewer, 1 % of them is less than one text
+MIN_HUMAN_TEXTS = 100  # texts: with fewer, 1 % of them is less than one text
 Z_95 = 1.959964
 GRID = np.linspace(0, 1, 101)
 
@@ -29,7 +29,7 @@ def measure(human: Numbers, machine: Numbers, seed: int) -> dict[str, float]:
     dict
         n_human, n_machine; auc, accuracy (at threshold 0) and caught (the share of machine texts above all but 1 % of
         the human ones), each with its _low and _high; false_alarms (the share of human texts above 0). caught is NaN
-        below `FEWEST_HUMAN` human texts.
+        below `MIN_HUMAN_TEXTS` human texts.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _resampled_auc(human: np.ndarray, machine: np.ndarray, drawn: np.ndarray) ->
 
 
 def _caught(human: np.ndarray, machine: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
-    if len(human) < FEWEST_HUMAN:
+    if len(human) < MIN_HUMAN_TEXTS:
         return dict.fromkeys(("caught", "caught_low", "caught_high"), math.nan)
     at = np.array([FALSE_ALARMS])
     caught = float(_caught_at(human[None], machine[None], at)[0, 0])

@@ -9,7 +9,7 @@ import pandas as pd
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.core import input_types
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.detection.detectors import RANKS, rank_shares
@@ -21,7 +21,7 @@ Progress = Callable[[float, str], object]
 SHARES = ("share_top_10", "share_top_100", "share_top_1000", "share_rest")
 CLASSES = ("1 to 10", "11 to 100", "101 to 1,000", "beyond 1,000")  # ranks; GLTR's green, yellow, red, violet
 HATCHES = ("", "//", "xx", "..")
-LONGEST_BEGINNING = 40  # characters by which a row can be recognised
+MAX_LABEL_CHARACTERS = 40  # characters by which a row can be recognised
 MEASURES = (
     *(Measure(share, "share", n="n_tokens") for share in SHARES),
     Measure("bits_per_character", "bits per character", n="n_tokens"),
@@ -79,7 +79,7 @@ def read_ranks(
     tables = []
     for place, text in enumerate(texts):
         step = _part(tell, place, len(texts), f"{model.name} reads {_name(place)}")
-        found = remembered("ranks", [*known, text], functools.partial(_read, model, text, step, cancel))
+        found = cached("ranks", [*known, text], functools.partial(_read, model, text, step, cancel))
         tables.append(pd.DataFrame(found["tokens"], columns=COLUMNS).assign(text=_name(place)))
     rows = pd.DataFrame([_row(_name(i), text, tables[i]) for i, text in enumerate(texts)])
     tell(1.0, "done")
@@ -142,7 +142,7 @@ def _name(place: int) -> str:
 
 def _row(name: str, text: str, tokens: pd.DataFrame) -> dict[str, object]:
     bits = float(tokens["surprisal_bits"].sum())
-    begins = " ".join(text.split())[:LONGEST_BEGINNING]
+    begins = " ".join(text.split())[:MAX_LABEL_CHARACTERS]
     row = {"text": name, "begins": begins, "n_tokens": len(tokens), "n_characters": len(text)}
     row |= dict(zip(SHARES, rank_shares(tokens["rank"]), strict=True))
     row |= {"bits_per_token": bits / len(tokens), "bits_per_character": bits / len(text)}

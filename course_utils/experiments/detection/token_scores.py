@@ -11,7 +11,7 @@ import numpy as np
 
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.models.inference.base import BaseLanguageModel, LocalModel
 
@@ -61,7 +61,7 @@ def read_texts(
     readings = []
     for start in range(0, len(texts), BLOCK):
         block = list(texts[start : start + BLOCK])
-        found = remembered("reading", [*known, block], functools.partial(_read_block, model, block, cancel))
+        found = cached("reading", [*known, block], functools.partial(_read_block, model, block, cancel))
         pairs = zip(found["nats"], found["ranks"], strict=True)
         readings += [Reading(np.array(nats), np.array(ranks)) for nats, ranks in pairs]
         if progress is not None:

@@ -1,4 +1,4 @@
-"""A detection trial as a student composes it: who writes, how, how much, and which detectors look."""
+"""Detection trial with parameters of your own: generator, sampling, number and length of texts, detectors."""
 
 import dataclasses
 import math
@@ -42,7 +42,7 @@ STEP_S, READ_S = (4e-3, 7e-10), (1.2e-4, 1.5e-11)
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One composition; checked when made.
+    """Parameters of a detection trial, checked when made.
 
     Parameters
     ----------

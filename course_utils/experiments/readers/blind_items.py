@@ -1,14 +1,16 @@
-"""Texts for a blind test: half human, half machine, each article once, of one length, in an order that says nothing."""
+"""Items of a blind test: half human, half machine, each article once, of one length, in random order."""
 
 import dataclasses
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
+from course_utils.experiments.core import input_types
+from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.experiments.texts.pairs import MORE_WORDS, OPENINGS, opening_and_body
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
@@ -68,7 +70,7 @@ def make_items(
     n_words : int
         That each text has after the first sentence, which is the article's own in all.
     progress, cancel
-        As for `machine_texts.write`.
+        As for `generate.write`.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def make_items(
         raise SettingsError(f"n is {n!r}.", f"A multiple of {2 * max(1, len(models))}.", "Set n=20.")
     n_each, settings = n // (2 * len(models)), settings.replace(seed=seed)
     n_tried = int(np.ceil(SPARE * n_each)) + 1
-    drawn = pairs(n // 2 + n_tried * len(models), seed, max(SHORTEST_WORDS, n_words + MORE_WORDS))
+    drawn = pairs(n // 2 + n_tried * len(models), seed, max(MIN_ARTICLE_WORDS, n_words + MORE_WORDS))
     found = [_item(article, opening_and_body(article, OPENING)[1], n_words) for article in drawn[: n // 2]]
     for number, each in enumerate(models):
         articles = drawn[n // 2 + number * n_tried :][:n_tried]
@@ -99,6 +101,17 @@ def make_items(
         found += [_item(*pair, n_words, each) for pair in long_enough[:n_each]]
     order = np.random.default_rng(seed).permutation(n)
     return [dataclasses.replace(found[i], id=f"text {place:02d}") for place, i in enumerate(order, start=1)]
+
+
+def items_from_input(value: object, run: input_types.RecordedRun) -> list[Item]:
+    """Input type of blind-test items: accepted if the record holds the whole texts."""
+    types: dict[str, input_types.InputType[Any]] = dict.fromkeys(
+        ("id", "headline", "text", "source", "weights_sha256"), input_types.text
+    )
+    return [
+        Item(**row)
+        for row in input_types.rows(types | {"article": input_types.integer(0, input_types.MAX_SEED)}, 500)(value, run)
+    ]
 
 
 def _item(article: news_articles.Article, body: str, n_words: int, model: BaseLanguageModel | None = None) -> Item:

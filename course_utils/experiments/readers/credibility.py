@@ -1,4 +1,4 @@
-"""Can readers tell who wrote it, and do they believe it: a blind test judged, and Kreps and McCain's index."""
+"""Credibility and blind-test accuracy: what readers call human, and the index of Kreps and McCain."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from course_utils.experiments.core.input_types import InputType
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Result, kept_rows, versions
 from course_utils.experiments.core.statistics import kappa, mean_interval, two_proportions, wilson
-from course_utils.experiments.readers.blind_items import HUMAN, Item
+from course_utils.experiments.readers.blind_items import HUMAN, Item, items_from_input
 from course_utils.plots.credibility import called_human, credibility_of_each
 
 ANSWERS = HUMAN, "machine"
@@ -40,7 +40,7 @@ def _answers(types: Mapping[str, InputType[object]]) -> InputType[list[dict[str,
 
 @experiment(
     "credibility.judge",
-    {"items": input_types.blind_items, "answers": _answers({"answer": input_types.one_of(*ANSWERS)})},
+    {"items": items_from_input, "answers": _answers({"answer": input_types.one_of(*ANSWERS)})},
     redraw=lambda rows, run: called_human(rows),
 )
 def judge(
@@ -128,7 +128,7 @@ def index(believable: int, accurate: int, clear: int) -> int:
 @experiment(
     "credibility.rate",
     {
-        "items": input_types.blind_items,
+        "items": items_from_input,
         "answers": _answers(dict.fromkeys(SCALES, input_types.integer(1, 4))),
         "seed": input_types.seed,
     },

@@ -15,7 +15,7 @@ from course_utils.models.architecture import LATER_NAMES
 from course_utils.models.registry import release_stage
 
 CHOICES = {"release": "Release it now", "wait": "Wait", "never": "Never release it"}
-LONGEST_REASON = 2000  # characters
+MAX_REASON_CHARACTERS = 2000  # characters
 HOW_TO_WRITE = "Make room, or name a file in another folder."
 COLUMNS = ["stage", "next_size", "decision", "reason", "time", "openai", "openai_reason", "source"]
 
@@ -79,10 +79,10 @@ class Decisions:
             first = release_stage.NAMES[0]
             raise TextError(what, "A stage before the last one.", f'timeline.choose("{first}")')
         reason = reason.strip()
-        if not 1 <= len(reason) <= LONGEST_REASON:
+        if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
             what = f"The reason has {len(reason):,} characters."
             raise TextError(
-                what, f"Why you decide so, in 1 to {LONGEST_REASON:,} characters.", "Write it, then commit."
+                what, f"Why you decide so, in 1 to {MAX_REASON_CHARACTERS:,} characters.", "Write it, then commit."
             )
         self._add({"stage": stage, "decision": choice, "reason": reason})
 
@@ -92,7 +92,7 @@ class Decisions:
 
     def keep_draft(self, stage: str | None, text: str) -> None:
         """Keep a reason that is not committed yet."""
-        text = text[:LONGEST_REASON]
+        text = text[:MAX_REASON_CHARACTERS]
         if stage is not None and next_size(stage) and stage not in self.made() and text != self.drafts().get(stage, ""):
             self._add({"stage": stage, "draft": text})
 

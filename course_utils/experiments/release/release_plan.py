@@ -1,4 +1,4 @@
-"""The staged release, played: a rule fixed before looking, a measurement, and size after size let out or held back."""
+"""Staged release plan: rules that are fixed before the measurement decide which sizes are released."""
 
 import dataclasses
 import datetime

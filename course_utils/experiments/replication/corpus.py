@@ -13,9 +13,9 @@ from course_utils.models.training import data
 VOCABULARIES = (2048, 1024, 512, data.MIN_VOCABULARY)
 CHARACTERS_AN_ENTRY = 100  # a text shorter than this for each vocabulary entry teaches it too little
 CHARACTERS_A_TOKEN = 5  # more than any of these vocabularies reaches
-SHORTEST = 10_000  # characters: a fifth of them must fill two windows
-MANY = 20  # documents: fewer are each cut in two, so that both parts hold something of every one
-ENDLESS = re.compile(r"\w{2000,}")
+MIN_CHARACTERS = 10_000  # characters: a fifth of them must fill two windows
+MIN_UNCUT_DOCUMENTS = 20  # documents: fewer are each cut in two, so that both parts hold something of every one
+UNBROKEN_TEXT = re.compile(r"\w{2000,}")
 N_HELD_OUT = 60  # documents that the learning curve is read on
 
 
@@ -49,13 +49,13 @@ def split(documents: Sequence[str]) -> tuple[list[str], list[str]]:
     (7000, True)
     """
     n_characters = sum(map(len, documents))
-    if n_characters < SHORTEST:
+    if n_characters < MIN_CHARACTERS:
         raise TextError(
             f"The text has {n_characters:,} characters.",
-            f"At least {SHORTEST:,}, some four pages: a fifth of it is kept apart to measure on.",
+            f"At least {MIN_CHARACTERS:,}, some four pages: a fifth of it is kept apart to measure on.",
             "Add text, or take another one.",
         )
-    if len(documents) >= MANY:
+    if len(documents) >= MIN_UNCUT_DOCUMENTS:
         return [d for i, d in enumerate(documents) if i % 5 != 4], list(documents[4::5])
     cuts = [max(0, document.rfind(" ", 0, len(document) * 4 // 5)) for document in documents]
     pairs = list(zip(documents, cuts, strict=True))
@@ -79,7 +79,7 @@ def fitting_tokenizer(documents: Sequence[str]) -> PreTrainedTokenizerFast:
         A word of it is thousands of letters long: no text, and its vocabulary would take hours to learn.
     """
     for document in documents:
-        if word := ENDLESS.search(document):
+        if word := UNBROKEN_TEXT.search(document):
             raise TextError(
                 f"The text holds a word of {len(word[0]):,} characters, {word[0][:20]}…",
                 "Text that people read.",

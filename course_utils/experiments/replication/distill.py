@@ -34,8 +34,8 @@ TAGS = {
 }
 LEARNED_FROM = {"teacher": "see its card", "student": "the teacher's words", "control": "people's words"}
 AT_ONCE = 8  # texts that a teacher writes from one opening, in one batch
-LONGEST = 120  # tokens of each
-FEWEST_READ = 40_000  # tokens: below these even the frequent letters are not learnt
+MAX_TEXT_TOKENS = 120  # tokens of each
+MIN_TOKENS_READ = 40_000  # tokens: below these even the frequent letters are not learnt
 
 BITS = "bits per character"
 Progress = Callable[[float, str], object]
@@ -110,7 +110,7 @@ def write_texts(
     """
     written = 0
     texts: list[str] = []
-    longest = min(LONGEST, teacher.context // 2)
+    longest = min(MAX_TEXT_TOKENS, teacher.context // 2)
     while written < n_tokens and not (cancel and cancel.is_set()):
         opening = openings[len(texts) // AT_ONCE % len(openings)]
         settings = Settings(max_new_tokens=longest, top_k=0, seed=seed + len(texts))
@@ -171,7 +171,7 @@ def imitate(
 
     tell = progress or (lambda share, what: None)
     _require_not(cancel)
-    plan = plan or Plan(size="smallest", n_tokens=max(FEWEST_READ, 4 * n_tokens), n_said=1)
+    plan = plan or Plan(size="smallest", n_tokens=max(MIN_TOKENS_READ, 4 * n_tokens), n_said=1)
     written = write_texts(teacher, n_tokens, openings, plan.seed, lambda share, what: tell(share / 3, what), cancel)
     n_read = sum(len(teacher.encode(text)) for text in written)
     bodies = {"student": written, "control": as_many(human, teacher, n_read)}

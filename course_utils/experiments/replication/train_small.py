@@ -1,4 +1,4 @@
-"""A small GPT-2 that learns from your text in minutes, stops and goes on, and speaks at set moments on its way."""
+"""Training of a small GPT-2 on your text in minutes: it can be resumed, and samples are kept on the way."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ SIZES = {
     "larger": {"n_layers": 6, "width": 192, "n_heads": 3},
 }
 CONTEXT = 256
-SPEAKS_AT = (0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the training
+SAMPLE_AT = (0.01, 0.03, 0.1, 0.3, 1.0)  # shares of the training
 CHECKPOINT_S = 10.0
 HELD_OUT_WINDOWS, HELD_OUT_TIMES = 32, 12  # what the curve costs: a tenth of the shortest training worth the name
 LIMITS = {"n_tokens": (1000, 100_000_000), "seed": (0, 2**31 - 1), "n_said": (1, 200)}
@@ -38,19 +38,19 @@ PLAN, TEXT, SAID, HELD_OUT = "plan.json", "text.npz", "said.jsonl", "held out"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What decides an apprenticeship besides its text.
+    """Training plan: all that decides a run besides its text.
 
     Parameters
     ----------
     size : str
         One of `SIZES`.
     n_tokens : int
-        How many tokens it reads in all; a short text is read several times.
+        Training tokens in all; a short text is read several times.
     seed : int
     prompt : str
-        What it continues whenever it speaks; its seed is the same each time.
+        The prompt of every sample; its seed is the same each time.
     n_said : int
-        Tokens it says each time.
+        Tokens of each sample.
 
     Raises
     ------
@@ -79,8 +79,8 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """What the apprentice said at one moment: after how many tokens, and after which share of its training."""
+class Sample:
+    """A sample from the model during training: after how many tokens, and after which share of the steps."""
 
     step: int
     share: float
@@ -88,8 +88,8 @@ class Said:
     text: str
 
 
-class Apprentice:
-    """A small GPT-2 in a folder of its own: iterate over it to let it learn, from where it stopped to the end.
+class TrainingRun:
+    """Training run of a small GPT-2 in a folder of its own: iterate over it to train, from the last checkpoint on.
 
     Parameters
     ----------
@@ -103,39 +103,39 @@ class Apprentice:
         Size, vocabulary, text and seed, in one line.
     log : list of dict
         One a step, as `Progress` has it.
-    said : list of Said
+    said : list of Sample
 
     Raises
     ------
     TextError
-        There is no apprentice in that folder.
+        There is no training run in that folder.
     """
 
     def __repr__(self) -> str:
         """Return its folder, and how far it is."""
-        return f"Apprentice in {self.folder}: {len(self.log)} of its steps were noted"
+        return f"TrainingRun in {self.folder}: {len(self.log)} of its steps were noted"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             known = json.loads((folder / PLAN).read_text("utf-8"))
         except OSError as error:
-            expected = "A folder that an apprentice was begun in."
+            expected = "A folder that begin() prepared."
             raise TextError(
-                f"{folder} holds no apprentice.", expected, "Begin one: begin(folder, documents)"
+                f"{folder} holds no training run.", expected, "Begin one: begin(folder, documents)"
             ) from error
         self.plan, self.label = Plan(**known["plan"]), known["label"]
         self._recipe, self._bits_a_nat = Recipe(**known["recipe"]), known["bits_a_nat"]
-        self.log, self.said = checkpoint.read(folder), _read_said(folder)
+        self.log, self.said = checkpoint.read(folder), _read_samples(folder)
 
     @property
     def share(self) -> float:
-        """Which share of its training lies behind it."""
+        """The share of the steps that are done, from 0 to 1."""
         return self.log[-1]["step"] / self.log[-1]["n_steps"] if self.log else 0.0
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has read all that it was to read."""
+        """Whether all steps are done and the model is saved."""
         return self.share == 1.0 and (self.folder / "model.safetensors").is_file()
 
     def curve(self) -> list[dict]:
@@ -155,14 +155,14 @@ class Apprentice:
             for line in self.log
         ]
 
-    def learn(self) -> "Apprentice":
-        """Learn to the end without being watched; return itself."""
+    def learn(self) -> "TrainingRun":
+        """Train to the last step; return itself."""
         for _ in self:
             pass
         return self
 
     def __iter__(self) -> Iterator[Progress]:
-        """Learn, step by step. Left early, it keeps what it has learnt: the next loop goes on from there."""
+        """Train step by step. A loop that is left early saves a checkpoint, and the next loop resumes there."""
         if self.is_finished:
             return
         before = torch.get_num_threads()
@@ -179,9 +179,9 @@ class Apprentice:
         try:
             for progress in training:
                 self.log.append(dataclasses.asdict(progress))
-                due = [share for share in SPEAKS_AT if math.ceil(share * progress.n_steps) == progress.step]
+                due = [share for share in SAMPLE_AT if math.ceil(share * progress.n_steps) == progress.step]
                 if due:
-                    self._keep(Said(progress.step, due[-1], progress.tokens, self._speak(training)))
+                    self._keep(Sample(progress.step, due[-1], progress.tokens, self._sample(training)))
                 yield progress
         except GeneratorExit:  # left between two steps; an error inside one leaves the checkpoint before
             training.save_checkpoint()
@@ -197,7 +197,7 @@ class Apprentice:
         )  # fmt: skip
 
     def _forget_after(self, step: int) -> None:
-        """Drop what came after the checkpoint, if a kill lost some steps: they are taken again, to the same end."""
+        """Drop the log after the checkpoint, if a kill lost some steps: they are repeated, with the same result."""
         self.log = [line for line in self.log if line["step"] <= step]
         kept, self.said = [said for said in self.said if said.step <= step], []
         with write_errors(self.folder / SAID):
@@ -205,30 +205,30 @@ class Apprentice:
         for said in kept:
             self._keep(said)
 
-    def _keep(self, said: Said) -> None:
+    def _keep(self, said: Sample) -> None:
         self.said.append(said)
         append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(said)) + "\n")
 
-    def _speak(self, training: Training) -> str:
-        """Let it continue its prompt as every model of the course does."""
+    def _sample(self, training: Training) -> str:
+        """Return a sample for the prompt of the plan."""
         settings = Settings(max_new_tokens=self.plan.n_said, seed=self.plan.seed)
         return LanguageModel(training.save_model()).generate(self.plan.prompt, settings)[0].text
 
 
 def begin(
     folder: Path, documents: Sequence[str], plan: Plan, held_out: Sequence[str] = (), about: str = "own text"
-) -> Apprentice:
-    """Prepare an apprentice: learn a vocabulary from the text, cut the text into tokens, write all down.
+) -> TrainingRun:
+    """Prepare a training run: train a tokenizer on the text, tokenize the text, write both to the folder.
 
     Parameters
     ----------
     folder : Path
         A new folder.
     documents : sequence of str
-        What it learns from.
+        The training texts.
     plan : Plan
     held_out : sequence of str
-        What it never reads, to be measured on; when left out, a fifth of the documents.
+        The held-out texts; when left out, a fifth of the documents.
     about : str
         Names the text in one phrase.
 
@@ -258,13 +258,13 @@ def begin(
         tokenizer.save_pretrained(folder)
     with staged_file(folder / TEXT) as file:
         np.savez(file, row=row, held_out=kept_row)
-    # The plan comes last: a folder without one is no apprentice.
+    # The plan comes last: a folder without one is no training run.
     replace_file(folder / PLAN, json.dumps({**known, "label": label}, indent=1))
-    return Apprentice(folder)
+    return TrainingRun(folder)
 
 
-def begun(folder: Path) -> list[Path]:
-    """Return the apprentices begun in a folder, oldest first: they are numbered."""
+def training_runs(folder: Path) -> list[Path]:
+    """Return the folders of training runs in a folder, oldest first: they are numbered."""
     found = []
     with contextlib.suppress(OSError):  # a folder that cannot be looked into
         found = [plan.parent for plan in folder.glob(f"apprentice-*/{PLAN}")]
@@ -273,8 +273,8 @@ def begun(folder: Path) -> list[Path]:
 
 
 def next_folder(folder: Path) -> Path:
-    """Return the folder for one more apprentice; what a beginning that failed left there is cleared away."""
-    known = begun(folder)
+    """Return the folder for one more training run; what a failed start left there is deleted."""
+    known = training_runs(folder)
     fresh = folder / f"apprentice-{int(known[-1].name.rpartition('-')[2]) + 1 if known else 1}"
     shutil.rmtree(fresh, ignore_errors=True)
     return fresh
@@ -294,11 +294,11 @@ def _recipe(plan: Plan, vocabulary: int, n_tokens: int) -> Recipe:
 
 
 def _use_all_cores() -> None:
-    """Speech leaves a core to the browser; a training is worth waiting for, and its panel moves twice a second."""
+    """Use all cores: generation leaves one to the browser, but here the panel needs little."""
     torch.set_num_threads(min(limits.cpu_limit(), limits.chosen_threads() or limits.cpu_limit()))
 
 
-def _read_said(folder: Path) -> list[Said]:
+def _read_samples(folder: Path) -> list[Sample]:
     path = folder / SAID
     lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
-    return [Said(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [Sample(**json.loads(line)) for line in lines if line.endswith("\n")]

@@ -69,7 +69,7 @@ def samples(
     settings : Settings, optional
         By default 60 tokens at top-k 40.
     progress, cancel
-        As for ``machine_texts.write``.
+        As for ``generate.write``.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def samples(
     SettingsError
         n_samples is no number from 1, or the settings are greedy, so that all samples would be one.
     TextError, Cancelled
-        As for ``machine_texts.write``.
+        As for ``generate.write``.
     """
     from course_utils.experiments.texts.generate import write
     from course_utils.models.inference.settings import Settings

@@ -12,7 +12,7 @@ import pandas as pd
 from course_utils.core.code_hash import code_hash
 from course_utils.errors import TextError
 from course_utils.experiments.core import input_types
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
 from course_utils.experiments.core.statistics import mean_interval, ratio_interval, resample, simultaneous
@@ -202,7 +202,7 @@ def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: th
         raise Cancelled
     known = [{model.name: model.weights_sha256}, model.precision, model.device.type]
     known += [prompt, dataclasses.asdict(chosen), n_texts]
-    return remembered("sampling", [*known, code_hash(__name__), versions()], write)["rows"]
+    return cached("sampling", [*known, code_hash(__name__), versions()], write)["rows"]
 
 
 def _own_bits(generation: "Generation") -> dict[str, float]:

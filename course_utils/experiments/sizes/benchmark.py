@@ -1,4 +1,4 @@
-"""One model on this machine: what it makes of documents and what it costs, measured once and remembered."""
+"""Benchmark of one model on this machine: bits per character, memory and speed, cached."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ import torch
 
 from course_utils.core import limits
 from course_utils.core.code_hash import code_hash
-from course_utils.experiments.core.cache import remembered, sha256_of_values
+from course_utils.experiments.core.cache import cached, sha256_of_values
 from course_utils.experiments.core.result import versions
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.scoring import score_nats
@@ -19,7 +19,7 @@ from course_utils.models.quantization.precision import leave_a_core_free
 from course_utils.models.registry import checksums, formats, registry
 
 N_WRITTEN = 48  # tokens, to measure the speed of writing
-LONGEST_S = 10.0  # or as many as come in this time
+MAX_WRITING_S = 10.0  # or as many as come in this time
 OPENING = "In a small town by the sea, the newspaper printed a story that nobody had written."
 
 
@@ -50,7 +50,7 @@ def measure_once(
     machine = [limits.processor(), limits.thread_limit(), _graphics_card()]
     rules = [code_hash(__name__), stride, versions()]
     inputs = [formats.name_of(folder), sha256, sha256_of_values(documents), machine, rules]
-    return remembered("sizes", inputs, lambda: _measure(folder, sha256, documents, stride, progress, cancel))
+    return cached("sizes", inputs, lambda: _measure(folder, sha256, documents, stride, progress, cancel))
 
 
 def _graphics_card() -> str:
@@ -86,6 +86,6 @@ def _speed(model: LanguageModel) -> float:
     model.end_ids, times = frozenset(), []  # write on past the end of a text
     for _ in model.stream(OPENING, Settings(max_new_tokens=N_WRITTEN, seed=0)):
         times.append(time.perf_counter())
-        if times[-1] - times[0] > LONGEST_S:
+        if times[-1] - times[0] > MAX_WRITING_S:
             break
     return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else np.nan

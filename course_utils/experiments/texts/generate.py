@@ -1,4 +1,4 @@
-"""What machines write on from openings: in batches, each text with its own seed, none written twice."""
+"""Batched text generation from prompts: each text has its own seed, and finished batches are cached."""
 
 import dataclasses
 import functools
@@ -10,21 +10,21 @@ import numpy as np
 from course_utils.core.code_hash import code_hash
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.core.cache import remembered
+from course_utils.experiments.core.cache import cached
 from course_utils.experiments.core.result import versions
 from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 
 AT_ONCE = 16  # prompts in one batch: more would keep a small machine from answering a stop for too long
-SHORTEST_WORDS = 120  # of an article, so that there is something to compare with
+MIN_ARTICLE_WORDS = 120  # of an article, so that there is something to compare with
 
 Progress = Callable[[float, str], object]
 
 
 @dataclasses.dataclass(frozen=True)
 class MachineText:
-    """What a model wrote after a prompt, without the prompt, and the seed with which it writes the same again."""
+    """A generated text without its prompt, and the seed that reproduces it."""
 
     prompt: str
     text: str
@@ -38,7 +38,7 @@ def write(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> list[MachineText]:
-    """Let a model write one text after each prompt, or read what it wrote before from the same inputs.
+    """Generate one text for each prompt, or read the texts from the cache.
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ def write(
             raise Cancelled
         tell(n_done / len(prompts), f"{model.name} writes text {n_done + 1} of {len(prompts)}")
         jobs = [(prompts[place], settings.seed_of(place)) for place in places]
-        found = remembered("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
+        found = cached("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
         written |= zip(places, found["texts"], strict=True)
         n_done += len(places)
     tell(1.0, "done")
     return [MachineText(prompt, written[i], settings.seed_of(i)) for i, prompt in enumerate(prompts)]
 
 
-def pairs(n: int, seed: int = 0, min_words: int = SHORTEST_WORDS) -> list[news_articles.Article]:
+def pairs(n: int, seed: int = 0, min_words: int = MIN_ARTICLE_WORDS) -> list[news_articles.Article]:
     """Draw held-out news that are long enough and have a whole headline: the human half of every pair of texts.
 
     Parameters
@@ -133,7 +133,10 @@ def _is_fit(article: news_articles.Article, min_words: int) -> bool:
 
 
 def _batches(model: BaseLanguageModel, prompts: Sequence[str]) -> Iterator[list[int]]:
-    """Put the places of prompts together that are about as long: the network then reads little padding."""
+    """Return batches of prompts, as their indices, sorted by length.
+
+    Prompts of one batch are padded on the left to the longest of them, so similar lengths mean little padding.
+    """
     places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
     for start in range(0, len(places), AT_ONCE):
         yield places[start : start + AT_ONCE]

@@ -1,4 +1,4 @@
-"""What people and a machine wrote under the same headlines, cut to one length, in two halves that share no article."""
+"""Paired human and machine texts on the same headlines, cut to one length, split into training and test articles."""
 
 import dataclasses
 import re
@@ -8,17 +8,18 @@ from typing import Any
 
 from course_utils.data import news_articles
 from course_utils.errors import SettingsError, TextError
+from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
-from course_utils.experiments.texts.generate import SHORTEST_WORDS, Progress, pairs, write
+from course_utils.experiments.texts.generate import MIN_ARTICLE_WORDS, Progress, pairs, write
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 
 WRITING = 0.8  # of the time, where texts are written before they are judged
-FEWEST = 4  # pairs in either half
+MIN_PAIRS_PER_HALF = 4  # pairs in either half
 MORE_WORDS = 60  # that an article must have beyond the words compared, for its first sentence may go to the prompt
 OPENINGS = ("headline", "headline and first sentence", "outlet, date and headline")
 SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"'][.!?])[\"']?\s+(?=[\"'(]?[A-Z0-9])")
-SHORTEST_SENTENCE = 8  # words: before them a full stop is likely to be that of "Gen. Smith"
+MIN_SENTENCE_WORDS = 8  # words: before them a full stop is likely to be that of "Gen. Smith"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def paired_texts(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> PairedTexts:
-    """Let a model write under the headlines of held-out news, and put what the journalists wrote beside it.
+    """Generate texts from the headlines of held-out news, each paired with the journalist's own.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def paired_texts(
     """
     if opening not in OPENINGS:
         raise SettingsError(f"opening is {opening!r}.", f"One of {', '.join(OPENINGS)}.", 'opening="headline"')
-    drawn = pairs(n_pairs, seed, max(SHORTEST_WORDS, n_words + MORE_WORDS))
+    drawn = pairs(n_pairs, seed, max(MIN_ARTICLE_WORDS, n_words + MORE_WORDS))
     openings, bodies = zip(*(opening_and_body(article, opening) for article in drawn), strict=True)
     written = write(model, openings, settings, progress, cancel)
     whole = PairedTexts(
@@ -178,7 +179,7 @@ def paired_texts(
 
 @dataclasses.dataclass(frozen=True)
 class UnwrittenPairs:
-    """Paired texts that are still to be written: an experiment takes them in the place of `PairedTexts`.
+    """Paired texts not generated yet: an experiment takes them in the place of `PairedTexts`.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ class UnwrittenPairs:
     __repr__ = __str__
 
     def write(self, progress: Progress | None = None, cancel: threading.Event | None = None) -> PairedTexts:
-        """Write the texts, or read them where they are remembered; see `paired_texts`.
+        """Generate the texts, or read them from the cache; see `paired_texts`.
 
         Raises
         ------
@@ -262,6 +263,29 @@ def pairs_as_input(pairs: PairedTexts) -> dict[str, object]:
     return {**known, **pairs.drawn, "settings": dataclasses.asdict(pairs.settings), "articles": list(pairs.articles)}
 
 
+def pairs_from_input(value: object, run: input_types.RecordedRun) -> UnwrittenPairs:
+    """Input type of paired texts: their parameters in a record, from which the texts are generated again."""
+    from course_utils.models.inference.language_model import load  # here, for it imports torch
+
+    if isinstance(value, dict) and "sha256" in value:
+        raise input_types.Refused("how its texts were drawn is not known: only their hash is in the record")
+    types: dict[str, input_types.InputType[Any]] = {
+        "generator": input_types.model_name,
+        "settings": input_types.settings,
+        "opening": input_types.one_of(*OPENINGS),
+        "n_pairs": input_types.integer(1, 1000),
+        "n_words": input_types.integer(1, 500),
+        "seed": input_types.seed,
+        "n_left_out": input_types.integer(0, 1000),
+        "precision": input_types.precision,
+        "articles": input_types.list_of(input_types.integer(0, input_types.MAX_SEED), 1000),
+    }
+    found = input_types.object_of(types)(value, run)
+    input_types.require_few_tokens(found["n_pairs"] * found["settings"].max_new_tokens)
+    found["generator"] = load(found["generator"], found.pop("precision"))
+    return UnwrittenPairs(**found)
+
+
 def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
     """Keep in each set the articles that are in all, so that sets differ in nothing but what is compared.
 
@@ -285,7 +309,7 @@ def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, by its punctuation; at least `SHORTEST_SENTENCE` words, if there are.
+    """Return the first sentence of a text, by its punctuation; at least `MIN_SENTENCE_WORDS` words, if there are.
 
     Examples
     --------
@@ -294,7 +318,7 @@ def first_sentence(text: str) -> str:
     """
     for end in SENTENCE_END.finditer(text):
         sentence = text[: end.start()] + end[0].rstrip()
-        if len(sentence.split()) >= SHORTEST_SENTENCE:
+        if len(sentence.split()) >= MIN_SENTENCE_WORDS:
             return sentence
     return text
 
@@ -322,10 +346,10 @@ def _of_one_length(whole: PairedTexts) -> PairedTexts:
 
 def _require_enough(kept: PairedTexts) -> None:
     n_training = sum(kept.in_training)
-    if min(n_training, len(kept) - n_training) < FEWEST:
+    if min(n_training, len(kept) - n_training) < MIN_PAIRS_PER_HALF:
         raise TextError(
             f"{len(kept)} pairs by {kept.generator} have {kept.n_words} words, {n_training} of them to learn from.",
-            f"At least {FEWEST} to learn from and {FEWEST} to measure on.",
+            f"At least {MIN_PAIRS_PER_HALF} to learn from and {MIN_PAIRS_PER_HALF} to measure on.",
             "Raise n_pairs or max_new_tokens, or lower n_words.",
         )
 

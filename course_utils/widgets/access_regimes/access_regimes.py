@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ from course_utils.experiments.access.access_modes import (
     MANY,
     N_MANY,
     TEXT,
+    AccessRequest,
     Api,
     HostedDemo,
-    Lazy,
+    LazyModel,
     OpenWeights,
-    Wish,
+    dollars,
 )
 from course_utils.experiments.access.api_gateway import REFUSED_WORDS, TERMS, GatedModel, Key
+from course_utils.experiments.release import history
 from course_utils.models.client.connection import NoServer
 from course_utils.models.inference.base import BaseLanguageModel, Cancelled
 from course_utils.models.inference.settings import RANGES, Settings
 from course_utils.models.registry import release_stage
-from course_utils.widgets.access_regimes.labels import N_TOKENS, REGIMES, account, on_page, questions, with_example
 from course_utils.widgets.base.model_picker import ModelPicker
 from course_utils.widgets.base.numbers import NumberFields, number_in, read_fields
 from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
@@ -41,6 +43,17 @@ STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
 TOLD_EVERY_S = 0.2
 FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
+REGIMES = ("open", "api", "demo")
+# What a notebook is told to type, a page is told to press.
+IN_PAGE = {
+    "A request for text: generate(prompt, key).": "A request for text.",
+    "With open weights it is one line: load() and ask the model itself.": "Press the same button under Open weights.",
+    "Ask for one: request_key(purpose).": "Ask for one with the button above.",
+    "Ask for another one with request_key(purpose)": "Ask for another one with the button above",
+    "Try the same with open weights.": "Press the same button under Open weights.",
+}
+N_TOKENS = 60
+TYPICAL_TOKENS = N_TOKENS + 10  # of prompt and text together, for what many texts would cost
 
 
 class AccessRegimes(ServerWatch, NumberFields, Panel):
@@ -101,7 +114,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         self._tried: collections.Counter[Any] = collections.Counter()
         self._texts: dict[Any, Any] = {}
         self._cancel = threading.Event()
-        lazy = Lazy(self._load)
+        lazy = LazyModel(self._load)
         self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
         self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
         rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
@@ -138,7 +151,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
             self._run += 1
-            run, wish = self._run, Wish(action, self.prompt, settings)
+            run, wish = self._run, AccessRequest(action, self.prompt, settings)
             kept = {name: answer for name, answer in self.answers.items() if name != regime}
             busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
             self.set_traits(message="", answers=kept, busy=busy, state="working")
@@ -266,7 +279,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         speaker.on_wait = self._show_waiting
         return speaker
 
-    def _answer(self, run: int, regime: str, wish: Wish, cancel: threading.Event) -> None:
+    def _answer(self, run: int, regime: str, wish: AccessRequest, cancel: threading.Event) -> None:
         self._cancel = cancel  # the worker does one thing at a time
         if not cancel.is_set() and not self._model_picker.is_ready(self._name):
             self._set_traits_if_current(run, state="loading")
@@ -288,7 +301,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
             answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
         self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
 
-    def _end(self, run: int, regime: str, wish: Wish, answer: dict, state: str) -> None:
+    def _end(self, run: int, regime: str, wish: AccessRequest, answer: dict, state: str) -> None:
         """Keep what was tried, also in vain, and show the answer unless the panel has moved on."""
         with self._lock:
             deeds = {wish.action, TEXT if wish.action == MANY else wish.action}
@@ -345,3 +358,41 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
 
 def _refusal(error: BaseException) -> dict[str, str]:
     return {"error": on_page(error_message(error))}
+
+
+def with_example(regime: dict[str, str]) -> dict[str, str]:
+    """Put a real example beside a regime, with its source."""
+    known = history.rows("strategies").set_index("strategy").loc[regime["strategy"]]
+    return regime | {"example": known["example"], "source": known["source"], "how": history.TAGS[known["tag"]]}
+
+
+def questions(asked: Sequence[dict], tried: Mapping[tuple[str, str], int], api: GatedModel) -> list[dict]:
+    """Return each question with its answer under every regime, and how often that was tried."""
+    prices = {f"cost_{n}": f"{n * TYPICAL_TOKENS / 1000 * api.price_per_1000_tokens:,.2f}" for n in (1000, 5000)}
+    return [
+        {"who": each["who"], "ask": each["ask"]}
+        | {"answers": [answer.format(quota=api.quota, **prices) for answer in each["answers"]]}
+        | {"tried": [tried[pair] for pair in zip(REGIMES, each["deeds"], strict=True)]}
+        for each in asked
+    ]
+
+
+def account(api: GatedModel, key: Key | None) -> dict:
+    """Return the account with the API's provider: price, quota, cost, and what is known of the key."""
+    known = {"price": f"${api.price_per_1000_tokens:g}", "quota": api.quota, "cost": dollars(api.cost)}
+    if key:
+        known |= {"name": key.name, "purpose": key.purpose, "left": key.quota, "is_revoked": key.is_revoked}
+    return known
+
+
+def on_page(words: str) -> str:
+    """Return an error's words as a page says them: it has buttons, and nothing to type code into.
+
+    Examples
+    --------
+    >>> on_page("Next: Ask for one: request_key(purpose).")
+    'Next: Ask for one with the button above.'
+    """
+    for typed, pressed in IN_PAGE.items():
+        words = words.replace(typed, pressed)
+    return words

@@ -27,7 +27,7 @@ from course_utils.widgets.base.static_view import (
 )
 
 if TYPE_CHECKING:
-    from course_utils.widgets.lecture.player import Playback
+    from course_utils.widgets.lecture.recording import Playback
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Panel(anywidget.AnyWidget):
     def __init__(self, projector: bool = False, **traits) -> None:
         self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
         self.listeners: list[Callable[[dict], object]] = []  # called with every message to the page
-        self.playback: Playback | None = None  # the recording that is shown; see course_utils.widgets.lecture.player
+        self.playback: Playback | None = None  # the recording that is shown; see course_utils.widgets.lecture.recording
         super().__init__(projector=projector, large=projector, **traits)
         self.on_msg(self._on_message)
 

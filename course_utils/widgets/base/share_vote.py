@@ -10,7 +10,7 @@ from typing import ClassVar
 import traitlets
 
 from course_utils.classroom import store
-from course_utils.classroom.votes import EVIDENCE, READERS, SIZES, TIMELINE, Kept, NotCounted, of_record
+from course_utils.classroom.votes import EVIDENCE, READERS, SIZES, TIMELINE, InvalidVote, SharedNumber, shared_number
 from course_utils.errors import CourseError
 from course_utils.evidence.ledger import ledger
 from course_utils.evidence.ledger.record import Record
@@ -75,7 +75,7 @@ class VoteSharingPanel(Panel):
 
     def __init__(self, *given: object, **named: object) -> None:
         self._my_votes: dict[str, str] = {}
-        self._my_numbers: dict[str, Kept] = {}
+        self._my_numbers: dict[str, SharedNumber] = {}
         super().__init__(*given, **named)
         _panels.add(self)
 
@@ -132,10 +132,10 @@ class VoteSharingPanel(Panel):
             return
         self._set_share(kept=self.class_share["kept"] + int(is_in_hall()))
 
-        with contextlib.suppress(NotCounted):  # of no kind that a picture knows: told where it would be sent
-            kept = of_record(record)
+        with contextlib.suppress(InvalidVote):  # of no kind that a picture knows: told where it would be sent
+            kept = shared_number(record)
             self._my_numbers[kept.question] = kept
-        self._try(lambda session: self._add_number(session, of_record(record)))
+        self._try(lambda session: self._add_number(session, shared_number(record)))
 
     def _try(self, send: Callable[[str], object]) -> None:
         """Send something; whatever stands in the way, the vote itself has been taken and is kept by the panel."""
@@ -161,7 +161,7 @@ class VoteSharingPanel(Panel):
         store.add_votes(session, self.class_demo, votes, this_viewer())
         self._note_sent((session, self.class_demo, question) for question in votes)
 
-    def _add_number(self, session: str, kept: Kept) -> None:
+    def _add_number(self, session: str, kept: SharedNumber) -> None:
         store.add_evidence(session, kept, this_viewer())
         self._note_sent([(session, EVIDENCE, kept.question)])
 

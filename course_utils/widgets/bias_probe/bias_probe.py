@@ -1,30 +1,43 @@
 """Bias probes behind a warning: words after two sentences, completions counted and audited, stereotype sentences."""
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import traitlets
 
 from course_utils.core.files import replace_file
 from course_utils.core.paths import cache_folder
 from course_utils.errors import NoSpace, SettingsError, TextError
-from course_utils.experiments.bias import audit as bias_audit
-from course_utils.experiments.bias import completions, probes
+from course_utils.experiments.bias import audit, completions, probes
 from course_utils.experiments.bias import sentences as bias_sentences
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.result import Result
+from course_utils.experiments.core.statistics import Share
+from course_utils.models.registry import registry
+from course_utils.plots.bias import is_sure, rates_picture
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import ResultPanel
+from course_utils.widgets.base.result_panel import ResultPanel, number, row, share_row
 from course_utils.widgets.base.share_vote import is_in_hall
 from course_utils.widgets.base.static_view import Fact, Part, Table
-from course_utils.widgets.bias_probe import outcomes as bias_outcomes
 
 CONSENTS = ("", "accepted", "declined")
 LARGEST_N = 1000
 MOST_SENTENCES = 20
 N_WORDS_TOLD = 20  # in the static view
+KINDS = {
+    "abid": "Two … walked into a (Abid and others 2021)",
+    "abid praised": "the same, praised first: … are hard-working.",
+    "sheng occupation": "jobs: … worked as, and four more (Sheng and others 2019)",
+    "sheng respect": "repute: … was known for, and four more (Sheng and others 2019)",
+}
+N_TOKENS = {"abid": 40, "sheng": 20}  # of a completion
+# Tokens a second of two cores in batches, as measured: SmolLM2-135M 61, the smallest pocket model 1,800.
+OVERHEAD_S, PARAMETERS_PER_S = 1 / 2000, 8.2e9
+N_NAMED = 10  # words of a scatter that lean most
 
 
 class BiasProbe(ResultPanel):
@@ -82,9 +95,9 @@ class BiasProbe(ResultPanel):
         given = probes.probes()["next_words"]
         filled = {side: bias_sentences.fill(given["templates"], given[side]) for side in ("a", "b")}
         first = {side: many[:1] for side, many in filled.items()}
-        super().__init__(model, projector=projector, sentences=first, templates=filled, kinds=bias_outcomes.kinds())
+        super().__init__(model, projector=projector, sentences=first, templates=filled, kinds=completion_kinds())
         self._take_first()
-        self.seconds_per_token = bias_outcomes.paces([each["name"] for each in self.models])
+        self.seconds_per_token = seconds_per_token([each["name"] for each in self.models])
 
     # -- consent -------------------------------------------------------------------------------------------------------
 
@@ -155,13 +168,13 @@ class BiasProbe(ResultPanel):
             The warning was not accepted, there is no such probe, or n is out of its range.
         """
         self._require_consent()
-        probe, variant, n_prompts = bias_outcomes.asked(kind)
+        probe, variant, n_prompts = probe_settings(kind)
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= LARGEST_N or n % n_prompts:
             expected = f"A whole number from {n_prompts} to {LARGEST_N:,}{', a multiple of 5' * (n_prompts > 1)}."
             raise SettingsError(f"n is {n!r}.", expected, f"probe.complete({kind!r}, 50)")
         how: dict[str, Any] = {
             "n_samples": n // n_prompts,
-            "max_new_tokens": bias_outcomes.N_TOKENS[probe],
+            "max_new_tokens": N_TOKENS[probe],
             "seed": seed,
         }
         how |= {"templates": variant} if probe == "sheng" else {"praise": bool(variant)}
@@ -200,13 +213,13 @@ class BiasProbe(ResultPanel):
             There are no completions yet.
         """
         self._require_consent()
-        drawn = bias_audit.audit(self._completions(), n, seed, i_have_read_the_warning=self._has_read)
+        drawn = audit.audit(self._completions(), n, seed, i_have_read_the_warning=self._has_read)
         self._hits = drawn.to_dict("records")
         self.set_traits(n_hits=len(self._hits), message="")
         shown = {each["hit"] for each in self._hits}
         self.marks = {**{hit: mark for hit, mark in self._remembered().items() if hit in shown}, **self.marks}
         if self.marks:
-            self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(shown)))
+            self._add_outcome("audit", audited_result(self._completions(), self.marks, len(shown)))
         self._go_on()
 
     def mark(self, i: int, is_true: bool) -> None:
@@ -223,7 +236,7 @@ class BiasProbe(ResultPanel):
             raise SettingsError(f"There is no hit {i!r} to be marked.", expected, "probe.audit(), then probe.hit")
         with self._lock:
             self.marks[int(i)] = bool(is_true)
-            self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(shown)))
+            self._add_outcome("audit", audited_result(self._completions(), self.marks, len(shown)))
             self.set_traits(message="")
             self._go_on()
             self._remember()
@@ -233,7 +246,7 @@ class BiasProbe(ResultPanel):
         with self._lock:
             if self.marks:
                 self.marks.popitem()
-                self._add_outcome("audit", bias_outcomes.audited(self._completions(), self.marks, len(self._hits)))
+                self._add_outcome("audit", audited_result(self._completions(), self.marks, len(self._hits)))
                 self._go_on()
                 self._remember()
 
@@ -313,7 +326,7 @@ class BiasProbe(ResultPanel):
     def _add_outcome(self, name: str, result: Result) -> None:
         if not self._has_read:  # declined while it ran
             return
-        self._add(name, result, **bias_outcomes.of(name, result))
+        self._add(name, result, **outcome_view(name, result))
 
     def _completions(self) -> Result:
         if "completions" not in self.results:
@@ -362,3 +375,141 @@ def _require_pairs(firsts: Sequence[str], seconds: Sequence[str]) -> None:
         raise TextError(
             "A sentence is empty.", "A beginning with words in it.", 'probe.compare("The man is", "She is")'
         )
+
+
+def completion_kinds() -> list[dict[str, Any]]:
+    """Return what can be completed: name, words, how many groups and prompts it has, and how long a text may be."""
+    told = []
+    for name, about in KINDS.items():
+        probe, variant, n_prompts = probe_settings(name)
+        known = probes.probes()[probe]
+        ends = known["templates"][variant] if probe == "sheng" else [known["praise"] * bool(variant) + known["prompt"]]
+        prompts = [end.replace("{group}", "…") if probe == "abid" else f"… {end}" for end in ends]
+        counts = {"n_groups": len(known["groups"]), "n_prompts": n_prompts, "n_tokens": N_TOKENS[probe]}
+        told.append({"name": name, "about": about, "groups": known["groups"], "prompts": prompts, **counts})
+    return told
+
+
+def probe_settings(kind: str) -> tuple[str, str, int]:
+    """Return probe, variant, and how many prompts a group has."""
+    if kind not in KINDS:
+        raise SettingsError(f"kind is {kind!r}.", f"One of {', '.join(KINDS)}.", 'probe.complete("abid", 50)')
+    probe, _, variant = kind.partition(" ")
+    return probe, variant, len(probes.probes()["sheng"]["templates"][variant]) if probe == "sheng" else 1
+
+
+def seconds_per_token(models: Sequence[str]) -> dict[str, float]:
+    """Return about how many seconds a token of a completion takes, by the sizes of models that are on the shelf."""
+    sizes = {entry.name: entry.n_parameters for entry in registry.entries()}
+    return {name: OVERHEAD_S + sizes[name] / PARAMETERS_PER_S for name in models if name in sizes}
+
+
+def outcome_view(name: str, result: Result) -> dict[str, Any]:
+    """Return what the browser shows of a result.
+
+    Parameters
+    ----------
+    name : {"sentences", "completions", "audit", "stereotypes"}
+    result : Result
+        Of `bias_sentences.next_words`, `bias.abid` or `bias.sheng`, `audited` here, `bias_sentences.stereoset_style`.
+    """
+    shows = {"sentences": _sentences, "completions": _completions, "audit": _audit, "stereotypes": _stereotypes}
+    return shows[name](result)
+
+
+def audited_result(counted: Result, marks: Mapping[int, bool], n_drawn: int) -> Result:
+    """Return the rates of completions as a person's marks correct them, as a Result with its finding."""
+    rows = audit.audited(counted, dict(marks))
+    n_true, n_hit = sum(marks.values()), int(rows["n_hit"].sum())
+    finding = (
+        f"{n_true} of {len(marks)} keyword hits judged by hand ({n_hit} hits in all) are what the list is after; "
+        "corrected rates can only be lower than the rates of hits, for what the list misses stays missed."
+    )
+    settings = dict(counted.settings) | {
+        "n_hits_drawn": n_drawn,
+        "marks": {str(hit): marks[hit] for hit in sorted(marks)},
+    }
+
+    def draw(rows):
+        return rates_picture(rows.dropna(subset="share"), "checked by hand")
+
+    # What a person said cannot be computed again, so it carries no recipe.
+    again = {"experiment": "", "inputs": None, "headline": None, "details": None}
+    found = dataclasses.replace(counted, rows=rows, finding=finding, settings=settings, draw=draw, **again)
+    judged = np.flatnonzero(rows["n_marked"] > 0)
+    return dataclasses.replace(found, headline=found.metric("share", int(judged[0])) if len(judged) else None)
+
+
+def _sentences(result: Result) -> dict[str, Any]:
+    rows = result.rows
+    ranks = rows["log2_ratio"].abs().rank(ascending=False, method="first")
+    points = [
+        {"word": each["word"], "is_sure": bool(sure), "is_named": bool(rank <= N_NAMED)}
+        | {name: number(each[name]) for name in ("p_a", "p_b", "log2_ratio", "low", "high")}
+        for each, sure, rank in zip(rows.to_dict("records"), is_sure(rows), ranks, strict=True)
+    ]
+    return {"points": points, "a": result.settings["a"], "b": result.settings["b"]}
+
+
+def _completions(result: Result) -> dict[str, Any]:
+    compared = [
+        [each["words"], each["a"], each["b"], _points(each), _p(each["p_value"]), _p(each["p_holm"])]
+        for each in completions.comparisons(result).to_dict("records")
+    ]
+    known = probes.published(result.settings["probe"])
+    figures = [[each.model, each.what, each.group, f"{each.percent:g} %", each.source] for each in known.itertuples()]
+    return {"groups": _groups(result), "compared": compared, "published": figures}
+
+
+def _audit(result: Result) -> dict[str, Any]:
+    return {"groups": _groups(result)}
+
+
+def _groups(result: Result) -> list[dict[str, Any]]:
+    """Return a group of rows for each list of words; a rate by hand tells the hits that it was made of."""
+    parts = [
+        (words, [_rate_row(each) for each in part.to_dict("records")])
+        for words, part in result.rows.groupby("words", sort=False)
+    ]
+    highest = max([0.1, *(each["high"] for _, rows in parts for each in rows if each["high"] is not None)])
+    scale = {"low": 0, "high": min(1.0, 1.05 * highest), "mark": None}  # the same for all lists, to be compared
+    hint = f"Share of the texts; the line ends at {100 * scale['high']:.0f} %. Bars: 95% intervals."
+    return [{"title": words[0].upper() + words[1:], **scale, "rows": rows, "hint": hint} for words, rows in parts]
+
+
+def _rate_row(each: dict) -> dict[str, Any]:
+    if "n_marked" not in each:
+        return share_row(each["group"], Share(each["n_hit"], each["n"], each["share"], each["low"], each["high"]))
+    told = f"{each['n_true']} true of {each['n_marked']} judged of {each['n_hit']} hits" if each["n_hit"] else "no hits"
+    if np.isnan(each["share"]):
+        return row(each["group"], None, None, None, f"not judged yet · {told}")
+    words = f"{100 * each['share']:.0f} % ({100 * each['low']:.0f} % to {100 * each['high']:.0f} %) · {told}"
+    return row(each["group"], each["share"], each["low"], each["high"], words)
+
+
+def _stereotypes(result: Result) -> dict[str, Any]:
+    told = [
+        (each, f"{each['ss']:.0f} % ({each['ss_low']:.0f} to {each['ss_high']:.0f}), {each['n']} items")
+        for each in result.rows.to_dict("records")
+    ]
+    preferred = [row(each["domain"], each["ss"], each["ss_low"], each["ss_high"], words) for each, words in told]
+    sense = [row(each["domain"], each["lms"], None, None, f"{each['lms']:.0f} %") for each, _ in told]
+    scale = {"low": 0, "high": 100}
+    groups = [
+        {"title": "Stereotype preferred to its opposite, % of items", **scale, "mark": 50, "rows": preferred}
+        | {"hint": "Dashed: no preference. Bars: 95% intervals over items."},
+        {"title": "A sentence with sense preferred to one without, % of times", **scale, "mark": 50, "rows": sense}
+        | {"hint": "Dashed: guessing. A model that cannot tell sense from nonsense has no stereotypes to show."},
+    ]
+    known = probes.published("stereoset")
+    figures = [[each.model, each.what, each.group, f"{each.percent:g}", each.source] for each in known.itertuples()]
+    return {"groups": groups, "published": figures}
+
+
+def _points(each: dict) -> str:
+    low, high = (f"{100 * each[end]:+.0f}" for end in ("low", "high"))
+    return f"{100 * each['difference']:+.0f} ({low} to {high})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

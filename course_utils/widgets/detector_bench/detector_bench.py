@@ -13,7 +13,7 @@ from course_utils.data import news_articles
 from course_utils.errors import CourseError, SettingsError
 from course_utils.experiments.core.result import Result
 from course_utils.experiments.detection.detectors import DETECTORS
-from course_utils.experiments.detection.roc import FEWEST_HUMAN
+from course_utils.experiments.detection.roc import MIN_HUMAN_TEXTS
 from course_utils.experiments.detection.trial import (
     LIMITS,
     Trial,
@@ -261,15 +261,15 @@ class DetectorBench(NumberFields, ExperimentPanel):
         seconds = (self._pace or 1.0) * sum(self._seconds(trial, writer, self.values["reader"] or writer))
         where = "judged by the last run" if self._pace else "on a laptop's two cores"
         long = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-        few = f"too few for the rate at 1 % false positives, which needs {FEWEST_HUMAN}"
+        few = f"too few for the rate at 1 % false positives, which needs {MIN_HUMAN_TEXTS}"
         enough = (
-            f"enough for the rate at 1 % false positives, unless more than {trial.n_pairs // 2 - FEWEST_HUMAN} are "
+            f"enough for the rate at 1 % false positives, unless more than {trial.n_pairs // 2 - MIN_HUMAN_TEXTS} are "
         )
         enough += "left out for their length"
         n_test = trial.n_pairs // 2
         self.estimate = (
             f"About {long}, {where}; what was written before is not written again. "
-            f"{n_test} human texts to measure on: {few if n_test < FEWEST_HUMAN else enough}."
+            f"{n_test} human texts to measure on: {few if n_test < MIN_HUMAN_TEXTS else enough}."
         )
 
     def _trial_in_fields(self) -> Trial:
@@ -319,7 +319,7 @@ class DetectorBench(NumberFields, ExperimentPanel):
 
 def _told(row: dict) -> dict[str, str]:
     """Return a row in the words of the table."""
-    few = f"not measurable below {FEWEST_HUMAN} human test texts ({row['n_human']} here)"
+    few = f"not measurable below {MIN_HUMAN_TEXTS} human test texts ({row['n_human']} here)"
     caught = few if math.isnan(row["caught"]) else _share(row["caught"], row["caught_low"], row["caught_high"])
     auc = f"{row['auc']:.2f} ({row['auc_low']:.2f} to {row['auc_high']:.2f})"
     return {"detector": row["detector"], "auc": auc, "caught": caught}

@@ -9,7 +9,7 @@ from course_utils.models.registry import release_stage
 from course_utils.widgets.base.panel import Panel, browser_bundle
 from course_utils.widgets.base.static_view import VIEW, Fact, Part, to_html
 from course_utils.widgets.lecture.demos import Demo, Prompt, demo
-from course_utils.widgets.lecture.player import play, show_end
+from course_utils.widgets.lecture.recording import play, show_end
 
 GALLERY = "../../"  # from /voila/render/NAME.ipynb
 AWAY = "This does not work just now. Play the recording: it needs no model."

@@ -9,7 +9,7 @@ import traitlets
 
 from course_utils.errors import AccessRefused, NoSpace, SettingsError, TextError
 from course_utils.experiments.release import history
-from course_utils.experiments.release.decisions import CHOICES, LONGEST_REASON, Decisions, next_size
+from course_utils.experiments.release.decisions import CHOICES, MAX_REASON_CHARACTERS, Decisions, next_size
 from course_utils.models.architecture import LATER_NAMES
 from course_utils.models.registry import registry, release_stage
 from course_utils.widgets.base.panel import browser_bundle
@@ -77,7 +77,7 @@ class ReleaseTimeline(VoteSharingPanel):
     decided: traitlets.List[Any] = traitlets.List().tag(sync=True)
     choices = traitlets.Dict(CHOICES).tag(sync=True)
     kinds = traitlets.Dict(KINDS).tag(sync=True)
-    longest = traitlets.Int(LONGEST_REASON).tag(sync=True)
+    longest = traitlets.Int(MAX_REASON_CHARACTERS).tag(sync=True)
 
     def __init__(self, record: str | Path | None = None, projector: bool = False, free: bool = False) -> None:
         self._decisions = Decisions(record)

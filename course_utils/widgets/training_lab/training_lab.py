@@ -17,7 +17,15 @@ from course_utils.core.paths import cache_folder
 from course_utils.data import news_articles
 from course_utils.errors import TextError
 from course_utils.experiments.replication import corpus
-from course_utils.experiments.replication.train_small import LIMITS, SIZES, Apprentice, Plan, begin, begun, next_folder
+from course_utils.experiments.replication.train_small import (
+    LIMITS,
+    SIZES,
+    Plan,
+    TrainingRun,
+    begin,
+    next_folder,
+    training_runs,
+)
 from course_utils.models.training.data import read_documents
 from course_utils.models.training.trainer import Progress
 from course_utils.widgets.base.numbers import NumberFields, read_fields
@@ -55,7 +63,7 @@ class TrainingLab(NumberFields, Panel):
 
     Attributes
     ----------
-    apprentice : Apprentice or None
+    apprentice : TrainingRun or None
         The training that is shown.
     state : str
         ``idle``, ``preparing``, ``training``, ``done``, ``stopped`` or ``failed``; `message` then says why.
@@ -92,7 +100,7 @@ class TrainingLab(NumberFields, Panel):
         folder: Path | None = None,
         projector: bool = False,
     ) -> None:
-        self.apprentice: Apprentice | None = None
+        self.apprentice: TrainingRun | None = None
         self._job: Job | None = None
         self._run, self._is_asked_to_stop = 0, False
         self._given = text
@@ -102,8 +110,8 @@ class TrainingLab(NumberFields, Panel):
         sources = [*(given if text is not None else []), *([NEWS] if news_articles.is_here() else []), OWN]
         values = {**dataclasses.asdict(plan or Plan()), "source": sources[0]["name"]}
         super().__init__(projector, sources=sources, sizes=self._sizes(), plan=values)
-        if begun(self.folder):
-            self._take_up(Apprentice(begun(self.folder)[-1]))
+        if training_runs(self.folder):
+            self._take_up(TrainingRun(training_runs(self.folder)[-1]))
             self.state = "done" if self.apprentice.is_finished else "stopped"
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
@@ -128,7 +136,7 @@ class TrainingLab(NumberFields, Panel):
             self.show_error(TextError(what, "A training that was stopped.", "Press Start."))
             return
         folder = self.apprentice.folder
-        self._submit(lambda: Apprentice(folder))
+        self._submit(lambda: TrainingRun(folder))
 
     def stop(self) -> None:
         """Stop after the step that is being taken; nothing is lost."""
@@ -172,7 +180,7 @@ class TrainingLab(NumberFields, Panel):
 
     # -- what the worker does ------------------------------------------------------------------------------------------
 
-    def _submit(self, make: Callable[[], Apprentice]) -> None:
+    def _submit(self, make: Callable[[], TrainingRun]) -> None:
         with self._lock:
             self.stop()
             self._is_asked_to_stop = False
@@ -183,7 +191,7 @@ class TrainingLab(NumberFields, Panel):
                 lambda cancel: self._train(run, make, cancel), lambda error: run == self._run and self.show_error(error)
             )
 
-    def _train(self, run: int, make: Callable[[], Apprentice], cancel: threading.Event) -> None:
+    def _train(self, run: int, make: Callable[[], TrainingRun], cancel: threading.Event) -> None:
         """Let an apprentice learn until it is done or told to stop; show it while this run is the panel's."""
         apprentice = None if cancel.is_set() else make()
         self._if_current(run, self._take_up, apprentice)
@@ -208,7 +216,7 @@ class TrainingLab(NumberFields, Panel):
         news = self._news() if self.apprentice else {}
         self.set_traits(state="done" if is_done else "stopped", message=message, sizes=self._sizes(), **news)
 
-    def _take_up(self, apprentice: Apprentice | None) -> None:
+    def _take_up(self, apprentice: TrainingRun | None) -> None:
         if apprentice is not None:
             self.apprentice = apprentice
             self.set_traits(label=f"{apprentice.folder.name} · {apprentice.label}", **self._news())
@@ -241,8 +249,8 @@ class TrainingLab(NumberFields, Panel):
     def _sizes(self) -> list[dict]:
         """Return the sizes on offer, each with the speed it last had here, or a guess."""
         measured: dict[Any, Any] = {}
-        for folder in begun(self.folder):
-            known = Apprentice(folder)
+        for folder in training_runs(self.folder):
+            known = TrainingRun(folder)
             measured |= {known.plan.size: known.log[-1]["tokens_per_s"]} if known.log else {}
         n_cores = limits.thread_limit()
         sizes = []

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from course_utils.evidence.ledger.ledger import keep, read
 from course_utils.evidence.ledger.record import FIRST, Record, seal
 from course_utils.evidence.rerun import can_rerun, rerun
-from course_utils.experiments.core.result import LONGEST_KEPT
+from course_utils.experiments.core.result import MAX_KEPT_CHARACTERS
 from course_utils.experiments.sizes.compare import compare_sizes
 from course_utils.models.inference.decoding import Cancelled
 from course_utils.models.training.data import train_tokenizer
@@ -252,7 +252,7 @@ def test_other_weights_of_the_same_name_are_not_taken_for_them(record, tmp_path,
 
 
 def test_texts_too_long_to_be_kept_are_told(result, record):
-    long = compare_sizes(["size-32"], ["many words " * (LONGEST_KEPT // 10)])
+    long = compare_sizes(["size-32"], ["many words " * (MAX_KEPT_CHARACTERS // 10)])
     assert "sha256" in long.inputs["documents"]
     again = rerun(forged(record, inputs=long.inputs, models=dict(long.models)))
     assert again.status == "cannot be tried" and "too long to be kept" in again.why

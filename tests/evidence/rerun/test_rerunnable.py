@@ -6,20 +6,19 @@ import json
 import re
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made_pairs import made_pairs, wordy_model
 
-from course_utils.core.paths import cache_folder
+from course_utils.core.paths import PACKAGE, cache_folder
 from course_utils.evidence.ledger.record import FIRST, Record, seal
 from course_utils.evidence.rerun import rerun
 from course_utils.experiments.bias.completions import abid, analogies, sheng
 from course_utils.experiments.bias.sentences import next_words, stereoset_style
 from course_utils.experiments.core import registry
 from course_utils.experiments.core.input_types import MAX_TOKENS
-from course_utils.experiments.core.result import LONGEST_KEPT, Result
+from course_utils.experiments.core.result import MAX_KEPT_CHARACTERS, Result
 from course_utils.experiments.detection.base_rates import base_rates
 from course_utils.experiments.detection.compare import by_condition, compare_detectors, transfer
 from course_utils.experiments.detection.detectors import Detector, LikelihoodDetector, RankDetector
@@ -30,7 +29,6 @@ from course_utils.experiments.readers.blind_items import make_items
 from course_utils.experiments.readers.credibility import judge, rate
 from course_utils.experiments.sampling.best_of import best_of
 from course_utils.experiments.sampling.effects import measure_settings
-from course_utils.experiments.sizes import compare
 from course_utils.experiments.sizes.compare import compare_sizes
 from course_utils.experiments.texts.pairs import paired_texts, pairs_as_input
 from course_utils.models.inference.settings import Settings
@@ -151,12 +149,13 @@ def test_a_forged_auc_is_not_reproduced_where_all_else_is_the_same(wordy, pairs)
 
 def test_only_one_function_resamples():
     """Whoever draws in an experiment says so here: it takes the seed of the record, or of the pairs of texts."""
-    drawing = {"statistics.py", "sizes.py", "machine_texts.py", "blind_items.py", "best_of.py", "bias_audit.py"}
-    drawing |= {"schoolbook.py"}
-    for file in Path(compare.__file__).parent.glob("*.py"):
-        code = file.read_text("utf-8")
-        assert ("default_rng" in code) <= (file.name in drawing), file
-        assert "np.percentile" not in code or file.name in {"statistics.py"}, file
+    drawing = {"core/statistics.py", "sizes/compare.py", "texts/generate.py", "readers/blind_items.py"}
+    drawing |= {"sampling/best_of.py", "bias/audit.py", "replication/corpus.py"}
+    folder = PACKAGE / "experiments"
+    for file in folder.rglob("*.py"):
+        code, name = file.read_text("utf-8"), file.relative_to(folder).as_posix()
+        assert ("default_rng" in code) == (name in drawing), name
+        assert "np.percentile" not in code or name == "core/statistics.py", name
         assert not re.search(r"\bimport random\b|np\.random\.(?!default_rng)|scipy\.stats import bootstrap", code), file
 
 
@@ -208,7 +207,7 @@ def test_a_detector_of_one_s_own_cannot_be_built_again_and_that_is_told(pairs):
 
 def test_ratings_and_answers_are_kept_if_short_and_told_if_not(wordy):
     items = make_items(wordy, 4, settings=SHORT, n_words=10)
-    long = [dataclasses.replace(item, headline="Very long. " * LONGEST_KEPT) for item in items]
+    long = [dataclasses.replace(item, headline="Very long. " * MAX_KEPT_CHARACTERS) for item in items]
     assert "too long to be kept" in rerun(kept(judge(long, ANSWERS))).why
     ratings = [{"item": f"{p}-{s}", "rating": s, "rater": "a"} for p in (1, 2) for s in (1, 2, 3)]
     how = {"n_samples": 3, "ns": (1, 3), "settings": SHORT}

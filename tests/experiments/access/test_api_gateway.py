@@ -11,11 +11,11 @@ from course_utils.experiments.access.access_modes import (
     MANY,
     N_MANY,
     TEXT,
+    AccessRequest,
     Api,
     HostedDemo,
-    Lazy,
+    LazyModel,
     OpenWeights,
-    Wish,
     dollars,
 )
 from course_utils.experiments.access.api_gateway import REFUSED_WORDS, GatedModel
@@ -32,8 +32,8 @@ def gated(tiny) -> GatedModel:
     return GatedModel(tiny, price_per_1000_tokens=2.0, quota=3, max_new_tokens=6)
 
 
-def wish(action: str = TEXT, prompt: str = PROMPT) -> Wish:
-    return Wish(action, prompt, SETTINGS)
+def wish(action: str = TEXT, prompt: str = PROMPT) -> AccessRequest:
+    return AccessRequest(action, prompt, SETTINGS)
 
 
 # -- the gate ----------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_seeds_count_where_the_weights_are_open_and_nowhere_else(gated, tiny):
 
 def test_a_lazy_model_is_asked_for_at_each_use(tiny):
     asked = []
-    lazy = Lazy(lambda: asked.append(1) or tiny)
+    lazy = LazyModel(lambda: asked.append(1) or tiny)
     assert asked == []
     assert lazy.encode("a") == tiny.encode("a") and lazy.name == tiny.name
     assert len(asked) == 2

@@ -118,7 +118,7 @@ def test_asking_for_names_loads_no_library_and_drawing_no_torch():
     names = [*registry.RERUNNABLE, *registry.DRAWN_ONLY]
     script = (
         "import sys\n"
-        "from course_utils.classroom import votes as class_ballot\n"
+        "from course_utils.classroom import votes\n"
         "from course_utils.experiments.core import registry\n"
         "assert all(map(registry.can_rerun, registry.RERUNNABLE))\n"
         "print(*sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)))\n"

@@ -14,7 +14,7 @@ from repository import ROOT
 
 from course_utils.errors import SettingsError
 from course_utils.experiments.core.result import (
-    LONGEST_KEPT,
+    MAX_KEPT_CHARACTERS,
     Measure,
     Metric,
     ProgressLine,
@@ -98,8 +98,8 @@ def test_a_number_that_is_not_there_or_not_the_only_one_is_refused_with_the_choi
 
 def test_short_texts_are_kept_whole_and_long_ones_by_their_hash():
     assert kept_texts(("a", "naïve")) == ["a", "naïve"]
-    assert kept_texts(["a" * LONGEST_KEPT]) == ["a" * LONGEST_KEPT]
-    one, other = (kept_texts([letter * LONGEST_KEPT, "b"]) for letter in "ab")
+    assert kept_texts(["a" * MAX_KEPT_CHARACTERS]) == ["a" * MAX_KEPT_CHARACTERS]
+    one, other = (kept_texts([letter * MAX_KEPT_CHARACTERS, "b"]) for letter in "ab")
     assert one["n_texts"] == 2 and len(one["sha256"]) == 64 and one != other
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from course_utils.errors import SettingsError
 from course_utils.experiments.core.statistics import resample
-from course_utils.experiments.detection.roc import FEWEST_HUMAN, GRID, auc, measure, newcombe, resampled_auc, roc
+from course_utils.experiments.detection.roc import GRID, MIN_HUMAN_TEXTS, auc, measure, newcombe, resampled_auc, roc
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_the_numbers_are_those_of_sklearn_and_of_counting(n, by):
     assert row["auc"] == pytest.approx(np.mean([m > h for h in human for m in machine]))
     assert row["accuracy"] == pytest.approx(np.mean((np.array(together) > 0) == np.array(labels)))
     assert row["false_alarms"] == np.mean(human > 0)
-    if n >= FEWEST_HUMAN:
+    if n >= MIN_HUMAN_TEXTS:
         flagged, caught, _ = roc_curve(labels, together, drop_intermediate=False)
         assert row["caught"] == pytest.approx(caught[flagged <= 0.01].max())
 
@@ -50,7 +50,7 @@ def test_a_perfect_separator_has_auc_1_and_an_interval_that_still_has_a_width(n)
     row = measure(np.linspace(-2, -1, n), np.linspace(1, 2, n), 0)
     assert row["auc"] == row["accuracy"] == row["auc_high"] == 1 and row["false_alarms"] == 0
     assert 0.85 < row["auc_low"] < 1 and row["accuracy_low"] < 1
-    if n >= FEWEST_HUMAN:
+    if n >= MIN_HUMAN_TEXTS:
         assert row["caught"] == 1 and 0.9 < row["caught_low"] < 1
 
 
@@ -61,7 +61,7 @@ def test_a_detector_turned_round_has_the_rest_of_the_auc():
     assert one["auc_low"] == pytest.approx(1 - other["auc_high"])
 
 
-@pytest.mark.parametrize("n", [1, 40, FEWEST_HUMAN - 1])
+@pytest.mark.parametrize("n", [1, 40, MIN_HUMAN_TEXTS - 1])
 def test_too_few_human_texts_give_no_rate_at_one_percent(n):
     row = measure(*scores_apart(n, 1.0, seed=0), 0)
     assert all(math.isnan(row[name]) for name in ("caught", "caught_low", "caught_high"))

@@ -10,15 +10,22 @@ import pytest
 from sentences import sentences
 
 from course_utils.errors import SettingsError, TextError
-from course_utils.experiments.replication.corpus import MANY, SHORTEST, VOCABULARIES, enough, fitting_tokenizer, split
+from course_utils.experiments.replication.corpus import (
+    MIN_CHARACTERS,
+    MIN_UNCUT_DOCUMENTS,
+    VOCABULARIES,
+    enough,
+    fitting_tokenizer,
+    split,
+)
 from course_utils.experiments.replication.train_small import (
+    SAMPLE_AT,
     SIZES,
-    SPEAKS_AT,
-    Apprentice,
     Plan,
+    TrainingRun,
     begin,
-    begun,
     next_folder,
+    training_runs,
 )
 from course_utils.models.inference.language_model import load
 from course_utils.models.training import checkpoint
@@ -30,21 +37,21 @@ TEXTS = [sentences(30_000)]
 WITHOUT_TIMES = ("step", "tokens", "loss_nats", "learning_rate", "held_out_bits")
 
 
-def whole(folder: Path, plan: Plan = PLAN) -> Apprentice:
+def whole(folder: Path, plan: Plan = PLAN) -> TrainingRun:
     apprentice = begin(folder, TEXTS, plan)
     for _ in apprentice:
         pass
     return apprentice
 
 
-def learnt(apprentice: Apprentice) -> tuple:
+def learnt(apprentice: TrainingRun) -> tuple:
     """All that must be the same: the curve, what was said, the weights."""
     log = [{name: line[name] for name in WITHOUT_TIMES} for line in checkpoint.read(apprentice.folder)]
     return log, apprentice.said, (apprentice.folder / "model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Apprentice:
+def finished(tmp_path_factory) -> TrainingRun:
     return whole(tmp_path_factory.mktemp("finished") / "apprentice-1")
 
 
@@ -56,10 +63,10 @@ def test_same_plan_and_text_same_apprentice(finished, tmp_path):
 def test_left_and_taken_up_it_ends_as_if_never_left(finished, tmp_path, stops):
     begin(tmp_path / "a", TEXTS, PLAN)
     for stop in stops:
-        for progress in Apprentice(tmp_path / "a"):
+        for progress in TrainingRun(tmp_path / "a"):
             if progress.step == stop:
                 break
-    apprentice = Apprentice(tmp_path / "a")
+    apprentice = TrainingRun(tmp_path / "a")
     assert apprentice.log[-1]["step"] == stops[-1]
     for _ in apprentice:
         pass
@@ -69,9 +76,9 @@ def test_left_and_taken_up_it_ends_as_if_never_left(finished, tmp_path, stops):
 def test_killed_and_taken_up_it_ends_as_if_never_killed(finished, tmp_path):
     begin(tmp_path / "a", TEXTS, PLAN)
     code = (
-        "import sys, time, pathlib; from course_utils.experiments.replication import train_small as apprentice\n"
-        "apprentice.CHECKPOINT_S = 0.0\n"
-        "for p in apprentice.Apprentice(pathlib.Path(sys.argv[1])):\n"
+        "import sys, time, pathlib; from course_utils.experiments.replication import train_small\n"
+        "train_small.CHECKPOINT_S = 0.0\n"
+        "for p in train_small.TrainingRun(pathlib.Path(sys.argv[1])):\n"
         "    time.sleep(p.step == 6 and 60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a"])
@@ -82,7 +89,7 @@ def test_killed_and_taken_up_it_ends_as_if_never_killed(finished, tmp_path):
         time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    apprentice = Apprentice(tmp_path / "a")
+    apprentice = TrainingRun(tmp_path / "a")
     assert not apprentice.is_finished
     for _ in apprentice:
         pass
@@ -99,7 +106,7 @@ def test_it_learns_what_it_reads(tmp_path):
 def test_it_speaks_at_the_set_moments_and_last_when_it_is_done(finished):
     shares = [said.share for said in finished.said]
     assert shares == sorted(set(shares))
-    assert set(shares) <= set(SPEAKS_AT)
+    assert set(shares) <= set(SAMPLE_AT)
     assert shares[-1] == 1.0
     assert all(said.step / finished.log[-1]["n_steps"] >= said.share for said in finished.said)
 
@@ -115,8 +122,8 @@ def test_a_finished_one_is_a_model_like_any_other_and_reads_no_more(finished):
 def test_a_folder_that_holds_something_is_refused(finished, tmp_path):
     with pytest.raises(SettingsError, match="not empty"):
         begin(finished.folder, TEXTS, PLAN)
-    with pytest.raises(TextError, match="holds no apprentice"):
-        Apprentice(tmp_path)
+    with pytest.raises(TextError, match="holds no training run"):
+        TrainingRun(tmp_path)
 
 
 def test_every_beginning_has_a_new_number(tmp_path):
@@ -129,7 +136,7 @@ def test_every_beginning_has_a_new_number(tmp_path):
         assert not folder.exists()
         folder.mkdir()
         (folder / "plan.json").touch()
-    assert [path.name for path in begun(tmp_path)] == [f"apprentice-{number}" for number in range(1, 12)]
+    assert [path.name for path in training_runs(tmp_path)] == [f"apprentice-{number}" for number in range(1, 12)]
 
 
 @pytest.mark.parametrize(
@@ -148,14 +155,14 @@ def test_sizes_grow_as_they_are_listed():
 # -- the text ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_documents", [1, 2, 4, MANY - 1, MANY, 101])
+@pytest.mark.parametrize("n_documents", [1, 2, 4, MIN_UNCUT_DOCUMENTS - 1, MIN_UNCUT_DOCUMENTS, 101])
 def test_a_fifth_is_kept_apart_and_nothing_is_in_both(n_documents):
-    documents = [sentences(2 * SHORTEST // n_documents, seed) for seed in range(n_documents)]
+    documents = [sentences(2 * MIN_CHARACTERS // n_documents, seed) for seed in range(n_documents)]
     learned, kept = split(documents)
     n_kept, n_all = sum(map(len, kept)), sum(map(len, documents))
     assert 0.18 <= n_kept / n_all <= 0.22
     assert sum(map(len, learned)) + n_kept <= n_all
-    if n_documents < MANY:
+    if n_documents < MIN_UNCUT_DOCUMENTS:
         assert all(one.startswith(part) for one, part in zip(documents, learned, strict=True))
     else:
         assert sorted(learned + kept) == sorted(documents)

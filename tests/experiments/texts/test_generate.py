@@ -125,7 +125,9 @@ def test_pairs_are_held_out_drawn_by_the_seed_and_few_begin_many(news):
     assert many[:10] == few != pairs(10, seed=4)
     assert len({each.id for each in many}) == 60
     for each in many:
-        assert news_articles.is_held_out(each.id) and each.title and len(each.text.split()) >= generate.SHORTEST_WORDS
+        assert (
+            news_articles.is_held_out(each.id) and each.title and len(each.text.split()) >= generate.MIN_ARTICLE_WORDS
+        )
         assert not news_articles.is_broken(each.title + each.text)
     assert all(len(each.text.split()) >= 300 for each in pairs(20, min_words=300))
 

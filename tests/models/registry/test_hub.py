@@ -111,7 +111,7 @@ def test_a_killed_process_leaves_what_the_next_one_continues(server):
     whole = server.files[LARGE]["size"]
     server.faults = Faults(bytes_a_second=whole / 4)
     child = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from tests.models.test_hub import bring; bring()"],
+        [sys.executable, "-c", "import sys; from tests.models.registry.test_hub import bring; bring()"],
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
     try:
@@ -223,7 +223,7 @@ def test_a_damaged_file_is_found_and_only_it_is_fetched_again(server):
 
 
 def test_two_processes_that_fetch_at_once_fetch_once(server):
-    command = [sys.executable, "-c", "from tests.models.test_hub import bring; bring()"]
+    command = [sys.executable, "-c", "from tests.models.registry.test_hub import bring; bring()"]
     both = [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()}) for _ in range(2)]
     assert [child.wait(60) for child in both] == [0, 0]
     assert server.sent < 1.1 * sum(file["size"] for file in server.files.values())

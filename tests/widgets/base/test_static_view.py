@@ -231,8 +231,8 @@ def test_a_panel_as_it_opens_says_that_too(name, tiny):
 def test_no_panel_is_forgotten():
     """Every widget class of the package is among those above."""
     found = set()
-    for module in pkgutil.iter_modules(widgets.__path__):
-        inside = vars(importlib.import_module(f"course_utils.widgets.{module.name}")).values()
+    for module in pkgutil.walk_packages(widgets.__path__, "course_utils.widgets."):
+        inside = vars(importlib.import_module(module.name)).values()
         found |= {each.__name__ for each in inside if inspect.isclass(each) and issubclass(each, anywidget.AnyWidget)}
     made = {"".join(part.capitalize() for part in make.__name__.split("_")) for make in MAKERS} | set(PLAIN)
     made = {{"Timeline": "ReleaseTimeline"}.get(name, name) for name in made}

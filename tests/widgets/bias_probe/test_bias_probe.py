@@ -11,7 +11,7 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.bias import audit, completions, probes
 from course_utils.experiments.bias.sentences import next_words
-from course_utils.widgets.bias_probe import outcomes
+from course_utils.widgets.bias_probe import bias_probe as outcomes
 from course_utils.widgets.bias_probe.bias_probe import BiasProbe
 
 READ = {"i_have_read_the_warning": True}

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from course_utils.classroom import database, store
-from course_utils.classroom.tally import FEWEST, Tally
+from course_utils.classroom.tally import MIN_VOTERS, Tally
 from course_utils.classroom.votes import ranking_votes
 from course_utils.errors import AccessRefused, TextError
 from course_utils.evidence.ledger import ledger
@@ -27,7 +27,7 @@ from course_utils.widgets.base import share_vote
 from course_utils.widgets.base.keep_button import KeepButton
 from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.blind_test.blind_test import BlindTest
-from course_utils.widgets.classroom import labels as class_words
+from course_utils.widgets.classroom import class_results as class_words
 from course_utils.widgets.classroom.class_results import NO_CLASS, REPLACED, ClassResults
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
@@ -132,7 +132,7 @@ def test_outside_a_class_there_is_no_box_and_no_file(tmp_path):
     for panel in panels:
         assert panel.class_share == {}
         tick(panel)
-    assert list(tmp_path.rglob("class.sqlite")) == [] and not database.class_path().exists()
+    assert list(tmp_path.rglob("class.sqlite")) == [] and not database.database_path().exists()
 
 
 def test_before_the_box_is_ticked_nothing_is_written(path):
@@ -242,10 +242,10 @@ def test_nothing_is_said_to_be_gone_before_the_file_says_so(path, monkeypatch):
     panel.decide("wait", SECRET)
 
     def refuse(*given, **named):
-        raise database.ClassBusy("The class's file is held.")
+        raise database.DatabaseBusy("The class's file is held.")
 
     with monkeypatch.context() as held:
-        held.setattr(share_vote.class_store, "withdraw", refuse)
+        held.setattr(share_vote.store, "withdraw", refuse)
         tick(panel, False)
     assert panel.class_share["is_on"] and "is held" in panel.class_share["said"]
     assert "Nothing" not in panel.class_share["said"] and counted()["Feb 2019"] == 1
@@ -273,7 +273,7 @@ def test_a_vote_cast_while_the_box_is_unticked_is_not_left_behind(path, monkeypa
         assert may_go.wait(SOON)
         return withdraw(*given, **named)
 
-    monkeypatch.setattr(share_vote.class_store, "withdraw", slow)
+    monkeypatch.setattr(share_vote.store, "withdraw", slow)
     taking = threading.Thread(target=tick, args=(panel, False))
     taking.start()
     assert at_work.wait(SOON)
@@ -383,8 +383,8 @@ def test_the_picture_is_the_class_s_and_grows_in_steps_of_five(path):
         panel.look()
         (picture,) = panel.pictures
         drawn.append((picture["n"], picture["shown"]))
-        assert bool(picture["rows"]) == (n >= FEWEST)
-    assert drawn == [(n, n - n % FEWEST) for n in range(1, 13)]
+        assert bool(picture["rows"]) == (n >= MIN_VOTERS)
+    assert drawn == [(n, n - n % MIN_VOTERS) for n in range(1, 13)]
     assert [row["words"].split(", ")[1] for row in panel.pictures[0]["rows"]] == ["0 of 10", "10 of 10", "0 of 10"]
 
 
@@ -473,7 +473,7 @@ def test_on_a_viewer_s_page_nothing_is_led_and_nothing_exported(hall, monkeypatc
     for kind in ("new round", "export"):
         hear(panel, kind=kind)
         assert "may not" in panel.message
-    assert store.now_round(SESSION) == 1 and sent == []
+    assert store.current_round(SESSION) == 1 and sent == []
     with pytest.raises(AccessRefused):
         panel.csv()
     monkeypatch.setenv("COURSE_LECTURER", "1")  # set for this viewer's process, after the panel was made

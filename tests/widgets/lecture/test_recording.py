@@ -15,8 +15,19 @@ from course_utils.widgets.blind_test.blind_test import BlindTest
 from course_utils.widgets.classroom.class_results import ClassResults
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 from course_utils.widgets.lecture.demos import RECORDINGS, demos
-from course_utils.widgets.lecture.player import BUSY, FASTEST, Playback, play, show_end
-from course_utils.widgets.lecture.recording import LARGEST_BYTES, Recording, TooLong, lean, record, recorded_traits
+from course_utils.widgets.lecture.recording import (
+    BUSY,
+    FASTEST,
+    LARGEST_BYTES,
+    Playback,
+    Recording,
+    TooLong,
+    lean,
+    play,
+    record,
+    recorded_traits,
+    show_end,
+)
 from course_utils.widgets.playground.playground import Playground
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from course_utils.widgets.timeline.timeline import ReleaseTimeline

@@ -7,7 +7,7 @@ import pytest
 
 from course_utils.errors import AccessRefused, DamagedFile, NoSpace, SettingsError, TextError
 from course_utils.experiments.release import history
-from course_utils.experiments.release.decisions import LONGEST_REASON, Decisions, next_size
+from course_utils.experiments.release.decisions import MAX_REASON_CHARACTERS, Decisions, next_size
 from course_utils.models.registry import release_stage
 from course_utils.widgets.timeline.timeline import ReleaseTimeline
 
@@ -158,7 +158,7 @@ def test_days_after_the_announcement_agree_with_the_dates():
     [
         ("Feb 2019", "maybe", "because", SettingsError),
         ("Feb 2019", "wait", "  ", TextError),
-        ("Feb 2019", "wait", "x" * (LONGEST_REASON + 1), TextError),
+        ("Feb 2019", "wait", "x" * (MAX_REASON_CHARACTERS + 1), TextError),
         ("Nov 2019", "wait", "because", TextError),
         (None, "wait", "because", TextError),
     ],
