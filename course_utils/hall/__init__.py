@@ -1,1 +1,1 @@
-"""The hall: one page for a lecturer and a whole class, each viewer with a small process of their own."""
+"""Demo server (the hall): one page for a lecturer and a whole class, each viewer with a small process of their own."""

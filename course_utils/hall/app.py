@@ -1,4 +1,4 @@
-"""The hall's server: Voila's pages and Jupyter's lines to kernels, behind a list of all that may be asked for."""
+"""Demo server: Voila's pages and kernel connections, behind a list of all addresses that are allowed."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ from voila.app import Voila
 
 from course_utils.errors import CourseError
 from course_utils.hall import pages
-from course_utils.hall.auth import KnownByToken
-from course_utils.hall.demos import Shown
-from course_utils.hall.handlers import ALLOWED_MESSAGES, Nothing, routes
+from course_utils.hall.auth import TokenIdentityProvider
+from course_utils.hall.demos import DemoNotebook
+from course_utils.hall.handlers import ALLOWED_MESSAGES, NotFoundHandler, routes
 from course_utils.hall.kernels import provisioner
-from course_utils.hall.kernels.kernel_pool import DemoFailed, Nursery, Zygote, until_gone
-from course_utils.hall.sessions import Lobby, Viewer
+from course_utils.hall.kernels.kernel_pool import DemoFailed, ForkServerClient, TemplateProcess, until_gone
+from course_utils.hall.sessions import SessionManager, Viewer
 from course_utils.hall.static_files import collect
 
-MOST_CONNECTIONS = 600  # a browser opens six; lines to kernels are counted by the lobby
-TRY_AGAIN_S = (0.2, 1, 5, 15)  # how long to wait before a zygote that died is started anew
+MAX_CONNECTIONS = 600  # a browser opens six; lines to kernels are counted by the session manager
+TRY_AGAIN_S = (0.2, 1, 5, 15)  # how long to wait before a template process that died is started anew
 
 SETTINGS = Config(
     {
@@ -67,7 +67,7 @@ class LimitedServer(HTTPServer):
 
     def handle_stream(self, stream: Any, address: Any) -> None:
         """Hang up on the oldest when too many are open: a browser asks again, who only holds a place does not."""
-        if len(self._by_age) >= MOST_CONNECTIONS:
+        if len(self._by_age) >= MAX_CONNECTIONS:
             oldest = next(iter(self._by_age))
             del self._by_age[oldest]
             oldest.stream.close()
@@ -95,13 +95,13 @@ class HallApp(Voila):
     lecturer_key = Unicode()
     kernel_environment = Dict()
     forks = Bool(True)
-    demos: dict[str, Shown]
+    demos: dict[str, DemoNotebook]
     clock = staticmethod(time.monotonic)
 
-    def __init__(self, demos: dict[str, Shown], **kwargs: Any) -> None:
+    def __init__(self, demos: dict[str, DemoNotebook], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.demos = demos
-        self._zygotes: dict[str, Zygote] = {}
+        self._templates: dict[str, TemplateProcess] = {}
         self._pages: dict[str, str] = {}
         self._failed: dict[str, DemoFailed] = {}
         self._tasks: set[asyncio.Task] = set()
@@ -130,20 +130,20 @@ class HallApp(Voila):
         self.contents_manager.log.setLevel(logging.ERROR)  # "not trusted" is said of every notebook that nobody signed
         settings.update(
             hall=self,
-            default_handler_class=Nothing,
+            default_handler_class=NotFoundHandler,
             websocket_max_message_size=1 << 20,
             ws_ping_interval=25_000,
             ws_ping_timeout=90_000,  # Jupyter measures from the last pong: no shorter than two pings
-            identity_provider=KnownByToken(parent=self, log=self.log, token=""),
+            identity_provider=TokenIdentityProvider(parent=self, log=self.log, token=""),
             log_function=_log_request,
         )
         self.app = web.Application(**settings)
         self.app.add_handlers(".*$", routes(self.base_url))
         self.assets = collect(self)
-        self.lobby = Lobby(Path(self.private), self.n_seats, self.floor_mb, self.clock)
-        self.nursery = Nursery(Path(self.private), self.kernel_environment, self.demos.values())
+        self.sessions = SessionManager(Path(self.private), self.n_seats, self.floor_mb, self.clock)
+        self.fork_server_client = ForkServerClient(Path(self.private), self.kernel_environment, self.demos.values())
         if self.forks:
-            provisioner.use_zygotes()
+            provisioner.install_provisioner()
         self._listen()
         if self.forks:
             self._spawn(self._get_ready(until_ready))
@@ -151,13 +151,13 @@ class HallApp(Voila):
         self._culling.start()
 
     async def finish(self) -> None:
-        """End every kernel, every zygote, and the door."""
+        """End every kernel, every template process, and the door."""
         self._culling.stop()
         self._server.stop()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*(self.end(viewer.kernel_id, "the hall closes") for viewer in self.lobby))
-        await self.nursery.stop()
+        await asyncio.gather(*(self.end(viewer.kernel_id, "the hall closes") for viewer in self.sessions))
+        await self.fork_server_client.stop()
         await self._server.close_all_connections()
         self.kernel_manager.context.destroy(linger=0)  # it would wait for ever to deliver what a dead kernel never read
 
@@ -194,16 +194,16 @@ class HallApp(Voila):
         for demo in self.demos.values():
             self._spawn(self._keep_ready(demo))
 
-    async def _keep_ready(self, demo: Shown) -> None:
-        """Have a zygote of this demo, and another one when it dies."""
+    async def _keep_ready(self, demo: DemoNotebook) -> None:
+        """Have a template process of this demo, and another one when it dies."""
         n_failures = 0
         while True:
             try:
-                zygote = await self.nursery.prepare(demo)
+                template = await self.fork_server_client.prepare(demo)
                 try:
-                    self._pages[demo.key] = await pages.render(self, demo, zygote.cells)
+                    self._pages[demo.key] = await pages.render(self, demo, template.cells)
                 except BaseException:
-                    zygote.life_line.close()
+                    template.life_line.close()
                     raise
             except Exception as problem:  # whatever it is, the pages say so and it is tried again
                 if n_failures == 0 or str(problem) != str(self._failed[demo.key].__cause__ or self._failed[demo.key]):
@@ -212,11 +212,11 @@ class HallApp(Voila):
                 self._failed[demo.key] = failed
                 n_failures += 1
             else:
-                self._zygotes[demo.key] = zygote
+                self._templates[demo.key] = template
                 self._failed.pop(demo.key, None)
                 n_failures = 0
-                await until_gone(zygote.life_line)
-                del self._zygotes[demo.key]
+                await until_gone(template.life_line)
+                del self._templates[demo.key]
                 self.log.error("The process that had %s ready has ended; there will be another.", demo.key)
             await asyncio.sleep(TRY_AGAIN_S[min(n_failures, len(TRY_AGAIN_S) - 1)])
 
@@ -226,11 +226,11 @@ class HallApp(Voila):
 
     def is_given(self, key: str) -> bool:
         """Tell whether a demo is ready."""
-        return not self.forks or key in self._zygotes
+        return not self.forks or key in self._templates
 
     # -- viewers -------------------------------------------------------------------------------------------------------
 
-    async def seat(self, key: str, is_lecturer: bool = False) -> str:
+    async def start_session(self, key: str, is_lecturer: bool = False) -> str:
         """Give a viewer a kernel; return the page that knows it.
 
         Parameters
@@ -245,13 +245,13 @@ class HallApp(Voila):
         """
         if not self.is_given(key):
             raise self._failed.get(key) or DemoFailed(f"The demo {key} is not ready yet.")
-        viewer, leaving = self.lobby.welcome(key)
+        viewer, leaving = self.sessions.open_session(key)
         if leaving is not None:
             self._spawn(self._end_kernel(leaving, "it made room for somebody else"))
         try:
             await self._start_kernel(viewer, is_lecturer)
             if self.forks:
-                return self._pages[key].replace(pages.NOBODY, viewer.kernel_id)
+                return self._pages[key].replace(pages.KERNEL_ID_PLACEHOLDER, viewer.kernel_id)
             return await pages.render_for(self, self.demos[key], viewer.kernel_id)
         except Exception as problem:
             self.log.error("No kernel for %s: %s: %s", key, type(problem).__name__, problem)
@@ -260,19 +260,19 @@ class HallApp(Voila):
 
     async def end(self, kernel_id: str, why: str) -> None:
         """End a viewer's kernel; its page, if it is still there, finds out by itself."""
-        viewer = self.lobby.forget(kernel_id)
+        viewer = self.sessions.forget(kernel_id)
         if viewer is not None:
             await self._end_kernel(viewer, why)
 
     async def cull(self) -> None:
         """End the kernels of those who have left."""
-        for viewer, why in self.lobby.over():
+        for viewer, why in self.sessions.over():
             await self.end(viewer.kernel_id, why)
 
     async def _start_kernel(self, viewer: Viewer, is_lecturer: bool) -> None:
-        environment = {**self.lobby.environment(viewer), "COURSE_LECTURER": "1" if is_lecturer else ""}
+        environment = {**self.sessions.environment(viewer), "COURSE_LECTURER": "1" if is_lecturer else ""}
         if self.forks:
-            options = {"door": self._zygotes[viewer.demo].door, "folder": str(viewer.folder), "on_end": self._on_end}
+            options = {"door": self._templates[viewer.demo].door, "folder": str(viewer.folder), "on_end": self._on_end}
         else:
             environment = {**self.kernel_environment, **environment}
             options = {"path": ""}
@@ -286,7 +286,7 @@ class HallApp(Voila):
             await self.kernel_manager.shutdown_kernel(viewer.kernel_id, now=True)
 
     def _on_end(self, kernel_id: str) -> None:
-        if self.lobby.get(kernel_id) is not None:
+        if self.sessions.get(kernel_id) is not None:
             self._spawn(self.end(kernel_id, "it has ended by itself"))
 
     def _spawn(self, work: Any) -> None:

@@ -1,4 +1,4 @@
-"""The hall's door: who is let in, who lectures, and what every answer says of itself to a browser."""
+"""Authentication by token and cookie, the lecturer's key, and security headers of every response."""
 
 import asyncio
 import hmac
@@ -40,7 +40,7 @@ def policy(host: str) -> str:
     )
 
 
-class Guarded(web.RequestHandler):
+class BaseHandler(web.RequestHandler):
     """What all answers share: headers that keep a page to itself, the token, and errors that tell nothing."""
 
     @property
@@ -58,7 +58,7 @@ class Guarded(web.RequestHandler):
 
     async def prepare(self) -> None:
         """Let in who has the token, if there is one."""
-        await keep_the_door(self)
+        await authenticate(self)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tell a person what to do, and a stranger nothing."""
@@ -75,7 +75,7 @@ class Guarded(web.RequestHandler):
         self.finish(page.render(sentence=sentence, seconds=seconds, token=asks_for_token, base=self.hall.base_url))
 
 
-async def keep_the_door(handler: Guarded) -> None:
+async def authenticate(handler: BaseHandler) -> None:
     """Let in who shows the token, by address or by cookie; a right word becomes a cookie and leaves the address."""
     hall = handler.settings["hall"]
     words = {COOKIE: (hall.token, "token"), LECTURER_COOKIE: (hall.lecturer_key, "lecturer")}
@@ -83,10 +83,10 @@ async def keep_the_door(handler: Guarded) -> None:
     right = [cookie for cookie, (word, _) in words.items() if word and _is_same(shown[cookie], word)]
     if right:
         for cookie in dict.fromkeys([COOKIE, *right]):  # who may lecture may come in
-            _give(handler, cookie)
+            _set_cookie(handler, cookie)
         handler.redirect(handler.request.path)  # a word should not stay where a projector shows it
         return
-    if not any(shown.values()) and is_let_in(handler):
+    if not any(shown.values()) and is_authenticated(handler):
         return
     if any(shown.values()):
         await asyncio.sleep(WRONG_WORD_S)
@@ -101,7 +101,7 @@ def _is_same(shown: str, word: str) -> bool:
     return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), word.encode("utf-8", "surrogateescape"))
 
 
-def _give(handler: web.RequestHandler, cookie: str) -> None:
+def _set_cookie(handler: web.RequestHandler, cookie: str) -> None:
     path, secure = handler.settings["hall"].base_url, handler.request.protocol == "https"
     handler.set_signed_cookie(cookie, "in", path=path, httponly=True, samesite="Lax", secure=secure, expires_days=1)
 
@@ -111,14 +111,14 @@ def is_lecturer(handler: web.RequestHandler) -> bool:
     return handler.get_signed_cookie(LECTURER_COOKIE, max_age_days=1) == b"in"
 
 
-def is_let_in(handler: web.RequestHandler) -> bool:
+def is_authenticated(handler: web.RequestHandler) -> bool:
     """Tell whether this hall has no token, or this browser has shown it."""
     return not handler.settings["hall"].token or handler.get_signed_cookie(COOKIE, max_age_days=1) == b"in"
 
 
-class KnownByToken(IdentityProvider):
+class TokenIdentityProvider(IdentityProvider):
     """For Jupyter's websocket: whoever was let in is a viewer, and nobody is anybody in particular."""
 
     async def get_user(self, handler: web.RequestHandler) -> User | None:
         """Return a viewer, or nobody."""
-        return User("viewer") if is_let_in(handler) else None
+        return User("viewer") if is_authenticated(handler) else None

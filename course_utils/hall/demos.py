@@ -14,7 +14,7 @@ class NoDemos(CourseError):
 
 
 @dataclass(frozen=True)
-class Shown:
+class DemoNotebook:
     """One demo.
 
     Parameters
@@ -34,7 +34,7 @@ class Shown:
     told: Demo | None = None
 
 
-def read_demos(folder: Path) -> dict[str, Shown]:
+def read_demos(folder: Path) -> dict[str, DemoNotebook]:
     """Return the demos of a folder: first those that a lecture has, in its order, then others by name.
 
     Raises
@@ -55,10 +55,10 @@ def read_demos(folder: Path) -> dict[str, Shown]:
     return {key: _shown(key, notebooks[key], told.get(key)) for key in keys}
 
 
-def _shown(key: str, notebook: Path, told: Demo | None) -> Shown:
+def _shown(key: str, notebook: Path, told: Demo | None) -> DemoNotebook:
     """Name it as the lecture does, else by the notebook's own title, else by its file."""
     title = told.title if told else _own_title(notebook)
-    return Shown(key, notebook, title or key.replace("_", " ").capitalize(), told)
+    return DemoNotebook(key, notebook, title or key.replace("_", " ").capitalize(), told)
 
 
 def _own_title(notebook: Path) -> str:

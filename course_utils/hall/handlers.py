@@ -1,4 +1,4 @@
-"""What the hall answers on the web: a gallery, demos, their files, and the lines between pages and kernels; no more."""
+"""HTTP and WebSocket handlers of the demo server: gallery, demos, static files, kernel connections; no others."""
 
 import json
 import re
@@ -10,18 +10,17 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamBufferFullError
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler, read_header_from_binary_message
 
-from course_utils.hall.auth import Guarded, is_lecturer
-from course_utils.hall.gallery import Gallery
+from course_utils.hall.auth import BaseHandler, is_lecturer, templates
 from course_utils.hall.kernels.kernel_pool import DemoFailed
 from course_utils.hall.sessions import HallFull
 
 KERNEL_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-MOST_LINES = 3  # a reload opens one before the old one is closed
-MOST_MESSAGES = 300  # at once; and a third of it every second
+MAX_WEBSOCKETS = 3  # a reload opens one before the old one is closed
+MAX_MESSAGES = 300  # at once; and a third of it every second
 ONE_MESSAGE = 16 << 10  # bytes; a longer one counts as several: what a kernel has not read lies in this process
-MOST_PARTS = 64  # of one message: head, content, and buffers
+MAX_MESSAGE_PARTS = 64  # of one message: head, content, and buffers
 NEWER_PROTOCOL = "v1.kernel.websocket.jupyter.org"
-MOST_UNREAD_BYTES = 16 << 20  # what a viewer on a slow line may have waiting
+MAX_UNREAD_BYTES = 16 << 20  # what a viewer on a slow line may have waiting
 
 CANNOT_START = (
     "This demo cannot be started here now. Who opened the hall reads the reason in its terminal. "
@@ -38,7 +37,7 @@ HEARD_MESSAGES = {
 }
 
 
-class Nothing(Guarded):
+class NotFoundHandler(BaseHandler):
     """Every address that is not on the list."""
 
     async def prepare(self) -> None:
@@ -46,7 +45,17 @@ class Nothing(Guarded):
         raise web.HTTPError(404)
 
 
-class DemoPage(Guarded):
+class GalleryHandler(BaseHandler):
+    """The front page: every demo with what it shows, how long it takes and its picture."""
+
+    async def get(self) -> None:
+        """Send the page; no kernel is needed for it."""
+        self.set_header("Cache-Control", "no-cache")
+        page = templates.get_template("gallery.html")
+        self.finish(page.render(demos=list(self.hall.demos.values()), base=self.hall.base_url))
+
+
+class DemoHandler(BaseHandler):
     """A demo, with a kernel of the viewer's own."""
 
     async def get(self, key: str) -> None:
@@ -54,7 +63,7 @@ class DemoPage(Guarded):
         if key not in self.hall.demos:
             raise web.HTTPError(404)
         try:
-            page = await self.hall.seat(key, is_lecturer(self))
+            page = await self.hall.start_session(key, is_lecturer(self))
         except HallFull:
             self.set_status(503)
             self.notice("The hall is full. This page tries again by itself.", seconds=10)
@@ -77,7 +86,7 @@ class DemoPage(Guarded):
         self.set_status(200 if self.hall.is_given(key) else 503)
 
 
-class OtherName(Guarded):
+class RedirectHandler(BaseHandler):
     """The short address of a demo."""
 
     async def get(self, key: str) -> None:
@@ -87,19 +96,19 @@ class OtherName(Guarded):
         self.redirect(f"{self.hall.base_url}voila/render/{quote(key)}.ipynb")
 
 
-class Kernel(Guarded):
+class KernelHandler(BaseHandler):
     """Whether a page's kernel still lives."""
 
     async def get(self, kernel_id: str) -> None:
         """Tell the page that knows its id; the ids are too long to be guessed."""
-        if self.hall.lobby.get(kernel_id) is None:
+        if self.hall.sessions.get(kernel_id) is None:
             raise web.HTTPError(404)
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"id": kernel_id, "name": "python3", "execution_state": "idle", "connections": 1}))
 
 
-class Leave(Guarded):
+class LeaveHandler(BaseHandler):
     """What a page says when it is closed."""
 
     async def post(self, kernel_id: str) -> None:
@@ -108,7 +117,7 @@ class Leave(Guarded):
         self.set_status(204)
 
 
-class File(Guarded):
+class StaticFileHandler(BaseHandler):
     """A file from the list."""
 
     async def get(self, address: str) -> None:
@@ -131,7 +140,7 @@ class File(Guarded):
         self.finish(content)
 
 
-class Line(VoilaKernelWebsocketHandler):
+class KernelWebSocket(VoilaKernelWebsocketHandler):
     """The line between a page and its kernel."""
 
     @property
@@ -141,8 +150,8 @@ class Line(VoilaKernelWebsocketHandler):
 
     async def get(self, kernel_id: str) -> None:
         """Open it, for a page of this hall, to a kernel that lives."""
-        viewer = self.hall.lobby.get(kernel_id)
-        if viewer is None or len(viewer.lines) >= MOST_LINES:
+        viewer = self.hall.sessions.get(kernel_id)
+        if viewer is None or len(viewer.lines) >= MAX_WEBSOCKETS:
             raise web.HTTPError(404 if viewer is None else 429)
         await super().get(kernel_id)
 
@@ -154,15 +163,15 @@ class Line(VoilaKernelWebsocketHandler):
 
     async def open(self, kernel_id: str) -> None:
         """Note that the page is there."""
-        self._may_send, self._sent_at = float(MOST_MESSAGES), self.hall.clock()
-        self.ws_connection.stream.max_write_buffer_size = MOST_UNREAD_BYTES
-        self.hall.lobby.open_line(kernel_id, self)
+        self._may_send, self._sent_at = float(MAX_MESSAGES), self.hall.clock()
+        self.ws_connection.stream.max_write_buffer_size = MAX_UNREAD_BYTES
+        self.hall.sessions.open_line(kernel_id, self)
         await super().open(kernel_id)
 
     def on_message(self, ws_message: str | bytes) -> None:
         """Hand a message on, unless there are too many; one that cannot be read ends the line."""
         now = self.hall.clock()
-        self._may_send = min(MOST_MESSAGES, self._may_send + (now - self._sent_at) * MOST_MESSAGES / 3)
+        self._may_send = min(MAX_MESSAGES, self._may_send + (now - self._sent_at) * MAX_MESSAGES / 3)
         self._may_send -= 1 + len(ws_message) // ONE_MESSAGE
         self._sent_at = now
         if self._may_send < 0:
@@ -175,7 +184,7 @@ class Line(VoilaKernelWebsocketHandler):
             self.hall.log.info("A message that cannot be read: %s", type(problem).__name__)
             self.close(4007, "not a message")
             return
-        self.hall.lobby.touch(self.kernel_id)
+        self.hall.sessions.touch(self.kernel_id)
 
     def write_message(self, message: bytes | dict, binary: bool = False) -> Any:
         """Tell the page what it needs to hear; what a kernel says on its terminal is said on the hall's."""
@@ -196,7 +205,7 @@ class Line(VoilaKernelWebsocketHandler):
 
     def on_close(self) -> None:
         """Note that the page is gone, for now."""
-        self.hall.lobby.close_line(self.kernel_id, self)
+        self.hall.sessions.close_line(self.kernel_id, self)
         super().on_close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -213,7 +222,7 @@ def require_few_parts(message: str | bytes, protocol: str | None) -> None:
     """
     if isinstance(message, bytes):
         is_newer = protocol == NEWER_PROTOCOL
-        if int.from_bytes(message[: 8 if is_newer else 4], "little" if is_newer else "big") > MOST_PARTS:
+        if int.from_bytes(message[: 8 if is_newer else 4], "little" if is_newer else "big") > MAX_MESSAGE_PARTS:
             raise ValueError("too many parts")
 
 
@@ -221,11 +230,11 @@ def routes(base_url: str) -> list[tuple]:
     """Return the list of all that the hall answers to."""
     root = re.escape(base_url)
     return [
-        (f"{root}", Gallery),
-        (f"{root}demo/([^/]+)", OtherName),
-        (f"{root}voila/render/([^/]+)\\.ipynb", DemoPage),
-        (f"{root}api/kernels/{KERNEL_ID}", Kernel),
-        (f"{root}api/kernels/{KERNEL_ID}/channels", Line),
-        (f"{root}voila/api/shutdown/{KERNEL_ID}", Leave),
-        (f"{root}((?:voila|hall)/[\\w@./-]+)", File),
+        (f"{root}", GalleryHandler),
+        (f"{root}demo/([^/]+)", RedirectHandler),
+        (f"{root}voila/render/([^/]+)\\.ipynb", DemoHandler),
+        (f"{root}api/kernels/{KERNEL_ID}", KernelHandler),
+        (f"{root}api/kernels/{KERNEL_ID}/channels", KernelWebSocket),
+        (f"{root}voila/api/shutdown/{KERNEL_ID}", LeaveHandler),
+        (f"{root}((?:voila|hall)/[\\w@./-]+)", StaticFileHandler),
     ]

@@ -1,4 +1,4 @@
-"""The process that owns the model's weights: started with the hall, started anew when it dies, ended with the hall."""
+"""Supervisor of the model server's process: started with the hall, started anew when it dies, ended with the hall."""
 
 import asyncio
 import contextlib

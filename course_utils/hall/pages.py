@@ -9,17 +9,17 @@ from nbformat import NotebookNode
 from voila.notebook_renderer import NotebookRenderer
 from voila.utils import get_page_config
 
-from course_utils.hall.demos import Shown
+from course_utils.hall.demos import DemoNotebook
 
-NOBODY = "00000000-0000-4000-8000-000000000000"  # stands in the page where a viewer's kernel will
+KERNEL_ID_PLACEHOLDER = "00000000-0000-4000-8000-000000000000"  # stands in the page where a viewer's kernel will
 OUTSIDE_LINK = re.compile(r"<link\b[^>]*\bhref=\"(?:https?:)?//[^>]*>\s*", re.IGNORECASE)
 # Voila draws diagrams of a language that no demo uses, with a library from elsewhere.
 DIAGRAMS = re.compile(r"<script type=\"module\">(?:(?!</script>).)*mermaid.*?</script>", re.DOTALL)
 TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
 
 
-class RanAlready(NotebookRenderer):
-    """Voila's renderer for a notebook whose cells a zygote has run.
+class PrerunNotebookRenderer(NotebookRenderer):
+    """Voila's renderer for a notebook whose cells a template process has run.
 
     Parameters
     ----------
@@ -41,22 +41,22 @@ class RanAlready(NotebookRenderer):
             yield cell
 
 
-async def render(app: Any, demo: Shown, cells: dict[str, list[dict]]) -> str:
+async def render(app: Any, demo: DemoNotebook, cells: dict[str, list[dict]]) -> str:
     """Return the page of a demo, with NOBODY in the place of the kernel.
 
     Parameters
     ----------
     app : HallApp
-    demo : Shown
+    demo : DemoNotebook
     cells : dict
         The outputs of each of its code cells by the cell's id.
     """
-    renderer = RanAlready(cells, **_arguments(app, demo))
+    renderer = PrerunNotebookRenderer(cells, **_arguments(app, demo))
     await renderer.initialize()
-    return dress(await renderer.generate_content_str(NOBODY), demo, app.base_url)
+    return dress(await renderer.generate_content_str(KERNEL_ID_PLACEHOLDER), demo, app.base_url)
 
 
-async def render_for(app: Any, demo: Shown, kernel_id: str) -> str:
+async def render_for(app: Any, demo: DemoNotebook, kernel_id: str) -> str:
     """Return the page of a demo as plain Voila makes it, running the notebook in that kernel."""
     renderer = NotebookRenderer(**_arguments(app, demo))
     await renderer.initialize()
@@ -64,7 +64,7 @@ async def render_for(app: Any, demo: Shown, kernel_id: str) -> str:
     return dress(page, demo, app.base_url)
 
 
-def dress(page: str, demo: Shown, base_url: str) -> str:
+def dress(page: str, demo: DemoNotebook, base_url: str) -> str:
     """Take from Voila's page what would ask another host, and add the hall's own."""
     page = OUTSIDE_LINK.sub("", page)
     page = TITLE.sub(lambda _: f"<title>{html.escape(demo.title)}</title>", page, count=1)
@@ -76,7 +76,7 @@ def dress(page: str, demo: Shown, base_url: str) -> str:
     return page.replace("</head>", f"{ours}</head>", 1)
 
 
-def _arguments(app: Any, demo: Shown) -> dict[str, Any]:
+def _arguments(app: Any, demo: DemoNotebook) -> dict[str, Any]:
     """Return what Voila's handler gives its renderer."""
     config = get_page_config(app.base_url, app.app.settings, app.log, app.voila_configuration)
     return {

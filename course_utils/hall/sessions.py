@@ -1,4 +1,4 @@
-"""Who is in the hall: one kernel for each page, from its first request until its viewer has left."""
+"""Viewer sessions: one kernel for each page, from its first request until its viewer has left."""
 
 import logging
 import os
@@ -47,7 +47,7 @@ class Viewer:
         return "nobody touched its page" if now - self.touched_at > IDLE_S else ""
 
 
-class Lobby:
+class SessionManager:
     """All viewers, and the rules of who may stay.
 
     Parameters
@@ -81,7 +81,7 @@ class Lobby:
         """Return a viewer, if in the hall."""
         return self._viewers.get(kernel_id)
 
-    def welcome(self, demo: str) -> tuple[Viewer, Viewer | None]:
+    def open_session(self, demo: str) -> tuple[Viewer, Viewer | None]:
         """Let a viewer in; return also the one who makes room, if the hall was full.
 
         Raises

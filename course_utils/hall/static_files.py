@@ -1,4 +1,4 @@
-"""The files that pages may ask for: a list made at the start, so that no address can reach another file."""
+"""Static files of the pages: a list made at the start, so that no address can reach another file."""
 
 import gzip
 import hashlib

@@ -340,10 +340,10 @@ def test_a_full_hall_says_so_and_lets_in_who_waits(browser, hall):
 def test_a_zygote_that_dies_is_followed_by_another(hall):
     page = Guest(hall, "toy").open_line()
     page.states()
-    zygote = psutil.Process(hall.kernels()[0].ppid())
+    template = psutil.Process(hall.kernels()[0].ppid())
     n_ended = hall.log.count("there will be another")
-    zygote.kill()
-    zygote.wait(SOON_S)
+    template.kill()
+    template.wait(SOON_S)
     until(lambda: hall.log.count("there will be another") > n_ended)
     hall.wait("toy")
     assert page.states()["IntSliderModel"]["value"] == 3  # those who were in stay in
@@ -371,7 +371,7 @@ def test_a_hall_with_a_word_lets_in_who_has_it_and_leaves_nothing_however_it_end
         page.goto(f"{guarded.url}voila/render/toy.ipynb")
         page.get_by_role("button", name="Draw").wait_for(timeout=2 * SOON_MS)
         everything = guarded.all_of_it()
-        assert len(everything) >= 4  # hall, nursery, zygote, kernel
+        assert len(everything) >= 4  # hall, fork server, template process, kernel
         page.context.close()
     finally:
         left = guarded.close(signal.SIGKILL)  # nobody could tidy up

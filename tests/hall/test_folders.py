@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from guest import Guest, OpenHall, write_notebook
 
-from course_utils.hall.demos import Shown
-from course_utils.hall.kernels.kernel_pool import DemoFailed, Nursery
+from course_utils.hall.demos import DemoNotebook
+from course_utils.hall.kernels.kernel_pool import DemoFailed, ForkServerClient
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,11 +67,11 @@ def test_a_process_that_cannot_start_is_told_and_not_blamed_on_the_notebook(tmp_
     notebook = write_notebook(tmp_path / "toy.ipynb", PANEL)
 
     async def prepare() -> None:
-        nursery = Nursery(folder, {}, [])
+        fork_server_client = ForkServerClient(folder, {}, [])
         try:
-            await nursery.prepare(Shown("toy", Path(notebook), "Toy"))
+            await fork_server_client.prepare(DemoNotebook("toy", Path(notebook), "Toy"))
         finally:
-            await nursery.stop()
+            await fork_server_client.stop()
 
     # A thread of its own: where browser tests run in the same process, the main thread has a loop that runs already.
     with ThreadPoolExecutor(1) as thread:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from guest import write_notebook
 
-from course_utils.hall.demos import NoDemos, Shown, read_demos
+from course_utils.hall.demos import DemoNotebook, NoDemos, read_demos
 from course_utils.hall.pages import dress
 
 PAGE = """<html lang="en"><head><title>toy</title>
@@ -20,7 +20,7 @@ PAGE = """<html lang="en"><head><title>toy</title>
 
 
 def test_a_page_asks_no_other_host():
-    page = dress(PAGE, Shown("toy", Path("toy.ipynb"), "Toy"), "/")
+    page = dress(PAGE, DemoNotebook("toy", Path("toy.ipynb"), "Toy"), "/")
     assert not re.findall(r"(?:https?:)?//[\w.]+", page)
     assert "/voila/templates/lab/static/index.css" in page
     assert "kept = 1" in page and "alsoKept = 2" in page
@@ -28,12 +28,12 @@ def test_a_page_asks_no_other_host():
 
 @pytest.mark.parametrize("base", ["/", "/lectures/"])
 def test_the_halls_own_files_come_from_below_its_address(base):
-    page = dress(PAGE, Shown("toy", Path("toy.ipynb"), "Toy"), base)
+    page = dress(PAGE, DemoNotebook("toy", Path("toy.ipynb"), "Toy"), base)
     assert f'src="{base}hall/pages.js"' in page
 
 
 def test_a_title_is_text():
-    page = dress(PAGE, Shown("toy", Path("toy.ipynb"), "</title><script>1</script> \\1"), "/")
+    page = dress(PAGE, DemoNotebook("toy", Path("toy.ipynb"), "</title><script>1</script> \\1"), "/")
     assert "<title>&lt;/title&gt;&lt;script&gt;1&lt;/script&gt; \\1</title>" in page
 
 

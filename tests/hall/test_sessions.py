@@ -3,7 +3,7 @@
 import pytest
 
 from course_utils.hall import sessions
-from course_utils.hall.sessions import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallFull, Lobby
+from course_utils.hall.sessions import ARRIVE_S, IDLE_S, KEEP_S, ROOM_FOR_NEW_S, HallFull, SessionManager
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ class Clock:
 
 
 class Line:
-    """What a lobby knows of a websocket: it can be closed."""
+    """What a session manager knows of a websocket: it can be closed."""
 
     def __init__(self) -> None:
         self.closed_with = None
@@ -32,17 +32,17 @@ def clock():
 
 @pytest.fixture
 def hall(tmp_path, clock):
-    return Lobby(tmp_path, n_seats=3, floor_mb=0, clock=clock)
+    return SessionManager(tmp_path, n_seats=3, floor_mb=0, clock=clock)
 
 
-def enter(hall: Lobby, line: Line | None = None):
-    viewer, _ = hall.welcome("toy")
+def enter(hall: SessionManager, line: Line | None = None):
+    viewer, _ = hall.open_session("toy")
     if line is not None:
         hall.open_line(viewer.kernel_id, line)
     return viewer
 
 
-def leaving(hall: Lobby) -> set[str]:
+def leaving(hall: SessionManager) -> set[str]:
     return {viewer.kernel_id for viewer, _ in hall.over()}
 
 
@@ -99,7 +99,7 @@ def test_who_only_fetched_a_page_makes_room_and_who_is_there_does_not(hall, cloc
     with pytest.raises(HallFull):  # they may be about to open their line
         enter(hall)
     clock.now += ROOM_FOR_NEW_S + 1
-    newcomer, left = hall.welcome("toy")
+    newcomer, left = hall.open_session("toy")
     assert left is first
     assert {viewer.kernel_id for viewer in hall} >= {second.kernel_id, newcomer.kernel_id}
     assert hall.get(first.kernel_id) is None
@@ -107,9 +107,9 @@ def test_who_only_fetched_a_page_makes_room_and_who_is_there_does_not(hall, cloc
 
 def test_short_memory_lets_nobody_in(tmp_path, monkeypatch):
     monkeypatch.setattr(sessions, "memory_available_mb", lambda: 399.0)
-    hall = Lobby(tmp_path, n_seats=3, floor_mb=400)
+    hall = SessionManager(tmp_path, n_seats=3, floor_mb=400)
     with pytest.raises(HallFull, match="memory"):
-        hall.welcome("toy")
+        hall.open_session("toy")
     assert list(tmp_path.iterdir()) == []
 
 

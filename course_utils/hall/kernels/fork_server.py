@@ -1,16 +1,19 @@
-"""Processes that have a demo ready and split off one kernel for each viewer, in milliseconds.
+"""Fork server of the demos: forks a prepared kernel for each viewer, in milliseconds.
 
 A kernel of its own costs a viewer most of a second and eighty megabytes, nearly all of it the same for everybody: the
-imports, and the panel that the notebook makes. Here both are done once. The *nursery* imports what every demo needs,
-and splits into one *zygote* a notebook; the zygote runs the notebook and waits. For each viewer it splits again,
-and the new process becomes a kernel (`forked_kernel`) that holds the panel already. Memory is copied only where it
-changes.
+imports, and the panel that the notebook makes. Here both are done once. The *fork server* imports what every demo
+needs, and forks one *template process* for each notebook. The template process runs the notebook and waits. For each
+viewer it forks again, and the new process becomes a kernel (`forked_kernel`) that has the panel already. The operating
+system copies a page of memory only when one of the processes writes to it.
 
 ::
 
-    hall ── nursery ─┬─ zygote "playground" ─┬─ kernel of viewer 1
-                     │                       └─ kernel of viewer 2
-                     └─ zygote "sizes" ─── …
+    hall ── fork server ─┬─ template process "playground" ─┬─ kernel of viewer 1
+                         │                                 └─ kernel of viewer 2
+                         └─ template process "sizes" ─── …
+
+No thread may run before a fork: a child gets only the thread that forked, and a lock that another thread held then
+stays locked in the child for ever. `_come_to_rest` waits for the panels' worker thread for this reason.
 
 Whoever asks keeps the connection open: it is the life line. When the hall's end closes, the process ends; when the
 process ends, the hall's end closes.
@@ -35,11 +38,11 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 
-LONGEST_REQUEST = 1 << 20
+MAX_REQUEST_BYTES = 1 << 20
 
 
 def main() -> None:
-    """Be the nursery, at the socket that the command line names; the notebooks come after it."""
+    """Be the fork server, at the socket that the command line names; the notebooks come after it."""
     door, *notebooks = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal is the hall's to answer
     _import_what_every_demo_needs()
@@ -48,7 +51,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     with _listen(door) as listener:
-        _serve(listener, sys.stdin.fileno(), _become_zygote)
+        _serve(listener, sys.stdin.fileno(), _become_template)
 
 
 def _import_what_every_demo_needs() -> None:
@@ -63,7 +66,7 @@ def _import_what_every_demo_needs() -> None:
 
 
 def _import_what_it_names(notebook: Path) -> None:
-    """Import the course's rooms that a notebook names: done here once, all zygotes share them."""
+    """Import the course's rooms that a notebook names: done here once, all template processes share them."""
     for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
         with contextlib.suppress(Exception):  # the notebook itself will say what is wrong with it
             for node in ast.walk(ast.parse("".join(cell["source"]))):
@@ -121,7 +124,7 @@ def _read_request(connection: socket.socket) -> dict | None:
     connection.settimeout(5)
     heard = b""
     try:
-        while not heard.endswith(b"\n") and len(heard) < LONGEST_REQUEST:
+        while not heard.endswith(b"\n") and len(heard) < MAX_REQUEST_BYTES:
             part = connection.recv(65536)
             if not part:
                 return None
@@ -137,10 +140,10 @@ def answer(connection: socket.socket, **said: object) -> None:
     connection.sendall(json.dumps(said).encode() + b"\n")
 
 
-# -- a notebook's zygote -----------------------------------------------------------------------------------------------
+# -- a notebook's template process -------------------------------------------------------------------------------------
 
 
-def _become_zygote(request: dict, connection: socket.socket) -> None:
+def _become_template(request: dict, connection: socket.socket) -> None:
     """Run the notebook, tell what its cells show, then split off a kernel for each viewer."""
     from course_utils.hall.kernels import forked_kernel
 

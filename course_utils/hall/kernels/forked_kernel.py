@@ -1,4 +1,4 @@
-"""What a process of the hall does before and after it splits off: run the notebook, then be a viewer's kernel."""
+"""Forked kernel: runs a notebook before the fork, and serves one viewer as a Jupyter kernel after it."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from IPython.utils.capture import capture_output
 from ipywidgets import register_comm_target
 from traitlets.config import Config
 
-ROOM_MB = 600  # how much more memory than the notebook itself a viewer's kernel may take
+MAX_EXTRA_MB = 600  # how much more memory than the notebook itself a viewer's kernel may take
 
 
 def run_notebook(notebook: Path) -> dict[str, list[dict]]:
@@ -67,7 +67,7 @@ def _run_cell(shell: ZMQInteractiveShell, source: str) -> list[dict]:
 
 
 class ForkedKernelApp(IPKernelApp):
-    """An ordinary kernel, but for what its zygote has done already."""
+    """An ordinary kernel, but for what its template process has done already."""
 
     name = "ipython-kernel"
 
@@ -81,7 +81,7 @@ class ForkedKernelApp(IPKernelApp):
         """Choose no backend: figures of the course are drawn without one."""
 
     def init_shell(self) -> None:
-        """Bring the zygote's shell and panels together with this kernel: from now on they have somebody to talk to."""
+        """Connect the shell and panels of the template process with this kernel."""
         super().init_shell()
         shell: Any = self.shell
         shell.kernel = self.kernel
@@ -125,7 +125,7 @@ def _limit() -> None:
     if not status.exists():
         return  # not Linux: its limits count differently
     sizes = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    room = int(sizes["VmData"].split()[0]) * 1024 + ROOM_MB * 1_000_000
+    room = int(sizes["VmData"].split()[0]) * 1024 + MAX_EXTRA_MB * 1_000_000
     resource.setrlimit(resource.RLIMIT_DATA, (room, room))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The hall's side of its zygotes: start them, hear when they are ready or gone, and start them anew."""
+"""Client of the fork server: starts template processes, one for each demo, and notices when they end."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_utils.core.paths import python_path
 from course_utils.errors import CourseError
-from course_utils.hall.demos import Shown
 from course_utils.hall.kernels import fork_server
 
 SPARE_MEMORY = {
@@ -20,10 +20,13 @@ SPARE_MEMORY = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
-LONGEST_ANSWER = 64 << 20  # a notebook's outputs may hold pictures
+MAX_ANSWER_BYTES = 64 << 20  # a notebook's outputs may hold pictures
 PREPARE_S = 180.0
 REST_S = 60.0  # how long a notebook's panels may go on preparing in the background, for example asking for models
 AT_ONCE = 2  # notebooks that run at the same time at the start: the first in the gallery should be ready first
+
+if TYPE_CHECKING:  # the kernels know a demo by its key and its notebook only
+    from course_utils.hall.demos import DemoNotebook
 
 log = logging.getLogger("course_utils.hall")
 
@@ -33,7 +36,7 @@ class DemoFailed(CourseError):
 
 
 @dataclass
-class LifeLine:
+class LifetimeConnection:
     """A connection to a process that ends with it."""
 
     reader: asyncio.StreamReader
@@ -49,17 +52,17 @@ class LifeLine:
 
 
 @dataclass
-class Zygote:
+class TemplateProcess:
     """A notebook that is ready: where to ask for kernels, and what its cells show."""
 
     door: str
     pid: int
     cells: dict[str, list[dict]]
-    life_line: LifeLine
+    life_line: LifetimeConnection
 
 
-class Nursery:
-    """The process from which every demo's zygote splits off.
+class ForkServerClient:
+    """The process from which every demo's template process splits off.
 
     Parameters
     ----------
@@ -67,28 +70,28 @@ class Nursery:
         A private folder with a short path: sockets lie in it.
     environment : dict
         What notebooks and kernels find in their environment beside the hall's own.
-    demos : iterable of Shown
+    demos : iterable of DemoNotebook
         All that it will be asked for: what their notebooks import, it imports once.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], demos: Iterable[Shown]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], demos: "Iterable[DemoNotebook]") -> None:
         self._folder, self._environment = folder, environment
         self.rest_s = REST_S
         self._notebooks = [str(demo.notebook) for demo in demos]
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._n_doors = 0
+        self._n_sockets = 0
 
-    async def prepare(self, demo: Shown) -> Zygote:
-        """Return a zygote of this demo's notebook, which has run.
+    async def prepare(self, demo: "DemoNotebook") -> TemplateProcess:
+        """Return a template process of this demo's notebook, which has run.
 
         Raises
         ------
         DemoFailed
         """
-        self._n_doors += 1
-        door = str(self._folder / f"z{self._n_doors}")
+        self._n_sockets += 1
+        door = str(self._folder / f"z{self._n_sockets}")
         request = {"notebook": str(demo.notebook), "door": door, "rest_s": self.rest_s}
         try:
             await self._start()
@@ -109,10 +112,10 @@ class Nursery:
                 f"That {demo.notebook} runs from top to bottom.",
                 "Open it in JupyterLab and run it there.",
             )
-        return Zygote(door, answer["pid"], answer["cells"], writer)
+        return TemplateProcess(door, answer["pid"], answer["cells"], writer)
 
     async def stop(self) -> None:
-        """End the nursery; its zygotes end as their life lines are cut."""
+        """End the fork server; its template processes end as their life lines are cut."""
         if self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -139,7 +142,7 @@ class Nursery:
                 await asyncio.sleep(0.02)
 
 
-async def ask(door: str, request: dict) -> tuple[dict, LifeLine]:
+async def ask(door: str, request: dict) -> tuple[dict, LifetimeConnection]:
     """Ask at a door; return the answer, and the connection as life line.
 
     Raises
@@ -147,7 +150,7 @@ async def ask(door: str, request: dict) -> tuple[dict, LifeLine]:
     OSError, ValueError
         Nobody is there, or they hung up.
     """
-    reader, writer = await asyncio.open_unix_connection(door, limit=LONGEST_ANSWER)
+    reader, writer = await asyncio.open_unix_connection(door, limit=MAX_ANSWER_BYTES)
     try:
         writer.write(json.dumps(request).encode() + b"\n")
         await writer.drain()
@@ -155,10 +158,10 @@ async def ask(door: str, request: dict) -> tuple[dict, LifeLine]:
     except BaseException:
         writer.close()
         raise
-    return answer, LifeLine(reader, writer)
+    return answer, LifetimeConnection(reader, writer)
 
 
-async def until_gone(life_line: LifeLine) -> None:
+async def until_gone(life_line: LifetimeConnection) -> None:
     """Wait until the process at the other end of a life line has ended."""
     with contextlib.suppress(OSError):
         await life_line.reader.read()

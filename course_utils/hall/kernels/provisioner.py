@@ -1,4 +1,4 @@
-"""How the hall's kernels come to life and end: split off from a zygote, watched by a life line."""
+"""Kernel provisioner of the demo server: each kernel is forked from a template process and ends with it."""
 
 import asyncio
 import contextlib
@@ -10,28 +10,28 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
 
-from course_utils.hall.kernels.kernel_pool import LifeLine, ask, until_gone
+from course_utils.hall.kernels.kernel_pool import LifetimeConnection, ask, until_gone
 
 NAME = "course-hall"
 
 
-def use_zygotes() -> None:
-    """Let every kernel of this process be split off from a zygote."""
+def install_provisioner() -> None:
+    """Let every kernel of this process be split off from a template process."""
     factory = KernelProvisionerFactory.instance()
     group = KernelProvisionerFactory.GROUP_NAME
     factory.provisioners[NAME] = EntryPoint(NAME, f"{__name__}:SplitOff", group)
     factory.default_provisioner_name = NAME
 
 
-class SplitOff(KernelProvisionerBase):
-    """One kernel, from the request to its zygote until its process is gone.
+class ForkServerProvisioner(KernelProvisionerBase):
+    """One kernel, from the request to its template process until its process is gone.
 
-    `start_kernel` gets three arguments beside its own: `door` (the zygote's socket), `folder` (where the kernel works)
-    and `on_end` (called with the kernel's id when its process has ended).
+    `start_kernel` gets three arguments beside its own: `door` (the socket of the template process), `folder` (where
+    the kernel works) and `on_end` (called with the kernel's id when its process has ended).
     """
 
     pid: int | None = None
-    _life_line: LifeLine | None = None
+    _life_line: LifetimeConnection | None = None
     _watch: asyncio.Task | None = None
 
     @property
@@ -49,7 +49,7 @@ class SplitOff(KernelProvisionerBase):
         return {**kwargs, "cmd": []}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Ask the zygote for one."""
+        """Ask the template process for one."""
         manager: Any = self.parent
         request = {
             "connection_file": manager.connection_file,
@@ -91,7 +91,7 @@ class SplitOff(KernelProvisionerBase):
         if self._life_line is not None:
             self._life_line.close()
 
-    async def _wait_for_end(self, life_line: LifeLine, on_end: Any) -> None:
+    async def _wait_for_end(self, life_line: LifetimeConnection, on_end: Any) -> None:
         await until_gone(life_line)
         self.pid = None
         life_line.close()

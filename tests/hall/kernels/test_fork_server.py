@@ -13,8 +13,8 @@ import psutil
 import pytest
 from guest import SOON_S, write_notebook
 
-from course_utils.hall.demos import Shown
-from course_utils.hall.kernels.kernel_pool import DemoFailed, LifeLine, Nursery, ask, until_gone
+from course_utils.hall.demos import DemoNotebook
+from course_utils.hall.kernels.kernel_pool import DemoFailed, ForkServerClient, LifetimeConnection, ask, until_gone
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,33 +30,33 @@ random.seed(1); numpy.random.seed(1)
 
 
 class Kernels:
-    """A nursery in a loop of its own, asked from a test that knows nothing of loops."""
+    """A fork server in a loop of its own, asked from a test that knows nothing of loops."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._lines = folder, []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.nursery = self.do(self._nursery())
+        self.fork_server_client = self.do(self._nursery())
 
-    async def _nursery(self) -> Nursery:
-        return Nursery(self.folder, {}, [])
+    async def _nursery(self) -> ForkServerClient:
+        return ForkServerClient(self.folder, {}, [])
 
     def do(self, work):
         """Do something in the loop; return what came of it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(240)
 
-    def cut(self, line: LifeLine) -> None:
+    def cut(self, line: LifetimeConnection) -> None:
         """Cut a life line."""
         self.loop.call_soon_threadsafe(line.close)
 
     def prepare(self, *sources: str):
         file = write_notebook(self.folder / "toy.ipynb", *sources)
-        zygote = self.do(self.nursery.prepare(Shown("toy", file, "Toy")))
-        self._lines.append(zygote.life_line)
-        return zygote
+        template = self.do(self.fork_server_client.prepare(DemoNotebook("toy", file, "Toy")))
+        self._lines.append(template.life_line)
+        return template
 
-    def start(self, zygote, name: str):
+    def start(self, template, name: str):
         """Split off a kernel; return its client and its process."""
         from jupyter_client import BlockingKernelClient
         from jupyter_client.connect import write_connection_file
@@ -68,7 +68,7 @@ class Kernels:
         )
         environment = {"COURSE_LEDGER": str(folder / "evidence.jsonl")}
         request = {"connection_file": file, "folder": str(folder), "environment": environment}
-        answer, line = self.do(ask(zygote.door, request))
+        answer, line = self.do(ask(template.door, request))
         self._lines.append(line)
         client = BlockingKernelClient()
         client.load_connection_file(file)
@@ -82,7 +82,7 @@ class Kernels:
                 await line.wait_closed()
 
     def close(self) -> None:
-        self.do(self.nursery.stop())
+        self.do(self.fork_server_client.stop())
         self.do(self._close_lines())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
@@ -91,7 +91,7 @@ class Kernels:
 
 @pytest.fixture(scope="module")
 def kernels():
-    folder = Path(tempfile.mkdtemp(prefix="zygote-"))  # sockets need a short path
+    folder = Path(tempfile.mkdtemp(prefix="fork-"))  # sockets need a short path
     made = Kernels(folder)
     yield made
     made.close()
@@ -101,11 +101,11 @@ def kernels():
 @pytest.fixture(scope="module")
 def two(kernels):
     """Two viewers of one notebook, which have come at the same time."""
-    zygote = kernels.prepare(TOY, "import ipywidgets\nslider = ipywidgets.IntSlider(value=3)\nslider")
-    both = [kernels.start(zygote, name) for name in ("a", "b")]
+    template = kernels.prepare(TOY, "import ipywidgets\nslider = ipywidgets.IntSlider(value=3)\nslider")
+    both = [kernels.start(template, name) for name in ("a", "b")]
     for client, *_ in both:
         client.wait_for_ready(timeout=SOON_S)
-    yield zygote, both
+    yield template, both
     for client, *_ in both:
         hang_up(client)
 
@@ -128,8 +128,8 @@ def run(client, source: str) -> str:
 
 
 def test_what_cells_show_names_the_widgets_that_every_kernel_has(two):
-    zygote, both = two
-    (shown,) = zygote.cells["cell1"]
+    template, both = two
+    (shown,) = template.cells["cell1"]
     model = shown["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
     for client, *_ in both:
         assert model in client.comm_info(reply=True, timeout=SOON_S)["content"]["comms"]
@@ -173,12 +173,12 @@ def test_a_viewer_cannot_take_all_memory(two):
 
 def test_twelve_that_come_at_once_are_all_split_off(kernels, two):
     """An ordinary kernel would be a program of its own, which starts anew and takes most of a second."""
-    zygote, _ = two
-    twelve = [kernels.start(zygote, f"v{i}") for i in range(12)]
+    template, _ = two
+    twelve = [kernels.start(template, f"v{i}") for i in range(12)]
     for client, process, line, _ in twelve:
         client.wait_for_ready(timeout=SOON_S)
-        assert process.ppid() == zygote.pid
-        assert process.cmdline() == psutil.Process(zygote.pid).cmdline()
+        assert process.ppid() == template.pid
+        assert process.cmdline() == psutil.Process(template.pid).cmdline()
         hang_up(client)
         kernels.cut(line)
 
@@ -192,11 +192,11 @@ def test_a_kernel_ends_when_its_life_line_is_cut(kernels, two):
 
 
 def test_kernels_outlive_their_zygote(kernels):
-    zygote = kernels.prepare("x = 5")
-    client, process, line, _ = kernels.start(zygote, "orphan")
+    template = kernels.prepare("x = 5")
+    client, process, line, _ = kernels.start(template, "orphan")
     client.wait_for_ready(timeout=SOON_S)
-    psutil.Process(zygote.pid).kill()
-    kernels.do(asyncio.wait_for(until_gone(zygote.life_line), SOON_S))  # and the hall hears of it
+    psutil.Process(template.pid).kill()
+    kernels.do(asyncio.wait_for(until_gone(template.life_line), SOON_S))  # and the hall hears of it
     assert run(client, "print(x)") == "5"
     hang_up(client)
     kernels.cut(line)
@@ -208,7 +208,7 @@ def test_a_notebook_that_fails_says_why(kernels):
 
 
 def test_a_notebook_whose_threads_go_on_is_refused(kernels, monkeypatch):
-    monkeypatch.setattr(kernels.nursery, "rest_s", 0.2)
+    monkeypatch.setattr(kernels.fork_server_client, "rest_s", 0.2)
     with pytest.raises(DemoFailed, match="ticker"):
         kernels.prepare(
             "import threading, time",
@@ -217,12 +217,12 @@ def test_a_notebook_whose_threads_go_on_is_refused(kernels, monkeypatch):
 
 
 def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
-    zygote = kernels.prepare(
+    template = kernels.prepare(
         "import time\nfrom course_utils.widgets.base.worker import the_worker\ndone = []\n"
         "def work(cancel):\n    time.sleep(0.3)\n    done.append(1)\n"
         "job = the_worker().prepare(work, print)"
     )
-    client, _, line, _ = kernels.start(zygote, "rested")
+    client, _, line, _ = kernels.start(template, "rested")
     client.wait_for_ready(timeout=SOON_S)
     assert run(client, "print(done)") == "[1]"
     again = "job = the_worker().submit(lambda cancel: done.append(2), print); print(job.wait(120), done)"
@@ -232,13 +232,13 @@ def test_work_that_panels_began_is_done_before_anybody_comes(kernels):
 
 
 def test_nothing_is_left_when_the_hall_is_gone(kernels):
-    """Last: it ends the nursery."""
-    zygote = kernels.prepare("1")
-    client, process, _, _ = kernels.start(zygote, "last")
+    """Last: it ends the fork server."""
+    template = kernels.prepare("1")
+    client, process, _, _ = kernels.start(template, "last")
     hang_up(client)
-    everything = [process, psutil.Process(zygote.pid)]
-    kernels.do(kernels.nursery.stop())
-    kernels.cut(zygote.life_line)
+    everything = [process, psutil.Process(template.pid)]
+    kernels.do(kernels.fork_server_client.stop())
+    kernels.cut(template.life_line)
     with contextlib.suppress(psutil.NoSuchProcess):
         everything[1].wait(60)
     assert not everything[1].is_running()
