@@ -15,7 +15,7 @@ from guest import SOON_S, Guest, OpenHall, write_notebook
 from panel_page import SOON_MS, watch
 from websockets.exceptions import ConnectionClosed
 
-from course_utils.hall.app import MOST_CONNECTIONS
+from course_utils.hall.app import MAX_CONNECTIONS
 from course_utils.hall.handlers import NEWER_PROTOCOL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot split processes")
@@ -155,7 +155,7 @@ def test_large_requests_are_not_read(hall):
 
 def test_who_only_holds_a_place_keeps_nobody_out(hall):
     with contextlib.ExitStack() as held:
-        for _ in range(MOST_CONNECTIONS + 20):
+        for _ in range(MAX_CONNECTIONS + 20):
             line = held.enter_context(socket.create_connection(("127.0.0.1", hall.port)))
             line.sendall(b"GET /lectures/ HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         assert [hall.get("/lectures/")[0] for _ in range(3)] == [200] * 3

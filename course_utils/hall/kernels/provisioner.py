@@ -19,7 +19,7 @@ def install_provisioner() -> None:
     """Let every kernel of this process be split off from a template process."""
     factory = KernelProvisionerFactory.instance()
     group = KernelProvisionerFactory.GROUP_NAME
-    factory.provisioners[NAME] = EntryPoint(NAME, f"{__name__}:SplitOff", group)
+    factory.provisioners[NAME] = EntryPoint(NAME, f"{__name__}:{ForkServerProvisioner.__name__}", group)
     factory.default_provisioner_name = NAME
 
 
