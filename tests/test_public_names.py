@@ -113,10 +113,10 @@ def test_the_finder_of_former_paths_is_installed_once():
 @pytest.mark.parametrize(
     ("source", "now"),
     [
-        ("x = 1\nfrom course_utils.grading.checks.expect import cases", "x = 1\nfrom course_utils.expect import cases"),
-        ("    import course_utils.grading.checks.expect as e", "    import course_utils.expect as e"),
+        ("x = 1\nfrom course_utils.grading.expect import cases", "x = 1\nfrom course_utils.expect import cases"),
+        ("    import course_utils.grading.expect as e", "    import course_utils.expect as e"),
         ("from course_utils.grading.expected import x", "from course_utils.grading.expected import x"),
-        ("print('course_utils.grading.checks.expect')", "print('course_utils.grading.checks.expect')"),
+        ("print('course_utils.grading.expect')", "print('course_utils.grading.expect')"),
     ],
 )
 def test_only_imports_of_a_former_path_are_rewritten(source, now):

@@ -28,7 +28,7 @@ def data_file(module: str, name: str) -> Path:
 
     Examples
     --------
-    >>> data_file(__name__, "errors.py") == PACKAGE / "errors.py"
+    >>> data_file("course_utils.errors", "errors.py") == PACKAGE / "errors.py"
     True
     """
     spec = sys.modules[module].__spec__  # unlike the name, it is right for a module that is started with -m
