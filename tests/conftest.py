@@ -69,6 +69,22 @@ def _no_running_loop(request):
     asyncio._set_running_loop(loop)
 
 
+@pytest.fixture(autouse=True)
+def _no_panels_left():
+    """Close the panels that a test has made: one that is left follows every later test's stage of release and class."""
+    before = set(_widgets())
+    yield
+    for name in set(_widgets()) - before:
+        if name in _widgets():  # a panel closes the widgets inside it
+            _widgets()[name].close()
+
+
+def _widgets() -> dict[str, object]:
+    """Return all widgets of this process that are not closed, by their ids."""
+    module = sys.modules.get("ipywidgets.widgets.widget")
+    return module._instances if module else {}
+
+
 # -- models ------------------------------------------------------------------------------------------------------------
 
 
