@@ -179,6 +179,7 @@ assert main(["serve"]) == 1
 """
 
 
+@pytest.mark.slow
 def test_the_wheel_works_away_from_the_checkout(away):
     done = run_away(away, "-c", AWAY)
     assert done.returncode == 0, done.stderr

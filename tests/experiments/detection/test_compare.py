@@ -12,6 +12,8 @@ from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.detection.compare import by_condition, compare_detectors, differences, transfer
 from course_utils.experiments.detection.detectors import RankDetector, WordDetector
 
+pytestmark = pytest.mark.slow
+
 FEW = made_pairs(24, apart=0.15)
 MANY = made_pairs(210, apart=0.04)
 

@@ -21,6 +21,8 @@ from course_utils.experiments.detection.detectors import (
 from course_utils.experiments.detection.roc import auc, measure
 from course_utils.models.inference.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 KINDS = (lambda model: WordDetector()), LikelihoodDetector, RankDetector
 
 

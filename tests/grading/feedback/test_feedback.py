@@ -25,6 +25,8 @@ from course_utils.grading.feedback.feedback import (
 )
 from course_utils.plots.marking import groups_picture
 
+pytestmark = pytest.mark.slow
+
 NASTY = [
     HOSTILE, "<img src=x onerror=alert(1)>", "</style><script>1</script>", "\ud800 half", "\u202edesrever", "]]>",
     "[x](javascript:alert(1))", "![x](https://example.org/x.png)", "<!--", "\x00\x1b[31m", "`</code>`", "&lt;",

@@ -17,6 +17,8 @@ from course_utils.grading.marking.marking_session import MarkingSession
 from course_utils.grading.marking.marks import FileMarks, GradebookMarks, Mark
 from course_utils.grading.marking.submissions_to_mark import Paper
 
+pytestmark = pytest.mark.slow
+
 IMPOSSIBLE = [-1, -0.01, 4.5, 99, math.nan, math.inf, "abc", "3", True, [], {}]
 
 

@@ -12,6 +12,8 @@ from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.marking.sample_essays import NAMES, load_samples, parse, sample_ledger
 from course_utils.models.registry import registry
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = {sample.name: sample for sample in load_samples()}
 RUBRIC = load_rubric()
 RECORDS = {record.id: record for record in read(sample_ledger()).check().records}

@@ -16,6 +16,8 @@ from course_utils.grading.reports.class_report import OTHERS, class_report, writ
 from course_utils.grading.reports.k_anonymity import MIN_GROUP_SIZE, merge_neighbours, merge_smallest, out_of
 from course_utils.plots.marking import groups_picture
 
+pytestmark = pytest.mark.slow
+
 
 def made_groups(seed: int) -> dict[str, list[str]]:
     """Up to six groups of one person or many, all told twenty at most."""

@@ -19,6 +19,7 @@ from course_utils.grading.sandbox import cgroup
 from course_utils.grading.sandbox.sandbox import Limits, sandbox_problem
 from course_utils.grading.sandbox.system_calls import MACHINES, REFUSED, system_call_filter
 
+pytestmark = pytest.mark.slow
 needs_a_box = pytest.mark.skipif(bool(sandbox_problem()), reason=f"no sandbox here: {sandbox_problem()}")
 GOOD = "def double(x):\n    return 2 * x"
 

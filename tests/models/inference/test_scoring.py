@@ -12,6 +12,8 @@ from course_utils.models.inference import scoring
 from course_utils.models.inference.decoding import Cancelled
 from course_utils.models.inference.scoring import score_nats, windows
 
+pytestmark = pytest.mark.slow
+
 SHORT = "Nobody had expected the second stage to come so soon."
 LONG = "The committee met again, and again it could not agree. " * 30
 

@@ -14,6 +14,8 @@ from course_utils.models.server.engine import Engine
 from course_utils.models.server.model_pool import ModelPool
 from course_utils.models.server.scheduler import Limits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("shape", [(64, 64), (192, 64), (128, 320), (1536, 576)])
 def test_an_int8_layer_is_within_one_percent(shape):

@@ -114,6 +114,7 @@ def test_the_default_is_gpt2_then_the_stand_in_then_a_larger_one_then_an_own_the
         assert registry.best_here() == name
 
 
+@pytest.mark.slow
 def test_an_empty_shelf_has_no_default(bare_package):
     said = bare_package("say", "Hello")
     assert said.returncode == 1
@@ -188,6 +189,7 @@ def test_fp32_needs_four_bytes_a_parameter():
     assert grown == pytest.approx(4 * (1_557_611_200 - 124_439_808) / 1e6)
 
 
+@pytest.mark.slow
 def test_the_stand_in_loads_in_silence_and_is_not_hashed_again(real_cache, monkeypatch):
     """Hashing half a gigabyte is what a second load must not wait for: a ratio of two processor times of one run."""
     if not (real_cache / "models" / SMOLLM2 / checksums.WEIGHTS).exists():

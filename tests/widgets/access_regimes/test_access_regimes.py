@@ -9,6 +9,8 @@ from course_utils.models.registry import release_stage
 from course_utils.widgets.access_regimes.access_regimes import REGIMES, AccessRegimes
 from tests.conftest import save_random_gpt2
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 PROMPT = "The letter said"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"

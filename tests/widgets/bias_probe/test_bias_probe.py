@@ -14,6 +14,8 @@ from course_utils.experiments.bias.sentences import next_words
 from course_utils.widgets.bias_probe import bias_probe as outcomes
 from course_utils.widgets.bias_probe.bias_probe import BiasProbe
 
+pytestmark = pytest.mark.slow
+
 READ = {"i_have_read_the_warning": True}
 
 

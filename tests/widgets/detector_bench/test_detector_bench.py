@@ -17,6 +17,8 @@ from course_utils.experiments.detection.detectors import DETECTORS
 from course_utils.experiments.detection.trial import Trial, place_text, run_trial, worth
 from course_utils.widgets.detector_bench.detector_bench import DetectorBench
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 FEW = made_pairs(24, apart=0.3)
 SMALL = {"n_pairs": 20, "n_words": 12, "seed": 3}

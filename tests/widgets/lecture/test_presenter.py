@@ -22,6 +22,8 @@ from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from course_utils.widgets.timeline.timeline import ReleaseTimeline
 from course_utils.widgets.token_map.token_map import TokenMap
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 ONE_LINE = 90  # characters that a projector shows in one line
 PANELS = {

@@ -17,6 +17,8 @@ from course_utils.widgets.essay.essay_view import LONGEST_SECTION
 from course_utils.widgets.marking.grader_page import GraderPage
 from course_utils.widgets.marking.marking_desk import ALL_MARKED, NO_PAPERS
 
+pytestmark = pytest.mark.slow
+
 STUDENT = "wilhelmina-7"
 ATTACKS = [
     "<script>window.__xss=1</script>", "<img src=x onerror=window.__xss=1>", "[click](javascript:window.__xss=1)",

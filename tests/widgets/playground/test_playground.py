@@ -16,6 +16,8 @@ from course_utils.widgets.base.sampling_form import LIMITS
 from course_utils.widgets.base.worker import the_worker
 from course_utils.widgets.playground.playground import Playground
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 PROMPT = "The letter said"
 

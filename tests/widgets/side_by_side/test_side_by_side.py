@@ -19,6 +19,8 @@ from course_utils.widgets.side_by_side.models import default_names, facts, shuff
 from course_utils.widgets.side_by_side.side_by_side import SideBySide
 from tests.conftest import save_random_gpt2
 
+pytestmark = pytest.mark.slow
+
 SOON = 120
 PROMPT = "The letter said"
 SETTINGS = Settings(max_new_tokens=12, seed=3)
