@@ -33,7 +33,8 @@ def test_a_package_has_few_modules():
 
 def test_the_browser_code_of_a_panel_lies_beside_it():
     shared = {"browser", "bundles"}  # modules that panels import, and what they are bundled to
-    for file in [*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")]:
+    widgets = PACKAGE / "widgets"
+    for file in [*widgets.rglob("*.js"), *widgets.rglob("*.css")]:
         assert file.with_suffix(".py").is_file() or file.parent.name in shared, file
 
 

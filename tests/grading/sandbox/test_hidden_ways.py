@@ -146,7 +146,8 @@ def test_a_process_that_writes_without_being_asked_costs_the_grader_little_memor
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 5 * codec.MAX_MESSAGE_BYTES  # decoded, one such message takes 500 MB
+    # One message and its text, one that waits, one in parts and these joined; a few objects. Decoded it takes 500 MB.
+    assert peak < 6 * codec.MAX_MESSAGE_BYTES
 
 
 OUTPUTS = {

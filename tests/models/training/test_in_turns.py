@@ -150,7 +150,7 @@ def command(laid_out, tmp_path) -> list[str]:
     for kind in ("stories", "news"):
         np.save(tmp_path / f"{kind}.npy", held_out["same"])
     code = (
-        "import sys; sys.path[:0] = ['models', 'tests/models/training']; import family, test_in_turns as t\n"
+        "import sys; sys.path[:0] = ['models', 'tests', 'tests/models/training']; import family, test_in_turns as t\n"
         "family.NEXT_FAMILY = {n: t.dataclasses.replace(r, epochs=50) for n, r in t.FAMILY.items()}\n"
         "family.main()"
     )
