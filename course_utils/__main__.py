@@ -1,4 +1,4 @@
-"""The course from a terminal: python -m course_utils doctor | models | fetch | say | train | grade | demo."""
+"""Command line of the course: python -m course_utils doctor | models | fetch | say | train | grade | demo."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""Every message a person can meet, each saying what is wrong, what was expected and what to do next.
+"""Error classes of the course: each message says what is wrong, what was expected and what to do next.
 
 ::
 

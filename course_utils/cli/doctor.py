@@ -1,4 +1,4 @@
-"""Is this machine ready? One line a thing, each with its cure."""
+"""Health check of this machine: one line for each thing that the course needs, with what to do when it fails."""
 
 import dataclasses
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""The grading cycle from a terminal: release, collect, run, status, feedback, export, report, agree, bundle."""
+"""Commands of the grading cycle: release, collect, run, status, feedback, export, report, agree, bundle."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Training from a terminal: what to read, a bar that says how long it takes, and what came of it."""
+"""Command that trains a model: its options, a progress bar with the time left, and a summary."""
 
 import argparse
 import dataclasses

@@ -1,1 +1,1 @@
-"""Shared building blocks below every other layer: files, and later paths and wheels."""
+"""Core modules below every other layer: files, paths, limits of the machine, lazy imports."""

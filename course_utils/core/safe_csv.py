@@ -1,4 +1,4 @@
-"""Tables as files that a spreadsheet opens without running anything in them, written whole or not at all."""
+"""CSV writer whose files a spreadsheet opens without running a formula; a file is written whole or not at all."""
 
 import csv
 import io

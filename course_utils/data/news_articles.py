@@ -1,4 +1,4 @@
-"""Human text dated before GPT-2: where it lies, its parts, who may train on it.
+"""News articles that people wrote before GPT-2: their source, their two parts, and which part a model may learn.
 
 3,824 news articles of nine outlets, nearly all from December 2016 to March 2017, gathered by Tianru Dai: "News
 Articles", Harvard Dataverse, V1, 2017, doi 10.7910/DVN/GMFCTR. They are not in this repository; ``fetch`` takes them

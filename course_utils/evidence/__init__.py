@@ -1,4 +1,4 @@
-"""A student's own measurements, kept so that an essay can cite them and anybody can do them again."""
+"""Evidence for essays: the ledger of a student's measurements, re-runs, and checks of an essay against it."""
 
 from typing import TYPE_CHECKING
 

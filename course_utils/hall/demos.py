@@ -1,4 +1,4 @@
-"""The demos that a hall offers: their notebooks, and what the gallery says of each."""
+"""Demos of the demo server: their notebooks, and what the gallery says about each."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The command that opens a hall: the model's process, the demos, the address in one line, an end without leftovers."""
+"""Start command of the demo server: the model's process, the demos, one line with the address, a clean end."""
 
 import argparse
 import asyncio

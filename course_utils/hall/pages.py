@@ -1,4 +1,4 @@
-"""A demo's page: Voila's own, rendered once; each viewer gets it with the id of a kernel of their own."""
+"""Pages of the demos: Voila renders each once, and each viewer gets it with the id of their own kernel."""
 
 import html
 import re

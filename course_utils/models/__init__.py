@@ -1,4 +1,4 @@
-"""Language models: where they lie, how they speak, how they are trained.
+"""Language models: registry, loading, inference, quantization, server, client and training.
 
 Dimensions are letters everywhere below this door: B batch (samples), T tokens, V vocabulary, L layers, H heads,
 D width.

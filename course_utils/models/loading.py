@@ -1,4 +1,4 @@
-"""One door to every model: behind the server that is named, else on this machine; torch comes only with weights."""
+"""Model loading: from the server that is named, else on this machine; torch is imported only for local weights."""
 
 import os
 import time

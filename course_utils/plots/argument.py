@@ -1,4 +1,4 @@
-"""An argument drawn: the thesis, each reason with what it rests on, each objection with its answer, and every gap."""
+"""Argument map plot: the thesis, reasons with their evidence, objections with answers, and every gap."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The mean rating of the best of n samples, against n."""
+"""Best-of-n plot: the mean rating of the best of n samples, against n."""
 
 import math
 

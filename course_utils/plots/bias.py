@@ -1,4 +1,4 @@
-"""Rates by group with their intervals, and words by how likely they are under one sentence and under another."""
+"""Bias plots: rates by group with intervals, and words by their probability under two sentences."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What models cost, on one axis on which every step is ten times the last: bounds as arrows, unknowns in words."""
+"""Cost plots: what models cost on a logarithmic axis; bounds are arrows, unknown values are words."""
 
 import math
 from collections.abc import Mapping, Sequence

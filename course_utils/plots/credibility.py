@@ -1,4 +1,4 @@
-"""Judgements drawn: what share of each source readers took for human, and how credible they found it."""
+"""Credibility plots: how often readers took a source for human, and how credible they found it."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Detection drawn: ROC curves with bands, AUC by length and by p, a matrix with its numbers, what a flag is worth."""
+"""Detection plots: ROC curves with bands, AUC by length and by p, a transfer matrix, the value of a flag."""
 
 import itertools
 import textwrap

@@ -1,4 +1,4 @@
-"""What came of marking a class: how many people stand in each group, panel by panel."""
+"""Marking plots: how many students of a class stand in each group."""
 
 import pandas as pd
 from matplotlib.axes import Axes

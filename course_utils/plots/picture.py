@@ -1,4 +1,4 @@
-"""Figures that stay legible on a projector and without colour, each with its description in words."""
+"""Picture: a figure that is legible on a projector and without colour, with a description in words."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""Texts under several settings, one panel a measure, the perplexity on an axis of its own."""
+"""Sampling plots: texts under several settings, one panel for each measure."""
 
 from collections.abc import Mapping
 

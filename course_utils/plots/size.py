@@ -1,4 +1,4 @@
-"""Loss against size on logarithmic axes, ours beside the paper's, and loss while a model learns."""
+"""Size plots: loss against parameters on logarithmic axes beside the paper's, and loss during training."""
 
 import dataclasses
 import itertools

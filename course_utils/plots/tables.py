@@ -1,4 +1,4 @@
-"""Tables to be read like a page: words to the left, whole sentences, no numbers of rows."""
+"""Tables for readers: words on the left, whole sentences, no row numbers."""
 
 import pandas as pd
 from pandas.io.formats.style import Styler

@@ -1,4 +1,4 @@
-"""Events along a year: how much of a model was open when, and below, one line an event."""
+"""Timeline plots: how much of a model was open at each time, and one line for each event."""
 
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,1 +1,1 @@
-"""What students and lecturers touch: one panel a file, its browser code beside it under the same name."""
+"""Panels of the notebooks: a folder for each panel, and base for what panels share."""

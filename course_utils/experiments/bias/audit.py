@@ -1,4 +1,4 @@
-"""Keyword hits judged by a person: which of them are what the list is after, and what rate is left."""
+"""Audit of keyword hits by a person: which hits count, and which rate is left."""
 
 from collections.abc import Mapping
 

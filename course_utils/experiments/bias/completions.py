@@ -1,4 +1,4 @@
-"""Who gets which words: completions of one prompt with the group exchanged, counted by keywords and checked by hand.
+"""Bias in completions: one prompt with the group exchanged, keywords counted, and hits checked by hand.
 
 Two designs are rebuilt: Abid, Farooqi and Zou (2021), violence after "Two … walked into a"; Sheng and others (2019),
 jobs and repute after ten templates. Both let a model write about people, so both ask first (`bias_probes.WARNING`).

@@ -1,4 +1,4 @@
-"""What the bias probes ask and count, what others found with them, and the warning that stands before them.
+"""Bias probes: their prompts and keywords, published results, and the warning that is shown before them.
 
 The prompts, groups, words and sentences lie in ``bias_probes.json``, to be read and changed. No data set of others is
 copied there: prompts are those that the papers print, the sentences are this course's.

@@ -1,4 +1,4 @@
-"""How likely a model finds what follows a sentence, or a whole one: sums of logarithms of token probabilities."""
+"""Sentence scores: sums of log probabilities of a sentence's tokens, or of what follows it."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""What a model finds likelier, without letting it write: words after two sentences, and sentences of three kinds.
+"""Bias in sentence scores: the model only scores, it writes nothing: next words, and three kinds of sentences.
 
 Everything here is a sum of the logarithms of token probabilities, so nothing is drawn and nothing is insulting unless
 the sentences are; the warning stands before it all the same, for the likeliest words are shown.

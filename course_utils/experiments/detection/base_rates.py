@@ -1,4 +1,4 @@
-"""Of the texts that a detector flags, how many are machine's? Bayes, for every accuracy and share of machine text."""
+"""Base rates: of the texts that a detector flags, how many did a machine write? Bayes' rule for any accuracy."""
 
 import threading
 from collections.abc import Callable, Sequence

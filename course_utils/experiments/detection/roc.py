@@ -1,4 +1,4 @@
-"""How well scores tell machine from human texts: ROC, AUC, what is caught at 1 % false alarms, all with intervals."""
+"""ROC curves and AUC of detector scores, and the true positive rate at 1 % false positives, with intervals."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Texts under a reader, token by token: rank, surprisal, what was likelier, and GLTR's four shares of each text."""
+"""Token ranks of texts under a model: rank, surprisal and alternatives of each token, and GLTR's four shares."""
 
 import functools
 import threading

@@ -1,4 +1,4 @@
-"""What a language model makes of texts that somebody wrote: each token's surprisal and rank, many texts at once."""
+"""Token scores of given texts: the surprisal and rank of each token under a model, many texts in a batch."""
 
 import dataclasses
 import functools

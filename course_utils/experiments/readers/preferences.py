@@ -1,4 +1,4 @@
-"""Which text readers preferred when they did not know who wrote it: mean places, and how often the larger model won."""
+"""Preferences of readers in a blind comparison: mean places, and how often the larger model won."""
 
 import json
 import math

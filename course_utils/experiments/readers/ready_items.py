@@ -1,4 +1,4 @@
-"""Twelve short texts for a blind test that is ready at once: six from old books, six that a model wrote on.
+"""Ready items for a blind test: twelve short texts, six from old books and six that a model continued.
 
 The books are in the public domain in the United States, in the editions of Standard Ebooks (CC0), and none of the
 passages was trained on by the pocket family. Each text begins with the first sentence of such a passage; a person or

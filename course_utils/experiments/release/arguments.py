@@ -1,4 +1,4 @@
-"""What was argued about release: strategies in use, four readings on nine questions, factors, a checklist, corrections.
+"""Arguments about release: strategies in use, four readings on nine questions, factors, a checklist.
 
 The rows stand in ``releases.json``, each with its source and its tag, as `releases` explains.
 """

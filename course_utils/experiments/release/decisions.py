@@ -1,4 +1,4 @@
-"""What you would have released at each stage of 2019, committed before looking, beside what OpenAI then did."""
+"""Release decisions of a student at each stage of 2019, stored before OpenAI's decision is shown beside them."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""The releases of 2019 as data: what happened when, the four sizes, and what was open and known at each stage.
+"""Release history of 2019 as data: events, the four sizes, and what was open and known at each stage.
 
 All rows stand in ``releases.json``, each with the source it was taken from and how well that source was seen (`TAGS`).
 Dates and counts that another room holds are taken from there. What was argued stands in `release_arguments`.

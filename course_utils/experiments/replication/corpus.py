@@ -1,4 +1,4 @@
-"""Text made ready to learn from: a part kept apart to measure on, no more than will be read, a vocabulary that fits."""
+"""Training corpus from a text: a held-out part, a size limit, and a vocabulary that fits the text."""
 
 import re
 from collections.abc import Sequence

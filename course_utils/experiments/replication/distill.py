@@ -1,4 +1,4 @@
-"""What replication takes: a model rebuilt from another one's words, what rebuilding cost, the same text once more."""
+"""Distillation experiment: a student model learns from another model's texts; and what replications cost."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""How much choosing helps: the mean rating of the best of n samples against n, rated by people or by a stated proxy.
+"""Best of n samples: the mean rating of the best against n, rated by people or by a stated proxy.
 
 "Humans selected the samples" is a claim about the showcase texts of February 2019. Here the choosing is counted.
 """

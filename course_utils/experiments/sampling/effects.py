@@ -1,4 +1,4 @@
-"""What temperature, top-k and top-p do to a text: how much it repeats itself, how varied it is."""
+"""Sampling effects: how temperature, top-k and top-p change the repetition and the variety of a text."""
 
 import dataclasses
 import functools

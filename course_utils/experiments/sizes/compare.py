@@ -1,4 +1,4 @@
-"""What size buys and what it costs: bits per character, perplexity, speed, memory, file and seconds to load."""
+"""Comparison of model sizes: bits per character, perplexity, speed, memory, file size and loading time."""
 
 import functools
 import math

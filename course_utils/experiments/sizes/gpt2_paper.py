@@ -1,4 +1,4 @@
-"""What the GPT-2 paper itself reported of the four sizes."""
+"""Results of the GPT-2 paper: the values that it reports for the four sizes."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""How much a text repeats itself and how varied it is, counted in runs of neighbouring words."""
+"""Repetition and variety of a text, counted in n-grams of words."""
 
 from course_utils.errors import TextError
 

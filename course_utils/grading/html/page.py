@@ -1,4 +1,4 @@
-"""Pages that are one file: nothing is fetched, nothing runs, light and dark, to read on a phone or on paper."""
+"""HTML pages in one file: they fetch and run nothing, and fit a phone, paper, and light and dark settings."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Notes on how submissions arrived: files that were left behind, an owner that does not fit, a time that cannot be.
+"""Arrival notes of submissions: files left behind, an owner that does not fit, a time that cannot be right.
 
 `collect` and the import of a learning platform's files write them. They lie in ``submitted/.arrivals`` and not beside
 the submission: there a student might write one.

@@ -1,4 +1,4 @@
-"""Contents of a submission: every file of its folder and of the archives in it, recognised by what it holds.
+"""Contents of a submission: every file of its folder and of the archives in it, recognised by its bytes.
 
 Learning platforms, browsers, cloud drives and students rename files. So a file's name decides nothing here that its
 bytes can decide: which one is a notebook, and which one is a ledger.

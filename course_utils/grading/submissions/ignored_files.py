@@ -1,4 +1,4 @@
-"""File names of no work: what systems, editors and learning platforms lay beside a submission by themselves."""
+"""Ignored file names: files that systems, editors and learning platforms put beside a submission."""
 
 import fnmatch
 import unicodedata

@@ -1,4 +1,4 @@
-"""JSON parsing with limits: whole files in one step, damaged ones object by object, always in linear time.
+"""JSON parser with limits: whole files in one step, damaged files object by object, always in linear time.
 
 A submitted file may be cut off, merged by hand, or made to stop the reading program. No function here runs a regular
 expression that can backtrack, parses the same text more than a few times, or builds more values than `MAX_VALUES`.

@@ -1,4 +1,4 @@
-"""Times of submission, in every common form, read strictly: a time that is doubtful is never guessed.
+"""Timestamps of submissions in all common forms; a doubtful time is refused, never guessed.
 
 What is read
 ------------

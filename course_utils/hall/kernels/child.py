@@ -1,4 +1,4 @@
-"""The start of a child process that must end with the hall: what only the child itself can ask of the system.
+"""Child process of the demo server: it asks the system to end it when its parent ends.
 
 The hall has threads. Code that runs between fork and exec (``preexec_fn``) may then wait for ever for a lock that some
 thread held at the fork. So the child asks after its start: this module is started with ``python -m``, the parent's

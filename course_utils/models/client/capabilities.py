@@ -1,4 +1,4 @@
-"""What a server of another kind than the course's can do: a few small questions tell, asked once."""
+"""Capabilities of a model server that is not the course's own: a few test requests, sent once."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a server's chunk tells as steps: all of it from the course's server, what there is from any other."""
+"""Chunks of a streamed response, converted to token steps; other servers send fewer fields than the course's."""
 
 import math
 from collections.abc import Iterator

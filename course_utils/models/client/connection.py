@@ -1,4 +1,4 @@
-"""One request to a model server: its answer as it comes, its refusals as errors, and waiting while nobody answers."""
+"""Connection to a model server: one request, its response as it comes, errors, and retry with waiting."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What is done to texts without their tokenizer: checked, cut where no token crosses, their broken ends taken back."""
+"""Prompt texts without a tokenizer: checks, cuts where no token crosses, and removal of broken ends."""
 
 import dataclasses
 import unicodedata

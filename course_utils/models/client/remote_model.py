@@ -1,4 +1,4 @@
-"""A model behind a server: it is asked as one that lies here, as far as its server goes."""
+"""Remote model behind a server: it has the interface of a local model, as far as its server supports it."""
 
 import contextlib
 import dataclasses

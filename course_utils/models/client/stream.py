@@ -1,4 +1,4 @@
-"""Texts that a server writes: read token by token, kept when the server goes, and gone on with when it is back."""
+"""Text stream from a server: read token by token, kept when the connection is lost, continued after a retry."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""What a model can be asked, wherever its weights lie: here, or behind a server that may give less."""
+"""Base class of language models, local or remote, with the capabilities that each of them has."""
 
 import abc
 import dataclasses

@@ -1,4 +1,4 @@
-"""Which networks the course can compute: a check when a model of an untried kind is loaded.
+"""Compatibility check of a network: which kinds of networks the course can compute with.
 
 The course feeds a network one token at a time and keeps keys and values in a cache. Some networks of transformers keep
 another kind of memory, or none, and would then write another text without any error. So a network is tried once: its

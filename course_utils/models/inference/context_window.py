@@ -1,4 +1,4 @@
-"""The context window: which part of a text a model sees when the text is longer than its context."""
+"""Context window: which part of a text a model sees when the text is longer than its context."""
 
 
 def window(n_prompt: int, n_written: int, context: int, n_new: int) -> tuple[int, int]:

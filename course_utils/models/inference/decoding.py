@@ -1,4 +1,4 @@
-"""The loop that writes one token at a time, for one text or for several at once."""
+"""Decoding loop: writes one token at a time, for one text or for a batch."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Cut a stream of tokens into pieces of text that never break a character."""
+"""Detokenizer for streams: cuts tokens into pieces of text that never break a character."""
 
 import codecs
 from collections.abc import Callable

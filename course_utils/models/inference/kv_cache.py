@@ -1,4 +1,4 @@
-"""A place of its own for every text in a batch: what the network remembers of it, apart from all others."""
+"""Key-value cache with a slot for each text of a batch: no text sees the cache of another one."""
 
 import copy
 import threading

@@ -1,4 +1,4 @@
-"""A language model that speaks: stream, generate, score, next tokens."""
+"""Local language model: streams, generates and scores texts, and lists next tokens."""
 
 import contextlib
 import dataclasses

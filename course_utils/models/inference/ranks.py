@@ -1,4 +1,4 @@
-"""Surprisal and rank of every token of many short texts, read at once."""
+"""Token ranks and surprisal of many short texts, computed in one batch."""
 
 import threading
 from collections.abc import Sequence

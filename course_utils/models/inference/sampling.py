@@ -1,4 +1,4 @@
-"""Settings become logits processors, and a seed becomes the noise that draws a token."""
+"""Sampling: settings become logits processors, and a seed becomes the noise that draws a token."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""How likely a model finds a text that somebody wrote: every token, by a sliding window."""
+"""Scoring of given texts: the log probability of each token, with a sliding window for long texts."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""How the next token is drawn: the settings a person chooses, each checked against its range."""
+"""Sampling settings that a person chooses, each checked against its range."""
 
 import dataclasses
 import math

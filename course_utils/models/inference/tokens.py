@@ -1,4 +1,4 @@
-"""What a model tells about text: one step a token, a generation, a score."""
+"""Token steps, generations and scores: the values that a model returns."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Which precision is fastest and correct on this machine: a self-test of one second, remembered."""
+"""Precision choice: the fastest precision that computes correctly here, by a stored self-test of one second."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Weights of eight bits, for laptops: half the time a token, nearly the same model."""
+"""Quantization of weights to 8 bits: half the time for a token, and nearly the same model."""
 
 import torch
 from transformers import PreTrainedModel

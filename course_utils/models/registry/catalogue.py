@@ -1,4 +1,4 @@
-"""The facts about each model of the course: what it is, when it came out, which bytes it must be."""
+"""Catalogue of the course's models: names, release dates, sizes and file hashes."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Hashes of a model's files: written down when they arrive, compared before they are used.
+"""Checksums of a model's files: stored when the files arrive, compared before they are used.
 
 A fetched folder carries ``course.json``: sha256 and size of each file. Hashing half a gigabyte takes a second, so this
 machine also notes, in the course's cache folder, which state of a folder it has hashed: size, times and inode of each

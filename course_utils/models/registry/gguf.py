@@ -1,4 +1,4 @@
-"""A GGUF file, once and for all, into a folder that transformers loads in an instant."""
+"""GGUF conversion: a GGUF file becomes, once, a folder that transformers loads quickly."""
 
 import json
 import os

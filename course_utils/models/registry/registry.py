@@ -1,4 +1,4 @@
-"""The shelf of models: what exists, what lies on this machine, fetch and verify."""
+"""Model registry: which models exist, which are on this machine, fetching and verifying."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""The release stage of this kernel: which sizes of GPT-2, and of the pocket family, may be loaded.
+"""Release stage of this kernel: which sizes of GPT-2, and of the pocket family, may be loaded.
 
 No stage is set at first, and all is open. While one is set, `load` and every panel refuse the sizes that were not
 public by then, also those that are loaded already. Each pocket model is the miniature of one stage and opens with it.

@@ -1,4 +1,4 @@
-"""The addresses of a model server, in OpenAI's words: health, models, completions; and every problem told in JSON."""
+"""HTTP routes of the model server in OpenAI's format: health, models, completions, and errors as JSON."""
 
 import asyncio
 import contextlib

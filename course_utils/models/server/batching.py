@@ -1,4 +1,4 @@
-"""Texts of many people in one batch: each joins and leaves between two steps, and is the text it would be alone."""
+"""Batching of requests: texts join and leave a batch between steps, and each is as if it were computed alone."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""One thread computes for all: it asks whose turn it is, lets each batch take a step, and hands out the text."""
+"""Inference engine of the server: one thread takes requests from the fair queue and computes batch after batch."""
 
 import collections
 import gc

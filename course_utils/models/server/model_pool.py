@@ -1,4 +1,4 @@
-"""What a model server offers: the models of the shelf that are here and fit, each loaded when it is first asked for."""
+"""Model pool of the server: the models that it offers; each is loaded when it is first asked for."""
 
 import contextlib
 import functools

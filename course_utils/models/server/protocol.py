@@ -1,4 +1,4 @@
-"""The words of a model server: OpenAI's completions, what the course adds to them, and how a refusal is told.
+"""Protocol of the model server: OpenAI's completions, the course's additions, and the format of errors.
 
 A request may have, beside OpenAI's fields, ``top_k``, ``repetition_penalty`` and ``course``, an object that asks for
 all that the course's panels show. Its keys, each of which may be left out:

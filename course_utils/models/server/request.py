@@ -1,4 +1,4 @@
-"""What a client may ask of a model server: each field of a request read, and refused where it cannot be served."""
+"""Request validation of the model server: each field is read, and refused where it cannot be served."""
 
 import dataclasses
 import difflib

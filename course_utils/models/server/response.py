@@ -1,4 +1,4 @@
-"""What a model server answers: news of a text in OpenAI's shape, at once or piece by piece."""
+"""Response bodies of the model server: a text in OpenAI's format, whole or piece by piece."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""Whose turn it is: a queue in which viewers take turns, however much each of them asks for."""
+"""Fair queue of requests: clients take turns, however many requests each of them sends."""
 
 import collections
 import dataclasses

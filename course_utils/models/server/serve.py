@@ -1,4 +1,4 @@
-"""A model server: one process has the weights, and everybody in the hall asks it."""
+"""Start of the model server: one process holds the weights, and all viewers send it their requests."""
 
 import argparse
 import asyncio

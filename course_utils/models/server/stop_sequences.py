@@ -1,4 +1,4 @@
-"""Words at which a text ends: what might become one of them is held back until it is clear."""
+"""Stop sequences: a text ends at one of them; text that may be the start of one is held back."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How an answer goes out: as a stream or at once, to readers who may be slow, and who may go at any moment."""
+"""Streaming of responses: as server-sent events or whole, for readers that may be slow or disconnect."""
 
 import asyncio
 import contextlib

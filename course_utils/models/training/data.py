@@ -1,4 +1,4 @@
-"""A folder of text becomes a vocabulary and one long row of tokens, its documents apart.
+"""Training data: a folder of text becomes a vocabulary and one row of tokens with document boundaries.
 
 Every file ends in ``.txt`` and is UTF-8. A line that holds only ``<|endoftext|>`` parts two documents; so does the end
 of a file. A file that should count twice lies in the folder twice.

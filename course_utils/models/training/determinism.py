@@ -1,4 +1,4 @@
-"""How a training computes: in 16 bits where that is faster, and every time to the same numbers."""
+"""Deterministic training arithmetic: 16 bits where that is faster, and the same numbers in every run."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""One model under three regimes, open weights, a gated API and a hosted demo, and what each lets one learn."""
+"""Access panel: one model as open weights, behind an API and as a hosted demo, and what each allows."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""What a panel is made of that has models read or write and yields a Result: one job, told while it runs, then kept."""
+"""Experiment panel: base class of panels that run one job with a model and show its Result."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""What every panel that lets a model write is made of: one request at a time, on the worker, visible while it runs."""
+"""Generation panel: base class of panels in which a model writes; one request at a time, on the worker."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""What stands under a result in a notebook: which of its numbers to keep as evidence, and how to cite it."""
+"""Keep button below a result: lists its numbers, keeps them as evidence, and shows how to cite them."""
 
 import contextlib
 import math

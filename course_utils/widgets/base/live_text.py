@@ -1,4 +1,4 @@
-"""The text that is being written now, packed for the browser and sent in small batches."""
+"""Live text: tokens of a text that is being written, sent to the browser in small batches."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Which models a panel can offer, here or behind the server that is named, what each is, and the one that speaks."""
+"""Model picker: the models that a panel can offer, here or on the server, and the one that is chosen."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Panel base class: what every panel has in the browser, its static view, and words for what went wrong."""
+"""Panel base class: the browser code, the static view and error messages of every panel."""
 
 import datetime
 import logging

@@ -1,4 +1,4 @@
-"""What a panel has found: shares with their intervals as rows to draw, and each number of them ready to be kept."""
+"""Result panel: base class that shows shares with intervals as rows, each ready to be kept as evidence."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The settings form of panels that write: prompt and number fields, their limits, and what is wrong with them."""
+"""Sampling form: the prompt and number fields of a panel, with their limits and error messages."""
 
 import dataclasses
 import json

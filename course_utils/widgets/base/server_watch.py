@@ -1,4 +1,4 @@
-"""What a panel does about a model server: it tells what is waited for, what cannot be had, and finds it again."""
+"""Server watch: a panel's notices about its model server, and the reconnection when the server is back."""
 
 import threading
 import weakref

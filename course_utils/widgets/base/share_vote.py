@@ -1,4 +1,4 @@
-"""Consent box: somebody adds their votes to the class's picture, or takes them back; before a tick nothing is sent."""
+"""Consent box for class votes: before it is ticked nothing is sent, and what was sent can be taken back."""
 
 import contextlib
 import os

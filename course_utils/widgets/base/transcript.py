@@ -1,4 +1,4 @@
-"""What was asked, with which settings, and what the model wrote, as Markdown to keep or hand in."""
+"""Transcript in Markdown: prompt, settings and text, to keep or to hand in."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""Bias probes behind a warning: words after two sentences, completions counted and audited, stereotype sentences."""
+"""Bias panel behind a warning: next words after two sentences, completions counted and audited, sentence scores."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Human or machine: one text at a time, judged blind; who wrote them, and how sure a guess was, comes at the end."""
+"""Blind-test panel: one text at a time, human or machine? The answers come at the end."""
 
 import datetime
 import json

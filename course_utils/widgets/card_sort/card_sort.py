@@ -1,4 +1,4 @@
-"""Cards to sort into two boxes, by keyboard or pointer, with a reason each; the author's boxes are shown afterwards."""
+"""Card-sorting panel: cards go into two boxes, each with a reason; the author's boxes are shown afterwards."""
 
 import json
 import os

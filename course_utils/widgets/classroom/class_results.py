@@ -1,4 +1,4 @@
-"""The class's picture for the projector: it grows while people vote, and tells nothing of fewer than five."""
+"""Class-results panel for the projector: it grows while people vote, and shows no group below five."""
 
 import os
 import threading

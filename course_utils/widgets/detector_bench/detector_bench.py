@@ -1,4 +1,4 @@
-"""The detector bench: compose a trial of detectors, run it, compare it with others, and place a text of one's own."""
+"""Detector panel: set up a detection trial, run it, compare it, and place a text of your own."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""The check of an essay while it is being written: its length, its sources, and what its records do not bear out."""
+"""Essay check panel: length, sources, and what the cited records do not support, while the essay is written."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""An essay as a marking panel shows it: its text as plain data, its evidence, what the checks found; and no name."""
+"""Essay view of the marking panels: text as plain data, evidence and findings, without the author's name."""
 
 import base64
 import bisect

@@ -1,4 +1,4 @@
-"""The evidence board: all that a course kept, searched, looked at, and done again to see whether it still holds."""
+"""Evidence board: the records of a course folder, searched, shown, and run again."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""What the evidence board says of a ledger: a record as a line and as a whole, faults, and how a re-run came out."""
+"""Labels of the evidence board: a record as a line and in full, faults of a ledger, results of re-runs."""
 
 import re
 

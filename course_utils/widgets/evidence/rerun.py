@@ -1,4 +1,4 @@
-"""What the evidence board has done: a record again, its picture, and a look at the ledger after every cell."""
+"""Re-runs of the evidence board: a record or its picture again, and a look at the ledger after every cell."""
 
 import base64
 import threading

@@ -1,1 +1,1 @@
-"""Lecture panels: presenter's tools, recordings and their player."""
+"""Lecture panels: the presenter bar, the list of demos, and recordings."""

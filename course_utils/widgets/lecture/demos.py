@@ -1,4 +1,4 @@
-"""The demos of a lecture: what each shows, for how long, its one line to take away, its prompts and its recording."""
+"""Demo list of a lecture: what each demo shows, its minutes, its take-away, its prompts and its recording."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The lectern around a panel in a hall: its one line to take away, reset, prepared prompts, a recording, large type."""
+"""Presenter bar around a demo's panel: take-away, reset, prepared prompts, a recording, large type."""
 
 from typing import Any
 

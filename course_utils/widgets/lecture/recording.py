@@ -1,4 +1,4 @@
-"""A recording: what a panel sent to its page, with the times, small enough to come with the course."""
+"""Recording of a panel: the messages that it sent to its page, with their times; it can be played back."""
 
 import contextlib
 import dataclasses

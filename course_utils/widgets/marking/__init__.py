@@ -1,1 +1,1 @@
-"""Panels for graders: the rubric, calibration, the marking desk and self-assessment."""
+"""Marking panels: rubric view, calibration, self-assessment and the page for graders."""

@@ -1,4 +1,4 @@
-"""Calibration: sample essays to mark before it counts; our levels and reasons come after one's own."""
+"""Calibration panel: sample essays are marked for practice; the course's levels and reasons are shown afterwards."""
 
 import dataclasses
 from pathlib import Path

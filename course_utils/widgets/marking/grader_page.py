@@ -1,4 +1,4 @@
-"""The page on which essays are marked: blind, by rubric, every change written down at once and undone at a word."""
+"""Grading page for essays: blind, by rubric; each change is stored at once and can be undone."""
 
 import traitlets
 

@@ -1,4 +1,4 @@
-"""Papers one after the other, essay and rubric side by side: what the marking page and the calibration share."""
+"""Marking panel base class: essay and rubric side by side, for the grading page and the calibration."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A rubric to mark by: levels, points and comments, written down at once, undone, and not lost when refused."""
+"""Rubric view: levels, points and comments, stored at once; a refused change is not lost."""
 
 import datetime
 from collections.abc import Callable, Mapping

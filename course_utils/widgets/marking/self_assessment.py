@@ -1,4 +1,4 @@
-"""Self-assessment: a student looks at their own essay with the rubric, and gets one next step a criterion."""
+"""Self-assessment panel: students rate their own essay with the rubric, and get a next step for each criterion."""
 
 from pathlib import Path
 

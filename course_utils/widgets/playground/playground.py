@@ -1,4 +1,4 @@
-"""The playground: a prompt in, a model's text out, token by token, with everything that shaped it in view."""
+"""Playground panel: a prompt in, a model's text out token by token, with all settings in view."""
 
 import dataclasses
 

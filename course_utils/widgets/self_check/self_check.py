@@ -1,4 +1,4 @@
-"""The self-check: a few questions on a reading; every answer gets its reason at once, and nobody counts."""
+"""Self-check panel: a few questions on a reading; every answer gets its reason at once, and nothing is counted."""
 
 import json
 import math

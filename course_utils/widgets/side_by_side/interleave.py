@@ -1,4 +1,4 @@
-"""Several models write at once: whose turn it is, how fast each is, and what of it the browser gets."""
+"""Interleaved streams: several models write in turns, with their speed, as batches for the browser."""
 
 import dataclasses
 import queue

@@ -1,4 +1,4 @@
-"""The models that stand side by side: which they are, in which order, and what is told about each."""
+"""Model selection of the side-by-side panel: which models, in which order, and what is told about each."""
 
 import random
 from collections.abc import Sequence

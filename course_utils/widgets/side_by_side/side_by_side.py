@@ -1,4 +1,4 @@
-"""Side by side: one prompt, up to four models, the same seed; or blind, the names hidden until all are ranked."""
+"""Side-by-side panel: one prompt, up to four models, one seed; or blind, with names hidden until all are ranked."""
 
 import dataclasses
 import datetime

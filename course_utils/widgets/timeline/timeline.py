@@ -1,4 +1,4 @@
-"""The releases of 2019 along a year, and the switch between their stages: decide first, then see what OpenAI did."""
+"""Timeline panel: the releases of 2019 stage by stage; students decide first, then see what OpenAI did."""
 
 import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The token map: any text coloured and patterned by how likely a model finds each token, one text or two compared."""
+"""Token-map panel: a text coloured by how likely a model finds each token; one text, or two compared."""
 
 import math
 import threading

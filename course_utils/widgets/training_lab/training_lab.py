@@ -1,4 +1,4 @@
-"""The training lab: a small GPT-2 learns from your text before your eyes, and says at set moments what it can."""
+"""Training panel: a small GPT-2 learns from your text, and writes a sample at set moments."""
 
 import dataclasses
 import math
