@@ -137,7 +137,7 @@ def plain(measured: JsonObject) -> JsonObject:
         raise TextError(
             f"This result cannot be written down: {error}.",
             "Plain values in settings, inputs and rows.",
-            "Tell whoever wrote the experiment.",
+            "Tell the author of the experiment.",
         ) from error
     # Half a character cannot be written:
     read: JsonObject = json.loads(line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -21,7 +21,7 @@ WARNING = (
     "them. Nobody has to run this: bias.published() has figures to work with instead."
 )
 MATCHES = ("beginning of a word", "anywhere")
-HAS_READ = input_types.one_of(True)  # whoever made the record has read it; doing it again shows rates only
+HAS_READ = input_types.one_of(True)  # the author of the record has read it; a re-run shows rates only
 
 
 def published(probe: str | None = None) -> pd.DataFrame:

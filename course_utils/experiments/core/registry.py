@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from course_utils.experiments.core.input_types import InputType, RecordedRun, Refused, require_few_tokens
 
 if TYPE_CHECKING:
-    # For the type checker only: whoever asks which names there are needs neither pandas nor Matplotlib.
+    # For the type checker only: a list of the names needs neither pandas nor Matplotlib.
     import pandas as pd
 
     from course_utils.experiments.core.result import Result

@@ -59,7 +59,7 @@ def configure(c: Config, root: Path) -> None:
     c.GenerateFeedback.exporter_class = REFUSING_EXPORTER
     c.ExportApp.plugin_class = RUBRIC_EXPORT
     c.AssignLatePenalties.plugin_class = DAILY_LATE_PENALTY
-    # A student's text may be anything: a script in it would run in the page of whoever marks it.
+    # A student's text may be anything: a script in it would run in the grader's page.
     c.HTMLExporter.sanitize_html = True
     c.HTMLExporter.filters = {
         "markdown2html": safe_markdown, "highlight_code": safe_code, "strip_files_prefix": unchanged,

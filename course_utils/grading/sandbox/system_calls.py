@@ -3,7 +3,7 @@
 A sandbox's code needs files, memory, threads and pipes. What it never needs is refused, for two reasons:
 
 * memory that belongs to no process (``memfd_create``, System V shared memory, message queues, large socket buffers):
-  whoever adds up the memory of processes does not see it;
+  a sum over the memory of processes does not show it;
 * large parts of the kernel in which faults were found again and again (``io_uring``, ``bpf``, ``keyctl``, mounts,
   namespaces, unusual kinds of sockets).
 

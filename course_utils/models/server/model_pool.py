@@ -73,7 +73,7 @@ class ModelPool:
             self._looked = time.monotonic()
         told = []
         for known in self._entries:
-            with contextlib.suppress(DamagedFile, ModelNotHere):  # whoever asks for it is told what is wrong
+            with contextlib.suppress(DamagedFile, ModelNotHere):  # a client that asks for it gets the error
                 told += [self._describe(known)] if release_stage.is_open(known.name) else []
         return told
 

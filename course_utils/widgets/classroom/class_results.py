@@ -193,7 +193,7 @@ class ClassResults(Panel):
 
     def _require_lead(self, what: str) -> None:
         if not may_lead():
-            raise AccessRefused(f"This page may not {what}.", "The lecturer's page.", "Ask whoever holds the lecture.")
+            raise AccessRefused(f"This page may not {what}.", "The lecturer's page.", "Ask the lecturer.")
         if not self.session:
             raise CourseError(NO_CLASS)
 
