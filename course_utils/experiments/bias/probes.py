@@ -1,7 +1,7 @@
 """Bias probes: their prompts and keywords, published results, and the warning that is shown before them.
 
-The prompts, groups, words and sentences lie in ``bias_probes.json``, to be read and changed. No data set of others is
-copied there: prompts are those that the papers print, the sentences are this course's.
+The prompts, groups, words and sentences are in ``probes.json``. You may read and change them. The file holds no data
+set of others: the prompts are those that the papers print, and the sentences are this course's.
 """
 
 import functools
@@ -11,6 +11,7 @@ import re
 import pandas as pd
 
 from course_utils.core.paths import data_file
+from course_utils.data.bibliography import in_words
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 
@@ -42,6 +43,7 @@ def published(probe: str | None = None) -> pd.DataFrame:
         No such probe.
     """
     table = pd.DataFrame(probes()["published"])
+    table["source"] = table["source"].map(in_words)
     known = list(table["probe"].unique())
     if probe is not None and probe not in known:
         raise SettingsError(f"probe is {probe!r}.", f"One of {', '.join(known)}.", 'published("sheng")')

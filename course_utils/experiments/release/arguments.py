@@ -1,12 +1,13 @@
 """Arguments about release: strategies in use, four readings on nine questions, factors, a checklist.
 
-The rows stand in ``releases.json``, each with its source and its tag, as `releases` explains.
+The rows are in ``history.json``, each with its sources and its tag, as `history` explains.
 """
 
 import pandas as pd
 
+from course_utils.data.bibliography import in_words
 from course_utils.errors import SettingsError
-from course_utils.experiments.release.history import rows, sources
+from course_utils.experiments.release.history import rows
 
 
 def strategies() -> pd.DataFrame:
@@ -64,4 +65,4 @@ def checklist(part: str | None = None) -> pd.DataFrame:
 def corrections() -> pd.DataFrame:
     """Return where one of the course's texts says otherwise than the sources: told_by, told, seen, source, tag."""
     table = rows("corrections")
-    return table.assign(told_by=table["told_by"].map(sources()))
+    return table.assign(told_by=table["told_by"].map(lambda source_id: in_words([source_id])))

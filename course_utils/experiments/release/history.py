@@ -1,7 +1,7 @@
 """Release history of 2019 as data: events, the four sizes, and what was open and known at each stage.
 
-All rows stand in ``releases.json``, each with the source it was taken from and how well that source was seen (`TAGS`).
-Dates and counts that another room holds are taken from there. What was argued stands in `release_arguments`.
+All rows are in ``history.json``, each with the ids of its sources (`course_utils.data.bibliography`) and a tag that
+says how well they were seen (`TAGS`). Dates of the releases come from `release_plan`. The arguments are in `arguments`.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import json
 import pandas as pd
 
 from course_utils.core.paths import data_file
+from course_utils.data.bibliography import in_words
 from course_utils.errors import SettingsError
 from course_utils.experiments.release.release_plan import OPENAI
 from course_utils.models.architecture import FIRST_NAMES, GPT2, LATER_NAMES
@@ -141,7 +142,6 @@ def family() -> pd.DataFrame:
     """
     largest = max(shape.n_parameters for shape in GPT2.values())
     released = dict(zip(OPENAI["model"], pd.to_datetime(OPENAI["released"]), strict=True))
-    known = sources()
     sizes = [
         {
             "model": name,
@@ -152,7 +152,7 @@ def family() -> pd.DataFrame:
             "n_parameters": shape.n_parameters,
             "share_of_largest": shape.n_parameters / largest,
             "released": released[name],
-            "source": f"{known['GPT2P']}, table 2; {known['REPO']}; parameters counted",
+            "source": f"{in_words(['radford2019'])}, table 2; {in_words(['gpt2-repository'])}; parameters counted",
             "tag": "V",
         }
         for name, shape in GPT2.items()
@@ -251,15 +251,10 @@ def _read() -> dict:
     return json.loads(ROWS.read_text("utf-8"))
 
 
-def sources() -> dict[str, str]:
-    """Return what each source is, by the key under which the rows of the file name it."""
-    return dict(_read()["sources"])
-
-
 def rows(name: str) -> pd.DataFrame:
     """Return one of the file's tables as it stands there, with its sources in words."""
     table = pd.DataFrame(_read()[name])
-    return table.assign(source=["; ".join(sources()[key] for key in keys) for keys in table["source"]])
+    return table.assign(source=table["source"].map(in_words))
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from course_utils.core.paths import data_file
 from course_utils.core.wheels import sha256_of
+from course_utils.data.bibliography import in_words
 from course_utils.errors import TextError
 from course_utils.experiments.core.registry import experiment
 from course_utils.experiments.core.result import Measure, Metric, Result, versions
@@ -61,6 +62,7 @@ def costs(quantity: str | None = None) -> pd.DataFrame:
         No such quantity.
     """
     table = pd.DataFrame(json.loads(COSTS.read_text("utf-8")))
+    table["source"] = table["source"].map(in_words)
     known = list(table["quantity"].unique())
     if quantity is None:
         return table

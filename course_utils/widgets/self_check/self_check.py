@@ -7,6 +7,7 @@ from typing import Any
 import traitlets
 
 from course_utils.core.paths import data_file
+from course_utils.data.bibliography import in_words
 from course_utils.errors import TextError
 from course_utils.widgets.base.numbers import number_in
 from course_utils.widgets.base.panel import Panel, browser_bundle
@@ -145,4 +146,4 @@ def _judged(question: dict, value: float) -> dict[str, object]:
     else:
         is_right = abs(value - question["answer"]) <= question["within"]
         because = question["because"]
-    return {"is_right": is_right, "because": because, "source": question.get("source", "")}
+    return {"is_right": is_right, "because": because, "source": in_words(question["source"])}
