@@ -51,7 +51,12 @@ from course_utils.grading.sandbox.sandbox import (
 )
 from course_utils.grading.submissions.arrival_notes import release_time
 from course_utils.grading.submissions.collect import TIME
-from course_utils.grading.submissions.contents import arrival_fingerprint, fingerprint, is_same_work
+from course_utils.grading.submissions.contents import (
+    arrival_fingerprint,
+    fingerprint,
+    fingerprint_of_bytes,
+    is_same_work,
+)
 from course_utils.grading.submissions.find import Submission, files_of, find_misplaced, find_submissions, safe_id
 from course_utils.grading.submissions.ingest import IngestedSubmission, ingest, placeholder_notebook
 from course_utils.grading.submissions.timestamps import course_zone
@@ -300,23 +305,27 @@ def hand_over(course: Course, submission: Submission, why: str) -> dict[str, Any
     """
     reference = _released(course, submission.assignment)
 
-    def handed_over(_before: dict[str, Any]) -> dict[str, Any]:
-        content = _content(submission)
-        report = _handed_over(course, submission, reference, why)
+    def handed_over(before: dict[str, Any]) -> dict[str, Any]:
+        raw = _content(submission, is_read=False)
+        content = before.get("content") if before.get("bytes") == raw else raw  # the same files hold the same work
+        report = _handed_over(course, submission, reference, why) | {"bytes": raw}
         # With its fingerprint: the next run does not spend the same time on it again, unless it is forced.
         return report | {"fingerprint": _fingerprint(course, submission), "content": content}
 
-    return _whole(course, submission, handed_over)
+    return _whole(course, submission, handed_over, is_read=False)
 
 
-def _whole(course: Course, submission: Submission, make: Make) -> dict[str, Any]:
-    """Make a report between a mark that says "unfinished" and the report itself."""
+def _whole(course: Course, submission: Submission, make: Make, is_read: bool = True) -> dict[str, Any]:
+    """Make a report between a mark that says "unfinished" and the report itself.
+
+    With ``is_read=False`` no file of the submission is parsed: that is what took too long or too much.
+    """
     student, assignment = submission.student, submission.assignment
     try:
         _require_machine(course)
         before = read_report(course, student, assignment)
-        if before.get("content") and is_same_work(submission.folder, str(before["content"])):
-            before["content"] = fingerprint(submission.folder)  # an earlier version of the course wrote another one
+        if is_read and before.get("content") and is_same_work(submission.folder, str(before["content"])):
+            before["content"] = _content(submission)  # an earlier version of the course wrote another one
         waited = parts_awaiting_marks(course, student, assignment)
         if before.get("status") == UNFINISHED:  # what nbgrader has written since is not what a person said
             earlier = before.get("waited") or {}
@@ -370,8 +379,8 @@ def _in_words(problem: Exception) -> str:
     return f"Something in it is not as the grading expects it ({told})."
 
 
-def _content(submission: Submission) -> str:
-    """Return the hash of what was handed in.
+def _content(submission: Submission, is_read: bool = True) -> str:
+    """Return the hash of what was handed in; of the files as they are, where they shall not or cannot be parsed.
 
     Raises
     ------
@@ -380,7 +389,14 @@ def _content(submission: Submission) -> str:
     """
     if not submission.folder.is_dir():
         raise TryAgain(f"{submission.folder} is no longer there: collect it again.")
-    return fingerprint(submission.folder)
+    if is_read:
+        try:
+            return fingerprint(submission.folder)
+        except OSError:
+            raise
+        except Exception:  # a parser that stumbles over a hostile file: `ingest` tells a person about it
+            return fingerprint_of_bytes(submission.folder)
+    return fingerprint_of_bytes(submission.folder)
 
 
 def _fingerprint(course: Course, submission: Submission) -> str:
@@ -411,6 +427,7 @@ def _newly_graded(
     if _content(submission) != content:
         raise TryAgain(f"{submission.folder} was changed while it was read.")
     report |= {"fingerprint": _fingerprint(course, submission), "content": content}
+    report["bytes"] = _content(submission, is_read=False)
     report["intake"] = {"notebook": ingested.name or None, "files": ingested.files}
     report["repairs"], report["why"] = ingested.repairs, list(ingested.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), ingested)

@@ -48,23 +48,36 @@ def _groups(n_threads: int, memory_mb: int) -> list[Path]:
     limits = {"pids.max": str(n_threads)}
     if memory_mb:
         limits |= dict.fromkeys(MEMORY_FILES, str(memory_mb * 1_000_000)) | {"memory.swap.max": "0"}
-    found = [group for each in CONTROLLERS if (group := _group(each, "pids.max", limits))][:1]
+    for each in CONTROLLERS:
+        _remove_old(each)
+    made = (_group(each, "pids.max", limits) for each in CONTROLLERS)
+    first = next((group for group in made if group), None)  # of one version only: the second would be entered by nobody
+    found = [first] if first else []
+    if memory_mb and OF_MEMORY.is_dir():
+        _remove_old(_own(OF_MEMORY))
     if memory_mb and OF_MEMORY.is_dir() and (group := _group(_own(OF_MEMORY), "memory.limit_in_bytes", limits)):
         found.append(group)
     return found
 
 
 def _group(controller: Path, needed: str, limits: Mapping[str, str]) -> Path | None:
-    """Make a group with these limits; None where it cannot be made, or the limit that it is for cannot be set."""
-    _remove_old(controller)
+    """Make a group with these limits; None where it cannot be made, or the limit that it is for cannot be set.
+
+    The folder above the control groups of version 1 is no group, although root may write there: what is made in it is a
+    usual folder with usual files, which limits nothing.
+    """
+    if not (controller / "cgroup.procs").exists():
+        return None
     try:
         group = Path(tempfile.mkdtemp(prefix=f"grading-{os.getpid()}-", dir=controller))
     except OSError:
         return None
     for name, limit in limits.items():
         try:
-            if name == needed or (group / name).exists():
+            if (group / name).exists():
                 (group / name).write_text(limit)
+            elif name == needed:
+                raise FileNotFoundError(group / name)
         except OSError:
             if name == needed:
                 _remove(group)
@@ -89,6 +102,8 @@ def _remove_old(controller: Path) -> None:
         owner = group.name.split("-")[1]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             with contextlib.suppress(OSError):
+                if not (group / "cgroup.procs").exists():  # an earlier version of the course made such a folder
+                    (group / "pids.max").unlink(missing_ok=True)
                 os.rmdir(group)
 
 

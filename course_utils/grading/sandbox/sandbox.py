@@ -32,6 +32,8 @@ from course_utils.grading.sandbox.system_calls import system_call_filter
 POLL_INTERVAL_S = 0.1
 MAX_MEASURED_FILES = 20_000  # that are looked at to see how much was written
 SPARE_MB = 400  # what is in the folders in memory counts for the system, and not for `exceeded_limit`
+IN_MEMORY = ("/tmp", "/dev/shm", "/work")  # folders of a sandbox that may be in memory
+MAX_FILES_IN_MEMORY = 50_000
 MAX_OPEN_FILES = 256  # each pipe and socket holds memory that no process is charged for
 NOBODY = "65534"
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib64")
@@ -264,27 +266,53 @@ def wait_within_limits(process: subprocess.Popen[bytes], work: Path, limits: Lim
 
 def exceeded_limit(pid: int, limits: Limits) -> str:
     """Return which limit the processes below one exceed; "" for none."""
-    used_mb, n_processes = _use(pid)
+    used_mb, n_processes, n_files = _use(pid)
     if n_processes > limits.n_processes:
         return f"it started more than {limits.n_processes} processes"
     if used_mb > limits.memory_mb:
         return f"it used more than {limits.memory_mb:,} MB of memory"
+    if n_files > MAX_FILES_IN_MEMORY:
+        return f"it made more than {MAX_FILES_IN_MEMORY:,} files"
     return ""
 
 
-def _use(pid: int) -> tuple[float, int]:
-    """Return the memory and the number of processes below one; each page counts once a process."""
+def _use(pid: int) -> tuple[float, int, int]:
+    """Return the memory of the processes below one, their number, and that of the files in their folders in memory.
+
+    Each page counts once a process. An empty file takes a kilobyte that no process is charged for, and no limit in
+    megabytes counts it.
+    """
     try:
         below = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
-        return 0.0, 0
+        return 0.0, 0, 0
     n_bytes = 0
     for each in below:
         try:
             n_bytes += each.memory_info().rss
         except psutil.Error:
             continue
-    return n_bytes / 1e6, len(below)
+    return n_bytes / 1e6, len(below), max(map(_n_files, (each.pid for each in below)), default=0)
+
+
+def _n_files(pid: int) -> int:
+    """Return how many files are in the folders in memory that a process of a sandbox sees."""
+    n_files = 0
+    for place in IN_MEMORY:
+        with contextlib.suppress(OSError):
+            seen = f"/proc/{pid}/root{place}"
+            if os.stat(seen).st_dev not in _shared_devices():
+                found = os.statvfs(seen)
+                n_files += found.f_files - found.f_ffree
+    return n_files
+
+
+@functools.cache
+def _shared_devices() -> frozenset[int]:
+    """Return the devices of this machine's own folders: what is in them is none of a sandbox's."""
+    return frozenset(
+        os.stat(place).st_dev for place in ("/", *IN_MEMORY, tempfile.gettempdir()) if os.path.isdir(place)
+    )
 
 
 def _size_mb(folder: Path) -> float:

@@ -1,9 +1,10 @@
 """System call filter of the sandbox: which requests to the kernel students' code may not make.
 
-A sandbox's code needs files, memory, threads and pipes. What it never needs is refused, for two reasons:
+A sandbox's code needs files, memory, threads and pipes. What it never needs is refused, for three reasons:
 
 * memory that belongs to no process (``memfd_create``, System V shared memory, message queues, large socket buffers):
   a sum over the memory of processes does not show it;
+* what a user has once for all programs: leases on files, watches of folders;
 * large parts of the kernel in which faults were found again and again (``io_uring``, ``bpf``, ``keyctl``, mounts,
   namespaces, unusual kinds of sockets).
 
@@ -33,13 +34,17 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "personality": (135, 92), "vhangup": (153, 58), "iopl": (172, None), "ioperm": (173, None),
     "modify_ldt": (154, None), "uselib": (134, None), "settimeofday": (164, 170), "clock_settime": (227, 112),
     "adjtimex": (159, 171), "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162),
-    "lookup_dcookie": (212, 18), "move_pages": (279, 239), "migrate_pages": (256, 238),
+    "lookup_dcookie": (212, 18), "move_pages": (279, 239), "migrate_pages": (256, 238), "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
 }  # fmt: skip
-SOCKET, SETSOCKOPT, CLONE, CLONE3 = (41, 198), (54, 208), (56, 220), (435, 435)
+SOCKET, SETSOCKOPT, CLONE, CLONE3, FCNTL = (41, 198), (54, 208), (56, 220), (435, 435), (72, 25)
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # the column above, the kernel's name of it
 FAMILIES = (1, 2, 10)  # of sockets: between programs here, IPv4, IPv6
 OPTIONS = (7, 8, 32, 33)  # of sockets: the size of the buffers
 SOL_SOCKET = 1
+# Commands of fcntl: a lease, a watch on a folder, the size of a pipe's buffer. A lease on a file of Python's lets every
+# other program of this machine wait up to 45 seconds when it opens that file, and its owner may take one.
+COMMANDS = (1024, 1026, 1031)
 NAMESPACES = 0x7E020080  # clone's flags that ask for any
 OTHER_NUMBERS = 0x40000000  # from here on: another set of numbers for the same calls (x32)
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
@@ -74,6 +79,9 @@ def system_call_filter(machine: str = "") -> bytes:
     parts += _with_arguments(CLONE[column], [_load(ARGUMENTS), _if(ANY_BIT, NAMESPACES, 0, 1), _refused(EPERM)])
     families = [_if(EQUAL, family, len(FAMILIES) - place, 0) for place, family in enumerate(FAMILIES)]
     parts += _with_arguments(SOCKET[column], [_load(ARGUMENTS), *families, _refused(EAFNOSUPPORT)])
+    commands = [_if(EQUAL, command, len(COMMANDS) - 1 - place, 0) for place, command in enumerate(COMMANDS[:-1])]
+    commands += [_if(EQUAL, COMMANDS[-1], 0, 1), _refused(EPERM)]
+    parts += _with_arguments(FCNTL[column], [_load(ARGUMENTS + 8), *commands])
     options = [_if(EQUAL, option, len(OPTIONS) - 1 - place, 0) for place, option in enumerate(OPTIONS[:-1])]
     options += [_if(EQUAL, OPTIONS[-1], 0, 1), _refused(EPERM)]
     level = [_load(ARGUMENTS + 8), _if(EQUAL, SOL_SOCKET, 0, len(options) + 1), _load(ARGUMENTS + 16)]

@@ -12,8 +12,10 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 MAX_MEMBERS = 20_000
+MAX_DIRECTORY_BYTES = 10_000_000  # of the list of members
 MAX_NAME_BYTES = 200  # of each part of a path
 UTF8_FLAG, ENCRYPTED_FLAG = 0x800, 0x1
 UNICODE_PATH = 0x7075  # the extra field in which Info-ZIP keeps a name in UTF-8
@@ -53,6 +55,29 @@ class Member:
         return self.archive.read(self, limit)
 
 
+class _Bounded:
+    """A file of which a program may read no more than `most` bytes at once; -1 for any number.
+
+    `zipfile` reads the list of all members in one step, and makes an object of each: 46 bytes become about 600.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.most = file, MAX_DIRECTORY_BYTES
+        self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close
+
+    def read(self, n: int = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises
+        ------
+        BadZipFile
+            These are more than the list of members of an honest archive has.
+        """
+        if n > self.most >= 0:
+            raise zipfile.BadZipFile(f"its list of members has more than {MAX_DIRECTORY_BYTES // 1_000_000} MB")
+        return self._file.read(n)
+
+
 class Archive:
     """A zip file on the disk or in memory.
 
@@ -70,9 +95,13 @@ class Archive:
 
     def __init__(self, source: Path | bytes, budget: int) -> None:
         self._left = budget
+        self._file: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        bounded = _Bounded(self._file)
         try:
-            self._zip = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+            self._zip = zipfile.ZipFile(cast(IO[bytes], bounded))
+            bounded.most = -1
         except PROBLEMS as problem:
+            self._file.close()
             raise OSError(0, f"the zip archive is damaged ({_short(problem)})") from None
         self.members, self.n_left_out = [], 0
         taken: dict[str, int] = {}
@@ -100,6 +129,7 @@ class Archive:
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
+        self._file.close()
 
     def __enter__(self) -> "Archive":
         """Return itself."""

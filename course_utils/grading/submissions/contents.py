@@ -272,7 +272,7 @@ def is_same_work(folder: Path, remembered: str) -> bool:
     """Tell whether a folder holds the work whose fingerprint was remembered, also by an earlier course version."""
     if remembered.startswith(VERSION_2):
         return fingerprint(folder) == remembered
-    return _fingerprint_of_version_1(folder) == remembered
+    return fingerprint_of_bytes(folder) == remembered
 
 
 def arrival_fingerprint(folder: Path, arrival: Arrival = Arrival()) -> str:  # noqa: B008 (it cannot be changed)
@@ -300,7 +300,8 @@ def _identity(item: Item) -> bytes:
     return hashlib.sha256(item.kind.encode() + b"\0" + content).hexdigest().encode()
 
 
-def _fingerprint_of_version_1(folder: Path) -> str:
+def fingerprint_of_bytes(folder: Path) -> str:
+    """Return a hash of the files as they are, of a submission that cannot be read; earlier versions wrote this one."""
     return _hash_of_files(files_of(folder))
 
 

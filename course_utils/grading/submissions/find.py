@@ -16,6 +16,8 @@ NOT_PLAIN = '/\\*?[]{}%<>|:"'  # what a path, a pattern or nbgrader would unders
 MAX_ID_BYTES = 160  # bytes: a name may have 255, and nbgrader adds to it
 MAX_DEPTH, MAX_FILES = 5, 300
 IS_A_LINK, IS_NOT_PLAIN = "it is a link to another place", "it is no plain file"
+IS_OF_ANOTHER = "it is a second name of a file that belongs to another system user"
+PLAIN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +152,7 @@ def copy_plain(folder: Path, into: Path) -> list[SubmittedFile]:
             left_out.append(file)
             continue
         try:
-            content = read_plain(file.path)
+            content = _read_below(folder, file.name)
         except OSError as problem:
             left_out.append(dataclasses.replace(file, why_not=f"it cannot be read: {problem.strerror}"))
             continue
@@ -160,7 +162,36 @@ def copy_plain(folder: Path, into: Path) -> list[SubmittedFile]:
 
 def read_plain(path: Path, n_bytes: int = MAX_FILE_KB * 1000 + 1) -> bytes:
     """Return the first bytes of a plain file; a link or pipe that took its place meanwhile raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    return _read(os.open(path, PLAIN), n_bytes)
+
+
+def _read_below(folder: Path, name: str) -> bytes:
+    """Return the bytes of a plain file in a folder that belongs to a student, who may change it at any moment.
+
+    Each folder on the way is opened by itself, so that a link in its place is not followed. A second name (hard link)
+    of another user's file is refused: its owner has not handed it in, and perhaps may not even know of it.
+    """
+    if os.open not in os.supports_dir_fd:
+        return read_plain(folder / name)
+    opened = os.open(folder, PLAIN | os.O_DIRECTORY)
+    try:
+        owner = os.fstat(opened).st_uid
+        *folders, last = name.split("/")
+        for part in folders:
+            inner = os.open(part, PLAIN | os.O_DIRECTORY, dir_fd=opened)
+            os.close(opened)
+            opened = inner
+        descriptor = os.open(last, PLAIN, dir_fd=opened)
+    finally:
+        os.close(opened)
+    status = os.fstat(descriptor)
+    if status.st_nlink > 1 and status.st_uid != owner:
+        os.close(descriptor)
+        raise OSError(0, IS_OF_ANOTHER)
+    return _read(descriptor, MAX_FILE_KB * 1000 + 1)
+
+
+def _read(descriptor: int, n_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no plain file")

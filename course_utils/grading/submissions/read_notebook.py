@@ -19,6 +19,7 @@ CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 KERNEL["language_info"] = {"name": "python"}
+LONG_CODE = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{8,}+);?")
 GZIP, ZIP = b"\x1f\x8b", b"PK"
 # A merge with git leaves lines that begin so. No string of JSON holds a line break, so none of them lies in a string.
 MERGE_LINE = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)[^\n]*+", re.MULTILINE)
@@ -178,7 +179,10 @@ def _without_a_page_around(text: str) -> tuple[str, list[str]]:
         return text, []
     # A page that shows JSON holds it in one element; "&lt;" and the like stand for characters.
     is_escaped = '"cell_type"' not in inside or "&lt;" in inside or "&amp;" in inside
-    return html.unescape(inside) if is_escaped else inside, ["It was saved as a web page; the notebook in it was read."]
+    # Python refuses to read a number of thousands of digits, and no character has one of eight.
+    return html.unescape(LONG_CODE.sub("\ufffd", inside)) if is_escaped else inside, [
+        "It was saved as a web page; the notebook in it was read."
+    ]
 
 
 def _values(text: str) -> tuple[object, Cells]:

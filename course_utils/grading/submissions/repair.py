@@ -3,6 +3,7 @@
 import ast
 import collections
 import dataclasses
+import functools
 import re
 import unicodedata
 import warnings
@@ -18,6 +19,7 @@ ALIKE = 80  # of 100: how alike two texts must be to be taken for the same cell
 MIN_COMPARED_CHARACTERS = 20  # characters; shorter texts are alike by chance
 # A comparison takes time in proportion to the product of both lengths: in characters, and of all comparisons together.
 MAX_COMPARED_CHARACTERS, MAX_COMPARED = 20_000, 20_000_000_000
+MAX_ACCENTS = 30  # on one letter, as in Unicode's "stream-safe" text
 MAX_PARSED_CHARACTERS = 100_000  # characters of code; longer code is taken as whole
 
 
@@ -132,8 +134,22 @@ def is_as_given_out(notebook: NotebookNode, reference: NotebookNode) -> bool:
 
 def plain_text(text: str) -> str:
     """Return a text in the form in which two are the same although editors saved them differently."""
-    lines = unicodedata.normalize("NFC", text).splitlines()
+    lines = _with_composed_accents(text).splitlines()
     return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _with_composed_accents(text: str) -> str:
+    """Return a text in Unicode's form NFC; as it is where more accents stand on one letter than any language has.
+
+    To sort the accents of one letter takes time in proportion to the square of their number: hours for a megabyte.
+    """
+    return text if text.isascii() or _too_many_accents().search(text) else unicodedata.normalize("NFC", text)
+
+
+@functools.cache
+def _too_many_accents() -> re.Pattern[str]:
+    accents = "".join(filter(unicodedata.combining, map(chr, range(0x300, 0x1F000))))
+    return re.compile(f"[{accents}]{{{MAX_ACCENTS + 1}}}")
 
 
 # -- which cell is which -----------------------------------------------------------------------------------------------
