@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import torch
-from conftest import gpt2_tokenizer
+from conftest import N_SMALL, gpt2_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from course_utils.models.server.engine import Engine, Job
@@ -14,16 +14,16 @@ from course_utils.models.server.scheduler import Limits
 
 
 def save_random_llama(folder: Path) -> Path:
-    """Write a random-weight Llama whose heads share keys, with GPT-2's vocabulary and a context of 2048."""
+    """Write a random-weight Llama whose heads share keys, with a small vocabulary and a context of 2048."""
     torch.manual_seed(1)
     shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    shape |= {"num_key_value_heads": 2, "vocab_size": 50257, "max_position_embeddings": 2048}
-    config = LlamaConfig(**shape, tie_word_embeddings=True, bos_token_id=50256, eos_token_id=50256)
+    shape |= {"num_key_value_heads": 2, "vocab_size": N_SMALL, "max_position_embeddings": 2048}
+    config = LlamaConfig(**shape, tie_word_embeddings=True, bos_token_id=N_SMALL - 1, eos_token_id=N_SMALL - 1)
     model = LlamaForCausalLM(config)
     with torch.no_grad():
         model.model.embed_tokens.weight.mul_(8)
     model.save_pretrained(folder)
-    gpt2_tokenizer().save_pretrained(folder)
+    gpt2_tokenizer(N_SMALL).save_pretrained(folder)
     return folder
 
 

@@ -17,8 +17,10 @@ import pytest
 import torch
 from forked_kernels import forked_kernels
 from repository import ROOT
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2LMHeadModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from tests.conftest import random_gpt2
 
 TOKEN = "only-on-loopback"
 HOSTILE = "</script><img src=x onerror=window.__xss=1>"
@@ -49,10 +51,7 @@ def save_beside_tokenizer(network: GPT2LMHeadModel, tokenizer_folder: Path, fold
 @pytest.fixture(scope="session")
 def slow_folder(tiny_folder, tmp_path_factory) -> Path:
     """A random GPT-2 slow enough to be watched: gibberish, some of it broken UTF-8."""
-    torch.manual_seed(1)
-    network = GPT2LMHeadModel(GPT2Config(n_layer=24, n_embd=256, n_head=4))
-    with torch.no_grad():
-        network.transformer.wte.weight.mul_(3)  # more variety than nearly uniform weights, less than a loop
+    network = random_gpt2(1, 3, n_layer=24, n_embd=256, n_head=4)  # a larger spread would write the same words again
     return save_beside_tokenizer(network, tiny_folder, tmp_path_factory.mktemp("class") / "random-gpt2")
 
 
@@ -95,6 +94,7 @@ def environment(slow_folder, tmp_path_factory) -> Iterator[dict[str, str]]:
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COURSE_MODELS": str(slow_folder.parent),
+        "COURSE_LEDGER": str(home / "kept.jsonl"),
         "COURSE_CACHE": str(tmp_path_factory.mktemp("browser-cache")),
     }
     with forked_kernels(variables) as kernels:

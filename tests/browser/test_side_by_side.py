@@ -3,12 +3,11 @@
 import json
 
 import pytest
-import torch
-from panel_page import SOON_MS, PanelPage, watch
+from panel_page import SOON_MS, PanelPage, run_axe, watch
 from test_lab import open_notebook, run_cell
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.browser.conftest import HOSTILE, save_beside_tokenizer, write_notebook
+from tests.conftest import random_gpt2
 
 BLIND = "Blind: hide the names until I have ranked the texts"
 RECORD = "Record my ranking, show the names"
@@ -23,12 +22,9 @@ def record(tmp_path_factory):
 @pytest.fixture(scope="module")
 def notebook(notebooks, tiny_folder, hostile_folder, tmp_path_factory, record) -> str:
     """A notebook whose panel has four random models of four sizes, and one whose models write script."""
-    torch.manual_seed(4)
     folders = []
-    for name, (n_layer, n_embd) in SHAPES.items():
-        network = GPT2LMHeadModel(GPT2Config(n_layer=n_layer, n_embd=n_embd, n_head=4))
-        with torch.no_grad():
-            network.transformer.wte.weight.mul_(3)
+    for seed, (name, (n_layer, n_embd)) in enumerate(SHAPES.items()):
+        network = random_gpt2(seed, 3, n_layer=n_layer, n_embd=n_embd, n_head=4)
         folders.append(save_beside_tokenizer(network, tiny_folder, tmp_path_factory.mktemp("family") / name))
     start = "from pathlib import Path\nfrom course_utils import Settings\n"
     start += "from course_utils.widgets.side_by_side.side_by_side import SideBySide\n"
@@ -202,8 +198,7 @@ def test_nothing_sticks_out(panel, photograph, theme, width, blind):
 def test_axe_finds_nothing_serious(panel, axe, theme, blind):
     write(panel, blind)
     set_theme(panel, theme)
-    panel.page.evaluate(axe)
-    found = panel.page.evaluate("axe.run()")["violations"]
+    found = run_axe(panel.page, axe)
     told = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
     assert told == []
 

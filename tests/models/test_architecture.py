@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from conftest import N_SMALL
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -146,7 +147,7 @@ def test_gpt1s_vocabulary_gives_all_four_first_names():
 
 def test_a_checkpoint_tells_its_shape_by_name_and_by_folder(tiny_folder, tiny):
     shape = architecture_of(tiny_folder)
-    assert shape == architecture_of(tiny_folder.name) == Architecture(2, 64, 4, 50257, 128)
+    assert shape == architecture_of(tiny_folder.name) == Architecture(2, 64, 4, N_SMALL, 128)
     assert shape.n_parameters == tiny.n_parameters
 
 

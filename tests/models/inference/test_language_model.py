@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from conftest import N_SMALL
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from course_utils.errors import SettingsError, TextError
@@ -211,7 +212,7 @@ def test_a_step_tells_the_models_own_opinion(tiny):
 def test_next_tokens_are_the_first_steps_alternatives(tiny):
     first = next(tiny.stream(PROMPT, Settings(max_new_tokens=2)))
     assert [a.token_id for a in tiny.next_tokens(PROMPT)] == [a.token_id for a in first.alternatives]
-    assert sum(a.probability for a in tiny.next_tokens(PROMPT, k=50257)) == pytest.approx(1, abs=1e-4)
+    assert sum(a.probability for a in tiny.next_tokens(PROMPT, k=N_SMALL)) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("k", [0, -3, 60000, 2.5])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import gpt2_tokenizer, save_random_gpt2
+from conftest import N_SMALL, gpt2_tokenizer, save_random_gpt2
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
 
 from course_utils import __main__ as front
@@ -23,6 +23,7 @@ from course_utils.models.server.batching import Batch, Row
 
 pytestmark = pytest.mark.slow
 
+END = N_SMALL - 1  # the token that ends a text
 SENTENCE = "The king was old, and the queen said that nobody should open the door."
 
 
@@ -48,7 +49,7 @@ def require_three_lines(error: BaseException) -> None:
 
 
 def in_shards(folder: Path) -> list[Path]:
-    GPT2LMHeadModel.from_pretrained(folder).save_pretrained(folder, max_shard_size="4MB")
+    GPT2LMHeadModel.from_pretrained(folder).save_pretrained(folder, max_shard_size="1MB")
     (folder / formats.WEIGHTS).unlink(missing_ok=True)
     return sorted(folder.glob("model-*.safetensors"))
 
@@ -178,7 +179,7 @@ def test_a_folder_without_its_tokenizer_is_told(whole, capsys):
 
 
 def test_a_tokenizer_of_vocabulary_and_merges_is_one(whole, tiny):
-    gpt2_tokenizer().backend_tokenizer.model.save(str(whole))
+    gpt2_tokenizer(N_SMALL).backend_tokenizer.model.save(str(whole))
     (whole / "tokenizer.json").unlink()
     (whole / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>"})
@@ -195,8 +196,8 @@ def test_a_tokenizer_that_is_none_is_told(whole, content):
 
 
 def test_a_tokenizer_of_a_larger_vocabulary_is_told(own, tmp_path):
-    save_random_gpt2(own / "small", vocab_size=1000, bos_token_id=0, eos_token_id=0)
-    with pytest.raises(DamagedFile, match=r"50,256.*1,000"):
+    save_random_gpt2(own / "small", vocab_size=1000)
+    with pytest.raises(DamagedFile, match=r"4,999.*1,000"):
         load("small")
 
 
@@ -256,13 +257,13 @@ REFUSED = {
 
 def save_kind(folder: Path, kind: str, shape: dict) -> Path:
     torch.manual_seed(0)
-    ends = {"bos_token_id": 50256, "eos_token_id": 50256, "pad_token_id": 50256}
-    network = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, vocab_size=50257, **ends, **shape))
+    ends = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), END)
+    network = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, vocab_size=N_SMALL, **ends, **shape))
     with torch.no_grad():  # biases too: fresh ones are zero, and a forgotten one would not show
         for each in network.parameters():
             each.mul_(4) if each.dim() > 1 else each.add_(torch.randn_like(each) * 0.3)
     network.save_pretrained(folder)
-    gpt2_tokenizer().save_pretrained(folder)
+    gpt2_tokenizer(N_SMALL).save_pretrained(folder)
     return folder
 
 
@@ -274,10 +275,10 @@ def test_a_network_of_another_kind_writes_what_transformers_writes(tmp_path, kin
     ids = model.tensor(model.encode(SENTENCE * 2))
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     expected = plain.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=50256
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=END
     )
     (written,) = model.generate(SENTENCE * 2, settings)
-    assert written.token_ids == [i for i in expected[0, ids.shape[1] :].tolist() if i != 50256]
+    assert written.token_ids == [i for i in expected[0, ids.shape[1] :].tolist() if i != END]
     # Beside prompts of other lengths, and in a server's batch, it is the same text.
     prompts = ["A", SENTENCE, SENTENCE * 2]
     blank = [Generation(prompt, (), settings, 0, model.name, "fp32", "", "stopped") for prompt in prompts]

@@ -90,7 +90,7 @@ def test_weights_in_xet_storage_come_by_plain_http(server):
 
 
 def test_a_download_goes_on_after_each_cut_and_sends_no_byte_twice(server):
-    server.faults = Faults(cut_after=4_000_000)
+    server.faults = Faults(cut_after=500_000)
     folder = bring()
     assert sha256_of(folder / LARGE) == sha256_of(server.folder / LARGE)
     assert len(server.ranges) >= 2
@@ -98,13 +98,13 @@ def test_a_download_goes_on_after_each_cut_and_sends_no_byte_twice(server):
 
 
 def test_an_interrupted_download_is_not_listed_and_is_continued_by_the_next(server, monkeypatch):
-    server.faults = Faults(cut_after=4_000_000, n_cuts=1)
+    server.faults = Faults(cut_after=500_000, n_cuts=1)
     monkeypatch.setattr(hub, "TRIES_WITHOUT_A_BYTE", 0)
     with pytest.raises(DownloadFailed, match="did not come from"):
         bring()
     assert registry.folder_of(entry()) is None
     assert (bring() / LARGE).is_file()
-    assert server.ranges == ["bytes=4000000-"]
+    assert server.ranges == ["bytes=500000-"]
 
 
 def test_a_killed_process_leaves_what_the_next_one_continues(server):
@@ -130,7 +130,7 @@ def test_a_killed_process_leaves_what_the_next_one_continues(server):
 
 
 def test_a_mirror_without_range_is_read_from_the_start(server):
-    server.faults = Faults(cut_after=4_000_000, n_cuts=1, ignores_range=True)
+    server.faults = Faults(cut_after=500_000, n_cuts=1, ignores_range=True)
     assert sha256_of(bring() / LARGE) == sha256_of(server.folder / LARGE)
 
 
@@ -374,10 +374,10 @@ def test_redirects_that_lead_nowhere_are_told(server, waits, way):
 
 
 @pytest.mark.parametrize(
-    "faults", [Faults(range_from=0), Faults(range_from=1_999_999), Faults(wrong_total=True), Faults(packs=True)]
+    "faults", [Faults(range_from=0), Faults(range_from=249_999), Faults(wrong_total=True), Faults(packs=True)]
 )
 def test_a_range_that_is_not_the_one_asked_for_is_not_used(server, waits, faults):
-    faults.cut_after, faults.n_cuts = 2_000_000, 1
+    faults.cut_after, faults.n_cuts = 250_000, 1
     server.faults = faults
     bring()
     assert is_right(server)

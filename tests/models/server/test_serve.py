@@ -257,7 +257,7 @@ HOSTILE = {
     "raw null": b'{"prompt": "a\x00b"}',
     "prompt of numbers": b'{"prompt": [1.5]}',
     "negative id": b'{"prompt": [-1]}',
-    "unknown id": b'{"prompt": [50257]}',
+    "unknown id": b'{"prompt": [5000]}',
     "two prompts": b'{"prompt": ["a", "b"]}',
     "prompt of another kind": b'{"prompt": {"a": 1}}',
     "too many samples": b'{"n": 9}',
