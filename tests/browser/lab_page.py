@@ -15,7 +15,8 @@ def open_notebook(browser, lab_url: str, name: str) -> Page:
     # A server just started may ask which kernel, because its list of kernels comes later than the notebook.
     question = page.locator(".jp-Dialog")
     page.add_locator_handler(question, lambda _: page.keyboard.press("Enter"))
-    page.address = f"{lab_url}/lab/workspaces/{name.partition('.')[0]}/tree/{name}?token={TOKEN}"
+    workspace = name.removesuffix(".ipynb").replace("/", "-").replace(" ", "-")
+    page.address = f"{lab_url}/lab/workspaces/{workspace}/tree/{name}?token={TOKEN}"
     page.goto(page.address)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=2 * SOON_MS)
     page.remove_locator_handler(question)

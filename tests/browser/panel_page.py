@@ -70,6 +70,13 @@ class PanelPage:
             self.page.wait_for_timeout(20)
 
 
+def run_axe(page: Page, axe: str, arguments: str = "") -> list[dict]:
+    """Return axe's violations on a page; its script of half a megabyte is put into each page once."""
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(axe)
+    return page.evaluate(f"axe.run({arguments})")["violations"]
+
+
 def watch(page: Page) -> tuple[list[str], list[str]]:
     """Return two lists that fill while the page lives: errors of scripts, and requests that left this machine."""
     errors, outside = [], []

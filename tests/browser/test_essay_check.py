@@ -36,29 +36,26 @@ def write_essay(file: Path, name: str = "two", **more: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("my course")
+def folder(notebooks, environment):
+    """A student's folder in the folder of JupyterLab, with a space in its name, and the ledger elsewhere."""
+    folder = notebooks / "my course"
+    folder.mkdir()
     for file in ASSIGNMENT.iterdir():
         shutil.copy(file, folder)
-    shutil.copy(sample_ledger(), folder.parent / "kept.jsonl")
+    shutil.copy(sample_ledger(), environment["COURSE_LEDGER"])
     write_essay(folder / "release_strategy.ipynb")
     return folder
 
 
 @pytest.fixture(scope="module")
-def lab(browser, open_lab, environment, folder):
+def lab(browser, lab_url, folder):
     """The student's notebook, opened, with the check run."""
-    environment["COURSE_LEDGER"] = str(folder.parent / "kept.jsonl")
-    try:
-        with open_lab(folder) as (url, _):
-            page = open_notebook(browser, url, "release_strategy.ipynb")
-            run_cell(page, "EssayCheck()")
-            page.locator(".ec .ec-group").first.wait_for(timeout=2 * SOON_MS)
-            page.keyboard.press("Control+b")  # the list of files would leave nothing of a narrow window
-            yield page
-            page.close()
-    finally:
-        del environment["COURSE_LEDGER"]
+    page = open_notebook(browser, lab_url, f"{folder.name}/release_strategy.ipynb")
+    run_cell(page, "EssayCheck()")
+    page.locator(".ec .ec-group").first.wait_for(timeout=2 * SOON_MS)
+    page.keyboard.press("Control+b")  # the list of files would leave nothing of a narrow window
+    yield page
+    page.close()
 
 
 def items(page):

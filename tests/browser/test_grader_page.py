@@ -3,12 +3,12 @@
 import shutil
 
 import pytest
+from lab_page import open_notebook, run_cell
 from made_course import make_course
 from made_marks import essay_of, give, graded, record, write_report
 from nbgrader.api import Gradebook
-from panel_page import SOON_MS, watch
+from panel_page import SOON_MS
 from repository import ROOT
-from test_lab import run_cell
 from test_replication import serious, sticking_out
 
 from course_utils.experiments.detection.base_rates import base_rates
@@ -32,9 +32,9 @@ FOR_AXE = [("light", 1280), ("dark", 400), ("dark", 1280)]
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
+def course(notebooks):
     """Two graded papers: one sound, with a record and its picture; one hostile, which needs a person."""
-    course = make_course(tmp_path_factory.mktemp("marking") / "course")
+    course = make_course(notebooks / "marking")
     shutil.copy(ROOT / "source" / "mark_essays.ipynb", course.root / "source")
     generate(course, ESSAY, lambda line: None)
     picture = base_rates().picture()
@@ -52,21 +52,14 @@ def course(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(browser, open_lab, course):
+def page(browser, lab_url, course):
     """One visit, shared by the tests of this file."""
-    with open_lab(course.root) as (url, token):
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.errors, page.outside = watch(page)
-        question = page.locator(".jp-Dialog")
-        page.add_locator_handler(question, lambda _: page.keyboard.press("Enter"))
-        page.goto(f"{url}/lab/workspaces/marking/tree/source/mark_essays.ipynb?token={token}")
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=2 * SOON_MS)
-        page.remove_locator_handler(question)
-        run_cell(page, "GraderPage()")
-        page.locator(".md .ev-title").wait_for(timeout=2 * SOON_MS)
-        page.keyboard.press("Control+b")  # more room
-        yield page
-        page.close()
+    page = open_notebook(browser, lab_url, f"{course.root.name}/source/mark_essays.ipynb")
+    run_cell(page, "GraderPage()")
+    page.locator(".md .ev-title").wait_for(timeout=2 * SOON_MS)
+    page.keyboard.press("Control+b")  # more room
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -17,20 +17,18 @@ PANEL = (
 
 
 @pytest.fixture(scope="module")
-def visit(browser, open_lab, tmp_path_factory):
-    """A JupyterLab with one notebook whose cells have run."""
-    folder = tmp_path_factory.mktemp("kept")
+def visit(browser, lab_url, notebooks):
+    """A notebook in JupyterLab whose cells have run."""
     cells = [PANEL, "cards = CardSort()\ncards", "print('a word ' * 400)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    nbformat.write(book, folder / "kept.ipynb")
-    with open_lab(folder) as (url, _):
-        page = open_notebook(browser, url, "kept.ipynb")
-        page.folder = folder
-        first, *_ = [run_cell(page, start) for start in ("from course_utils", "cards =", "print(")]
-        PanelPage(page, first).wait_until_loaded()
-        yield page
-        page.close()
+    nbformat.write(book, notebooks / "kept.ipynb")
+    page = open_notebook(browser, lab_url, "kept.ipynb")
+    page.folder = notebooks
+    first, *_ = [run_cell(page, start) for start in ("from course_utils", "cards =", "print(")]
+    PanelPage(page, first).wait_until_loaded()
+    yield page
+    page.close()
 
 
 @pytest.fixture
