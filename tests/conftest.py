@@ -20,6 +20,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from course_utils.core.paths import PACKAGE
+from course_utils.models.quantization import precision
 from course_utils.models.registry import registry
 
 SMOLLM2 = "smollm2-135m"
@@ -137,6 +138,14 @@ def tiny(tiny_folder):
     from course_utils.models.inference.language_model import LanguageModel
 
     return LanguageModel(tiny_folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_self_test():
+    """Time int8 once in a process; each test has a cache folder of its own, and would time it again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "measure", functools.cache(precision.measure))
+        yield
 
 
 @pytest.fixture(scope="session")
