@@ -144,7 +144,7 @@ def test_a_text_in_letters_of_many_bytes_goes_on_where_it_could_be_written(remot
 def test_it_names_the_weights_and_finds_the_file_that_lies_here(remote, tiny):
     assert remote.weights_sha256 == tiny.weights_sha256 and remote.folder == tiny.folder
     assert (remote.context, remote.n_parameters, remote.precision) == (tiny.context, tiny.n_parameters, "fp32")
-    assert remote.label == f"{tiny.name} · 3.3 M parameters · fp32 · shared server"
+    assert remote.label == f"{tiny.name} · {tiny.n_parameters / 1e6:.1f} M parameters · fp32 · shared server"
     assert remote.identity == tiny.identity and remote.capabilities == Capabilities(weights=False)
 
 
