@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from course_utils.core import limits
 from course_utils.core.files import try_replace_file
 from course_utils.core.json_types import JsonObject
 from course_utils.core.paths import cache_folder
-from course_utils.models.quantization.quantize import Int8Linear, Int8Output, to_whole_numbers, whole_product
+from course_utils.models.quantization.integer_product import FP64, kernel
+from course_utils.models.quantization.packed_linear import PackedLinear
 
 PRECISIONS = {
     "fp32": "32-bit floating point, the reference for every number that counts",
@@ -98,55 +100,25 @@ def measure(n_layers: int = 12, width: int = 768, n_vocabulary: int = 50257) -> 
     Returns
     -------
     dict
-        ``fp32_ms`` and ``int8_ms``, each the best of several runs; ``is_right``, see `is_int8_right`.
+        ``fp32_ms`` and ``int8_ms``, each the best of several runs; ``is_right``: whether a fast kernel is exact here.
     """
     # The layers must not fit into the processor's cache together, as a real model's do not.
     plain = [torch.nn.Linear(width, 4 * width, bias=False) for _ in range(n_layers)]
     output = torch.nn.Linear(width, n_vocabulary, bias=False)
     x = torch.randn(1, width)
     fp32_ms = _best_ms([*plain, output], x)
-    try:
-        whole = [*(Int8Linear(layer.weight, None) for layer in plain), Int8Output(output.weight)]
-        return {"fp32_ms": fp32_ms, "int8_ms": _best_ms(whole, x), "is_right": is_int8_right()}
-    except (RuntimeError, NotImplementedError, AttributeError) as problem:  # no such kernel for this processor
-        logger.info("int8 cannot be computed here: %s", problem)
+    if not is_int8_right():
         return {"fp32_ms": fp32_ms, "int8_ms": fp32_ms * 1000, "is_right": False}
+    packed = [PackedLinear.from_weight(layer.weight) for layer in [*plain, output]]
+    return {"fp32_ms": fp32_ms, "int8_ms": _best_ms(packed, x), "is_right": True}
 
 
-@torch.inference_mode()
 def is_int8_right() -> bool:
-    """Tell whether the kernels for 8-bit weights give the exact products on this processor.
-
-    Both layers are compared with products of whole numbers that are computed without these kernels, for shapes and
-    numbers of rows that occur. Large weights and inputs would show a kernel that adds in 16 bits and saturates.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for n_rows, n_in, n_out in ((1, 64, 64), (1, 768, 256), (3, 768, 3072), (5, 576, 192), (17, 256, 320)):
-            weight = torch.randint(-127, 128, (n_out, n_in)).float()
-            weight[:, 0] = 127.0  # so that a step of the rounding is 1, and the whole numbers are the weights
-            if not (_is_linear_right(weight, n_rows) and _is_output_right(weight, n_rows)):
-                return False
-    return True
+    """Tell whether a fast kernel for 8-bit weights gives the exact products on this processor."""
+    return kernel() is not FP64
 
 
-def _is_linear_right(weight: torch.Tensor, n_rows: int) -> bool:
-    """Compare `Int8Linear` with the exact product; its output is rounded to bfloat16, 1 part in 256."""
-    x = torch.randint(-8, 9, (n_rows, weight.shape[1])).float()
-    exact = (x.to(torch.int64)[:, None] * weight.to(torch.int64)).sum(dim=2).float()
-    found = Int8Linear(weight, None)(x)
-    return bool(((found - exact).abs() <= exact.abs() / 128 + 1).all())
-
-
-def _is_output_right(weight: torch.Tensor, n_rows: int) -> bool:
-    """Compare the product of whole numbers in `Int8Output`, two rows for each row of its input, with the exact one."""
-    rows = torch.randint(-127, 128, (2 * n_rows, weight.shape[1]), dtype=torch.int8)
-    whole, _ = to_whole_numbers(weight)
-    exact = (rows.to(torch.int64)[:, None] * whole.to(torch.int64)).sum(dim=2)
-    return torch.equal(whole_product(rows, whole).to(torch.int64), exact)
-
-
-def _best_ms(layers: list[torch.nn.Module], x: torch.Tensor, n_runs: int = 8) -> float:
+def _best_ms(layers: Sequence[torch.nn.Module], x: torch.Tensor, n_runs: int = 8) -> float:
     times = []
     for _ in range(n_runs):
         start = time.perf_counter()

@@ -7,9 +7,9 @@ import torch
 
 from course_utils.core import limits
 from course_utils.models.inference.language_model import LanguageModel, best_precision
-from course_utils.models.quantization import precision
+from course_utils.models.quantization import integer_product, precision
 from course_utils.models.quantization.fast_layers import SweptOutput
-from course_utils.models.quantization.quantize import Int8Linear, Int8Output
+from course_utils.models.quantization.packed_linear import PackedLinear
 from course_utils.models.server.engine import Engine
 from course_utils.models.server.model_pool import ModelPool
 from course_utils.models.server.scheduler import Limits
@@ -17,35 +17,47 @@ from course_utils.models.server.scheduler import Limits
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (192, 64), (128, 320), (1536, 576)])
-def test_an_int8_layer_is_within_one_percent(shape):
+@pytest.mark.parametrize("shape", [(64, 64), (192, 64), (128, 320), (1536, 576), (301, 577)])
+def test_a_packed_layer_rounds_weights_to_8_bits_and_activations_to_14(shape):
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(shape[1], shape[0]), torch.randn(5, 3, shape[1])
-    expected, found = layer(x), Int8Linear(layer.weight.detach(), layer.bias.detach())(x)
+    packed = PackedLinear.from_weight(layer.weight.detach(), layer.bias.detach())
+    expected, found = layer(x), packed(x)
     assert found.shape == expected.shape and found.dtype == torch.float32
-    assert (found - expected).norm() < 0.015 * expected.norm()
+    assert (found - expected).norm() < 0.01 * expected.norm()
+    whole, scale = packed.whole_and_scale()
+    rounded = x @ (whole * scale[:, None]).t() + layer.bias
+    assert (found - rounded).norm() < 0.0003 * rounded.norm()
+    again = PackedLinear.from_whole(whole, scale, layer.bias)
+    assert torch.equal(again(x), found)
 
 
-def test_a_rows_result_does_not_depend_on_its_neighbours():
+@pytest.mark.parametrize("n_rows", [2, 3, 9, 40])
+def test_a_rows_result_does_not_depend_on_its_neighbours(n_rows):
     torch.manual_seed(0)
-    layer, x = Int8Linear(torch.randn(256, 128), None), torch.randn(9, 128)
+    layer, x = PackedLinear.from_weight(torch.randn(259, 131), torch.randn(259)), torch.randn(n_rows, 131)
+    x *= torch.logspace(-6, 6, n_rows)[:, None]  # rows of very different size
     whole = layer(x)
-    assert all(torch.equal(whole[i : i + 1], layer(x[i : i + 1])) for i in range(9))
+    assert all(torch.equal(whole[i : i + 1], layer(x[i : i + 1])) for i in range(n_rows))
 
 
-def test_logits_of_the_int8_output_are_as_fine_as_fp32():
+def test_logits_of_a_packed_output_layer_hardly_tie():
     """Large logits, as GPT-2's: bfloat16 would leave a few hundred different values, ranks would tie."""
     torch.manual_seed(0)
     weight, x = torch.randn(5000, 64), torch.randn(4, 64) + 3
-    expected, layer = x @ weight.t(), Int8Output(weight)
+    expected, layer = x @ weight.t(), PackedLinear.from_weight(weight)
     found = layer(x)
     assert (found - expected).norm() < 0.01 * expected.norm()
     assert all(len(row.unique()) > 4900 > len(row.bfloat16().unique()) for row in found)
-    assert all(torch.equal(found[i : i + 1], layer(x[i : i + 1])) for i in range(4))
 
 
-def test_a_weight_of_zeros_stays_zero():
-    assert not Int8Linear(torch.zeros(8, 64), None)(torch.randn(2, 64)).any()
+@pytest.mark.parametrize("factor", [0.0, 1e-30, 1e30])
+def test_numbers_of_any_size_are_multiplied(factor):
+    torch.manual_seed(0)
+    weight, x = torch.randn(8, 64), torch.randn(2, 64)
+    assert not PackedLinear.from_weight(weight * 0)(x * factor).any()
+    found, expected = PackedLinear.from_weight(weight)(x * factor), x * factor @ weight.t()
+    assert torch.allclose(found, expected, rtol=0.1, atol=max(0.05 * factor, 1e-12))
 
 
 def test_int8_scores_are_close_to_fp32_and_named(tiny, tiny_folder):
@@ -53,8 +65,6 @@ def test_int8_scores_are_close_to_fp32_and_named(tiny, tiny_folder):
     int8 = LanguageModel(tiny_folder, "int8")
     assert "int8" in int8.label and "fp32" in tiny.label and int8.n_parameters == tiny.n_parameters
     assert int8.score(text).bits_per_character == pytest.approx(tiny.score(text).bits_per_character, rel=0.02)
-    assert any(isinstance(layer, Int8Linear) for layer in int8.network.modules())
-    assert isinstance(int8.network.lm_head, Int8Output)
 
 
 def test_the_self_test_runs_once_and_its_answer_is_remembered(tmp_path, monkeypatch):
@@ -139,39 +149,61 @@ def test_a_cache_that_cannot_be_written_costs_one_self_test_a_process(machine, t
     assert [precision.fastest() for _ in range(3)] == ["int8"] * 3 and machine["n_runs"] == 1
 
 
-def test_the_kernels_of_this_processor_are_right():
-    assert precision.is_int8_right()
+@pytest.fixture
+def fresh_kernel():
+    """No kernel is chosen yet, neither before nor after the test."""
+    integer_product._first_exact.cache_clear()
+    yield
+    integer_product._first_exact.cache_clear()
 
 
-@pytest.mark.parametrize("error", [1, 40, 70_000])
-def test_a_kernel_that_adds_up_wrongly_is_found(monkeypatch, error):
-    real = torch._int_mm
+@pytest.mark.parametrize("kernel", integer_product.KERNELS, ids=lambda kernel: kernel.name)
+def test_the_kernels_of_this_processor_are_exact_and_give_the_weights_back(kernel):
+    assert integer_product.is_exact(kernel)
+    whole, scale = torch.randint(-127, 128, (70, 33), dtype=torch.int8), torch.rand(70)
+    found = kernel.unpack(kernel.pack(whole, scale))
+    assert torch.equal(found[0], whole) and torch.equal(found[1], scale)
 
-    def saturates(a, b):
-        product = real(a, b)
-        product[-1, -1] += error
+
+def wrong_by(error):
+    def multiply(rows, packed):
+        product = integer_product.FBGEMM.multiply(rows, packed).clone()
+        product[-1, -1] *= 1 + error
         return product
 
-    monkeypatch.setattr(torch, "_int_mm", saturates)
+    return multiply
+
+
+def saturating(rows, packed):
+    """As some kernels do on processors without VNNI: sums of pairs of products are cut off, here at 14 bits."""
+    whole, scale = packed
+    pairs = (rows[:, None] * whole).long()
+    pairs = torch.nn.functional.pad(pairs, (0, pairs.shape[2] % 2)).unflatten(2, (-1, 2)).sum(3)
+    return pairs.clamp(-8192, 8191).sum(2).float() * scale
+
+
+def missing(*_):
+    raise NotImplementedError("no kernel")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [integer_product.FBGEMM._replace(multiply=wrong_by(error)) for error in (1e-6, 1.0)]
+    + [integer_product.FBGEMM._replace(pack=missing), integer_product.INT_MM._replace(multiply=saturating)],
+)
+def test_a_kernel_that_is_not_exact_gives_way_to_the_next_with_equal_results(monkeypatch, caplog, kernel, fresh_kernel):
+    torch.manual_seed(0)
+    weight, x = torch.randn(40, 65), torch.randn(3, 65)
+    expected = PackedLinear.from_weight(weight)(x)
+    integer_product._first_exact.cache_clear()
+    monkeypatch.setattr(integer_product, "KERNELS", [kernel, integer_product.FP64])
+    assert torch.equal(PackedLinear.from_weight(weight)(x), expected)
+    assert f"the kernel {kernel.name} is not exact" in caplog.text
     assert not precision.is_int8_right()
 
 
-def test_a_kernel_that_saturates_in_16_bits_is_found(monkeypatch):
-    """As some do on processors without VNNI: pairs of products are added in 16 bits."""
-
-    def saturates(a, whole, scale):
-        pairs = (a.float()[:, None] * whole.float()).unflatten(2, (-1, 2)).sum(3).clamp(-512, 511)
-        return (pairs.sum(2) * scale.float()).bfloat16()
-
-    monkeypatch.setattr(torch, "_weight_int8pack_mm", saturates)
-    assert not precision.is_int8_right()
-
-
-def test_a_processor_without_a_kernel_computes_in_fp32(monkeypatch):
-    def missing(*_):
-        raise NotImplementedError("no kernel")
-
-    monkeypatch.setattr(torch, "_weight_int8pack_mm", missing)
+def test_a_processor_without_a_fast_kernel_computes_in_fp32(monkeypatch, fresh_kernel):
+    monkeypatch.setattr(integer_product, "KERNELS", [integer_product.FP64])
     found = precision.measure(n_layers=1, width=64, n_vocabulary=100)
     assert not found["is_right"] and found["int8_ms"] > found["fp32_ms"]
 
@@ -192,4 +224,3 @@ def test_an_output_layer_keeps_its_bias():
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(64, 300), torch.randn(3, 64)
     assert torch.allclose(SweptOutput(layer.weight, layer.bias)(x), layer(x), atol=1e-5)
-    assert torch.allclose(Int8Output(layer.weight.detach(), layer.bias)(x), layer(x), atol=0.02)
