@@ -1,0 +1,1 @@
+"""Networks: forward passes of GPT-2 and Llama with a preallocated key-value cache; others run through transformers."""
