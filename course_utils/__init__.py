@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from course_utils.widgets.marking.grader_page import GraderPage
     from course_utils.widgets.marking.self_assessment import SelfAssessment
     from course_utils.widgets.playground.playground import Playground
+    from course_utils.widgets.predict.predict import Predict
     from course_utils.widgets.self_check.self_check import SelfCheck
     from course_utils.widgets.side_by_side.side_by_side import SideBySide
     from course_utils.widgets.timeline.timeline import ReleaseTimeline
@@ -70,6 +71,7 @@ __all__ = [
     "EvidenceBoard",
     "GraderPage",
     "Playground",
+    "Predict",
     "ReleaseTimeline",
     "Result",
     "SelfAssessment",

@@ -114,13 +114,16 @@ class CheckRun(CheckContext):
 
     def run(self) -> CheckResults:
         """Run all, and return what came of it."""
-        expect.setting = self
         shuffled = random.Random(f"order:{self.seed}")
-        for is_hidden in (False, True):
-            self.is_hidden = is_hidden
-            checks = {cell.name: cell for cell in self.plan if cell.is_check and cell.is_hidden is is_hidden}
-            if checks or not is_hidden:
-                self._run_all(_steps(self.job["submission"], checks, shuffled))
+        before, expect.setting = expect.setting, self
+        try:
+            for is_hidden in (False, True):
+                self.is_hidden = is_hidden
+                checks = {cell.name: cell for cell in self.plan if cell.is_check and cell.is_hidden is is_hidden}
+                if checks or not is_hidden:
+                    self._run_all(_steps(self.job["submission"], checks, shuffled))
+        finally:
+            expect.setting = before  # checks that run in this process later, in a notebook, are not of this submission
         return {
             "verdicts": {name: verdict.as_data() for name, verdict in self.verdicts.items()},
             "outputs": self.outputs, "stopped": self.stopped, "late": self.is_late, "tampered": self.tampered,

@@ -11,7 +11,7 @@ import pytest
 from made_checks import EXPECT, HIDDEN, code
 
 from course_utils.grading.autograde.execute import ExecutionResult, check
-from course_utils.grading.checks import checker, codec, runner
+from course_utils.grading.checks import checker, codec, expect, runner
 from course_utils.grading.checks.checker import CheckRun
 from course_utils.grading.checks.student_process import TAMPERED, Process, ProcessEnded, TimeBudget
 from course_utils.grading.checks.student_sandbox import student_command
@@ -193,7 +193,9 @@ def test_what_a_function_raises_cannot_end_a_loop_of_the_check(tmp_path):
     source += [
         graded("known", EXPECT.replace("expect\n", "expect_error\n") + "expect_error(f, 1, error=StopIteration)")
     ]
+    before = expect.setting
     verdicts = checks_of(source, [*cells, ("known", None)], tmp_path).run()["verdicts"]
+    assert expect.setting is before  # checks in a notebook of this process draw their own inputs again
     assert [verdicts[name]["points"] for name in answers] == [0, 0, 0]
     assert verdicts["known"]["points"] == 1
 

@@ -1,0 +1,1 @@
+"""Prediction panel: a guess before a measurement, kept and shown beside the result."""
