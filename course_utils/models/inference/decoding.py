@@ -13,7 +13,7 @@ from transformers import DynamicCache, PreTrainedModel
 from course_utils.models.inference.base import Cancelled, LocalModel
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
 from course_utils.models.inference.kv_cache import PlainSlot, Slot, next_logits, prepare
-from course_utils.models.inference.sampling import SeededNoise, processors
+from course_utils.models.inference.sampling import SeededNoise, process
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Alternative, Generation, TokenStep
 
@@ -339,7 +339,7 @@ class Draw:
     """
 
     def __init__(self, settings: Settings, seeds: list[int], first_step: int = 0) -> None:
-        self._shape = processors(settings)
+        self._settings = settings
         self._noise = None if settings.is_greedy else SeededNoise(seeds, first_step)
 
     @torch.inference_mode()
@@ -352,7 +352,7 @@ class Draw:
             The tokens before; the repetition penalty looks at them.
         logits : torch.Tensor of shape (B, V)
         """
-        scores = self._shape(cast(torch.LongTensor, seen), cast(torch.FloatTensor, logits))
+        scores = process(self._settings, seen, logits)
         if self._noise is None:
             return scores.argmax(dim=-1), [1.0] * len(scores)
         chosen = self._noise(seen, scores).argmax(dim=-1)

@@ -1,17 +1,24 @@
 """Detokenizer for streams: cuts tokens into pieces of text that never break a character."""
 
 import codecs
-from collections.abc import Callable
-from typing import cast
 
 import regex
-from transformers import PreTrainedTokenizerBase
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from course_utils.errors import CourseError
+from course_utils.models.inference.tokenizer import Tokenizer
 
-byte_letters = cast(Callable[[], dict[int, str]], bytes_to_unicode)  # transformers does not say its types
-_BYTE_OF_LETTER = {letter: byte for byte, letter in byte_letters().items()}
+
+def byte_of_letter() -> dict[str, int]:
+    """Return which byte each letter of GPT-2's vocabulary stands for.
+
+    Bytes that are printable in Latin-1 stand for themselves. The others have the letters from U+0100 on, in order.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTE_OF_LETTER = byte_of_letter()
 
 
 class Vocabulary:
@@ -19,7 +26,7 @@ class Vocabulary:
 
     Parameters
     ----------
-    tokenizer : transformers.PreTrainedTokenizerFast
+    tokenizer : Tokenizer
         Any tokenizer of GPT-2's kind, in which a token is a sequence of bytes.
 
     Raises
@@ -28,15 +35,14 @@ class Vocabulary:
         If the tokenizer is of another kind, for example SentencePiece.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         if "ByteLevel" not in type(tokenizer.backend_tokenizer.decoder).__name__:
             raise CourseError(
                 f"The tokenizer of {tokenizer.name_or_path} is not a byte-level BPE.",
                 "A tokenizer of GPT-2's kind.",
                 "Use a model whose tokenizer.json has a ByteLevel decoder.",
             )
-        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        self._tokens = cast(list[str | None], tokens)  # one that the tokenizer does not know is None
+        self._tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))  # None: an id without a token
         self._special = set(tokenizer.get_added_vocab())
         self._texts: dict[int, str] = {}
 

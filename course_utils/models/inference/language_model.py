@@ -11,12 +11,10 @@ from typing import cast
 
 import torch
 from transformers import (
-    AutoTokenizer,
     DynamicCache,
     GPT2LMHeadModel,
     LlamaForCausalLM,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from course_utils.core.files import expanded
@@ -29,6 +27,7 @@ from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
 from course_utils.models.inference.kv_cache import Kept, prepare
 from course_utils.models.inference.scoring import score
 from course_utils.models.inference.settings import Settings
+from course_utils.models.inference.tokenizer import Tokenizer, read_tokenizer
 from course_utils.models.inference.tokens import Alternative, Generation, ScoredText
 from course_utils.models.quantization import precision as precisions
 from course_utils.models.quantization.fast_layers import SweptOutput, fuse_activations
@@ -191,12 +190,12 @@ class LanguageModel(BaseLanguageModel):
         self.start_id, self.end_ids = self._special_ids()
         self.label = f"{self.name} · {self.n_parameters / 1e6:,.1f} M parameters · {precision} on {self.device.type}"
 
-    def _read(self, folder: Path) -> tuple[checksums.Seen, PreTrainedTokenizerBase, PreTrainedModel]:
+    def _read(self, folder: Path) -> tuple[checksums.Seen, Tokenizer, PreTrainedModel]:
         """Read tokenizer and network, and make sure that the files that were hashed are those that were read."""
         for _ in range(N_TRIES):
             seen = checksums.look(folder)
             try:
-                tokenizer, network = _read_tokenizer(folder), self._read_network(folder)
+                tokenizer, network = read_tokenizer(folder), self._read_network(folder)
             except Exception:
                 if seen.is_current():
                     raise
@@ -406,20 +405,6 @@ class LanguageModel(BaseLanguageModel):
         while steps and not _ends_whole([step.token_id for step in steps[-4:]], self.vocabulary):
             steps.pop()
         return dataclasses.replace(generation, steps=tuple(steps))
-
-
-def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        tokenizer.backend_tokenizer  # noqa: B018  only a fast tokenizer has one
-    except Exception as problem:  # the tokenizers' library raises bare Exception
-        why = " ".join(str(problem).split())[:160] or type(problem).__name__
-        raise DamagedFile(
-            f"The tokenizer in {folder} cannot be loaded: {why}",
-            "A fast tokenizer of GPT-2's kind: tokenizer.json.",
-            "Copy the tokenizer's files again.",
-        ) from problem
-    return tokenizer
 
 
 def own_memory(network: torch.nn.Module) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from transformers import DynamicCache
@@ -14,7 +14,7 @@ from course_utils.models.inference.base import LocalModel
 from course_utils.models.inference.decoding import CHUNK, TextRow, observe, read
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
 from course_utils.models.inference.kv_cache import PlainSlot, Slot, keys_and_values, next_logits, prepare
-from course_utils.models.inference.sampling import gumbel, processors
+from course_utils.models.inference.sampling import gumbel, process
 from course_utils.models.inference.scoring import look, window_and_stride, with_text
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import TokenStep
@@ -319,7 +319,7 @@ def _draw_alike(rows: list[Row], logits: torch.Tensor) -> tuple[torch.Tensor, li
     settings = rows[0].settings
     # Only the repetition penalty looks at the tokens before, and rows that have one are drawn alone.
     seen = torch.tensor([rows[0].ids if settings.repetition_penalty != 1 else []], device=logits.device)
-    scores = processors(settings)(cast(torch.LongTensor, seen), cast(torch.FloatTensor, logits))
+    scores = process(settings, seen, logits)
     if settings.is_greedy:
         return scores.argmax(dim=-1).cpu(), [1.0] * len(rows)
     noise = torch.stack([gumbel(row.seed, row.step, scores.shape[-1]) for row in rows]).to(scores.device)

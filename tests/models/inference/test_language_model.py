@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, LogitsProcessorList
 from course_utils.errors import SettingsError, TextError
 from course_utils.models.inference.decoding import read
 from course_utils.models.inference.language_model import LanguageModel
-from course_utils.models.inference.sampling import SeededNoise, processors
+from course_utils.models.inference.sampling import SeededNoise, process
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 
@@ -26,13 +26,22 @@ SETTINGS = [
 ]
 
 
+class Shape:
+    """The course's processors as one of transformers."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def __call__(self, input_ids, scores):
+        """Return the scores after all processors."""
+        return process(self.settings, input_ids, scores)
+
+
 def reference(model, folder, prompt, settings):
     """What transformers' generate writes with the untouched network, greedily or with our noise as last processor."""
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     ids = model.tensor(model.encode(prompt))
-    extra = LogitsProcessorList(
-        [*processors(settings), *([] if settings.is_greedy else [SeededNoise([settings.seed])])]
-    )
+    extra = LogitsProcessorList([Shape(settings), *([] if settings.is_greedy else [SeededNoise([settings.seed])])])
     out = network.generate(
         ids,
         attention_mask=torch.ones_like(ids),

@@ -1,12 +1,20 @@
 """Settings are checked when made; noise depends on the request alone."""
 
 import math
+import random
 
 import pytest
 import torch
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from course_utils.errors import SettingsError
-from course_utils.models.inference.sampling import SeededNoise, processors
+from course_utils.models.inference.sampling import SeededNoise, process, processors
 from course_utils.models.inference.settings import RANGES, Settings
 
 
@@ -94,3 +102,36 @@ def test_settings_that_change_nothing_add_no_processor():
     assert len(processors(Settings(top_k=0))) == 0
     assert len(processors(Settings(temperature=0, top_k=5, top_p=0.5))) == 0
     assert len(processors(Settings(temperature=0.5, top_k=5, top_p=0.5, repetition_penalty=1.5))) == 4
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_processors_give_the_scores_of_those_of_transformers_to_the_last_bit(number):
+    draw = random.Random(number)
+    settings = Settings(
+        temperature=draw.choice([1, 0.3, 0.8, 1.7]),
+        top_k=draw.choice([0, 1, 5, 40, 400]),
+        top_p=draw.choice([1, 0.999, 0.9, 0.3, 0.01]),
+        repetition_penalty=draw.choice([1, 1.2, 1.9]),
+    )
+    n_rows, n_tokens = draw.choice([1, 3]), draw.choice([7, 300])
+    generator = torch.Generator().manual_seed(number)
+    logits = torch.randn(n_rows, n_tokens, generator=generator) * draw.choice([0.1, 3, 30])
+    if number % 3 == 0:
+        logits = logits.round()  # many scores are equal
+    ids = torch.randint(0, n_tokens + 2, (n_rows, 9), generator=generator)  # also ids without a logit
+    expected = transformers_processors(settings)(ids, logits.clone())
+    assert torch.equal(process(settings, ids, logits), expected)
+
+
+def transformers_processors(settings):
+    """The processors that ``generate`` of transformers applies, in its order."""
+    chosen = LogitsProcessorList()
+    if settings.repetition_penalty != 1:
+        chosen.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+    if settings.temperature != 1:
+        chosen.append(TemperatureLogitsWarper(settings.temperature))
+    if settings.top_k:
+        chosen.append(TopKLogitsWarper(settings.top_k))
+    if settings.top_p < 1:
+        chosen.append(TopPLogitsWarper(settings.top_p))
+    return chosen
