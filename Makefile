@@ -4,6 +4,7 @@ LAB_OPTIONS ?=
 DEMO_OPTIONS ?=
 TEST_OPTIONS ?=
 LOAD_OPTIONS ?=
+BENCH_OPTIONS ?=
 GRADE_OPTIONS ?=
 ASSIGNMENTS ?=
 SHAPE ?= course
@@ -75,9 +76,11 @@ coverage: $(DEV_READY) ## run every test, then print which lines of the package 
 	$(BIN)/python -m course_utils fetch smollm2-135m texts
 	$(PYTEST) --cov --cov-report=term $(TEST_OPTIONS)
 
-bench: $(DEV_READY) ## our stream against transformers' own, and how fast exercises are graded
+bench: $(DEV_READY) ## speed and memory of generation beside other programs; cold start; reading; grading
 	$(BIN)/python -m course_utils fetch smollm2-135m
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench/generation.py $(BENCH_OPTIONS)
+	$(BIN)/python tests/bench/cold_start.py
+	$(BIN)/python tests/bench/reading.py
 	$(BIN)/python tests/bench_grading.py
 
 load: $(DEV_READY) ## a class of thirty in the hall for five minutes, timed and weighed
