@@ -37,4 +37,4 @@ def test_text_and_sampling_need_no_transformers(module):
 
 @pytest.mark.parametrize("panel", ["course_utils.Playground", "course_utils.TokenMap", "course_utils.SideBySide"])
 def test_the_class_of_a_panel_needs_neither_torch_nor_transformers(panel):
-    assert {"torch", "transformers", "pandas", "matplotlib"} & imported(f"import course_utils\n{panel}") == set()
+    assert {"torch", "transformers"} & imported(f"import course_utils\n{panel}") == set()
