@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from course_utils.core.files import replace_file, try_replace_file
@@ -232,11 +233,12 @@ def _state(folder: Path) -> State:
     with contextlib.suppress(DamagedFile):
         paths = {path.name: path for path in (*formats.weight_files(folder), *formats.settings_files(folder))}
         paths |= {name: folder / name for name in (SEAL, *_promised(folder)) if (folder / name).is_file()}
-        return {name: _state_of(path) for name, path in sorted(paths.items())}
+        return {name: state_of(path) for name, path in sorted(paths.items())}
     return {}
 
 
-def _state_of(path: Path) -> list[int]:
+def state_of(path: Path) -> list[int]:
+    """Return size, times and inode of one file."""
     with path.open("rb") as file:  # on a network file system only opening a file asks the server for its state
         state = os.fstat(file.fileno())
     changed = 0 if sys.platform == "win32" else state.st_ctime_ns  # there it is the time of creation
@@ -245,12 +247,27 @@ def _state_of(path: Path) -> list[int]:
 
 def _settled_state(folder: Path) -> State:
     """Return the state of a folder once its last change is older than a tick of the file system's clock."""
-    state = _state(folder)
+    return _settled(lambda: _state(folder))
+
+
+def settled_state_of(path: Path) -> list[int]:
+    """Return size, times and inode of one file once its last change is older than a tick of the file system's clock.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+    return _settled(lambda: {path.name: state_of(path)})[path.name]
+
+
+def _settled(look: Callable[[], State]) -> State:
+    state = look()
     newest = max((max(times[1:3]) for times in state.values()), default=0)
     tick = COARSE_TICK_S if newest % 1_000_000_000 == 0 else TICK_S
     if 0 <= time.time() - newest / 1e9 < tick:
         time.sleep(tick)
-        return _state(folder)
+        return look()
     return state
 
 

@@ -10,6 +10,7 @@
 A folder with several of them is read in this order, as ``transformers`` does.
 """
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -36,6 +37,27 @@ ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 LARGEST_HEADER = 100_000_000  # bytes
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx", "context_length")
 DEFAULT_CONTEXT = 1024  # GPT-2's, for a network that sets no limit
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorPlace:
+    """Where a tensor lies in a safetensors file.
+
+    Parameters
+    ----------
+    file : Path
+    dtype : str
+        As safetensors writes it, such as ``"F32"`` or ``"BF16"``.
+    shape : tuple of int
+    begin, n_bytes : int
+        The first byte in the file, and how many there are.
+    """
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    n_bytes: int
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -104,6 +126,45 @@ def n_parameters(folder: Path, cure: str = "Copy the file again.") -> int:
             if tensor not in headers[name]:
                 raise DamagedFile(f"{folder / name} has no tensor {tensor}.", f"As {first.name} says.", cure)
     return sum(_product(tensor["shape"]) for header in headers.values() for tensor in header.values())
+
+
+def tensor_places(folder: Path, cure: str = "Copy the folder again.") -> dict[str, TensorPlace]:
+    """Return where each tensor of a safetensors checkpoint lies; empty where the weights have another format.
+
+    Raises
+    ------
+    DamagedFile
+        A header cannot be read, or a file is shorter or longer than its header says.
+    """
+    files = weight_files(folder, cure)
+    if any(file.suffix != ".safetensors" for file in files):
+        return {}
+    return {name: place for file in files for name, place in places_in(file, cure)[0].items()}
+
+
+def places_in(file: Path, cure: str = "Copy the file again.") -> tuple[dict[str, TensorPlace], dict[str, str]]:
+    """Return where each tensor of one safetensors file lies, and the file's metadata.
+
+    Raises
+    ------
+    DamagedFile
+        The header cannot be read, or the file is shorter or longer than its header says.
+    """
+    metadata: dict[str, str] = {}
+    header = _header(file, cure, metadata)
+    try:
+        with file.open("rb") as opened:
+            start = 8 + int.from_bytes(opened.read(8), "little")
+        return {name: _place(file, told, start) for name, told in header.items()}, metadata
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise _no_safetensors(file, cure) from problem
+
+
+def _place(file: Path, told: JsonObject, start: int) -> TensorPlace:
+    begin, end = told["data_offsets"]
+    if not 0 <= begin <= end:
+        raise ValueError(f"A tensor from byte {begin} to {end}.")
+    return TensorPlace(file, str(told["dtype"]), tuple(told["shape"]), start + begin, end - begin)
 
 
 def file_with_tensor(folder: Path, endings: tuple[str, ...]) -> tuple[Path, str]:
@@ -241,21 +302,30 @@ def _weight_map(index: Path, cure: str) -> dict[str, str]:
     return told
 
 
-def _header(file: Path, cure: str) -> dict[str, JsonObject]:
-    """Return a safetensors file's tensors by name, having compared the file's size with them."""
+def _header(file: Path, cure: str, metadata: dict[str, str] | None = None) -> dict[str, JsonObject]:
+    """Return a safetensors file's tensors by name, having compared the file's size with them.
+
+    The file's own remarks, if it has some, are put into ``metadata``.
+    """
     try:
         with file.open("rb") as opened:
             n_header = int.from_bytes(opened.read(8), "little")
             header: dict[str, JsonObject] = json.loads(opened.read(min(n_header, LARGEST_HEADER)))
-        header.pop("__metadata__", None)
+        remarks = header.pop("__metadata__", None)
+        if metadata is not None and remarks is not None:
+            metadata.update(remarks)
         n_bytes = 8 + n_header + max(tensor["data_offsets"][1] for tensor in header.values())
         [_product(tensor["shape"]) for tensor in header.values()]
         size = file.stat().st_size
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFile(f"{file} cannot be read as safetensors.", "A file of tensors with a header.", cure) from error
+        raise _no_safetensors(file, cure) from error
     if n_bytes != size:
         raise DamagedFile(f"{file} has {size:,} bytes.", f"{n_bytes:,}, as its header says.", cure)
     return header
+
+
+def _no_safetensors(file: Path, cure: str) -> DamagedFile:
+    return DamagedFile(f"{file} cannot be read as safetensors.", "A file of tensors with a header.", cure)
 
 
 def _count_in_bin(file: Path, item_bytes: int, cure: str) -> int:

@@ -13,16 +13,19 @@ from pathlib import Path
 import filelock
 
 from course_utils.core.files import write_errors
+from course_utils.core.json_types import JsonObject
 from course_utils.core.limits import memory_available_mb
 from course_utils.core.paths import cache_folder, course_models_folder, own_models_folder
 from course_utils.core.wheels import Package, fetch_file, require_space
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, UnknownModel
-from course_utils.models.registry import checksums, formats, release_stage
+from course_utils.models.registry import checksums, formats, release_stage, stored_answer
 from course_utils.models.registry.catalogue import CATALOGUE, POCKET, Entry
 
 Say = Callable[[str], object]
 Progress = Callable[[float, float], None]
 OVERHEAD_MB = 600  # Python, torch and the scratch numbers of one request, beside the weights
+READ_BY_TENSOR = ("gpt2", "llama")  # the kinds of networks that the course computes itself
+HALF_BYTES = 2  # of a number of the embedding, which is kept in fp16 beside 8-bit weights
 
 
 def entries() -> list[Entry]:
@@ -172,24 +175,48 @@ def folder_named(name: str) -> Path | None:
     return next((folder for place in places if place and (folder := formats.folder_in(place, name))), None)
 
 
-def memory_needed_mb(known: Entry) -> float:
-    """Return the memory a model takes in fp32: four bytes a parameter, and what is needed around it."""
+def memory_needed_mb(known: Entry, precision: str = "") -> float:
+    """Return the megabytes that a model takes while it is loaded and used, the process around it included.
+
+    Parameters
+    ----------
+    known : Entry
+    precision : {"fp32", "int8"}, optional
+        That which this machine will use when left out, as far as it is known: see `stored_answer.expected`.
+
+    Notes
+    -----
+    In fp32 a parameter takes four bytes. In int8 it takes one, and the embedding is there a second time in fp16. An
+    architecture that transformers loads takes four bytes also in int8: they are freed only after loading.
+    """
+    precision = precision or stored_answer.expected()
+    if precision == "int8" and known.n_embedding:
+        return (known.n_parameters + HALF_BYTES * known.n_embedding) / 1e6 + OVERHEAD_MB
     return known.n_parameters * 4 / 1e6 + OVERHEAD_MB
 
 
-def fits(known: Entry) -> bool:
-    """Tell whether a model fits into the memory that is free now."""
-    return memory_needed_mb(known) <= memory_available_mb()
+def fits(known: Entry, precision: str = "") -> bool:
+    """Tell whether a model fits into the memory that is free now; ``precision`` as of `memory_needed_mb`."""
+    return memory_needed_mb(known, precision) <= memory_available_mb()
 
 
-def require_memory(known: Entry) -> None:
-    """Raise NotEnoughMemory, naming the largest model that fits, if this one does not."""
-    if fits(known):
+def require_memory(known: Entry, precision: str = "") -> None:
+    """Raise NotEnoughMemory, naming the largest model that fits, if this one does not.
+
+    Parameters
+    ----------
+    known : Entry
+    precision : {"fp32", "int8"}, optional
+        As of `memory_needed_mb`.
+    """
+    precision = precision or stored_answer.expected()
+    if fits(known, precision):
         return
-    fitting = [each for each in entries() if fits(each)]
+    fitting = [each for each in entries() if fits(each, precision)]
     largest = max(fitting, key=lambda each: each.n_parameters).name if fitting else ""
+    need, free = memory_needed_mb(known, precision), memory_available_mb()
     raise NotEnoughMemory(
-        f"{known.name} needs {memory_needed_mb(known):,.0f} MB of memory; {memory_available_mb():,.0f} MB are free.",
+        f"{known.name} needs {need:,.0f} MB of memory in {precision}; {free:,.0f} MB are free.",
         f"A model that fits; the largest is {largest}." if largest else "More free memory.",
         (f'load("{largest}"), or ' if largest else "") + "shut down other notebooks and programs.",
     )
@@ -221,7 +248,14 @@ def _entry_of(folder: Path, name: str, origin: str, whose: str) -> Entry:
     layers = config.get("n_layer") or config.get("num_hidden_layers")
     width = config.get("n_embd") or config.get("hidden_size")
     about = f"{whose}: {architecture}, {layers} layers, width {width}"
-    return Entry(name, total, about, origin, file_mb=file_mb)
+    return Entry(name, total, about, origin, file_mb=file_mb, n_embedding=_n_embedding(folder, config))
+
+
+def _n_embedding(folder: Path, config: JsonObject) -> int:
+    """Return how many parameters the embedding has, or 0 where transformers must read the weights."""
+    rows, width = config.get("vocab_size"), config.get("n_embd") or config.get("hidden_size")
+    is_read_by_tensor = config.get("model_type") in READ_BY_TENSOR and bool(formats.tensor_places(folder))
+    return rows * width if is_read_by_tensor and isinstance(rows, int) and isinstance(width, int) else 0
 
 
 def _pocket_entry(folder: Path) -> Entry:
