@@ -1,4 +1,4 @@
-"""Command line of the course: python -m course_utils doctor | models | fetch | say | train | grade | demo."""
+"""Command line of the course: python -m course_utils doctor | models | fetch | cache | say | train | grade | demo."""
 
 import argparse
 import contextlib
@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--default", action="store_true", help=f"{DEFAULT_MODEL}, unless a larger model is here")
     fetch.set_defaults(run=_fetch, misused=fetch.error)
 
+    cache = commands.add_parser("cache", help="show or remove the 8-bit copies of models, which load quickly")
+    cache.add_argument("--clear", action="store_true", help="remove them; the next load makes them again")
+    cache.set_defaults(run=_cache)
+
     say = commands.add_parser("say", help="let a model continue a prompt")
     say.add_argument("prompt", metavar="PROMPT")
     say.add_argument("--model", help="the best model here when left out")
@@ -109,7 +113,8 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 def _models(chosen: argparse.Namespace) -> int:
     from course_utils.core.limits import memory_available_mb
-    from course_utils.models.registry import registry
+    from course_utils.models.registry import registry, stored_answer
+    from course_utils.models.weights import cached_files
 
     free_mb = memory_available_mb()
     print(f"{'name':14} {'parameters':>13} {'file':>9}  fits {free_mb / 1000:,.1f} GB?  released")
@@ -119,6 +124,22 @@ def _models(chosen: argparse.Namespace) -> int:
         print(f"{known.name:14} {known.n_parameters:13,} {size:>9}  {fits:13} {known.released}".rstrip())
         folder = registry.folder_of(known)
         print(f"{'':14} {known.about}\n{'':14} {folder or f'not here: python -m course_utils fetch {known.name}'}")
+    print(f"Memory is that in {stored_answer.expected()}. 8-bit copies: {cached_files.summary()}.")
+    return 0
+
+
+def _cache(chosen: argparse.Namespace) -> int:
+    """Show the folder of 8-bit copies, or remove what it holds."""
+    from course_utils.models.weights import cached_files
+
+    if chosen.clear:
+        n_removed, mb = cached_files.clear()
+        print(f"Removed: {'1 file' if n_removed == 1 else f'{n_removed} files'}, {mb:,.0f} MB.")
+        if left := cached_files.files():
+            print(f"{left[0].path} cannot be removed. Close the programs that use it.", file=sys.stderr)
+            return 1
+    print(f"8-bit copies: {cached_files.summary()}.")
+    print(f"{cached_files.LIMIT} sets the limit in MB; 0 keeps none.")
     return 0
 
 

@@ -20,8 +20,9 @@ from course_utils.data import news_articles
 from course_utils.errors import CourseError, ModelNotHere
 from course_utils.evidence.ledger.ledger import ledger_path
 from course_utils.grading.sandbox.sandbox import sandbox_problem
-from course_utils.models.registry import registry
+from course_utils.models.registry import registry, stored_answer
 from course_utils.models.registry.catalogue import CATALOGUE, Entry
+from course_utils.models.weights import cached_files
 
 TESTED_PYTHON = (3, 11)
 JUPYTER_PORT = 8888
@@ -83,8 +84,19 @@ def examine() -> Report:
     Nothing is changed but the notes of which models were found whole: what is written to try a folder is gone at once.
     """
     models = [_model(known) for known in registry.entries()]
-    rest = [_some_model(), _texts(), _memory(), _disk(), *_folders(), _network(), _port(), _browser(), _sandbox()]
-    return Report((_python(), *_packages(), *models, *rest))
+    rest = [
+        _some_model(),
+        _texts(),
+        _memory(),
+        _disk(),
+        _copies(),
+        *_folders(),
+        _network(),
+        _port(),
+        _browser(),
+        _sandbox(),
+    ]
+    return Report((_python(), *_packages(), *models, *rest, _browser(), _sandbox()))
 
 
 def _python() -> Finding:
@@ -163,7 +175,7 @@ def _memory() -> Finding:
             "memory", f"{found}, too little for the smallest GPT-2", "note", "Close other programs or notebooks."
         )
     largest = max(fitting, key=lambda known: known.n_parameters)
-    return Finding("memory", f"{found}, enough for {largest.name}")
+    return Finding("memory", f"{found}, enough for {largest.name} in {stored_answer.expected()}")
 
 
 def _disk() -> Finding:
@@ -176,6 +188,11 @@ def _disk() -> Finding:
     if free_mb < ROOM_TO_WORK_MB:
         return Finding("disk", f"{found}; no model can be fetched", "note", "Make room, or set COURSE_CACHE.")
     return Finding("disk", found)
+
+
+def _copies() -> Finding:
+    """Tell how much the 8-bit copies of models take, which are kept so that models load quickly."""
+    return Finding("8-bit copies", f"{cached_files.summary()}; to remove them: python -m course_utils cache --clear")
 
 
 def _folders() -> list[Finding]:

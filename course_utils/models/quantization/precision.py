@@ -16,14 +16,13 @@ from course_utils.core.json_types import JsonObject
 from course_utils.core.paths import cache_folder
 from course_utils.models.quantization.integer_product import FP64, kernel
 from course_utils.models.quantization.packed_linear import PackedLinear
+from course_utils.models.registry.stored_answer import FILE, WORTH_IT
 
 PRECISIONS = {
     "fp32": "32-bit floating point, the reference for every number that counts",
     "int8": "8-bit weights, faster on this machine; the text can differ from fp32",
 }
 TIMES = ("fp32_ms", "int8_ms")
-WORTH_IT = 1.2  # int8 must be so many times as fast as fp32
-FILE = "precision.json"
 MOST_MACHINES = 50  # remembered in one file
 
 logger = logging.getLogger(__name__)

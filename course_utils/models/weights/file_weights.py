@@ -6,11 +6,11 @@ as memory of the process.
 """
 
 import contextlib
+import io
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 
@@ -39,7 +39,7 @@ class TensorFiles:
 
     def __init__(self, places: Mapping[str, TensorPlace]) -> None:
         self.places = places
-        self._open: dict[Path, BinaryIO] = {}
+        self._open: dict[Path, io.FileIO] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "TensorFiles":
@@ -70,9 +70,9 @@ class TensorFiles:
         file = self._file(place.file)
         file.seek(place.begin + begin * row)
         # numpy has no bfloat16, so the bytes are filled in as such.
-        left = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+        left = tensor.reshape(-1).view(torch.uint8).numpy().data
         while left:
-            n_read = file.readinto(left)  # type: ignore[attr-defined]  # an unbuffered file has it; BinaryIO does not say
+            n_read = file.readinto(left)
             if not n_read:
                 raise _damaged(place, f"{name} ends too early")
             left = left[n_read:]
@@ -85,9 +85,9 @@ class TensorFiles:
         for begin in range(0, shape[0], n_rows):
             yield begin, self.read(name, begin, begin + n_rows).float()
 
-    def _file(self, path: Path) -> BinaryIO:
+    def _file(self, path: Path) -> io.FileIO:
         if path not in self._open:
-            self._open[path] = self._stack.enter_context(open(path, "rb", buffering=0))
+            self._open[path] = self._stack.enter_context(path.open("rb", buffering=0))
         return self._open[path]
 
 

@@ -1,8 +1,8 @@
 """Cache of quantized weights: the second start reads 8-bit weights and need not read and round the fp32 ones.
 
 One safetensors file for each model and version of the method (`SCHEME`). Its name is a hash of the source's sha256, of
-its config and of `SCHEME`. Its metadata name all of them, and the sha256 of its own content. A file that is damaged, cut
-off, of another version or changing is made again from the source. Whoever cannot write goes on without.
+its config's and of `SCHEME`. Its metadata name all of them, and the sha256 of its own content. A file that is damaged,
+cut off, of another version or changing is made again from the source. A process that cannot write goes on without.
 
 Hashing two gigabytes takes seconds. So, as for checkpoints, a note beside the file says in which state (size, times,
 inode) its hash was found right; while that state lasts, the file is not hashed again.
@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,7 @@ from course_utils.models.networks.weights import Linear
 from course_utils.models.quantization.packed_linear import PackedLinear
 from course_utils.models.registry import checksums, formats
 from course_utils.models.registry.checksums import Seen
-from course_utils.models.weights import cache_folder
+from course_utils.models.weights import cached_files
 from course_utils.models.weights.file_weights import FileWeights, TensorFiles
 
 SCHEME = "int8 rows, fp16 embedding, 1"  # change it with anything that changes a number or a name in the file
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 def path_of(seen: Seen) -> Path:
     """Return where the quantized weights of a checkpoint are kept."""
     key = hashlib.sha256(json.dumps(_origin(seen), sort_keys=True).encode()).hexdigest()[:40]
-    return cache_folder.folder() / f"{key}{cache_folder.SUFFIX}"
+    return cached_files.folder() / f"{key}{cached_files.SUFFIX}"
 
 
 def _origin(seen: Seen) -> dict[str, str]:
@@ -112,7 +112,7 @@ class Cached:
         self.weights = CachedWeights(self._files, int(metadata["n_parameters"]))
 
     def _require_hash(self, sha256: str) -> None:
-        note = cache_folder.note_of(self._path)
+        note = cached_files.note_of(self._path)
         expected = json.dumps({"state": self._state, "sha256": sha256})
         try:
             if note.read_text(encoding="utf-8") == expected:
@@ -175,7 +175,7 @@ class CachingWeights(FileWeights):
         n_bytes = sum(place.n_bytes for place in files.places.values())
         if n_bytes >= LEAST_BYTES:
             with self._going_on():
-                if cache_folder.make_room(_estimated_bytes(files), self._path):
+                if cached_files.make_room(_estimated_bytes(files), self._path):
                     self._file = self._staged.enter_context(staged_file(self._path))
                     self._file.seek(self._n_header)
 
@@ -219,9 +219,7 @@ class CachingWeights(FileWeights):
     def _put(self, name: str, tensor: torch.Tensor) -> None:
         if self._file is None:
             return
-        if name.endswith(".whole") and name in self._header:
-            return
-        content = memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
         end = self._n_written + len(content)
         self._header[name] = {
             "dtype": DTYPE_NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [self._n_written, end],
@@ -244,7 +242,7 @@ class CachingWeights(FileWeights):
         file.write(content.replace(NO_HASH.encode(), self._digest.hexdigest().encode(), 1))
 
     @contextlib.contextmanager
-    def _going_on(self):  # type: ignore[no-untyped-def]
+    def _going_on(self) -> Iterator[None]:
         """Load without the cache from here on, where it cannot be written."""
         try:
             yield

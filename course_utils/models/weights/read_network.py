@@ -1,4 +1,4 @@
-"""Network loading: from the cache of quantized weights if it can be used, else from the checkpoint, tensor by tensor."""
+"""Network loading: from the cache of quantized weights, else from the checkpoint, tensor by tensor."""
 
 import contextlib
 
