@@ -86,7 +86,7 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
         if key in _loaded and not _loaded[key].is_current():
             del _loaded[key]  # before the next one is loaded: they need not fit into memory together
         if key not in _loaded:
-            _make_room(name)
+            _make_room(name, precision)
             _loaded[key] = LanguageModel(folder, precision, device, name)
         return _loaded[key]
 
@@ -123,16 +123,16 @@ def best_precision(device: torch.device) -> str:
     return precisions.fastest()
 
 
-def _make_room(name: str) -> None:
+def _make_room(name: str, precision: str) -> None:
     """Forget the models loaded before when the next one would not fit beside them."""
     if name not in [entry.name for entry in registry.entries()]:
         return
     try:
-        registry.require_memory(registry.entry(name))
+        registry.require_memory(registry.entry(name), precision)
     except NotEnoughMemory:
         _loaded.clear()
         gc.collect()
-        registry.require_memory(registry.entry(name))
+        registry.require_memory(registry.entry(name), precision)
 
 
 class LanguageModel(BaseLanguageModel):

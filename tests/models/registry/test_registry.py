@@ -172,9 +172,9 @@ def test_a_damaged_model_of_the_class_is_not_fetched_over(own, tiny_folder):
 
 def test_a_model_too_large_for_the_memory_is_refused_with_one_that_fits():
     huge = dataclasses.replace(registry.CATALOGUE["gpt2-xl"], name="huge", n_parameters=10**13)
-    assert not registry.fits(huge)
+    assert not registry.fits(huge, "fp32")
     with pytest.raises(NotEnoughMemory, match=r"(?s)40,000,600 MB.*load\("):
-        registry.require_memory(huge)
+        registry.require_memory(huge, "fp32")
 
 
 def test_a_model_that_fits_is_let_in():
@@ -183,8 +183,8 @@ def test_a_model_that_fits_is_let_in():
 
 
 def test_fp32_needs_four_bytes_a_parameter():
-    grown = registry.memory_needed_mb(registry.CATALOGUE["gpt2-xl"]) - registry.memory_needed_mb(
-        registry.CATALOGUE["gpt2"]
+    grown = registry.memory_needed_mb(registry.CATALOGUE["gpt2-xl"], "fp32") - registry.memory_needed_mb(
+        registry.CATALOGUE["gpt2"], "fp32"
     )
     assert grown == pytest.approx(4 * (1_557_611_200 - 124_439_808) / 1e6)
 
