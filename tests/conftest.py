@@ -17,7 +17,7 @@ import course_utils  # noqa: F401  # isort: skip
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from course_utils.core.paths import PACKAGE
 from course_utils.models.quantization import precision
@@ -124,6 +124,11 @@ def save_random_gpt2(folder: Path, seed: int = 0, **shape: int) -> Path:
     model.save_pretrained(folder)
     gpt2_tokenizer(N_SMALL).save_pretrained(folder)
     return folder
+
+
+def plain_network(model):
+    """Return the network of a loaded model as transformers computes it."""
+    return AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float32).eval()
 
 
 @pytest.fixture(scope="session")

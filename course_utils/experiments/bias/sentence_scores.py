@@ -57,7 +57,7 @@ def next_bits(model: "LanguageModel", sentence: str, cancel: threading.Event | N
     if cancel is not None and cancel.is_set():
         raise Cancelled
     ids = [model.start_id, *model.encode(sentence)]
-    logits = read(model.network, model.tensor(ids), model.new_cache())[0]
+    logits = read(model.network, model.tensor(ids), model.network.new_cache())[0]
     # In main memory: Apple's graphics cards (MPS) have no 64-bit floating point.
     exact = torch.from_numpy(logits.cpu().numpy().astype(np.float64))
     return (torch.log_softmax(exact, dim=-1) / np.log(2)).numpy()

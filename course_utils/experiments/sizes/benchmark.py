@@ -69,16 +69,14 @@ def _measure(folder: Path, sha256: str, documents: list[str], stride: int | None
     if model.weights_sha256 != sha256:  # what is measured would be kept under the hash of other weights
         raise checksums.changing(folder)
     cost = {"n_parameters": model.n_parameters, "file_mb": formats.file_bytes(folder) / 1e6}
-    cost |= {"load_s": time.perf_counter() - begun, "memory_mb": _held_mb(model), "tokens_per_s": _speed(model)}
+    cost |= {
+        "load_s": time.perf_counter() - begun,
+        "memory_mb": model.network.nbytes / 1e6,
+        "tokens_per_s": _speed(model),
+    }
     nats = score_nats(model, documents, stride, progress=progress, cancel=cancel)
     bits = [float(each.sum(dtype=float)) / np.log(2) for each in nats]
     return {"cost": cost, "bits": bits, "n_tokens": [len(each) for each in nats]}
-
-
-def _held_mb(model: LanguageModel) -> float:
-    """Return the memory of all weights, each counted once, however many layers share it."""
-    tensors = {each.data_ptr(): each.nbytes for each in [*model.network.parameters(), *model.network.buffers()]}
-    return sum(tensors.values()) / 1e6
 
 
 def _speed(model: LanguageModel) -> float:

@@ -21,7 +21,7 @@ from course_utils.models.server.protocol import digest, step_of
 FALLBACK_CONTEXT = 1024  # where a server does not tell: GPT-2's
 MAX_ALTERNATIVES = 10
 N_TRIES = 5
-ONLY_WEIGHTS = ("network", "tokenizer", "vocabulary", "device", "start_id", "end_ids", "tensor", "new_cache")
+ONLY_WEIGHTS = ("network", "tokenizer", "vocabulary", "device", "start_id", "end_ids", "tensor")
 
 
 class RemoteModel(BaseLanguageModel):

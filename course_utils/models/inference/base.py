@@ -13,10 +13,10 @@ from course_utils.models.inference.tokens import Alternative, Generation, Scored
 
 if TYPE_CHECKING:  # a panel whose model lies behind a server never imports torch
     import torch
-    from transformers import DynamicCache, PreTrainedModel
 
     from course_utils.models.inference.detokenizer import Vocabulary
     from course_utils.models.inference.kv_cache import Kept
+    from course_utils.models.networks.network import Network
 
 
 class Cancelled(Exception):
@@ -192,14 +192,12 @@ class LocalModel(Protocol):
     context : int
         Tokens it can see at once.
     device : torch.device
-    network : transformers.PreTrainedModel
+    network : Network
     vocabulary : Vocabulary
     start_id : int
         The token that stands between documents.
     end_ids : frozenset of int
         Tokens that end a text.
-    can_pad : bool
-        Whether prompts of different lengths may share a batch.
     kept : Kept
         What the network remembers of texts that were stopped.
     """
@@ -208,11 +206,10 @@ class LocalModel(Protocol):
     precision: str
     context: int
     device: "torch.device"
-    network: "PreTrainedModel"
+    network: "Network"
     vocabulary: "Vocabulary"
     start_id: int
     end_ids: frozenset[int]
-    can_pad: bool
     kept: "Kept"
 
     @property
@@ -224,6 +221,3 @@ class LocalModel(Protocol):
 
     def tensor(self, ids: list[int]) -> "torch.Tensor":
         """Return token ids as a tensor of shape (1, T) on the model's device."""
-
-    def new_cache(self) -> "DynamicCache":
-        """Return an empty key-value cache for the network."""

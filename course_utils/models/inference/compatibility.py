@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from course_utils.errors import CourseError, DamagedFile
-from course_utils.models.inference.decoding import read
-from course_utils.models.inference.kv_cache import TRIED
+from course_utils.models.networks.transformers_network import TransformersNetwork
 
 N_READ, N_STEPS = 7, 4  # tokens read at once, then one at a time
 CLOSE = {"fp32": 1e-3, "int8": 0.3}  # the largest relative distance of logits from the plain ones
@@ -53,51 +52,30 @@ def read_network(folder: Path) -> PreTrainedModel:
 
 
 @torch.inference_mode()
-def plain_logits(network: PreTrainedModel, name: str) -> torch.Tensor | None:
-    """Return the logits of one forward pass over a few tokens, before anything is changed; None for a tried kind.
+def plain_logits(network: PreTrainedModel, name: str) -> torch.Tensor:
+    """Return the logits of one forward pass over a few tokens, before anything is changed.
 
     Raises
     ------
     CourseError
         One token at a time, the untouched network gives other logits.
     """
-    if network.config.model_type in TRIED:
-        return None
     with as_course_error(network, name):
         plain: torch.Tensor = network(_some_ids(network), use_cache=False).logits[0, -1].float()
     require_same(network, plain, name, "fp32")
     return plain
 
 
-def require_same(network: PreTrainedModel, plain: torch.Tensor | None, name: str, precision: str) -> None:
+def require_same(network: PreTrainedModel, plain: torch.Tensor, name: str, precision: str) -> None:
     """Raise CourseError where the network, one token at a time, gives other logits than one forward pass did."""
-    if plain is None:
-        return
     with as_course_error(network, name):
-        ids, cache = _some_ids(network), DynamicCache(config=network.config)
-        found = read(network, ids[:, :N_READ], cache)
-        for place in range(N_READ, ids.shape[1]):
-            found = read(network, ids[:, place : place + 1], cache)
+        tried, ids = TransformersNetwork(network), _some_ids(network)
+        cache = tried.new_cache()
+        found = tried.read(ids[:, :N_READ], cache)
+        for token in ids[0, N_READ:].tolist():
+            found = tried.step([token], [cache])
         if not _is_close(found[0], plain, CLOSE[precision]):
             raise _refusal(network, name, "one token at a time its logits are others than in one pass")
-
-
-@torch.inference_mode()
-def can_pad(network: PreTrainedModel) -> bool:
-    """Tell whether prompts of different lengths may share a batch, the shorter filled up from the left."""
-    if network.config.model_type in TRIED:
-        return True
-    ids = _some_ids(network)
-    short = ids[:, 3:]
-    rows = torch.cat([ids, torch.cat([short[:, :1].repeat(1, 3), short], dim=1)])
-    mask = torch.ones_like(rows)
-    mask[1, :3] = 0
-    try:
-        alone = read(network, short, DynamicCache(config=network.config))
-        beside = read(network, rows, DynamicCache(config=network.config), mask=mask)
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
-        return False
-    return _is_close(beside[1], alone[0], 1e-3)
 
 
 def _some_ids(network: PreTrainedModel) -> torch.Tensor:

@@ -8,57 +8,38 @@ from collections.abc import Callable, Generator, Iterator
 from typing import cast
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
 
 from course_utils.models.inference.base import Cancelled, LocalModel
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.kv_cache import PlainSlot, Slot, next_logits, prepare
 from course_utils.models.inference.sampling import SeededNoise, process
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Alternative, Generation, TokenStep
+from course_utils.models.networks.cache import Cache
+from course_utils.models.networks.network import Network
 
 CHUNK = 64  # tokens of a prompt read between two looks at the stop signal
 N_ALTERNATIVES = 10
 
 
-@torch.inference_mode()
-def read(
-    network: PreTrainedModel,
-    ids: torch.Tensor,
-    cache: DynamicCache,
-    cancel: threading.Event | None = None,
-    mask: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Feed token ids of shape (B, T) to the network in chunks; return the last logits, of shape (B, V), in fp32.
+def read(network: Network, ids: torch.Tensor, cache: Cache, cancel: threading.Event | None = None) -> torch.Tensor:
+    """Read a text of shape (1, T) in chunks; return the logits for its next token, of shape (1, V), in fp32.
 
-    Where rows begin with padding, ``mask`` of shape (B, tokens in the cache + T) has zeros for it.
+    Raises
+    ------
+    Cancelled
+        The stop signal came; it is looked at before each chunk.
     """
-    for start in range(0, ids.shape[1], CHUNK):
+    for chunk in ids.split(CHUNK, dim=1):
         if cancel is not None and cancel.is_set():
             raise Cancelled
-        chunk = ids[:, start : start + CHUNK]
-        seen = {} if mask is None else _seen(mask, ids.shape[1] - start, chunk.shape[1])
-        out = network(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen)
-    return cast(torch.Tensor, out.logits[:, -1].float())
+        logits = network.read(chunk, cache)
+    return logits
 
 
-def _seen(mask: torch.Tensor, n_left: int, n_now: int) -> dict[str, torch.Tensor]:
-    """Return the mask up to the end of a chunk, and each of its tokens' place among the row's own tokens."""
-    mask = mask[:, : mask.shape[1] - n_left + n_now]
-    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    return {"attention_mask": mask, "position_ids": places[:, -n_now:]}
-
-
-def padded(ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Make rows equally long from the left; return them and their mask, or None where nothing was added.
-
-    A row is filled with its own first token, which the repetition penalty has seen anyway.
-    """
+def padded(ids: list[list[int]]) -> torch.Tensor:
+    """Make rows equally long from the left: each with its own first token, which the repetition penalty has seen."""
     longest = max(map(len, ids))
-    rows = torch.tensor([[row[0]] * (longest - len(row)) + row for row in ids])
-    if all(len(row) == longest for row in ids):
-        return rows, None
-    return rows, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids])
+    return torch.tensor([[row[0]] * (longest - len(row)) + row for row in ids])
 
 
 @torch.inference_mode()
@@ -187,10 +168,10 @@ class Stream:
 
     def _run(self) -> Generator[TokenStep, None, None]:
         """Write group after group: samples that have written equally much go through the network together."""
-        groups: dict[tuple[int, int, int], list[int]] = collections.defaultdict(list)
+        groups: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
         for sample, (steps, start) in enumerate(zip(self._steps, self._starts, strict=True)):
             if self._ended[sample] != "end of text":
-                groups[len(steps), start.n_new, 0 if self._model.can_pad else len(start.ids)].append(sample)
+                groups[len(steps), start.n_new].append(sample)
         try:
             for samples in groups.values():
                 yield from self._write([TextRow(sample, TextPieces(self._model.vocabulary)) for sample in samples])
@@ -200,13 +181,12 @@ class Stream:
     def _write(self, rows: list["TextRow"]) -> Iterator[TokenStep]:
         settings, starts = self._so_far[0].settings, [self._starts[row.sample] for row in rows]
         draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
-        kind = RowByRow if self._model.precision == "int8" else Together
-        reader = kind(self._model, starts, self._cancel)
+        reader = Reader(self._model, starts, self._cancel)
         seen, logits = reader.seen, reader.logits  # (B, T), (B, V)
         try:
             for n_left in reversed(range(starts[0].n_new)):
                 chosen, probabilities = draw(seen, logits)
-                steps = observe(logits, chosen, self._model.vocabulary, kind is RowByRow)
+                steps = observe(logits, chosen, self._model.vocabulary, self._model.precision == "int8")
                 for row, step, p in zip(rows, steps, probabilities, strict=True):
                     yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
                 if all(row.has_ended for row in rows):
@@ -234,11 +214,11 @@ class Stream:
         yield from row.finish()
 
 
-class Together:
-    """Read texts in one batch; where they are of different lengths, the shorter are filled up from the left.
+class Reader:
+    """Read texts so that none depends on another, and each as it was read before it was stopped.
 
-    What was written before is read like the prompt, many tokens at once. In fp32 that differs from reading them one by
-    one in the seventh digit.
+    In 8 bits many tokens read at once give other numbers than one token after the other, in the last digits. So what
+    was written before is fed again one by one, unless the model still has it. In fp32 it is read at once.
 
     Parameters
     ----------
@@ -254,63 +234,28 @@ class Together:
     """
 
     def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
-        self._network, self._cache = model.network, model.new_cache()
-        rows, mask = padded([start.ids for start in starts])
-        self.seen, self._mask = rows.to(model.device), mask if mask is None else mask.to(model.device)
-        if mask is not None or (rows != rows[:1]).any():
-            self.logits = read(self._network, self.seen, self._cache, cancel, self._mask)
-            return
-        logits = read(self._network, self.seen[:1], self._cache, cancel)  # a prompt of all samples is read once
-        self._cache.batch_repeat_interleave(len(rows))
-        self.logits = logits.repeat(len(rows), 1)
-
-    def feed(self, chosen: torch.Tensor) -> torch.Tensor:
-        """Read the next token of each text, of shape (B,); return the logits for the one after it."""
-        self._mask = self._mask if self._mask is None else torch.nn.functional.pad(self._mask, (0, 1), value=1)
-        return read(self._network, chosen[:, None], self._cache, mask=self._mask)
-
-    def close(self) -> None:
-        """Let go of the cache."""
-        self._cache = DynamicCache()
-
-
-class RowByRow:
-    """Read texts so that none depends on another, and each as it was read before it was stopped.
-
-    In 8 bits many tokens read at once give other numbers than one token after the other, by about a percent. So what
-    was written before is fed again one by one, unless the model still has it.
-
-    Parameters, attributes
-        As of `Together`.
-    """
-
-    def __init__(self, model: LocalModel, starts: list[Start], cancel: threading.Event) -> None:
         self._network, self._kept, self._starts = model.network, model.kept, starts
         self._fed = [list(start.written) for start in starts]
-        self.seen = padded([start.ids for start in starts])[0].to(model.device)
-        kind = prepare(model.network)
-        prompts: dict[tuple[int, ...], tuple[DynamicCache, torch.Tensor]] = {}
+        self.seen = padded([start.ids for start in starts]).to(model.device)
+        prompts: dict[tuple[int, ...], tuple[Cache, torch.Tensor]] = {}
         rows: dict[int, torch.Tensor] = {}
-        self._slots: list[Slot | PlainSlot] = []
+        self._caches: list[Cache] = []
         for i, start in enumerate(starts):
-            slot: Slot | PlainSlot | None = self._kept.take(start.prompt, start.written)
-            if slot is None:
-                key = tuple(start.prompt)
-                if key not in prompts:
-                    cache = model.new_cache()
-                    prompts[key] = cache, read(self._network, model.tensor(start.prompt), cache, cancel)
-                slot = kind(prompts[key][0])
-            self._slots.append(slot)
-            if not start.written:
-                rows[i] = prompts[tuple(start.prompt)][1]
-        while behind := [i for i, start in enumerate(starts) if self._slots[i].length < len(start.ids)]:
+            cache = self._kept.take(start.prompt, start.written)
+            if cache is None:
+                at_once = tuple(start.prompt if model.precision == "int8" else start.ids)
+                if at_once not in prompts:  # several samples may begin with the same prompt
+                    first = model.network.new_cache()
+                    prompts[at_once] = first, read(self._network, model.tensor([*at_once]), first, cancel)
+                cache = prompts[at_once][0].copy()
+                rows[i] = prompts[at_once][1]
+            self._caches.append(cache)
+        while behind := [i for i, start in enumerate(starts) if self._caches[i].length < len(start.ids)]:
             if cancel.is_set():
                 raise Cancelled
-            ids = [starts[i].ids[self._slots[i].length] for i in behind]
-            for i, logits in zip(
-                behind, next_logits(self._network, [self._slots[i] for i in behind], ids), strict=True
-            ):
-                rows[i] = logits[None]
+            ids = [starts[i].ids[self._caches[i].length] for i in behind]
+            fed = self._network.step(ids, [self._caches[i] for i in behind])
+            rows |= {i: logits[None] for i, logits in zip(behind, fed, strict=True)}
         self.logits = torch.cat([rows[i] for i in range(len(starts))])
 
     def feed(self, chosen: torch.Tensor) -> torch.Tensor:
@@ -318,12 +263,12 @@ class RowByRow:
         ids = chosen.tolist()
         for fed, token_id in zip(self._fed, ids, strict=True):
             fed.append(token_id)
-        return next_logits(self._network, self._slots, ids)
+        return self._network.step(ids, self._caches)
 
     def close(self) -> None:
         """Keep what was read, so that the texts can go on at once."""
-        for start, fed, slot in zip(self._starts, self._fed, self._slots, strict=True):
-            self._kept.put(start.prompt, fed, slot)
+        for start, fed, cache in zip(self._starts, self._fed, self._caches, strict=True):
+            self._kept.put(start.prompt, fed, cache)
 
 
 class Draw:

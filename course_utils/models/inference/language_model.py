@@ -11,10 +11,8 @@ from typing import cast
 
 import torch
 from transformers import (
-    DynamicCache,
     GPT2LMHeadModel,
     LlamaForCausalLM,
-    PreTrainedModel,
 )
 
 from course_utils.core.files import expanded
@@ -24,13 +22,16 @@ from course_utils.models.inference.base import BaseLanguageModel, Capabilities
 from course_utils.models.inference.context_window import notice_of, window
 from course_utils.models.inference.decoding import Start, Stream, alternatives, read
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.kv_cache import Kept, prepare
+from course_utils.models.inference.kv_cache import Kept
 from course_utils.models.inference.scoring import score
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokenizer import Tokenizer, read_tokenizer
 from course_utils.models.inference.tokens import Alternative, Generation, ScoredText
+from course_utils.models.networks.build import build, is_known
+from course_utils.models.networks.network import Network
+from course_utils.models.networks.transformers_network import TransformersNetwork
+from course_utils.models.networks.weights import StateWeights
 from course_utils.models.quantization import precision as precisions
-from course_utils.models.quantization.fast_layers import SweptOutput, fuse_activations
 from course_utils.models.quantization.quantize import quantize
 from course_utils.models.registry import checksums, formats, registry, release_stage
 
@@ -183,14 +184,11 @@ class LanguageModel(BaseLanguageModel):
         self._seen, self.tokenizer, self.network = self._read(folder)
         self.vocabulary = Vocabulary(self.tokenizer)
         self._require_matching()
-        self.context = formats.context_of(self.network.config)
-        self.can_pad, self.kept = compatibility.can_pad(self.network), Kept()
-        if precision == "int8":
-            prepare(self.network)
+        self.kept = Kept()
         self.start_id, self.end_ids = self._special_ids()
         self.label = f"{self.name} · {self.n_parameters / 1e6:,.1f} M parameters · {precision} on {self.device.type}"
 
-    def _read(self, folder: Path) -> tuple[checksums.Seen, Tokenizer, PreTrainedModel]:
+    def _read(self, folder: Path) -> tuple[checksums.Seen, Tokenizer, Network]:
         """Read tokenizer and network, and make sure that the files that were hashed are those that were read."""
         for _ in range(N_TRIES):
             seen = checksums.look(folder)
@@ -204,21 +202,21 @@ class LanguageModel(BaseLanguageModel):
                 return seen, tokenizer, network
         raise checksums.changing(folder)
 
-    def _read_network(self, folder: Path) -> PreTrainedModel:
+    def _read_network(self, folder: Path) -> Network:
+        """Read the weights into the course's own forward pass, or let transformers compute where it has none."""
         network = compatibility.read_network(folder)
-        cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
         self.n_parameters = network.num_parameters()
+        self.context, self._eos = formats.context_of(network.config), network.generation_config.eos_token_id
+        cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
+        if is_known(config := network.config.to_dict()):
+            return build(config, StateWeights(network.state_dict(), self.precision), self.device, self.n_parameters)
         plain = compatibility.plain_logits(network, self.name)
-        with compatibility.as_course_error(network, self.name):
-            fuse_activations(network)
-            output = network.get_output_embeddings()
-            if self.precision == "int8":
+        if self.precision == "int8":
+            with compatibility.as_course_error(network, self.name):
                 quantize(network)
-            elif self.device.type == "cpu" and type(output) is torch.nn.Linear:
-                network.set_output_embeddings(SweptOutput(output.weight, output.bias))
-            own_memory(network)
+        own_memory(network)
         compatibility.require_same(network, plain, self.name, self.precision)
-        return network
+        return TransformersNetwork(network)
 
     def __repr__(self) -> str:
         """Return the label."""
@@ -279,11 +277,11 @@ class LanguageModel(BaseLanguageModel):
         SettingsError
             If k is not from 1 to the size of the vocabulary.
         """
-        n_vocabulary = self.network.config.vocab_size
+        n_vocabulary = self.network.vocab_size
         if not isinstance(k, int) or not 1 <= k <= n_vocabulary:
             raise SettingsError(f"k is {k!r}.", f"A whole number from 1 to {n_vocabulary}.", "Use k=10.")
         start, _ = self._start(prompt, [], Settings(max_new_tokens=1))
-        logits = read(self.network, self.tensor(start.ids), self.new_cache())
+        logits = read(self.network, self.tensor(start.ids), self.network.new_cache())
         best = torch.softmax(logits[0], dim=-1).topk(k)
         return list(alternatives(best.indices.tolist(), best.values.tolist(), self.vocabulary))
 
@@ -366,10 +364,6 @@ class LanguageModel(BaseLanguageModel):
         """Return token ids as a tensor of shape (1, T) on the model's device."""
         return torch.tensor([ids], device=self.device)
 
-    def new_cache(self) -> DynamicCache:
-        """Return an empty key-value cache for this network."""
-        return DynamicCache(config=self.network.config)
-
     def _special_ids(self) -> tuple[int, frozenset[int]]:
         """Return the token that stands between documents, and all tokens that end a text."""
         start = self.tokenizer.get_vocab().get(END_OF_TEXT, self.tokenizer.eos_token_id)
@@ -379,15 +373,14 @@ class LanguageModel(BaseLanguageModel):
                 f"{END_OF_TEXT} or an eos_token.",
                 "Add an eos_token to its tokenizer_config.json.",
             )
-        ends = self.network.generation_config.eos_token_id
-        ends = ends if isinstance(ends, list) else [ends]
+        ends = self._eos if isinstance(self._eos, list) else [self._eos]
         return start, frozenset(i for i in (start, self.tokenizer.eos_token_id, *ends) if i is not None)
 
     def _require_matching(self) -> None:
         """Raise DamagedFile where the tokenizer is empty, or has tokens that the network does not know."""
         ids, n_known = (
             self.tokenizer.get_vocab().values(),
-            self.network.get_input_embeddings().get_parameter("weight").shape[0],
+            self.network.vocab_size,
         )
         if not ids or not self.tokenizer.backend_tokenizer.encode("a", add_special_tokens=False).ids:
             what = f"The tokenizer of {self.name} has no tokens."

@@ -215,13 +215,13 @@ def _read_batch(model: LocalModel, texts: list[list[int]], batch: list[_Window],
     rows = [torch.tensor(ids[place.begin : place.end]) for ids, place in zip(texts, batch, strict=True)]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)  # (B, T)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-        hidden = model.network.base_model(padded, use_cache=False).last_hidden_state.float()  # (B, T, D)
+        hidden = model.network.hidden(padded).float()  # (B, T, D)
     scored = torch.cat([row[place.n_context : place.length] for row, place in zip(hidden, batch, strict=True)])
     came = [token for ids, place in zip(texts, batch, strict=True) for token in ids[place.new + 1 : place.end + 1]]
     tokens_that_came = torch.tensor(came, device=model.device)
-    output, n_rows = model.network.get_output_embeddings(), max(64, MOST_LOGITS // model.network.config.vocab_size)
+    n_rows = max(64, MOST_LOGITS // model.network.vocab_size)
     pairs = zip(torch.split(scored, n_rows), torch.split(tokens_that_came, n_rows), strict=True)
-    nats = [functional.cross_entropy(output(part).float(), tokens, reduction="none") for part, tokens in pairs]
+    nats = [functional.cross_entropy(model.network.logits(part), tokens, reduction="none") for part, tokens in pairs]
     ends = np.cumsum([place.end - place.new for place in batch])
     return np.split(torch.cat(nats).cpu().numpy(), ends[:-1])
 
@@ -230,8 +230,8 @@ def _read_batch(model: LocalModel, texts: list[list[int]], batch: list[_Window],
 def _require_plain_output(model: LocalModel) -> None:
     """Refuse networks that do more after their last layer than multiply: ours reads the layer's output by itself."""
     ids = model.tensor([model.start_id])
-    whole = model.network(ids, use_cache=False).logits
-    by_hand = model.network.get_output_embeddings()(model.network.base_model(ids, use_cache=False).last_hidden_state)
+    whole = model.network.read(ids, model.network.new_cache())
+    by_hand = model.network.logits(model.network.hidden(ids)[0])
     if not torch.allclose(whole, by_hand, atol=1e-3):
         raise SettingsError(
             f"{model.name} does more with its last layer than multiply.",
@@ -270,13 +270,13 @@ def _teller(
 @torch.inference_mode()
 def _look(model: LocalModel, ids: list[int], begin: int, new: int, end: int) -> Iterator[list[TokenStep]]:
     """Score the tokens that came after places new … end - 1, in chunks that keep the logits small."""
-    cache = model.new_cache()
+    cache = model.network.new_cache()
     for start in range(begin, end, CHUNK):
         stop = min(start + CHUNK, end)
         n_context = max(new - start, 0)
-        logits = model.network(model.tensor(ids[start:stop]), past_key_values=cache, use_cache=True).logits[0]  # (T, V)
+        logits = model.network.read(model.tensor(ids[start:stop]), cache, all_logits=True)  # (T, V)
         came = model.tensor(ids[min(start + n_context, stop) + 1 : stop + 1])[0]
-        yield observe(logits[n_context:].float(), came, model.vocabulary) if len(came) else []
+        yield observe(logits[n_context:], came, model.vocabulary) if len(came) else []
 
 
 def with_text(steps: list[TokenStep], vocabulary: Vocabulary) -> Iterator[TokenStep]:

@@ -12,6 +12,8 @@ def is_known(config: Config) -> bool:
     return gpt2.is_known(config) or llama.is_known(config)
 
 
-def build(config: Config, weights: Weights, device: torch.device) -> Decoder:
+def build(config: Config, weights: Weights, device: torch.device, n_parameters: int = 0) -> Decoder:
     """Return the network that a config describes; `is_known` must hold for it."""
-    return (gpt2.GPT2 if gpt2.is_known(config) else llama.Llama)(config, weights, device)
+    network = (gpt2.GPT2 if gpt2.is_known(config) else llama.Llama)(config, weights, device)
+    network.n_parameters = n_parameters
+    return network

@@ -59,7 +59,7 @@ class PackedLinear(torch.nn.Module):
         """Map x of shape (..., inputs), fp32, to (..., outputs)."""
         if x.dim() != 2:
             return self.forward(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
-        n_rows = len(x)
+        x, n_rows = x.float(), len(x)  # also where attention ran in 16 bits
         unit = torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True).clamp_(min=1e-12).div_(LARGEST)
         exact = torch.div(x, unit)
         whole = torch.empty(2, n_rows, self.in_features)

@@ -8,19 +8,18 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 
 import torch
-from transformers import DynamicCache
 
 from course_utils.models.inference.base import LocalModel
 from course_utils.models.inference.decoding import CHUNK, TextRow, observe, read
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.kv_cache import PlainSlot, Slot, keys_and_values, next_logits, prepare
 from course_utils.models.inference.sampling import gumbel, process
 from course_utils.models.inference.scoring import look, window_and_stride, with_text
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import TokenStep
+from course_utils.models.networks.cache import Cache
 from course_utils.models.server.stop_sequences import StopSequenceFilter
 
-ReadPrompt: TypeAlias = tuple[DynamicCache, torch.Tensor]  # the cache after a prompt, and its last logits (1, V)
+ReadPrompt: TypeAlias = tuple[Cache, torch.Tensor]  # the cache after a prompt, and its last logits (1, V)
 
 MAX_CACHED_PROMPT_BYTES = 64_000_000  # bytes of prompts that were read lately: in a lecture many ask with the same
 
@@ -64,7 +63,7 @@ class Row:
         self.sample, self.ids, self.settings, self.seed = sample, list(ids), settings, seed
         self.step, self.looks, self.tell, self.is_wanted = first_step, looks, tell, is_wanted
         self.n_left = settings.max_new_tokens
-        self.slot: Slot | PlainSlot | None = None
+        self.cache: Cache | None = None
         self._stops = StopSequenceFilter(stops)
         self._text: TextRow | None = None
 
@@ -74,11 +73,11 @@ class Row:
         return self.ids[: len(self.ids) - min(self.written, len(self.ids) - 1)]
 
     @property
-    def filled_slot(self) -> Slot | PlainSlot:
+    def filled_cache(self) -> Cache:
         """Where its keys and values lie, once its prompt has been read."""
-        if self.slot is None:
+        if self.cache is None:
             raise RuntimeError("The prompt of this row has not been read.")
-        return self.slot
+        return self.cache
 
     @property
     def kind(self) -> tuple[float, int, float, int | None]:
@@ -159,7 +158,6 @@ class Batch:
     """
 
     def __init__(self, model: LocalModel) -> None:
-        self._slot_kind = prepare(model.network)
         self.model, self.n_steps = model, 0
         self._writing: list[Row] = []
         self._reading: collections.deque[tuple[Row | Scoring, Generator[bool, None, None]]] = collections.deque()
@@ -179,12 +177,12 @@ class Batch:
         left: list[Row | Scoring] = [row for row in self._writing if not row.is_wanted()]
         self._writing = [row for row in self._writing if row not in left]
         if self._writing:
-            rows, slots = self._writing, [row.filled_slot for row in self._writing]
+            rows, caches = self._writing, [row.filled_cache for row in self._writing]
             # The last one, or one that was written before:
-            ids = [row.ids[slot.length] for row, slot in zip(rows, slots, strict=True)]
-            logits = next_logits(self.model.network, slots, ids)
+            ids = [row.ids[cache.length] for row, cache in zip(rows, caches, strict=True)]
+            logits = self.model.network.step(ids, caches)
             self.n_steps += 1
-            new = [i for i, row in enumerate(rows) if slots[i].length == len(row.ids)]
+            new = [i for i, row in enumerate(rows) if caches[i].length == len(row.ids)]
             left += self._take([rows[i] for i in new], logits[new]) if new else []
         if self._reading:
             left += self._read_on()
@@ -215,9 +213,9 @@ class Batch:
             reader.close()
             return [row]
         cache, logits = self._memory[row.prompt]
-        row.slot = self._slot_kind(cache)
+        row.cache = cache.copy()
         self._writing.append(row)
-        return [*self._take([row], logits)] if row.slot.length == len(row.ids) else []
+        return [*self._take([row], logits)] if row.cache.length == len(row.ids) else []
 
     def _read(self, row: Row | Scoring) -> Generator[bool, None, None]:
         """Read a prompt or score a text; yield after each chunk but the last."""
@@ -231,7 +229,7 @@ class Batch:
                 yield True
                 continue
             with self._memory.reading(prompt) as keep:
-                cache, ids = self.model.new_cache(), self.model.tensor(prompt)
+                cache, ids = self.model.network.new_cache(), self.model.tensor(prompt)
                 for start in range(0, len(prompt), CHUNK):
                     if start:
                         yield True
@@ -258,7 +256,7 @@ class _Memory:
         return tuple(ids) in self._being_read
 
     @contextlib.contextmanager
-    def reading(self, ids: list[int]) -> Iterator[Callable[[DynamicCache, torch.Tensor], None]]:
+    def reading(self, ids: list[int]) -> Iterator[Callable[[Cache, torch.Tensor], None]]:
         """Hold a prompt's place while it is being read, also where the reader is given up."""
         key = tuple(ids)
         self._being_read.add(key)
@@ -267,11 +265,9 @@ class _Memory:
         finally:
             self._being_read.discard(key)
 
-    def _keep(self, key: tuple[int, ...], cache: DynamicCache, logits: torch.Tensor) -> None:
+    def _keep(self, key: tuple[int, ...], cache: Cache, logits: torch.Tensor) -> None:
         self._kept[key] = cache, logits
-        n_bytes = [
-            sum(2 * keys_and_values(layer)[0].nbytes for layer in each.layers) for each, _ in self._kept.values()
-        ]
+        n_bytes = [each.nbytes for each, _ in self._kept.values()]
         while len(n_bytes) > 1 and sum(n_bytes) > self._most:
             self._kept.popitem(last=False)
             del n_bytes[0]

@@ -149,7 +149,7 @@ def ids_of(model: LanguageModel, request: CompletionRequest) -> tuple[list[int],
         If the prompt is no text, has unknown ids, or is too long.
     """
     ids = list(request.prompt) if isinstance(request.prompt, tuple) else model.encode(request.prompt)
-    n_vocabulary = model.network.config.vocab_size
+    n_vocabulary = model.network.vocab_size
     if any(token_id >= n_vocabulary for token_id in ids):
         raise Refusal(
             f"The prompt has the token id {max(ids)}.", f"Ids below {n_vocabulary}, as {model.name} has.",

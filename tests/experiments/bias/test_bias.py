@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import plain_network
 from scipy.stats import norm
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
 
@@ -231,7 +232,7 @@ def by_hand(model, sentence: str, continuation: str) -> float:
     before, ids = [model.start_id, *model.encode(sentence)], model.encode(sentence + continuation)
     whole = [model.start_id, *ids]
     with torch.inference_mode():
-        logits = model.network(torch.tensor([whole])).logits[0].double()
+        logits = plain_network(model)(torch.tensor([whole])).logits[0].double()
     logs = torch.log_softmax(logits, dim=-1)
     return sum(logs[i - 1, whole[i]].item() for i in range(len(before), len(whole))) / math.log(2)
 

@@ -37,9 +37,14 @@ class Shape:
         return process(self.settings, input_ids, scores)
 
 
+def plain(folder):
+    """Return the network as transformers computes it."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
 def reference(model, folder, prompt, settings):
     """What transformers' generate writes with the untouched network, greedily or with our noise as last processor."""
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    network = plain(folder)
     ids = model.tensor(model.encode(prompt))
     extra = LogitsProcessorList([Shape(settings), *([] if settings.is_greedy else [SeededNoise([settings.seed])])])
     out = network.generate(
@@ -63,8 +68,8 @@ def test_logits_equal_those_of_a_plain_forward_pass(tiny, tiny_folder):
     ids = tiny.tensor(tiny.encode(PROMPT * 12))
     assert ids.shape[1] > 64, "more than one chunk"
     with torch.inference_mode():
-        expected = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()(ids).logits[:, -1]
-    assert torch.allclose(read(tiny.network, ids, tiny.new_cache()), expected, atol=1e-4)
+        expected = plain(tiny_folder)(ids).logits[:, -1]
+    assert torch.allclose(read(tiny.network, ids, tiny.network.new_cache()), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -192,18 +197,18 @@ def test_stopped_and_resumed_is_the_text_that_was_never_stopped(tiny, n_before):
 def test_a_text_at_its_end_is_not_resumed(tiny_folder):
     model = LanguageModel(tiny_folder)
     with torch.no_grad():  # push the network towards its end-of-text token, so that it comes first
-        model.network.transformer.ln_f.bias += 100 * model.network.transformer.wte.weight[model.start_id]
+        model.network.final_norm[1].add_(100 * model.network.token_embedding[model.start_id])
     written = model.generate(PROMPT, Settings(temperature=0))
     assert written[0].ended == "end of text" and written[0].text == ""
     assert list(model.resume(written)) == []
 
 
-def test_a_step_tells_the_models_own_opinion(tiny):
+def test_a_step_tells_the_models_own_opinion(tiny, tiny_folder):
     settings = Settings(max_new_tokens=12, top_k=3, temperature=0.5, seed=2)
     steps = list(tiny.stream(PROMPT, settings))
     with torch.inference_mode():
         ids = tiny.encode(PROMPT) + [step.token_id for step in steps]
-        probability = torch.softmax(tiny.network(tiny.tensor(ids)).logits[0, -len(steps) - 1 : -1], -1)
+        probability = torch.softmax(plain(tiny_folder)(tiny.tensor(ids)).logits[0, -len(steps) - 1 : -1], -1)
     for row, step in zip(probability, steps, strict=True):
         assert step.model_probability == pytest.approx(row[step.token_id].item(), rel=1e-3)
         assert step.rank <= 3 and step.rank == 1 + (row > row[step.token_id]).sum().item()

@@ -9,7 +9,7 @@ from served_models import save_random_llama
 
 from course_utils.models.client.remote_model import RemoteModel
 from course_utils.models.inference.context_window import window
-from course_utils.models.inference.kv_cache import Kept, PlainSlot, Slot
+from course_utils.models.inference.kv_cache import Kept
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.server.serve import ModelServer
@@ -102,8 +102,8 @@ def test_weights_here_and_a_server_go_on_alike(shelf_folder, precision):
             assert ours == theirs
 
 
-def test_a_network_without_rows_of_its_own_goes_on_alike_too(shelf_folder, monkeypatch):
-    monkeypatch.setattr("course_utils.models.inference.decoding.prepare", lambda network: PlainSlot)
+def test_a_network_that_transformers_computes_goes_on_alike_too(shelf_folder, monkeypatch):
+    monkeypatch.setattr("course_utils.models.inference.language_model.is_known", lambda config: False)
     model, chance = LanguageModel(shelf_folder / "llama-like", "int8"), random.Random(8)
     for _ in range(4):
         require_same_whatever_stops(model, chance)
@@ -131,17 +131,16 @@ def test_what_the_model_sees_depends_on_the_length_of_the_text_alone(seed):
             assert (begin, read_to) == (max(0, n_prompt - (context - n_new)), n_prompt)
 
 
-def test_slots_of_stopped_texts_are_given_back_cut_and_never_whole(shelf_folder):
+def test_caches_of_stopped_texts_are_given_back_cut_and_never_whole(shelf_folder):
     model, kept = LanguageModel(shelf_folder / "gpt2-like", "int8"), Kept()
-    cache = model.new_cache()
-    model.network(model.tensor([1, 2, 3, 4, 5]), past_key_values=cache, use_cache=True)
-    slot = Slot(cache)
+    cache = model.network.new_cache()
+    model.network.read(model.tensor([1, 2, 3, 4, 5]), cache)
     for written, expected in (([4, 5], 4), ([4, 9, 9], 4), ([9], 3), ([4], 3), ([4, 5, 6], 5)):
-        kept.put([1, 2, 3], [4, 5], slot)
+        kept.put([1, 2, 3], [4, 5], cache)
         assert kept.take([1, 2, 3], written).length == expected
     assert kept.take([1, 2, 3], [4]) is None, "it was taken"
-    kept.put([1, 2, 3], [4, 5], slot)
+    kept.put([1, 2, 3], [4, 5], cache)
     assert kept.take([1, 2], [3, 4]) is None and kept.take([1, 2, 3], []) is None
     small = Kept(most=10)
-    small.put([1, 2, 3], [4, 5], slot)
+    small.put([1, 2, 3], [4, 5], cache)
     assert small.take([1, 2, 3], [4, 5]) is None

@@ -8,7 +8,6 @@ import torch
 from course_utils.core import limits
 from course_utils.models.inference.language_model import LanguageModel, best_precision
 from course_utils.models.quantization import integer_product, precision
-from course_utils.models.quantization.fast_layers import SweptOutput
 from course_utils.models.quantization.packed_linear import PackedLinear
 from course_utils.models.server.engine import Engine
 from course_utils.models.server.model_pool import ModelPool
@@ -218,9 +217,3 @@ def test_a_core_is_left_free_unless_threads_are_chosen(monkeypatch, chosen, expe
         assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)
-
-
-def test_an_output_layer_keeps_its_bias():
-    torch.manual_seed(0)
-    layer, x = torch.nn.Linear(64, 300), torch.randn(3, 64)
-    assert torch.allclose(SweptOutput(layer.weight, layer.bias)(x), layer(x), atol=1e-5)

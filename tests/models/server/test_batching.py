@@ -140,10 +140,8 @@ def test_int8_is_the_same_to_the_last_bit(pairs, kind):
 
 def test_samples_share_one_reading_of_their_prompt(llama, monkeypatch):
     read_tokens, batch = [], Batch(llama)
-    forward = llama.network.forward
-    monkeypatch.setattr(
-        llama.network, "forward", lambda ids, **more: (read_tokens.append(ids.shape), forward(ids, **more))[1]
-    )
+    read = llama.network.read
+    monkeypatch.setattr(llama.network, "read", lambda ids, *more: (read_tokens.append(ids.shape), read(ids, *more))[1])
     request = CompletionRequest(prompt=" and" * 150, settings=Settings(max_new_tokens=2))
     listeners = [Listener(batch, request, sample) for sample in range(4)]
     while batch.n_rows:
@@ -370,7 +368,7 @@ def test_a_problem_in_one_model_leaves_the_others_writing(pairs, monkeypatch, ca
     with running() as engine:
         writer = Reader(engine, sound, CompletionRequest(prompt="Once", settings=Settings(max_new_tokens=60)), "a")
         with monkeypatch.context() as patch:
-            patch.setattr(broken.network, "forward", lambda *a, **k: torch.zeros(2) @ torch.zeros(3))
+            patch.setattr(broken.network, "read", lambda *a, **k: torch.zeros(2) @ torch.zeros(3))
             assert Reader(engine, broken, CompletionRequest(prompt="Hm"), "b").read().job.error.status == 500
         assert Reader(engine, broken, CompletionRequest(prompt="Hm"), "b").read().ended == ["length"]
         assert writer.read().n_tokens == 60

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from conftest import plain_network
 from repository import ROOT
 
 from course_utils.errors import DamagedFile, NoSpace, SettingsError, TextError
@@ -128,7 +129,7 @@ def test_held_out_bits_are_the_loaded_models_own(tmp_path, tokenizer, row):
     model = LanguageModel(tmp_path)
     ids = torch.from_numpy(held_out[:513].astype(np.int64))
     with torch.no_grad():
-        logits = torch.cat([model.network(ids[None, a : a + 256]).logits[0] for a in (0, 256)])
+        logits = torch.cat([plain_network(model)(ids[None, a : a + 256]).logits[0] for a in (0, 256)])
     nats = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="sum").item()
     n_characters = len(tokenizer.decode(ids[1:], skip_special_tokens=True))
     assert last.held_out_bits["same"] == pytest.approx(nats / np.log(2) / n_characters, rel=0.01)  # weights in 16 bits
@@ -202,7 +203,7 @@ def test_the_saved_model_is_the_average_of_the_last_weights(tmp_path, tokenizer,
         expected = {
             name: weights[name] / n + (1 - 1 / n) * expected[name] if expected else weights[name] for name in weights
         }
-    saved = dict(LanguageModel(tmp_path).network.named_parameters())
+    saved = dict(plain_network(LanguageModel(tmp_path)).named_parameters())
     for name, weight in expected.items():
         assert torch.allclose(saved[name], weight, rtol=2e-3, atol=2e-4), name  # saved in 16 bits
     last = training.network.state_dict()

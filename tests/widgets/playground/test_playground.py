@@ -340,7 +340,7 @@ def test_wishes_from_many_threads_do_no_harm(panel, tiny):
 
 def test_an_error_while_writing_is_shown_and_the_panel_works_again(panel, tiny_folder):
     broken = LanguageModel(tiny_folder)
-    del broken.network.transformer.h[1].mlp
+    del broken.network.blocks[1][1][2:]
     ill = Playground(broken, PROMPT, Settings(max_new_tokens=3))
     ill.generate()
     finish(ill)

@@ -478,7 +478,7 @@ def test_a_wish_not_understood_changes_nothing(panel, content):
 
 def test_an_error_while_writing_is_shown_and_the_panel_works_again(panel, family_folder):
     broken = LanguageModel(family_folder / "pocket-medium")
-    del broken.network.transformer.h[1].mlp
+    del broken.network.blocks[1][1][2:]
     ill = SideBySide([broken, family_folder / "pocket-small"], PROMPT, SETTINGS)
     write(ill)
     assert ill.state == "failed"
