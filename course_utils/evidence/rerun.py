@@ -21,6 +21,7 @@ EXACT = 1e-9  # of the number: a table keeps 15 digits of each
 ELSEWHERE = 1e-3  # of the number: other processors and versions add up in another order
 SECONDS = {"seconds", "tokens a second"}  # times differ at every run: compared only where cited; never twice as fast
 MAX_ROWS, MAX_WORD = 100, 200  # of a table that is drawn: its rows, and the characters of a cell
+ENGINE = "engine"  # the version of how models are computed
 PROCEDURE = "procedure"  # the version of the course's own computations; older records do not name it
 
 Progress = Callable[[float, str], object]
@@ -174,7 +175,8 @@ def _where(record: Record, result: Result) -> _Where:
     is_older = str(record.versions.get(PROCEDURE)) != str(result.versions.get(PROCEDURE))
     # Older records name no machine. That it may be another one is part of being older.
     names = [name for name in result.versions if name != PROCEDURE and (name in record.versions or not is_older)]
-    pairs = [(name, str(record.versions.get(name))[:60], str(result.versions[name])) for name in names]
+    before = {ENGINE: "1"} | record.versions  # the first engine is not named in records
+    pairs = [(name, str(before.get(name))[:60], str(result.versions[name])) for name in names]
     changed = [f"{name} {was}, here {now}" for name, was, now in pairs if was != now]
     return _Where(tuple(changed[:4]), is_older)
 

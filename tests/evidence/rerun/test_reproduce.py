@@ -115,7 +115,7 @@ def elsewhere(record: Record, **changes) -> Record:
 
 def older(record: Record, **changes) -> Record:
     """The record as the course wrote it before it named its procedure, processor and device."""
-    names = ("procedure", "processor", "device")
+    names = ("procedure", "engine", "processor", "device")
     versions = {name: told for name, told in record.versions.items() if name not in names}
     return forged(record, versions=versions, **changes)
 
