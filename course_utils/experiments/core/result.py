@@ -42,8 +42,8 @@ def versions() -> dict[str, str]:
     Returns
     -------
     dict
-        Versions of Python and of packages; ``procedure`` and ``engine``, the course's own; ``processor``, its name and a hash
-        of its instructions; ``device``, where PyTorch computes: cpu, cuda or mps.
+        Versions of Python and of packages; ``procedure`` and ``engine``, the course's own; ``processor``, its name and
+        a hash of its instructions; ``device``, where PyTorch computes: cpu, cuda or mps.
 
     Notes
     -----

@@ -6,6 +6,9 @@ from torch.nn.functional import embedding, gelu, layer_norm
 from course_utils.models.networks.network import Attend, Config, Decoder
 from course_utils.models.networks.weights import Weights
 
+BLOCK = 64  # numbers: a multiple of the blocks on all processors
+ONE_THREAD = 32768  # numbers that PyTorch gives to one thread
+
 
 def is_known(config: Config) -> bool:
     """Tell whether `GPT2` computes the variant that a config describes."""
@@ -60,9 +63,20 @@ class GPT2(Decoder):
         for layer, ((weight_1, bias_1, weight_2, bias_2), (qkv, project, up, down)) in enumerate(self.blocks):
             q, k, v = qkv.forward(layer_norm(x, self._shape, weight_1, bias_1, self._eps)).split(self._shape[0], dim=1)
             x += project.forward(attend(layer, q, k, v))
-            inner = gelu(up.forward(layer_norm(x, self._shape, weight_2, bias_2, self._eps)), approximate="tanh")
-            x += down.forward(inner)
+            inner = up.forward(layer_norm(x, self._shape, weight_2, bias_2, self._eps))
+            x += down.forward(_activated(inner))
         return layer_norm(x, self._shape, *self.final_norm, self._eps)
 
     def _scale(self, layer: int) -> float:
         return self._scales[layer]
+
+
+def _activated(x: torch.Tensor) -> torch.Tensor:
+    """Apply GELU to rows so that each gives the same numbers as it would alone.
+
+    PyTorch computes numbers in blocks and what is left over in another way, which differs in the last digit. Rows of
+    whole blocks, few enough for one thread, have nothing left over; others are computed one by one.
+    """
+    if len(x) == 1 or (x.shape[1] % BLOCK == 0 and x.numel() <= ONE_THREAD):
+        return gelu(x, approximate="tanh")
+    return torch.cat([gelu(row, approximate="tanh") for row in x.split(1)])
