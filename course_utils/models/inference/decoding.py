@@ -5,7 +5,6 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Generator, Iterator
-from typing import cast
 
 import torch
 
