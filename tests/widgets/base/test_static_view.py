@@ -116,7 +116,7 @@ def card_sort(tiny):
 def self_check(tiny):
     panel = course_utils.SelfCheck("six_month_follow_up")
     panel.answer(1, 2)
-    return panel, [panel.questions[0]["ask"], panel.questions[0]["choices"][1], "1 of 5 answered"]
+    return panel, [panel.questions[0]["ask"], panel.questions[0]["choices"][1], f"1 of {len(panel.questions)} answered"]
 
 
 def self_assessment(tiny):
