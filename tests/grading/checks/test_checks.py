@@ -2,20 +2,17 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from made_checks import EXPECT, HIDDEN, code
-from made_course import GOOD, exercises, hand_in, make_course, released, with_answer
+from made_course import exercises, make_course
 from repository import ROOT
 
 from course_utils.errors import CourseError
 from course_utils.grading.assignments.generate import generate
 from course_utils.grading.autograde.execute import ExecutionResult, check
-from course_utils.grading.autograde.grade import grade
 from course_utils.grading.checks import codec
 from course_utils.grading.checks.expect import cases, expect_same
 from course_utils.grading.checks.plan import names_of, read_plan
@@ -266,27 +263,6 @@ def test_the_examples_of_the_page_for_instructors_do_what_it_says(tmp_path):
 
 
 # -- nbgrader's own commands -------------------------------------------------------------------------------------------
-
-
-@needs_a_box
-def test_nbgraders_own_commands_refuse_before_they_remove_anything(tmp_path, files_of):
-    course = make_course(tmp_path / "course")
-    generate(course, NAME, lambda line: None)
-    hand_in(course, "ann", NAME, with_answer(released(course, NAME), answer_double=GOOD))
-    grade(course, NAME, say=lambda line: None)
-    (course.folder("feedback", "ann", NAME)).mkdir(parents=True)
-    (course.folder("feedback", "ann", NAME) / f"{NAME}.html").write_text("her page")
-    before = files_of(course.root)
-    for command in ("autograde", "generate_feedback"):
-        line = [sys.executable, "-m", "nbgrader", command, NAME, "--force"]
-        done = subprocess.run(line, cwd=course.root, capture_output=True, text=True, check=False)
-        assert done.returncode != 0
-        assert "make grade and make feedback" in done.stdout + done.stderr
-    after = files_of(course.root)
-    for each in (before, after):
-        for name in [name for name in each if name.startswith(".nbgrader") or "gradebook.db" in name]:
-            each.pop(name)
-    assert after == before
 
 
 # -- the protocol ------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ NONE, SHOWN, ALL = (0, 0), (1, 0), (1, 1)
 SOON = 1.5  # seconds of a call that would never end: most of what these tests cost is spent in waiting for that limit
 ENDLESS = {
     "a call without end", "a call that sleeps", "no interrupt, no end", "a stop", "a cell that does not end",
-    "a cell that sleeps",
+    "a cell that sleeps", "many files",
 }  # fmt: skip
 
 
@@ -397,15 +397,7 @@ def test_files_beside_the_notebook_are_there_and_cannot_take_a_modules_place(mar
     assert (double, triple) == (ALL, ALL)
 
 
-STAGES = (
-    0.05,
-    0.2,
-    0.4,
-    0.7,
-    1.0,
-    1.5,
-    2.5,
-)  # seconds: while the checker, the launcher, bwrap, the runner start, and later
+STAGES = (0.05, 0.3, 0.7, 1.2, 2)  # seconds: while the checker, the launcher, bwrap, the runner start, and later
 
 
 @pytest.mark.parametrize("after", STAGES)
