@@ -273,5 +273,13 @@ def printable(name: object) -> str:
     --------
     >>> printable("a\x1b[2J")
     'a\\x1b[2J'
+    >>> printable("a\u202eb\udcff")
+    'a\\u202eb\\xff'
     """
-    return "".join(c if c.isprintable() else f"\\x{ord(c) & 0xFF:02x}" for c in str(name))[:120]
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in str(name))[:120]
+
+
+def _escaped(number: int) -> str:
+    """Return a character as an escape; a byte of a name that is no UTF-8 (PEP 383) as that byte."""
+    number = number & 0xFF if 0xDC80 <= number <= 0xDCFF else number
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

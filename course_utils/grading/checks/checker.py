@@ -13,6 +13,7 @@ called, and nothing of a hidden check can get into what a student is shown of a 
 import ast
 import builtins
 import contextlib
+import copy
 import dataclasses
 import io
 import json
@@ -263,11 +264,12 @@ class CheckRun(CheckContext):
         use = self.uses[cell.name]
         space: dict[str, object] = {"__name__": "__main__", "__builtins__": builtins}
         self.spaces[cell.name] = space
+        copied: dict[int, object] = {}
         for name, owner in use.of_cells.items():
             if owner.name not in self.spaces:
                 self._run_first(owner, student)
             if name in self.spaces[owner.name]:
-                space[name] = self.spaces[owner.name][name]
+                space[name] = _own_copy(self.spaces[owner.name][name], copied)
         if use.of_student:
             found = student.fetch(sorted(use.of_student))
             self.vanished += [
@@ -347,6 +349,17 @@ def _is_call_of(node: ast.expr, names: frozenset[str]) -> bool:
     while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
     return isinstance(node, ast.Name) and node.id in names
+
+
+def _own_copy(value: object, copied: dict[int, object]) -> object:
+    """Return a copy of a list, dict or set of another cell, and anything else as it is.
+
+    A student's function changes its arguments here too. What a visible check gave it must be whole for a hidden one.
+    """
+    if type(value) in (list, dict, set):
+        with contextlib.suppress(Exception):  # something in it cannot be copied
+            return copy.deepcopy(value, copied)
+    return value
 
 
 def _points(value: object, cell: Cell) -> float:
