@@ -17,6 +17,12 @@ def train(panel) -> None:
     assert panel.wait(60) and len(panel.curve) >= 2, f"the lab is {panel.state!r}: {panel.message}"
 
 
+def predict(panel) -> None:
+    if panel.measured is None:
+        panel.guess(panel.axis.get("low", 2))
+        assert panel.guessed is not None
+
+
 def sort(panel) -> None:
     panel.put(panel.cards[0]["name"], next(iter(panel.boxes)))
     assert panel.compare()
@@ -105,6 +111,7 @@ USES = {
     "BiasProbe": probe,
     "ReleaseTimeline": decide,
     "AccessRegimes": knock,
+    "Predict": predict,
     "SelfCheck": answer,
     "EvidenceBoard": look,
     "Calibration": calibrate,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from course_utils.experiments.detection.evasion import conditioning, evade, nucleus_sweep
     from course_utils.experiments.readers.ready_items import items as ready_items
     from course_utils.experiments.release.arguments import (
+        access_figures,
         checklist,
         corrections,
         disagreements,
+        essay_claims,
         may_factors,
         strategies,
     )
@@ -51,6 +53,7 @@ __all__ = [
     "Rule",
     "SAMPLING_MEASURES",
     "TrainingPlan",
+    "access_figures",
     "access_levels",
     "base_rate_table",
     "begin_training",
@@ -65,6 +68,7 @@ __all__ = [
     "detector_differences",
     "detector_transfer",
     "disagreements",
+    "essay_claims",
     "evade",
     "family_here",
     "imitate",

@@ -13,6 +13,7 @@ from course_utils.plots.picture import COLOURS, FONT_SIZE, MARKERS, Picture, Row
 LABELS = {
     "USD": "US dollars of the year (where it says EUR: euros)", "MWh": "megawatt-hours",
     "t CO2e": "tonnes of CO2 or its equivalent", "hours": "hours",
+    "device-days": "days on one device (devices of later years are faster)",
 }  # fmt: skip
 ARROWS = {"at least": 1, "more than": 1, "less than": -1}
 ARROW_POINTS = 36

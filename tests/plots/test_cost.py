@@ -8,7 +8,7 @@ import pytest
 from course_utils.experiments.replication.distill import costs
 from course_utils.plots.cost import bits_picture, costs_picture, number
 
-QUANTITIES = ["money", "machine time", "energy", "carbon"]
+QUANTITIES = ["money", "machine time", "energy", "carbon", "compute"]
 
 
 def signs(picture) -> list[float]:

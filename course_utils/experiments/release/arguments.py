@@ -66,3 +66,16 @@ def corrections() -> pd.DataFrame:
     """Return where one of the course's texts says otherwise than the sources: told_by, told, seen, source, tag."""
     table = rows("corrections")
     return table.assign(told_by=table["told_by"].map(lambda source_id: in_words([source_id])))
+
+
+def access_figures() -> pd.DataFrame:
+    """Return figures on who can study large models and who uses released ones: what, value, unit, note, source, tag.
+
+    All are from one student's essay and were not checked further.
+    """
+    return rows("access_figures")
+
+
+def essay_claims() -> pd.DataFrame:
+    """Return a student essay's claims, checked: claim, where_to_look, verdict, seen, source, tag."""
+    return rows("essay_claims")

@@ -47,7 +47,7 @@ def costs(quantity: str | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    quantity : {"money", "machine time", "energy", "carbon"}, optional
+    quantity : {"money", "machine time", "energy", "carbon", "compute"}, optional
         All of them when left out.
 
     Returns

@@ -21,7 +21,8 @@ NAMES = ["Feb 2019", "May 2019", "Aug 2019", "Nov 2019"]
 
 def all_tables() -> list[pd.DataFrame]:
     own = [history.timeline(), history.family(), history.evidence(), arguments.strategies(), arguments.levels()]
-    return [*own, arguments.disagreements(wide=False), arguments.may_factors(), arguments.checklist()]
+    own += [arguments.disagreements(wide=False), arguments.may_factors(), arguments.checklist()]
+    return [*own, arguments.essay_claims()]
 
 
 @pytest.mark.parametrize("name", TABLES)

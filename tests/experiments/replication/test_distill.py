@@ -58,7 +58,7 @@ def test_the_systems_of_the_lesson_are_all_there():
 
 
 def test_an_unknown_quantity_is_told_the_known_ones():
-    with pytest.raises(TextError, match="money, machine time, energy, carbon"):
+    with pytest.raises(TextError, match="money, machine time, energy, carbon, compute"):
         costs("time")
 
 
