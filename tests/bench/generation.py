@@ -227,10 +227,10 @@ def main() -> None:
     add = parser.add_argument
     add("--models", nargs="*", default=[SMOLLM2, "124M", "1558M"], choices=list(MILLIONS), metavar="NAME",
         help=f"from {', '.join(MILLIONS)}; those with an M have random weights")  # fmt: skip
-    add("--tokens", type=int, default=48, help="new tokens of a text, at least 2; a third of it above 500M")
+    add("--tokens", type=int, default=24, help="new tokens of a text, at least 2; a third of it above 500M")
     add("--rows", type=int, nargs="+", default=[1, 8], help="numbers of texts written at once")
     add("--threads", type=int, nargs="+", default=sorted({1, n_cores}), help="numbers of threads")
-    add("--repetitions", type=int, default=3)
+    add("--repetitions", type=int, default=3, help="0 only makes the files that are missing and loads each model")
     add("--llama-python", default=os.environ.get("COURSE_BENCH_LLAMA"), help="the Python that has llama-cpp-python")
     add("--vllm-python", default=os.environ.get("COURSE_BENCH_VLLM"), help="the Python that has vLLM")
     add("--remove", action="store_true", help="remove the random models and GGUF files that earlier runs made, and end")
