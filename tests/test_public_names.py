@@ -87,7 +87,7 @@ def test_a_notebook_of_an_earlier_release_counts_as_unchanged(file):
     given = nbformat.read(file, as_version=4)
     reference = nbformat.read(ROOT / "assignments" / file.stem / file.name, as_version=4)
     repaired = repair(given.cells, reference)
-    assert (repaired.told, repaired.doubts) == ((), ())
+    assert (repaired.changes, repaired.doubts) == ((), ())
     assert [cell.source for cell in repaired.notebook.cells] == [cell.source for cell in reference.cells]
 
 

@@ -42,8 +42,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     grade = commands.add_parser("grade", help="release, collect, grade and return assignments (for instructors)")
     verbs = grade.add_subparsers(required=True, metavar="VERB")
     parsers = {}
-    for verb, told in VERBS.items():
-        parsers[verb] = verbs.add_parser(verb, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    for verb, help_text in VERBS.items():
+        parsers[verb] = verbs.add_parser(verb, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
         parsers[verb].add_argument("--course", type=Path, help="the course's folder; the one around here when left out")
         if verb in ("release", "collect", "run", "status", "feedback", "export"):
             parsers[verb].add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="all when left out")
@@ -100,10 +100,12 @@ def _import(chosen: argparse.Namespace) -> int:
     from course_utils.grading.submissions.lms_import import import_submissions
 
     who = {}
-    for each in chosen.who:
-        name, _, id = each.rpartition("=")
+    for assignment_of in chosen.who:
+        name, _, id = assignment_of.rpartition("=")
         if not name or not id:
-            raise TextError(f"--who is {each[:60]!r}.", "A name from unassigned and a student's id.", "--who 'NAME=ID'")
+            raise TextError(
+                f"--who is {assignment_of[:60]!r}.", "A name from unassigned and a student's id.", "--who 'NAME=ID'"
+            )
         who[name] = id
     import_submissions(_course(chosen)[0], chosen.assignment, chosen.file, who)
     return 0
@@ -128,13 +130,13 @@ def _run(chosen: argparse.Namespace) -> int:
                 raise
             print(nobody.what)
             return
-        here = {each.submission.student for each in graded}
+        here = {result.submission.student for result in graded}
         for_people = [
-            each for each in submission_statuses(course, name) if each.state == PERSON and each.student in here
+            status for status in submission_statuses(course, name) if status.state == PERSON and status.student in here
         ]
         print(f"{name}: {len(graded)} submissions, {len(for_people)} need a person.")
-        _list({each.student: each.why for each in for_people})
-        if left := {each.submission.student: each.left for each in graded if each.left}:
+        _list({person.student: person.why for person in for_people})
+        if left := {result.submission.student: result.left for result in graded if result.left}:
             is_all_done = False
             print(f"{name}: {len(left)} of {len(graded)} submissions are left. Next: make grade")
             _list(left)
@@ -202,14 +204,14 @@ def status_table(table: "pd.DataFrame") -> str:
 
     if not len(table):
         return "  nothing yet"
-    short = table.assign(student=[shortened(printable(each), LONGEST_NAME) for each in table["student"]])
+    short = table.assign(student=[shortened(printable(student), LONGEST_NAME) for student in table["student"]])
     wide = short.drop(columns="why").to_string(index=False, na_rep="")
     fits = max(map(len, wide.splitlines())) <= TERMINAL
     lines = [wide if fits else short[[*NARROW]].to_string(index=False, na_rep="")]
     for student, why in zip(table["student"], table["why"], strict=True):
         if why:
-            told = f"{printable(student)}: {shortened(shown_text(why), LONGEST_REASON)}"
-            lines.append(textwrap.fill(told, TERMINAL, initial_indent="  ", subsequent_indent="    "))
+            line = f"{printable(student)}: {shortened(shown_text(why), LONGEST_REASON)}"
+            lines.append(textwrap.fill(line, TERMINAL, initial_indent="  ", subsequent_indent="    "))
     if table["why"].str.len().max() > LONGEST_REASON:
         lines.append("  Whole reasons: reports/STUDENT/ASSIGNMENT/report.json, or grade export.")
     return "\n".join(lines)

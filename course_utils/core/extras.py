@@ -24,17 +24,27 @@ def requirements() -> dict[str, list[Requirement]]:
         return {}
     asked = [Requirement(line) for line in distribution.requires or ()]
     found: dict[str, list[Requirement]] = {
-        "": [each for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+        "": [
+            requirement
+            for requirement in asked
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
     }
     for extra in distribution.metadata.get_all("Provides-Extra") or ():
-        of_extra = [each for each in asked if each.marker is not None and each.marker.evaluate({"extra": extra})]
-        found[extra] = [each for each in of_extra if each not in found[""]]
+        of_extra = [
+            requirement
+            for requirement in asked
+            if requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
+        ]
+        found[extra] = [requirement for requirement in of_extra if requirement not in found[""]]
     return found
 
 
 def pip_install(wanted: list[Requirement]) -> str:
     """Return the command that installs requirements."""
-    return " ".join(["python -m pip install", *(f'"{each.name}{each.specifier}"' for each in wanted)])
+    return " ".join(
+        ["python -m pip install", *(f'"{requirement.name}{requirement.specifier}"' for requirement in wanted)]
+    )
 
 
 def missing_package(problem: ModuleNotFoundError) -> CourseError | None:
@@ -52,7 +62,7 @@ def missing_package(problem: ModuleNotFoundError) -> CourseError | None:
     """
     module = canonicalize_name((problem.name or "").split(".")[0])
     for extra, wanted in requirements().items():
-        if extra and module in [canonicalize_name(each.name) for each in wanted]:
+        if extra and module in [canonicalize_name(requirement.name) for requirement in wanted]:
             return CourseError(
                 f"The package {problem.name} is not installed.",
                 f"The packages of the part {extra!r} of the course.",

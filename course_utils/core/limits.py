@@ -164,15 +164,15 @@ def _groups(root: Path, controller: str) -> list[Path]:
     found: dict[Path, None] = {}
     for controllers, path in memberships:
         if not controllers:  # version 2: one tree for all controllers
-            places = [(root / point.lstrip("/"), top) for kind, point, top, _ in mounts if kind == "cgroup2"]
-            places += [(usual, "/"), (usual / "unified", "/")]
+            folders = [(root / point.lstrip("/"), top) for kind, point, top, _ in mounts if kind == "cgroup2"]
+            folders += [(usual, "/"), (usual / "unified", "/")]
         elif controller in controllers:
-            places = [(root / point.lstrip("/"), top) for kind, point, top, its in mounts
-                      if kind == "cgroup" and controller in its]  # fmt: skip
-            places += [(usual / controller, "/"), (usual / ",".join(controllers), "/")]
+            folders = [(root / point.lstrip("/"), top) for kind, point, top, options in mounts
+                      if kind == "cgroup" and controller in options]  # fmt: skip
+            folders += [(usual / controller, "/"), (usual / ",".join(controllers), "/")]
         else:
             continue
-        for point, top in places:
+        for point, top in folders:
             found |= dict.fromkeys(_upwards(point, top, path))
     # In a container the kernel's files may lie in the usual folders although no line tells of that controller.
     found |= dict.fromkeys((usual, usual / controller))
@@ -185,7 +185,7 @@ def _memberships(text: str) -> Iterator[tuple[list[str], str]]:
         number, _, rest = line.partition(":")
         controllers, separator, path = rest.partition(":")
         if separator and number.isdigit():
-            yield [each for each in controllers.split(",") if each], path
+            yield [controller for controller in controllers.split(",") if controller], path
 
 
 def _mounts(text: str) -> Iterator[tuple[str, str, str, list[str]]]:
@@ -234,14 +234,14 @@ def processor(root: Path = ROOT) -> str:
     A home folder may be shared by machines with different processors. What was measured on one of them is remembered
     under this name and is not used on another.
     """
-    told = _cpuinfo(_read(root / "proc/cpuinfo"))
-    if not told and sys.platform == "darwin":
-        told = {"model name": _sysctl("machdep.cpu.brand_string"), "flags": _sysctl("machdep.cpu.features")}
-    name = next((told[field] for field in ("model name", "uarch", "cpu", "cpu model") if told.get(field)), "")
-    if not name and "CPU part" in told:
-        name = f"implementer {told.get('CPU implementer', '?')}, part {told['CPU part']}"
+    fields = _cpuinfo(_read(root / "proc/cpuinfo"))
+    if not fields and sys.platform == "darwin":
+        fields = {"model name": _sysctl("machdep.cpu.brand_string"), "flags": _sysctl("machdep.cpu.features")}
+    name = next((fields[field] for field in ("model name", "uarch", "cpu", "cpu model") if fields.get(field)), "")
+    if not name and "CPU part" in fields:
+        name = f"implementer {fields.get('CPU implementer', '?')}, part {fields['CPU part']}"
     name = name or platform.processor() or platform.machine() or "unknown processor"
-    everything = "\n".join(f"{field}: {told[field]}" for field in sorted(told))
+    everything = "\n".join(f"{field}: {fields[field]}" for field in sorted(fields))
     digest = hashlib.sha256(everything.encode()).hexdigest()[:12]
     return f"{platform.machine()} {name} ({digest})"
 

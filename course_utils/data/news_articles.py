@@ -211,9 +211,9 @@ def _clean(file: Path, mtime_ns: int) -> tuple[tuple[Article, ...], Counter]:
 def _cleaned(rows: Iterable[Article]) -> tuple[tuple[Article, ...], Counter[str]]:
     kept: list[Article] = []
     left_out: Counter[str] = Counter()
-    seen: set[str] = set()
+    previous_texts: set[str] = set()
     for article in rows:
-        why = _why_left_out(article, seen)
+        why = _why_left_out(article, previous_texts)
         if why:
             left_out[why] += 1
         else:
@@ -240,13 +240,13 @@ def _article(row: dict[str, str]) -> Article:
     )
 
 
-def _why_left_out(article: Article, seen: set[str]) -> str:
+def _why_left_out(article: Article, previous_texts: set[str]) -> str:
     """Name the rule that leaves an article out, or return an empty string; ``seen`` collects what was kept."""
     if not article.text:
         return "empty"
-    if article.text in seen:
+    if article.text in previous_texts:
         return "repeat"
-    seen.add(article.text)
+    previous_texts.add(article.text)
     if is_broken(article.text):
         return "broken letters"
     if len(article.text.split()) < SHORTEST_WORDS:

@@ -77,7 +77,7 @@ def find_essay(folder: Path, notebook: str = NOTEBOOK) -> tuple[Path, Essay] | N
             essay = read_essay(file)
             if any(essay.section(key).text for key in SECTIONS):
                 found.append((file.stat().st_mtime, file, essay))
-    return max(found, key=lambda each: each[0])[1:] if found else None
+    return max(found, key=lambda candidate: candidate[0])[1:] if found else None
 
 
 def what_counts(folder: Path, ledger: str | Path | None = None) -> Path:
@@ -96,9 +96,9 @@ def _lay_beside(target: Path, ledger: Path, say: Say) -> Chain | None:
         return None
     if not os.path.exists(ledger):
         say(f"{ledger} does not exist; the {NAME} that lies beside the notebook already is what is handed in.")
-        return _told(target, _content(target), say)
+        return _read_and_report(target, _content(target), say)
     content = _content(ledger)
-    chain = _told(ledger, content, say)
+    chain = _read_and_report(ledger, content, say)
     if os.path.exists(target) and target.samefile(ledger):
         say(f"The ledger is {target} itself: nothing had to be copied.")
     else:
@@ -113,7 +113,7 @@ def _content(ledger: Path) -> bytes:
         return ledger.read_bytes()
 
 
-def _told(ledger: Path, content: bytes, say: Say) -> Chain:
+def _read_and_report(ledger: Path, content: bytes, say: Say) -> Chain:
     """Return what a ledger holds, having said how many records that are, and what is wrong with it."""
     chain = read_ledger_bytes(content, known_hashes(ledger))
     n = len(chain.records)
@@ -174,7 +174,7 @@ def _tell_essay(folder: Path, notebook: str, chain: Chain | None, say: Say) -> N
     say(f"{file.name}, as you saved it at {at}: {essay.n_words:,} words; strategy: {essay.strategy or 'none yet'}.")
     records = chain.records if chain else ()
     _tell_citations(essay, [record.id for record in records], say)
-    n = sum(each.severity == FAULT and each.kind not in OF_THE_WHOLE for each in check(essay, records))
+    n = sum(finding.severity == FAULT and finding.kind not in OF_THE_WHOLE for finding in check(essay, records))
     left = "no faults" if not n else "1 fault" if n == 1 else f"{n} faults"
     say(f"The checks see {left} besides the length; EssayCheck() shows all. They give no points and cost none.")
     say(SAVE_FIRST)

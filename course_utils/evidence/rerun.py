@@ -140,7 +140,7 @@ def _compared(record: Record, result: Result) -> Reproduction:
         if not where.is_older and status == REPRODUCED:
             differing = differing or _told_otherwise(record.finding, result.finding)
         status, why = (NOT, f"its number agrees, but {differing}") if differing else (status, why)
-    return Reproduction(status, record.value, again.value, tolerance, f"{why}; {where.told()}")
+    return Reproduction(status, record.value, again.value, tolerance, f"{why}; {where.description()}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Where:
         """Return whether every number must come out equal."""
         return not self.changed and not self.is_older
 
-    def told(self) -> str:
+    def description(self) -> str:
         """Return which of the two rules applies, and why."""
         if self.is_same:
             return "same versions, processor and device, so only equal numbers are reproduced"
@@ -197,25 +197,25 @@ def _again(record: Record, result: Result) -> Metric:
 def _judged(recorded: Metric, again: Metric, where: _Where) -> tuple[str, float | None, str]:
     """Return status, tolerance and the reason for one number."""
     if recorded.value is None or again.value is None:
-        told = f"{recorded.name} of {recorded.of} was {recorded.value} and is now {again.value}"
-        return (REPRODUCED if recorded.value is again.value else NOT), None, told
+        difference = f"{recorded.name} of {recorded.of} was {recorded.value} and is now {again.value}"
+        return (REPRODUCED if recorded.value is again.value else NOT), None, difference
     tolerance = _tolerance(again, again.value, where)
-    told = f"{recorded.name} of {recorded.of} was {recorded.value:.6g} and is now {again.value:.6g}"
+    difference = f"{recorded.name} of {recorded.of} was {recorded.value:.6g} and is now {again.value:.6g}"
     if recorded.n != again.n:
         return NOT, tolerance, f"{recorded.name} of {recorded.of} counted n = {recorded.n}, and now n = {again.n}"
     value, *ends = ((getattr(recorded, name), getattr(again, name)) for name in ("value", "low", "high"))
-    if _same(*value) and all(_same(*each) for each in ends):
-        return REPRODUCED, tolerance, told
+    if _same(*value) and all(_same(*end) for end in ends):
+        return REPRODUCED, tolerance, difference
     if not _same(*value) and _distance(*value) > tolerance:
         may = f"only {tolerance:.2g} may be" if tolerance else "they must be equal"
-        return NOT, tolerance, f"{told}, {_distance(*value):.2g} apart where {may}"
-    intervals = [f"{low} to {high}" for low, high in ((each.low, each.high) for each in (recorded, again))]
+        return NOT, tolerance, f"{difference}, {_distance(*value):.2g} apart where {may}"
+    intervals = [f"{low} to {high}" for low, high in ((metric.low, metric.high) for metric in (recorded, again))]
     if where.is_older:
-        differ = "" if all(_same(*each) for each in ends) else f"; its interval was {intervals[0]}, now {intervals[1]}"
-        return WITHIN, tolerance, f"{told}{differ}"
-    if any(_distance(*each) > tolerance and not _same(*each) for each in ends):
-        return NOT, tolerance, f"{told}; but its interval was {intervals[0]} and is now {intervals[1]}"
-    return WITHIN, tolerance, f"{told}, {_distance(*value):.2g} apart where {tolerance:.2g} may be"
+        differ = "" if all(_same(*end) for end in ends) else f"; its interval was {intervals[0]}, now {intervals[1]}"
+        return WITHIN, tolerance, f"{difference}{differ}"
+    if any(_distance(*end) > tolerance and not _same(*end) for end in ends):
+        return NOT, tolerance, f"{difference}; but its interval was {intervals[0]} and is now {intervals[1]}"
+    return WITHIN, tolerance, f"{difference}, {_distance(*value):.2g} apart where {tolerance:.2g} may be"
 
 
 def _tolerance(again: Metric, value: float, where: _Where) -> float:
@@ -256,8 +256,8 @@ def _settings_otherwise(record: Record, result: Result, where: _Where) -> str:
 def _without_texts(settings: object) -> object:
     """Return settings without the hash of texts that a model wrote: elsewhere one of them may go on differently."""
     if isinstance(settings, dict):
-        return {name: _without_texts(each) for name, each in settings.items() if name != "texts_sha256"}
-    return [_without_texts(each) for each in settings] if isinstance(settings, list) else settings
+        return {name: _without_texts(value) for name, value in settings.items() if name != "texts_sha256"}
+    return [_without_texts(setting) for setting in settings] if isinstance(settings, list) else settings
 
 
 def _told_otherwise(was: str, now: str) -> str:
@@ -282,18 +282,18 @@ def _row_otherwise(record: Record, result: Result, where: _Where) -> str:
     """Return which other number of the table differs."""
     if len(record.rows) != len(result.rows):
         return f"its table had {len(record.rows)} rows and has {len(result.rows)}"
-    for place, row in enumerate(record.rows):
+    for index, row in enumerate(record.rows):
         for measure in result.measures:
             if measure.unit in SECONDS:  # a busy moment would belie the record; cited itself, it is compared
                 continue
-            again = result.metric(measure.column, place)
+            again = result.metric(measure.column, index)
             columns = measure.column, measure.low, measure.high
             found = [row.get(column) if column else None for column in columns]
             n = row.get(measure.n) if measure.n and isinstance(measure.n, str) else again.n
-            if not all(each is None or type(each) in (int, float) for each in [*found, n]):
-                return f"row {place} of its table holds {str(found)[:60]} as {measure.column}"
+            if not all(number is None or type(number) in (int, float) for number in [*found, n]):
+                return f"row {index} of its table holds {str(found)[:60]} as {measure.column}"
             value, low, high = found
-            recorded = Metric(measure.column, again.of, value, again.unit, low, high, n, place)
+            recorded = Metric(measure.column, again.of, value, again.unit, low, high, n, index)
             status, _, why = _judged(recorded, again, where)
             if status == NOT:
                 return f"another number of its table does not: {why}"

@@ -46,19 +46,19 @@ def check(essay: Essay, records: Sequence[Record], words: tuple[int, int] = WORD
     cited = essay.cited_evidence
     held = {id: RecordNumbers(by_id[id]) for id in cited if id in by_id}
     own = LedgerText(records)
-    seen: dict[str, str] = {}
+    section_of_sentence: dict[str, str] = {}
     found = [*_length(essay, words), *_strategy(essay), *_engagement(essay), *_evidence(cited, by_id)]
     for section in essay.sections:
         looked_at = dataclasses.replace(section, text=section.text[:LONGEST])
-        told = list(sentences(looked_at.text))
-        inside = [*citation_findings(looked_at, by_id, cited), *quotation_findings(looked_at, told, own)]
-        for sentence in told:
+        sentence_list = list(sentences(looked_at.text))
+        inside = [*citation_findings(looked_at, by_id, cited), *quotation_findings(looked_at, sentence_list, own)]
+        for sentence in sentence_list:
             inside += itertools.islice(number_findings(looked_at, sentence, held), MOST)
             inside += comparison_findings(looked_at, sentence, held)
-            inside += _repeated(looked_at, sentence, seen)
+            inside += _repeated(looked_at, sentence, section_of_sentence)
             if len(inside) > 10 * MOST:
                 break
-        inside.sort(key=lambda each: (each.start, each.severity))
+        inside.sort(key=lambda finding: (finding.start, finding.severity))
         found += [*_too_long(section), *inside[:MOST], *_and_more(section, len(inside))]
     return found
 
@@ -124,13 +124,13 @@ def _and_more(section: Section, n: int) -> Iterator[Finding]:
         yield Finding("many findings", HINT, "And more in this section: mend these first.", section.key)
 
 
-def _repeated(section: Section, sentence: Sentence, seen: dict[str, str]) -> Iterator[Finding]:
+def _repeated(section: Section, sentence: Sentence, section_of_sentence: dict[str, str]) -> Iterator[Finding]:
     """Yield a sentence that stands in the essay already; ``seen`` remembers in which section."""
-    said = words_of(sentence.bare)
-    if len(said) < FEWEST_REPEATED:
+    sentence_words = words_of(sentence.bare)
+    if len(sentence_words) < FEWEST_REPEATED:
         return
-    first = seen.get(" ".join(said))
-    seen.setdefault(" ".join(said), section.key)
+    first = section_of_sentence.get(" ".join(sentence_words))
+    section_of_sentence.setdefault(" ".join(sentence_words), section.key)
     if first is not None:
         where = "in this section" if first == section.key else f"in the section {first}"
         says = f"This sentence stands in the essay before, {where}."

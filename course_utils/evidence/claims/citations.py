@@ -62,14 +62,14 @@ def _nowhere(section: Section, found: re.Match[str], part: str, key: str, by_id:
         newest = f" The newest there: {', '.join(list(by_id)[-3:])}." if by_id else " It is empty."
         says = f"{key} does not stand in your ledger.{_or(near) or newest}"
         return finding_at(section, *found.span(), "unknown evidence", FAULT, says, key)
-    told = part.partition(",")[0].strip("@ ")
-    if LIKE_EVIDENCE.fullmatch(told):
-        right = _as_id(told)
+    name = part.partition(",")[0].strip("@ ")
+    if LIKE_EVIDENCE.fullmatch(name):
+        right = _as_id(name)
         near = [right] if right in by_id else _near(right, tuple(by_id)[-MOST_NEAR:])
-        says = f"\u201c{told[:40]}\u201d is no id of a record: those are E- and small letters and digits.{_or(near)}"
+        says = f"\u201c{name[:40]}\u201d is no id of a record: those are E- and small letters and digits.{_or(near)}"
         return finding_at(section, *found.span(), "unfinished citation", FAULT, says)
-    near = _near(told.lower(), tuple(readings())) or _by_name(told)
-    says = f"No reading has the key {told[:40]}; the keys are {', '.join(readings())}.{_or(near)}"
+    near = _near(name.lower(), tuple(readings())) or _by_name(name)
+    says = f"No reading has the key {name[:40]}; the keys are {', '.join(readings())}.{_or(near)}"
     return finding_at(section, *found.span(), "unknown reading", FAULT, says)
 
 
@@ -96,8 +96,8 @@ def _loose(
         yield finding_at(section, *found.span(), "unfinished citation", FAULT, says)
 
 
-def _as_id(told: str) -> str:
-    return f"E-{re.sub(r'^[eE][^0-9a-zA-Z]?', '', told).lower()}"
+def _as_id(written: str) -> str:
+    return f"E-{re.sub(r'^[eE][^0-9a-zA-Z]?', '', written).lower()}"
 
 
 @functools.lru_cache(maxsize=512)
@@ -110,7 +110,11 @@ def _near(key: str, known: tuple[str, ...]) -> list[str]:
 def _by_name(key: str) -> list[str]:
     """Return the readings whose key begins with the same name: zhang, openai."""
     name = re.sub(r"[^a-z].*", "", key.lower(), flags=re.DOTALL)
-    return [each for each in readings() if len(name) > 3 and (each.startswith(name) or name.startswith(each[:5]))][:2]
+    return [
+        reading
+        for reading in readings()
+        if len(name) > 3 and (reading.startswith(name) or name.startswith(reading[:5]))
+    ][:2]
 
 
 def _or(near: Sequence[str]) -> str:

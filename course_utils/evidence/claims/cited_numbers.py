@@ -91,7 +91,7 @@ class _Context:
     others: list[RecordNumbers]
     mute: list[RecordNumbers]
     cites_a_reading: bool
-    is_told: bool
+    is_explained: bool
 
 
 def number_findings(section: Section, sentence: Sentence, held: Mapping[str, RecordNumbers]) -> Iterator[Finding]:
@@ -107,27 +107,31 @@ def number_findings(section: Section, sentence: Sentence, held: Mapping[str, Rec
     """
     found = numbers(sentence.bare)
     starts = [start for start, _, _ in sentence.groups]
-    belongs = [_group_of(each, starts) for each in found]
+    belongs = [_group_of(number, starts) for number in found]
     contexts = _contexts(sentence, held, found, belongs)
-    for written, place in zip(found, belongs, strict=True):
+    for written, group_index in zip(found, belongs, strict=True):
         at = functools.partial(finding_at, section, sentence.start + written.start, sentence.start + written.end)
-        if place is None and _lacks_source(written, sentence, held):
+        if group_index is None and _lacks_source(written, sentence, held):
             says = f"Where does {written.words} come from? Cite the record or the reading behind it."
             yield at("number without source", HINT, says)
-        elif place is not None and contexts[place].cited and not _follows_a_reading(written, sentence, place):
-            yield from _compared(written, contexts[place], at)
+        elif (
+            group_index is not None
+            and contexts[group_index].cited
+            and not _follows_a_reading(written, sentence, group_index)
+        ):
+            yield from _compared(written, contexts[group_index], at)
 
 
 def _group_of(written: ParsedNumber, starts: Sequence[int]) -> int | None:
     """Return which citation a number is cited from: the first after it, else the last before it."""
-    place = bisect.bisect_left(starts, written.end)
-    return place if place < len(starts) else place - 1 if starts else None
+    index = bisect.bisect_left(starts, written.end)
+    return index if index < len(starts) else index - 1 if starts else None
 
 
-def _follows_a_reading(written: ParsedNumber, sentence: Sentence, place: int) -> bool:
+def _follows_a_reading(written: ParsedNumber, sentence: Sentence, group_index: int) -> bool:
     """Tell whether the citation before a number is a reading's: "OpenAI [@openai2019aug] asks for 99.9 %"."""
-    start, _, _ = sentence.groups[place]
-    return place > 0 and written.end <= start and _has_a_reading(sentence.groups[place - 1][2])
+    start, _, _ = sentence.groups[group_index]
+    return group_index > 0 and written.end <= start and _has_a_reading(sentence.groups[group_index - 1][2])
 
 
 def _contexts(
@@ -135,19 +139,29 @@ def _contexts(
 ) -> list[_Context]:
     groups = [keys for _, _, keys in sentence.groups]
     cited = [[held[key] for key in keys if key in held] for keys in groups]
-    owned = [place is not None and _is_own(each, cited[place]) for each, place in zip(found, belongs, strict=True)]
-    told, with_numbers = set(itertools.compress(belongs, owned)), set(belongs)
+    owned = [
+        group_index is not None and _is_own(number, cited[group_index])
+        for number, group_index in zip(found, belongs, strict=True)
+    ]
+    explained_groups, with_numbers = set(itertools.compress(belongs, owned)), set(belongs)
     first = cited[:MOST_GROUPS]
-    mute = [each for place, group in enumerate(first) if place not in with_numbers for each in group]
+    mute = [
+        cited_record
+        for group_index, group in enumerate(first)
+        if group_index not in with_numbers
+        for cited_record in group
+    ]
     contexts = []
-    for place, (keys, own) in enumerate(zip(groups, cited, strict=True)):
-        others = [each for group in first for each in group if each not in own]
-        contexts.append(_Context(sentence, found, own, others, mute, _has_a_reading(keys), place in told))
+    for group_index, (keys, own) in enumerate(zip(groups, cited, strict=True)):
+        others = [cited_record for group in first for cited_record in group if cited_record not in own]
+        contexts.append(
+            _Context(sentence, found, own, others, mute, _has_a_reading(keys), group_index in explained_groups)
+        )
     return contexts
 
 
 def _is_own(written: ParsedNumber, cited: Sequence[RecordNumbers]) -> bool:
-    return any(each.is_value(written) for each in cited)
+    return any(cited_record.is_value(written) for cited_record in cited)
 
 
 def _has_a_reading(keys: Sequence[str]) -> bool:
@@ -156,14 +170,14 @@ def _has_a_reading(keys: Sequence[str]) -> bool:
 
 
 def _compared(written: ParsedNumber, context: _Context, at: At) -> Iterator[Finding]:
-    holding = next((each for each in context.cited if each.is_any(written)), None)
-    ending = next((each for each in context.cited if each.is_end(written)), None)
+    holding = next((cited_record for cited_record in context.cited if cited_record.is_any(written)), None)
+    ending = next((cited_record for cited_record in context.cited if cited_record.is_end(written)), None)
     if holding is not None:
         if not context.cites_a_reading:
             yield from _mistaken(written, holding, context, at)
         if holding.is_value(written) and too_exact(holding, written):
-            id, told = holding.record.id, holding.told()
-            says = f"{written.words} has more digits than its interval can carry: {id} holds {told}."
+            id, description = holding.record.id, holding.description()
+            says = f"{written.words} has more digits than its interval can carry: {id} holds {description}."
             yield at("too exact", HINT, says, id)
     elif context.cites_a_reading:
         return
@@ -179,7 +193,7 @@ def _compared(written: ParsedNumber, context: _Context, at: At) -> Iterator[Find
 
 def _end_as_result(written: ParsedNumber, held: RecordNumbers, context: _Context, at: At) -> Finding:
     id, end = held.record.id, held.which_end(written)
-    says = f"{written.words} is {end} and no result: {id} holds {held.told()}."
+    says = f"{written.words} is {end} and no result: {id} holds {held.description()}."
     return at("interval bound", HINT if _is_up_to(written, context) else FAULT, says, id)
 
 
@@ -198,12 +212,12 @@ def _is_another_s(written: ParsedNumber, context: _Context) -> bool:
 def _tells_an_interval(written: ParsedNumber, held: RecordNumbers, context: _Context) -> bool:
     """Tell whether words, or the other end beside it, say that a number is an end of an interval."""
     bare, found = context.sentence.bare, list(context.numbers)
-    place = found.index(written)
-    for low, high in itertools.pairwise(found[max(0, place - 1) : place + 2]):
+    index = found.index(written)
+    for low, high in itertools.pairwise(found[max(0, index - 1) : index + 2]):
         if TO_THE_OTHER_END.fullmatch(bare, low.end, high.start) and held.ends(low, high):
             return True
     before = bare[max(0, written.start - 120) : written.start]
-    clauses = [each for each in CLAUSE.split(before) if each is not None]
+    clauses = [clause for clause in CLAUSE.split(before) if clause is not None]
     near = clauses[-1] if clauses[-1].strip() or len(clauses) < 2 else clauses[-2]  # "the lower end, 0.885, is …"
     after = CLAUSE.split(bare[written.end : written.end + 40])[0]
     return bool(OF_AN_INTERVAL.search(near) or OF_AN_INTERVAL.search(after))
@@ -211,30 +225,34 @@ def _tells_an_interval(written: ParsedNumber, held: RecordNumbers, context: _Con
 
 def _mistaken(written: ParsedNumber, held: RecordNumbers, context: _Context, at: At) -> Iterator[Finding]:
     """Yield what is to be said about a number that the record holds, and not as its result."""
-    if held.is_value(written) or context.is_told or len(context.cited) > 1:
+    if held.is_value(written) or context.is_explained or len(context.cited) > 1:
         return
     id, bare = held.record.id, context.sentence.bare
     before = bare[max(0, written.start - 80) : written.start]
     if written.is_whole and A_RESULT.search(before) and not (written.is_count or written.out_of or written.is_percent):
         if all(value in held.counted for value in written.values) and not _counts(written, context):
-            says = f"{written.words} is a count or a setting of {id} and no result: it holds {held.told()}."
+            says = f"{written.words} is a count or a setting of {id} and no result: it holds {held.description()}."
             yield at("other number", FAULT, says, id)
     elif row := held.row_of(written):
         words = {word.lower() for word in re.findall(r"[^\W_]{3,40}", row)}
         words -= {word.lower() for word in re.findall(r"[^\W_]{3,40}", held.record.of)}
         if not words & {word.lower() for word in re.findall(r"[^\W_]{3,40}", context.sentence.text)}:
-            says = f"{written.words} is of \u201c{row}\u201d in the table of {id}, which itself holds {held.told()}."
+            says = (
+                f"{written.words} is in row \u201c{row}\u201d of the table of {id}; its result is {held.description()}."
+            )
             yield at("other row", HINT, says, id)
 
 
 def _other_number(written: ParsedNumber, context: _Context, at: At) -> Finding:
     id = context.cited[0].record.id
-    holds = "; ".join(f"{each.record.id} holds {each.told()}" for each in context.cited[:3])
-    swapped = next((each for each in context.others if each.is_value(written)), None)
+    holds = "; ".join(
+        f"{cited_record.record.id} holds {cited_record.description()}" for cited_record in context.cited[:3]
+    )
+    swapped = next((cited_record for cited_record in context.others if cited_record.is_value(written)), None)
     if swapped is not None:
         says = f"{written.words} is the number of {swapped.record.id}, and stands with another citation: {holds}."
         return at("other number", FAULT, says, id)
-    is_another_thing = _is_plain(written) and (context.is_told or _counts(written, context))
+    is_another_thing = _is_plain(written) and (context.is_explained or _counts(written, context))
     if is_another_thing or _has(OTHERS, context.sentence.bare) or _has(EXPECTED, context.sentence.bare):
         says = f"{written.words} is not in the record that is cited: {holds}. If it is from elsewhere, say from where."
         return at("other number", HINT, says, id)
@@ -248,38 +266,46 @@ def _other_number(written: ParsedNumber, context: _Context, at: At) -> Finding:
 def _is_excused(written: ParsedNumber, context: _Context) -> bool:
     """Tell whether a number that the record does not hold contradicts nothing all the same."""
     bare, cited = context.sentence.bare, context.cited
-    if written.bound in ("above", "below") and (_has(DENIED, bare) or any(each.bears_out(written) for each in cited)):
+    if written.bound in ("above", "below") and (
+        _has(DENIED, bare) or any(cited_record.bears_out(written) for cited_record in cited)
+    ):
         return True
     if _is_own(written, context.mute):
         return True  # "0.89 and 0.75 for words [@E-07f3] and for ranks [@E-1a2b], respectively"
-    if _is_reference(written) and (context.is_told or _has(CHANCE, bare)):
+    if _is_reference(written) and (context.is_explained or _has(CHANCE, bare)):
         return True
     if written.out_of > 0:
-        wholes = {each.record.n for each in cited} | {10, 100, 1000}
-        return context.is_told or written.out_of not in wholes or not any(each.is_share for each in cited)
-    if context.is_told and _has(EXPECTED, bare):
+        wholes = {cited_record.record.n for cited_record in cited} | {10, 100, 1000}
+        return (
+            context.is_explained
+            or written.out_of not in wholes
+            or not any(cited_record.is_share for cited_record in cited)
+        )
+    if context.is_explained and _has(EXPECTED, bare):
         return True
-    if _is_plain(written) and (context.is_told or _counts(written, context)):
+    if _is_plain(written) and (context.is_explained or _counts(written, context)):
         is_of_n = KINDS_OF_N.match(context.sentence.text, context.sentence.start + written.end)
-        if written.values[0] < FEWEST or (context.is_told and not is_of_n):
+        if written.values[0] < FEWEST or (context.is_explained and not is_of_n):
             return True
     if _has(COMPARED, bare) and any(is_derived(written, values) for values in _comparable(written, context)):
         return True
     if TIMES.match(context.sentence.text, context.sentence.start + written.end):
-        return not any(each.record.unit == "times" for each in cited)
-    if _has(WIDTH, bare) and any(is_width(written, each) for each in cited):
+        return not any(cited_record.record.unit == "times" for cited_record in cited)
+    if _has(WIDTH, bare) and any(is_width(written, cited_record) for cited_record in cited):
         return True
     before = bare[max(0, written.start - 12) : written.start]
-    if P_VALUE.search(before) and any(set(written.values) & each.p_values for each in cited):
+    if P_VALUE.search(before) and any(set(written.values) & cited_record.p_values for cited_record in cited):
         return True
-    return bool(_has(LEFT_OVER, bare)) and any(is_rest(written, each) for each in cited)
+    return bool(_has(LEFT_OVER, bare)) and any(is_rest(written, cited_record) for cited_record in cited)
 
 
 def _comparable(written: ParsedNumber, context: _Context) -> list[list[float]]:
     """Return what a number may be the difference or the ratio of: the records' own, and others of the sentence."""
-    others = [each for each in context.numbers[: MOST_COMPARED + 1] if each is not written]
-    told = [[each.values[0] for each in others if each.is_percent == is_percent] for is_percent in (False, True)]
-    return [[each.value for each in (*context.cited, *context.others)], *told]
+    others = [number for number in context.numbers[: MOST_COMPARED + 1] if number is not written]
+    values_by_unit = [
+        [number.values[0] for number in others if number.is_percent == is_percent] for is_percent in (False, True)
+    ]
+    return [[cited_record.value for cited_record in (*context.cited, *context.others)], *values_by_unit]
 
 
 def _is_plain(written: ParsedNumber) -> bool:
@@ -292,14 +318,14 @@ def _counts(written: ParsedNumber, context: _Context) -> bool:
     text, end = context.sentence.text, context.sentence.start + written.end
     after = MORE_OF_A_LIST.match(text, end)
     end = after.end() if after else end
-    about = " ".join(f"{each.record.unit} {each.record.metric}" for each in context.cited)
+    about = " ".join(f"{cited_record.record.unit} {cited_record.record.metric}" for cited_record in context.cited)
     noun = re.match(r"\s([A-Za-z]+)", text[end : end + 40])
     return not NO_NOUN.match(text, end) and not (noun and noun[1].lower() in re.findall(r"[a-z]+", about))
 
 
 def _is_reference(written: ParsedNumber) -> bool:
     factor = 100 if written.is_percent else 1
-    return any(value == factor * each for value in written.values for each in REFERENCES)
+    return any(value == factor * reference for value in written.values for reference in REFERENCES)
 
 
 def _lacks_source(written: ParsedNumber, sentence: Sentence, held: Mapping[str, RecordNumbers]) -> bool:
@@ -312,7 +338,9 @@ def _lacks_source(written: ParsedNumber, sentence: Sentence, held: Mapping[str, 
         return False
     keys = _cited_within(sentence.text, *sentence.paragraph)
     cited = [held[key] for key in keys if key in held]
-    return not _has_a_reading(keys) and not any(each.is_any(written) or each.is_end(written) for each in cited)
+    return not _has_a_reading(keys) and not any(
+        cited_record.is_any(written) or cited_record.is_end(written) for cited_record in cited
+    )
 
 
 @functools.lru_cache(maxsize=64)

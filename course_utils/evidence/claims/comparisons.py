@@ -76,7 +76,7 @@ class Comparison:
     second: Record
     expected: str | float
 
-    def told(self) -> str:
+    def description(self) -> str:
         """Return what is said, with the records' ids."""
         one, other, word = self.first.id, self.second.id, self.words.lower()
         if word in (*BY_WORD, "better", "worse"):
@@ -109,14 +109,16 @@ def comparison_findings(section: Section, sentence: Sentence, held: Mapping[str,
     held : mapping of str to RecordNumbers
         The cited records of the ledger, by id.
     """
-    for each in comparisons(sentence, {key: found.record for key, found in held.items()}):
-        start, end, id = sentence.start + each.start, sentence.start + each.end, each.first.id
-        both = "; ".join(f"{record.id} holds {held[record.id].told()}" for record in (each.first, each.second))
-        if not each.is_borne_out:
-            says = f"You write that {each.told()}, but {both}."
+    for comparison in comparisons(sentence, {key: found.record for key, found in held.items()}):
+        start, end, id = sentence.start + comparison.start, sentence.start + comparison.end, comparison.first.id
+        both = "; ".join(
+            f"{record.id} holds {held[record.id].description()}" for record in (comparison.first, comparison.second)
+        )
+        if not comparison.is_borne_out:
+            says = f"You write that {comparison.description()}, but {both}."
             yield finding_at(section, start, end, "comparison", FAULT, says, id)
-        elif each.overlaps and not UNSURE.search(sentence.text, *sentence.paragraph):
-            says = f"The two intervals overlap, so \u201c{each.words}\u201d may be chance: {both}. Say so."
+        elif comparison.overlaps and not UNSURE.search(sentence.text, *sentence.paragraph):
+            says = f"The two intervals overlap, so \u201c{comparison.words}\u201d may be chance: {both}. Say so."
             yield finding_at(section, start, end, "overlapping intervals", HINT, says, id)
 
 
@@ -134,16 +136,16 @@ def comparisons(sentence: Sentence, records: Mapping[str, Record]) -> Iterator[C
         return
     bare = sentence.bare
     found = [*filter(_is_of_values, THAN.finditer(bare)), *TIMES.finditer(bare), *FROM_TO.finditer(bare)]
-    times = [each for each in found if each.re is TIMES]
-    for each in times or (found if len(found) == 1 else ()):
-        pair = _pair(each, cited, bare)
+    times = [match for match in found if match.re is TIMES]
+    for match in times or (found if len(found) == 1 else ()):
+        pair = _pair(match, cited, bare)
         if pair is None:
             continue
         first, second = (records[key] for key in pair)
-        expected = _expected(each, first, bare)
+        expected = _expected(match, first, bare)
         if expected is not None and (first.metric, first.unit) == (second.metric, second.unit):
-            words = bare[each.start("word") : each.end("word")]
-            yield Comparison(each.start("word"), each.end("word"), words, first, second, expected)
+            words = bare[match.start("word") : match.end("word")]
+            yield Comparison(match.start("word"), match.end("word"), words, first, second, expected)
 
 
 def _is_of_values(found: re.Match[str]) -> bool:
@@ -153,8 +155,8 @@ def _is_of_values(found: re.Match[str]) -> bool:
 
 def _pair(found: re.Match[str], cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
     """Return which record is compared with which: the one told before the words, and the one told after them."""
-    before = [(place, key) for place, key in cited if place < found.end()]
-    after = [(place, key) for place, key in cited if place >= found.end()]
+    before = [(position, key) for position, key in cited if position < found.end()]
+    after = [(position, key) for position, key in cited if position >= found.end()]
     if found.re is FROM_TO:
         return _from_to(found, cited, bare)
     head = bare[found.end() : after[0][0]] if after else ""
@@ -170,8 +172,8 @@ def _pair(found: re.Match[str], cited: Sequence[tuple[int, str]], bare: str) -> 
 
 def _from_to(found: re.Match[str], cited: Sequence[tuple[int, str]], bare: str) -> tuple[str, str] | None:
     """Return the record at the end of a change and the one at its beginning."""
-    inside = [key for place, key in cited if found.start() < place < found.end()]
-    after = [(place, key) for place, key in cited if place >= found.end()]
+    inside = [key for position, key in cited if found.start() < position < found.end()]
+    after = [(position, key) for position, key in cited if position >= found.end()]
     if len(inside) == 1 and len(after) == 1:
         return inside[0], after[0][1]  # "rose to 0.9 [@E-07f3] from 0.8 [@E-1a2b]"
     if inside or len(after) != MOST_CITED:

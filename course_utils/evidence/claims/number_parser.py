@@ -134,12 +134,14 @@ def numbers(sentence: str) -> list[ParsedNumber]:
     ['0.89', '47']
     """
     text = _blanked(NAMES, _blanked(NO_CLAIM, sentence))
-    found = [_written(text, each) for each in NUMBER.finditer(text) if not _is_a_year(text, each)]
-    found += [each for each in map(functools.partial(_in_words, text), IN_WORDS.finditer(text)) if each.out_of >= 0]
+    found = [_written(text, match) for match in NUMBER.finditer(text) if not _is_a_year(text, match)]
+    found += [
+        number for number in map(functools.partial(_in_words, text), IN_WORDS.finditer(text)) if number.out_of >= 0
+    ]
     wholes = {
-        whole.end() for each in found if each.out_of and (whole := OUT_OF.match(text, each.end))
+        whole.end() for number in found if number.out_of and (whole := OUT_OF.match(text, number.end))
     }  # 100 in "31 of 100"
-    return sorted((each for each in found if each.end not in wholes), key=lambda each: each.start)
+    return sorted((number for number in found if number.end not in wholes), key=lambda number: number.start)
 
 
 def _blanked(pattern: re.Pattern[str], text: str) -> str:
@@ -188,13 +190,13 @@ def _bound(before: str) -> str:
 
 
 def _number_of(out_of: re.Match[str]) -> float:
-    told = (out_of["all"] or out_of["all_"]).lower()
-    return float(WORDS.get(told) or told.replace(",", "") or 0)
+    total_text = (out_of["all"] or out_of["all_"]).lower()
+    return float(WORDS.get(total_text) or total_text.replace(",", "") or 0)
 
 
-def _power(told: str) -> float:
+def _power(exponent_text: str) -> float:
     """Return what a number is multiplied by: ``e-3`` and ``× 10^-3`` are a thousandth."""
-    exponent = re.sub(r"^(?:[eE]|\s?[\u00d7x*]\s?10\^?\{?)|\}$", "", told).translate(RAISED)
+    exponent = re.sub(r"^(?:[eE]|\s?[\u00d7x*]\s?10\^?\{?)|\}$", "", exponent_text).translate(RAISED)
     return 10.0 ** max(-LARGEST_POWER, min(LARGEST_POWER, int(exponent or 0)))
 
 

@@ -51,13 +51,15 @@ class LedgerText:
     def has(self, quoted: str) -> bool:
         """Tell whether words stand there in this order."""
         if self._words is None:
-            parts = ([each.finding, each.note, each.inputs, each.settings, each.rows] for each in self._records)
-            told = " \n".join(text for each in parts for text in inside(each) if isinstance(text, str))
-            self._words = f" {' '.join(words_of(told[:MOST_OWN]))} "
+            parts = (
+                [record.finding, record.note, record.inputs, record.settings, record.rows] for record in self._records
+            )
+            full_text = " \n".join(text for part in parts for text in inside(part) if isinstance(text, str))
+            self._words = f" {' '.join(words_of(full_text[:MOST_OWN]))} "
         return f" {' '.join(words_of(quoted))} " in self._words
 
 
-def quotation_findings(section: Section, told: Sequence[Sentence], own: LedgerText) -> Iterator[Finding]:
+def quotation_findings(section: Section, sentences: Sequence[Sentence], own: LedgerText) -> Iterator[Finding]:
     """Yield what is to be said about the quotations of a section.
 
     Parameters
@@ -68,12 +70,12 @@ def quotation_findings(section: Section, told: Sequence[Sentence], own: LedgerTe
     own : LedgerText
     """
     text = visible(section.text)
-    starts = [each.start for each in told]
+    starts = [sentence.start for sentence in sentences]
     for start, end, quoted in itertools.islice(_quoted(text), MOST):
-        around = _around(told, starts, start, end)
+        around = _around(sentences, starts, start, end)
         parts = [part for part in GAP.split(quoted) if len(part.split()) >= FEWEST_WORDS <= len(words_of(part))]
         for part in parts:
-            found = _said(section, start, end, part, around, own)
+            found = _finding_of(section, start, end, part, around, own)
             if found is not None:
                 yield found
                 break
@@ -89,7 +91,7 @@ def _quoted(text: str) -> Iterator[tuple[int, int, str]]:
             yield found.start(), found.start() + len(found[0].rstrip()), quoted
 
 
-def _said(
+def _finding_of(
     section: Section, start: int, end: int, quoted: str, around: tuple[list[str], str], own: LedgerText
 ) -> Finding | None:
     (cited, words), key = around, find_quotation(quoted)
@@ -111,18 +113,18 @@ def _said(
     return None if own.has(quoted) else finding_at(section, start, end, "unknown quotation", HINT, CHECK_IT)
 
 
-def _around(told: Sequence[Sentence], starts: Sequence[int], start: int, end: int) -> tuple[list[str], str]:
+def _around(sentences: Sequence[Sentence], starts: Sequence[int], start: int, end: int) -> tuple[list[str], str]:
     """Return the readings that are cited with a quotation, and the words that lead to it.
 
     Those of its own sentences count; else those of the sentence after it, or before it, in the same paragraph.
     """
     first, last = max(0, bisect.bisect_right(starts, start) - 1), max(0, bisect.bisect_left(starts, end) - 1)
-    own, paragraph = told[first : last + 1], told[first].paragraph if told else ()
-    words = " ".join(map(str, told[max(0, first - 1) : last + 1]))
+    own, paragraph = sentences[first : last + 1], sentences[first].paragraph if sentences else ()
+    words = " ".join(map(str, sentences[max(0, first - 1) : last + 1]))
     is_block = bool(own) and own[0].text.startswith(">", start)  # its source may stand in the paragraph below
-    beside = (*told[last + 1 : last + 2], *told[max(0, first - 1) : first])
-    for each in (own, *([other] for other in beside if is_block or other.paragraph == paragraph)):
-        cited = [key for sentence in each for _, _, key in citations(str(sentence)) if key in readings()]
+    beside = (*sentences[last + 1 : last + 2], *sentences[max(0, first - 1) : first])
+    for part in (own, *([other] for other in beside if is_block or other.paragraph == paragraph)):
+        cited = [key for sentence in part for _, _, key in citations(str(sentence)) if key in readings()]
         if cited:
             return cited, words
     return [], words

@@ -56,17 +56,17 @@ class RecordNumbers:
         ends = {end for end in (record.low, record.high) if end is not None}
         ends |= {end for pair in self.intervals for end in pair}
         self._ends = _SortedNumbers(ends)
-        told = ({name: each for name, each in row.items() if not _IS_END.search(name)} for row in rows)
-        measured, self.counted = _apart(each for row in told for each in inside(row))
-        set_to, counted = _apart(each for part in (record.settings, record.inputs) for each in inside(part))
-        self.counted |= counted | {float(each) for each in (record.n, record.seed) if each is not None}
+        without_ends = ({name: cell for name, cell in row.items() if not _IS_END.search(name)} for row in rows)
+        measured, self.counted = _apart(cell for row in without_ends for cell in inside(row))
+        set_to, counted = _apart(cell for part in (record.settings, record.inputs) for cell in inside(part))
+        self.counted |= counted | {float(cell) for cell in (record.n, record.seed) if cell is not None}
         finding: set[float] = set()
         self.p_values: set[float] = set()
-        for each in numbers(record.finding[:LONGEST_FINDING]):
-            meant = {value / (100 if each.is_percent else 1) for value in each.values}
-            if P_VALUE.search(record.finding[max(0, each.start - 12) : each.start]):
+        for number in numbers(record.finding[:LONGEST_FINDING]):
+            meant = {value / (100 if number.is_percent else 1) for value in number.values}
+            if P_VALUE.search(record.finding[max(0, number.start - 12) : number.start]):
                 self.p_values |= meant
-            elif not self._ends.has_any(intervals(each) if not each.is_percent else _hundredths(each), ""):
+            elif not self._ends.has_any(intervals(number) if not number.is_percent else _hundredths(number), ""):
                 finding |= meant
         measured -= ends - {self.value}
         self._others = _SortedNumbers(measured | set_to | finding)
@@ -75,7 +75,7 @@ class RecordNumbers:
 
     def __repr__(self) -> str:
         """Return the record's id and number."""
-        return f"Numbers of {self.record.id}: {self.told()}"
+        return f"Numbers of {self.record.id}: {self.description()}"
 
     def is_value(self, written: ParsedNumber) -> bool:
         """Tell whether a number is the record's own."""
@@ -92,7 +92,7 @@ class RecordNumbers:
             return False
         if written.bound == "about" and not written.is_percent:
             ranges = intervals(written)
-            if any(is_within(ranges, "", each) for each in self.counted):
+            if any(is_within(ranges, "", count) for count in self.counted):
                 return True
         # "More than 0.9" is borne out or not; it does not say that the value, or an end of the interval, is 0.9.
         is_exact = written.bound not in ("above", "below")
@@ -122,10 +122,10 @@ class RecordNumbers:
         if self.is_value(written) or not written.values:
             return ""
         name, found = self.record.metric, []
-        for place, row in enumerate(self.record.rows[:MOST_ROWS]):
-            is_own = place == self.record.row or row.get(name) == self.record.value
-            for column, each in row.items():
-                if type(each) is float and is_within(self._ranges(written), written.sign, each):
+        for index, row in enumerate(self.record.rows[:MOST_ROWS]):
+            is_own = index == self.record.row or row.get(name) == self.record.value
+            for column, cell in row.items():
+                if type(cell) is float and is_within(self._ranges(written), written.sign, cell):
                     if is_own or column != name:
                         return ""
                     found.append(" · ".join(value for value in row.values() if isinstance(value, str)))
@@ -144,7 +144,7 @@ class RecordNumbers:
             return any(value >= meant - step / 2 for meant, step in pairs)
         return written.bound == "below" and any(value <= meant + step / 2 for meant, step in pairs)
 
-    def told(self) -> str:
+    def description(self) -> str:
         """Return the record's number as a sentence may tell it; a share as a percentage too, since both are right."""
         one = self.record
         ends = "" if one.low is None or one.high is None else f" ({digits(one.low, 3)} to {digits(one.high, 3)})"
@@ -171,16 +171,16 @@ class _SortedNumbers:
 
     def __init__(self, found: Iterable[float]) -> None:
         numbers_ = list(found)
-        self._all = sorted(abs(each) for each in numbers_)
+        self._all = sorted(abs(number) for number in numbers_)
         self._signed = {
-            "-": sorted(abs(each) for each in numbers_ if each <= 0),
-            "+": sorted(each for each in numbers_ if each >= 0),
+            "-": sorted(abs(number) for number in numbers_ if number <= 0),
+            "+": sorted(number for number in numbers_ if number >= 0),
         }
 
     def has_any(self, ranges: Ranges, sign: str) -> bool:
         sizes = self._signed.get(sign, self._all)
-        places = ((bisect.bisect_left(sizes, low), high) for low, high in ranges if low <= high)
-        return any(place < len(sizes) and sizes[place] <= high for place, high in places)
+        bounds = ((bisect.bisect_left(sizes, low), high) for low, high in ranges if low <= high)
+        return any(index < len(sizes) and sizes[index] <= high for index, high in bounds)
 
 
 def intervals(written: ParsedNumber, may_end_in_zeros: bool = False) -> Ranges:
@@ -234,7 +234,7 @@ def is_derived(written: ParsedNumber, values: Sequence[float]) -> bool:
     """
     for one, other in itertools.permutations(values[:MOST_COMPARED], 2):
         results = [abs(one - other), *([abs(one / other), abs(one - other) / abs(other)] if other else [])]
-        results += [100 * each for each in results if written.is_percent or each <= 1]
+        results += [100 * result for result in results if written.is_percent or result <= 1]
         for value, (meant, step) in itertools.product(results, zip(written.values, written.steps, strict=True)):
             if abs(meant - value) <= step + (ROUGHLY * value if written.bound == "about" else SLACK * step):
                 return True
@@ -252,7 +252,7 @@ def is_width(written: ParsedNumber, held: RecordNumbers) -> bool:
     one, ranges = held.record, _hundredths(written) if written.is_percent else intervals(written)
     if one.low is None or one.high is None:
         return False
-    return any(is_within(ranges, "", each) for each in (one.high - one.low, (one.high - one.low) / 2))
+    return any(is_within(ranges, "", width) for width in (one.high - one.low, (one.high - one.low) / 2))
 
 
 def digits(value: float, n: int = 4) -> str:
@@ -299,19 +299,19 @@ def _zeros(value: float) -> tuple[float, float]:
     >>> [_zeros(each) for each in (1234.0, 1200.0, 100.0)]
     [(1.0, 1.0), (100.0, 100.0), (10.0, 100.0)]
     """
-    told = f"{abs(value):.0f}"
-    place = 10.0 ** (len(told) - len(told.rstrip("0"))) if value and value == int(value) else 1.0
-    return (place / 10 if place > 1 and told.rstrip("0") == "1" else place), place
+    digits = f"{abs(value):.0f}"
+    step = 10.0 ** (len(digits) - len(digits.rstrip("0"))) if value and value == int(value) else 1.0
+    return (step / 10 if step > 1 and digits.rstrip("0") == "1" else step), step
 
 
 def _apart(found: Iterable[object]) -> tuple[set[float], set[float]]:
     """Return the numbers that were measured, and the whole ones, which were counted or set."""
     measured, counted = set(), set()
-    for each in itertools.islice(found, MOST_CELLS):
-        if type(each) is float:
-            measured.add(each)
-        elif type(each) is int and abs(each) < LARGEST_COUNT:
-            counted.add(float(each))
+    for number in itertools.islice(found, MOST_CELLS):
+        if type(number) is float:
+            measured.add(number)
+        elif type(number) is int and abs(number) < LARGEST_COUNT:
+            counted.add(float(number))
     return measured, counted
 
 
@@ -322,7 +322,7 @@ def inside(values: object, depth: int = 0) -> Iterator[object]:
         return
     if isinstance(values, list):
         yield len(values)
-        if len(values) > LONGEST_LIST and all(type(each) is int for each in values):
+        if len(values) > LONGEST_LIST and all(type(value) is int for value in values):
             return
-    for each in values.values() if isinstance(values, dict) else values:
-        yield from inside(each, depth + 1)
+    for item in values.values() if isinstance(values, dict) else values:
+        yield from inside(item, depth + 1)

@@ -62,7 +62,7 @@ class Essay:
 
     def __str__(self) -> str:
         """Return its length, strategy and sections."""
-        parts = "; ".join(f"{each.key} {n_words(each.text)}" for each in self.sections)
+        parts = "; ".join(f"{section.key} {n_words(section.text)}" for section in self.sections)
         return f"Essay of {self.n_words} words, strategy: {self.strategy or 'none'}. Words by section: {parts}."
 
     __repr__ = __str__
@@ -74,7 +74,7 @@ class Essay:
 
     def section(self, key: str) -> Section:
         """Return a section; an empty one where the essay has none of that key."""
-        return next((each for each in self.sections if each.key == key), Section(key, key, ""))
+        return next((section for section in self.sections if section.key == key), Section(key, key, ""))
 
     @property
     def cited_evidence(self) -> list[str]:
@@ -87,7 +87,7 @@ class Essay:
         return [key for key in self._cited() if not EVIDENCE.fullmatch(key)]
 
     def _cited(self) -> list[str]:
-        return list(dict.fromkeys(key for each in self.sections for _, _, key in citations(each.text)))
+        return list(dict.fromkeys(key for section in self.sections for _, _, key in citations(section.text)))
 
 
 def citations(text: str) -> Iterator[tuple[int, int, str]]:
@@ -175,9 +175,9 @@ def _sections(cells: list[Cell]) -> list[Section]:
             key = ""
         elif named or (key and cell.get("cell_type") == "markdown"):  # a named one also where it was made code
             texts.setdefault(named or key, []).append(source(cell))
-    keys = [*SECTIONS, *[each for each in [*titles, *texts] if each not in SECTIONS]]
-    joined = {each: "\n\n".join(texts.get(each, ())).replace(PLACEHOLDER, "").strip() for each in keys}
-    return [Section(each, titles.get(each, each), joined[each]) for each in dict.fromkeys(keys)]
+    keys = [*SECTIONS, *[title for title in [*titles, *texts] if title not in SECTIONS]]
+    joined = {key: "\n\n".join(texts.get(key, ())).replace(PLACEHOLDER, "").strip() for key in keys}
+    return [Section(fromkey, titles.get(fromkey, fromkey), joined[fromkey]) for fromkey in dict.fromkeys(keys)]
 
 
 def _metadata(cell: Cell, name: str) -> Cell:
@@ -225,7 +225,7 @@ def _strategy(cells: list[Cell]) -> str:
         for node in body:
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
                 continue
-            is_named = any(getattr(each, "id", "") == "strategy" for each in node.targets)
+            is_named = any(getattr(target, "id", "") == "strategy" for target in node.targets)
             if is_named and isinstance(node.value.value, str):
                 return " ".join(node.value.value.split())
     return ""
@@ -235,5 +235,5 @@ def source(cell: Cell) -> str:
     """Return a cell's text, also where it is stored as lines."""
     value = cell.get("source", "")
     if isinstance(value, list):
-        return "".join(each for each in value if isinstance(each, str))
+        return "".join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""

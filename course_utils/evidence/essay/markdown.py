@@ -68,14 +68,14 @@ def blocks(markdown: str) -> list[Block]:
 
 def to_html(found: Sequence[Block]) -> str:
     """Return blocks as HTML in which every text is escaped."""
-    return "\n".join(f"<{TAGS[each['kind']]}>{_html(each['runs'])}</{TAGS[each['kind']]}>" for each in found)
+    return "\n".join(f"<{TAGS[block['kind']]}>{_html(block['runs'])}</{TAGS[block['kind']]}>" for block in found)
 
 
 def _kind(around: Sequence[str]) -> tuple[str, int]:
     """Return what a text is, by what stands around it: its kind, and the level of a heading."""
     if around and around[-1].startswith("heading h"):
         return "heading", int(around[-1][-1])
-    names = {each.partition(" ")[0] for each in around}
+    names = {style.partition(" ")[0] for style in around}
     kind = "quote" if "blockquote" in names else "item" if "list_item" in names else "paragraph"
     return kind, 0
 
@@ -105,7 +105,7 @@ def _pieces(token: Token) -> Iterator[Run]:
     styles: list[str] = []
     href = ""
     for child in token.children or ():
-        style = next((each for each in reversed(styles) if each), "")
+        style = next((style for style in reversed(styles) if style), "")
         if child.type.endswith("_open"):
             styles.append(STYLES.get(child.type.removesuffix("_open"), ""))
             href = str(child.attrGet("href") or "") if child.type == "link_open" else href
@@ -125,24 +125,24 @@ def _pieces(token: Token) -> Iterator[Run]:
 
 def _with_citations(text: str, style: str) -> Iterator[Run]:
     """Yield a text's runs, each citation one of its own."""
-    place = 0
+    position = 0
     for found in CITATION.finditer(text):
-        if found.start() > place:
-            yield {"text": text[place : found.start()], "style": style}
+        if found.start() > position:
+            yield {"text": text[position : found.start()], "style": style}
         for part, key in cited_in(found[1]):
             kind = "cite-evidence" if EVIDENCE.fullmatch(key) else "cite-reading"
             yield {"text": f"[{' '.join(part.split())}]", "style": kind, "id": key}
-        place = found.end()
-    if place < len(text):
-        yield {"text": text[place:], "style": style}
+        position = found.end()
+    if position < len(text):
+        yield {"text": text[position:], "style": style}
 
 
 def _html(runs: Sequence[Run]) -> str:
     names = {"em": "em", "strong": "strong", "code": "code", "cite-evidence": "cite", "cite-reading": "cite"}
-    told = []
+    parts = []
     for run in runs:
         name, text = names.get(run["style"]), html.escape(run["text"])
-        told.append(f"<{name}>{text}</{name}>" if name else text)
+        parts.append(f"<{name}>{text}</{name}>" if name else text)
         if run.get("href"):
-            told.append(f" ({html.escape(run['href'])})")
-    return "".join(told)
+            parts.append(f" ({html.escape(run['href'])})")
+    return "".join(parts)

@@ -57,12 +57,12 @@ def readings() -> dict[str, Reading]:
     stored = json.loads(data_file(__name__, "readings.json").read_text("utf-8"))
     return {
         key: Reading(
-            key, each["title"], each["author"], each["date"], each["url"],
-            quotations=tuple(quotation["text"] for quotation in each["quotations"]),
-            tags=tuple(quotation["tag"] for quotation in each["quotations"]),
-            names=tuple(each["names"]), number=number,
+            key, reading["title"], reading["author"], reading["date"], reading["url"],
+            quotations=tuple(quotation["text"] for quotation in reading["quotations"]),
+            tags=tuple(quotation["tag"] for quotation in reading["quotations"]),
+            names=tuple(reading["names"]), number=number,
         )
-        for (key, each), number in zip(stored.items(), READINGS, strict=True)
+        for (key, reading), number in zip(stored.items(), READINGS, strict=True)
     }  # fmt: skip
 
 
@@ -90,11 +90,15 @@ def nearest_quotation(quoted: str) -> str:
     """Return the known sentence that these words nearly are; "" where there is none."""
     from rapidfuzz import fuzz, process
 
-    known = {sentence: " ".join(words_of(sentence)) for each in readings().values() for sentence in each.quotations}
+    known = {
+        sentence: " ".join(words_of(sentence)) for reading in readings().values() for sentence in reading.quotations
+    }
     found = process.extractOne(" ".join(words_of(quoted)), known, scorer=fuzz.partial_ratio, score_cutoff=80)
     return found[2] if found else ""
 
 
 @functools.cache
 def _known() -> list[tuple[str, str]]:
-    return [(each.key, f" {' '.join(words_of(text))} ") for each in readings().values() for text in each.quotations]
+    return [
+        (reading.key, f" {' '.join(words_of(text))} ") for reading in readings().values() for text in reading.quotations
+    ]

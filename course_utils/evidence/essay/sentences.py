@@ -81,16 +81,16 @@ def sentences(text: str) -> Iterator[Sentence]:
     >>> [str(each) for each in sentences("It was 0.89, i.e. high. Then it fell.")]
     ['It was 0.89, i.e. high.', 'Then it fell.']
     """
-    seen = visible(text)
-    place = 0
-    for gap in [*PARAGRAPH.finditer(seen), None]:
-        end = gap.start() if gap else len(seen)
-        heading = HEADING.match(seen, place, end)
+    visible_text = visible(text)
+    position = 0
+    for gap in [*PARAGRAPH.finditer(visible_text), None]:
+        end = gap.start() if gap else len(visible_text)
+        heading = HEADING.match(visible_text, position, end)
         if heading:
-            yield from _of_a_paragraph(seen, place, heading.end())
-            place = heading.end()
-        yield from _of_a_paragraph(seen, place, end)
-        place = gap.end() if gap else end
+            yield from _of_a_paragraph(visible_text, position, heading.end())
+            position = heading.end()
+        yield from _of_a_paragraph(visible_text, position, end)
+        position = gap.end() if gap else end
 
 
 def _of_a_paragraph(text: str, start: int, end: int) -> Iterator[Sentence]:

@@ -125,8 +125,8 @@ class Ledger:
         wrong = list(self.notes)
         wrong += [f"line {line} {what}" for line, what in self.faults]
         wrong += [f"line {len(self.records) + 1} was cut off while it was written"] if self.torn else []
-        told = [str(record) for record in self.records] or ["no records yet"]
-        return "\n".join([str(self.path), *told, *wrong])
+        lines = [str(record) for record in self.records] or ["no records yet"]
+        return "\n".join([str(self.path), *lines, *wrong])
 
     __repr__ = __str__
 
@@ -192,7 +192,7 @@ def append(measured: dict[str, object], path: Path, say: Say = print) -> Record:
             say(f"{path} held {len(hashes)} records and is gone; a new ledger begins.")
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         previous = chain.records[-1].hash if chain.records else FIRST
-        record = seal(measured, now, previous, {each.id for each in chain.records})
+        record = seal(measured, now, previous, {record.id for record in chain.records})
         if chain.content == chain.whole + chain.torn:
             if chain.torn:
                 say(_set_aside(path, chain))
@@ -228,14 +228,14 @@ def merge(other: str | Path, ledger: str | Path | None = None, say: Say = print)
     """
     path, other = ledger_path(ledger), Path(other).expanduser().absolute()
     with _locked(path):
-        theirs = _looked(other)
-        _ledger(other, theirs).check()
-        mine = _looked(path, is_merged_with=theirs)
-        _ledger(path, mine).check()
-        more = [each for each in theirs.records if each.hash not in mine.hashes]
-        both = read_ledger_bytes(mine.whole + b"".join(record.line() for record in more))
-        if not mine.is_usual:
-            say(_write_usual(path, mine))
+        other_chain = _looked(other)
+        _ledger(other, other_chain).check()
+        own_chain = _looked(path, is_merged_with=other_chain)
+        _ledger(path, own_chain).check()
+        more = [record for record in other_chain.records if record.hash not in own_chain.hashes]
+        both = read_ledger_bytes(own_chain.whole + b"".join(record.line() for record in more))
+        if not own_chain.is_usual:
+            say(_write_usual(path, own_chain))
         replace_file(path.resolve(), both.whole, IF_UNWRITABLE)
         _note_hashes(path, both.hashes)
     say(f"{len(more)} records of {other.name} were added to {path}; it holds {len(both.records)} now.")
@@ -275,8 +275,8 @@ def ledger_path(path: str | Path | None = None) -> Path:
     if chosen:
         return expanded(chosen)
     here = Path.cwd()
-    places = [here, *here.parents, REPOSITORY]
-    return next((place for place in places if (place / LANDMARK).is_file()), here) / NAME
+    folders = [here, *here.parents, REPOSITORY]
+    return next((folder for folder in folders if (folder / LANDMARK).is_file()), here) / NAME
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
@@ -285,11 +285,13 @@ def ledger_path(path: str | Path | None = None) -> Path:
 def _looked(path: Path, is_merged_with: Chain | None = None) -> Chain:
     if os.path.exists(path) and not os.path.isfile(path):
         raise TextError(f"{path} is no file.", "A file for the ledger.", f'Use "{path / NAME}".')
-    theirs = is_merged_with.hashes if is_merged_with else ()
+    merged_hashes = is_merged_with.hashes if is_merged_with else ()
     try:
         if path.stat().st_size > LARGEST_MB * 1e6:
             raise DamagedFile(f"{path} is larger than {LARGEST_MB} MB.", "A ledger.", "Name another file.")
-        return read_ledger_bytes(path.read_bytes(), [each for each in known_hashes(path) if each not in theirs])
+        return read_ledger_bytes(
+            path.read_bytes(), [hash_ for hash_ in known_hashes(path) if hash_ not in merged_hashes]
+        )
     except FileNotFoundError:
         return read_ledger_bytes(b"")
     except OSError as problem:
@@ -307,14 +309,14 @@ def _copies_beside(path: Path, chain: Chain) -> Iterator[str]:
     Cloud drives write such a copy when two machines changed the ledger at once.
     """
     with contextlib.suppress(OSError):
-        beside = [each for each in path.parent.iterdir() if _may_be_a_copy(each, path)]
-        for each in sorted(beside)[:MOST_COPIES]:
-            content = each.read_bytes()
+        beside = [file for file in path.parent.iterdir() if _may_be_a_copy(file, path)]
+        for file in sorted(beside)[:MOST_COPIES]:
+            content = file.read_bytes()
             if content.strip() and looks_like_ledger(content):
-                theirs = read_ledger_bytes(content)
-                n = sum(record.hash not in chain.hashes for record in theirs.records)
-                if n and set(theirs.hashes) & set(chain.hashes):  # a copy of this one, not another ledger
-                    yield f"{each.name} beside it holds {n} more records: merge({each.name!r}){TAKES_THEM}"
+                copy = read_ledger_bytes(content)
+                n = sum(record.hash not in chain.hashes for record in copy.records)
+                if n and set(copy.hashes) & set(chain.hashes):  # a copy of this one, not another ledger
+                    yield f"{file.name} beside it holds {n} more records: merge({file.name!r}){TAKES_THEM}"
 
 
 def _may_be_a_copy(file: Path, path: Path) -> bool:
@@ -347,8 +349,8 @@ def _write_usual(path: Path, chain: Chain) -> str:
     replace_file(beside, chain.content, IF_UNWRITABLE)
     replace_file(path.resolve(), chain.whole, IF_UNWRITABLE)
     n = len(chain.records)
-    told = f"{path} had been changed by another program; its {n} records are whole and were written in their usual form"
-    return f"{told}. {' '.join(chain.notes)} The file as it was: {beside.name}."
+    note = f"{path} had been changed by another program; its {n} records are whole and were written in their usual form"
+    return f"{note}. {' '.join(chain.notes)} The file as it was: {beside.name}."
 
 
 def _set_aside(path: Path, chain: Chain) -> str:
@@ -370,7 +372,7 @@ def known_hashes(path: Path) -> list[str]:
     """Return the hashes of the records that a ledger held when this machine last wrote there; none if unknown."""
     with contextlib.suppress(OSError, ValueError):
         hashes = json.loads(_hashes_file(path).read_text(encoding="utf-8"))
-        if isinstance(hashes, list) and all(isinstance(each, str) for each in hashes):
+        if isinstance(hashes, list) and all(isinstance(hash_, str) for hash_ in hashes):
             return hashes
     return []
 

@@ -262,9 +262,9 @@ def _is_sorted(value: object) -> bool:
 def _canonical(value: Any) -> Any:
     """Return a value in which floats without decimals are whole numbers, as JavaScript writes them."""
     if isinstance(value, dict):
-        return {name: _canonical(each) for name, each in value.items()}
+        return {name: _canonical(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_canonical(each) for each in value]
+        return [_canonical(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
 
 
@@ -334,9 +334,9 @@ class Chain:
     def __str__(self) -> str:
         """Return the counts, then the notes and the faults."""
         n = len(self.records)
-        told = [f"{n} {'record' if n == 1 else 'records'}, {len(self.faults)} faults", *self.notes]
-        told += [f"line {line} {what}" for line, what in self.faults]
-        return "\n".join(told + (["The end was cut off while it was written."] if self.torn else []))
+        lines = [f"{n} {'record' if n == 1 else 'records'}, {len(self.faults)} faults", *self.notes]
+        lines += [f"line {line} {what}" for line, what in self.faults]
+        return "\n".join(lines + (["The end was cut off while it was written."] if self.torn else []))
 
     __repr__ = __str__
 
@@ -480,25 +480,25 @@ def _objects(kept: list[tuple[int, bytes]]) -> list[_ParsedLine]:
     except UnicodeDecodeError:
         return []
     starts = [0, *(found.end() for found in re.finditer("\n", text))]
-    decoder, place = json.JSONDecoder(), _next_object(text, 0)
+    decoder, position = json.JSONDecoder(), _next_object(text, 0)
     pieces: list[_ParsedLine] = []
-    while place < len(text):
-        line = kept[bisect.bisect_right(starts, place) - 1][0]
+    while position < len(text):
+        line = kept[bisect.bisect_right(starts, position) - 1][0]
         try:
-            values, end = decoder.raw_decode(text, place)
+            values, end = decoder.raw_decode(text, position)
             pieces.append(_ParsedLine(line, from_values(values), is_usual=False, is_like=True))
         except InvalidRecord as why:
             pieces.append(_ParsedLine(line, str(why), is_usual=False, is_like=looks_like_record(values)))
         except (ValueError, RecursionError):
             return []
-        place = _next_object(text, end)
+        position = _next_object(text, end)
     return pieces
 
 
-def _next_object(text: str, place: int) -> int:
+def _next_object(text: str, position: int) -> int:
     """Return where the next object may begin: after blanks, commas and brackets."""
-    between = BETWEEN_OBJECTS.match(text, place)
-    return between.end() if between else place
+    between = BETWEEN_OBJECTS.match(text, position)
+    return between.end() if between else position
 
 
 # -- from records to a chain -------------------------------------------------------------------------------------------
@@ -512,7 +512,7 @@ def _placed(pieces: list[_ParsedLine]) -> tuple[list[Record], list[tuple[int, st
     faults, n_explained = [], 0  # a faulty piece explains one record after it that follows nothing
     waiting: dict[str, list[Record]] = {}
     placed: list[Record] = []
-    seen = {FIRST}
+    placed_hashes = {FIRST}
     is_moved = False
     before: _ParsedLine | None = None
     for piece in pieces:
@@ -520,22 +520,24 @@ def _placed(pieces: list[_ParsedLine]) -> tuple[list[Record], list[tuple[int, st
         if isinstance(found, str):
             faults.append((piece.line, found))
             n_explained += 1
-        elif found.previous in seen:
-            placed += _with_followers(found, waiting, seen)
+        elif found.previous in placed_hashes:
+            placed += _with_followers(found, waiting, placed_hashes)
         elif found.previous in line_of:
             waiting.setdefault(found.previous, []).append(found)
             is_moved = True
         else:
-            seen.add(found.previous)  # others that follow the same missing record are told once
+            placed_hashes.add(found.previous)  # others that follow the same missing record are told once
             if n_explained:
                 n_explained -= 1
             else:
                 faults.append(_follows_nothing(piece.line, found.id, before))
-            placed += _with_followers(found, waiting, seen)
+            placed += _with_followers(found, waiting, placed_hashes)
         if isinstance(found, Record) and not has_its_id(found):
             faults.append((piece.line, f"is called {found.id}, which is not the id of its content"))
         before = piece
-    placed += [record for each in waiting.values() for record in each]  # a circle cannot be made, but may be claimed
+    placed += [
+        record for records in waiting.values() for record in records
+    ]  # a circle cannot be made, but may be claimed
     if is_moved:
         notes.append("The records stood in another order than they were kept in; they were sorted.")
     return placed, sorted(faults), notes + _branches(placed, line_of)
@@ -543,19 +545,19 @@ def _placed(pieces: list[_ParsedLine]) -> tuple[list[Record], list[tuple[int, st
 
 def _once_each(pieces: list[_ParsedLine]) -> tuple[list[_ParsedLine], int]:
     kept: dict[object, _ParsedLine] = {}
-    for place, piece in enumerate(pieces):
-        kept.setdefault(piece.found.hash if isinstance(piece.found, Record) else place, piece)
+    for index, piece in enumerate(pieces):
+        kept.setdefault(piece.found.hash if isinstance(piece.found, Record) else index, piece)
     return list(kept.values()), len(pieces) - len(kept)
 
 
-def _with_followers(record: Record, waiting: dict[str, list[Record]], seen: set[str]) -> Iterator[Record]:
+def _with_followers(record: Record, waiting: dict[str, list[Record]], placed_hashes: set[str]) -> Iterator[Record]:
     """Yield a record and all that waited for it."""
     stack = [record]
     while stack:
-        each = stack.pop()
-        seen.add(each.hash)
-        yield each
-        stack += reversed(waiting.pop(each.hash, ()))
+        follower = stack.pop()
+        placed_hashes.add(follower.hash)
+        yield follower
+        stack += reversed(waiting.pop(follower.hash, ()))
 
 
 def _follows_nothing(line: int, id: str, before: _ParsedLine | None) -> tuple[int, str]:
@@ -589,8 +591,10 @@ def _without_doubled_ids(placed: list[Record]) -> tuple[tuple[Record, ...], list
     for record in placed:
         first.setdefault(record.id, record)
     doubled = [record.id for record in placed if first[record.id] is not record]
-    told = [f"{each} names two records of the merged copies; a citation means the first." for each in doubled]
-    return tuple(first.values()), told
+    notes = [
+        f"{record_id} names two records of the merged copies; a citation means the first." for record_id in doubled
+    ]
+    return tuple(first.values()), notes
 
 
 def _gone(
@@ -598,7 +602,7 @@ def _gone(
 ) -> list[tuple[int, str]]:
     """Compare a chain that holds in itself with what this machine wrote there."""
     here = {record.hash for record in placed}
-    gone = [each for each in known if each not in here]
+    gone = [digest for digest in known if digest not in here]
     if not gone:
         return []
     if placed and known[0] not in here:

@@ -91,25 +91,28 @@ class OpenWeights:
         return f"OpenWeights of {self._model!r}"
 
     def answer(
-        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+        self, request: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
     ) -> Answer:
         """Return texts, rows (token, probability) or facts (what, how much), and a note on what it took."""
-        match wish.action:
+        match request.action:
             case "probabilities":
-                found = self._model.next_tokens(wish.prompt, N_PROBABILITIES)
-                return {"rows": [[each.text, f"{each.probability:.1%}"] for each in found], "note": "no price, no log"}
+                found = self._model.next_tokens(request.prompt, N_PROBABILITIES)
+                return {
+                    "rows": [[token.text, f"{token.probability:.1%}"] for token in found],
+                    "note": "no price, no log",
+                }
             case "score":
-                scored = self._model.score(wish.prompt)
+                scored = self._model.score(request.prompt)
                 bits = f"{scored.bits_per_character:.2f}"
                 facts = [["perplexity", f"{scored.perplexity:,.1f}"], ["bits per character", bits]]
                 return {"facts": facts, "note": f"of {len(scored.steps)} tokens; no price, no log"}
             case "inside":
                 return {"facts": _inside(self._model), "note": "no price, no log"}
-        n_samples = N_MANY if wish.action == MANY else 1
-        stream = self._model.stream(wish.prompt, wish.settings, n_samples, cancel)
+        n_samples = N_MANY if request.action == MANY else 1
+        stream = self._model.stream(request.prompt, request.settings, n_samples, cancel)
         texts = [generation.text for generation in _written(stream, tell)]
-        seeds = f"seed {wish.settings.seed}" if n_samples == 1 else f"seeds from {wish.settings.seed}"
-        return {"texts": texts, "note": f"{seeds}, temperature {wish.settings.temperature:g}; no price, no log"}
+        seeds = f"seed {request.settings.seed}" if n_samples == 1 else f"seeds from {request.settings.seed}"
+        return {"texts": texts, "note": f"{seeds}, temperature {request.settings.temperature:g}; no price, no log"}
 
 
 class Api:
@@ -130,7 +133,7 @@ class Api:
         return f"Api of {self.gated!r}"
 
     def answer(
-        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+        self, request: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
     ) -> Answer:
         """Return texts and what they cost; an error beside the texts where the quota ended on the way.
 
@@ -138,15 +141,15 @@ class Api:
         ------
         AccessRefused
         """
-        if wish.action in (PROBABILITIES, SCORE, INSIDE):
-            refuse: Callable[[], NoReturn] = getattr(self.gated, wish.action)
+        if request.action in (PROBABILITIES, SCORE, INSIDE):
+            refuse: Callable[[], NoReturn] = getattr(self.gated, request.action)
             refuse()
         before, problem = self.gated.cost, ""
         texts: list[str] = []
-        while not problem and len(texts) < (N_MANY if wish.action == MANY else 1):
-            paid, temperature = len(texts) * self.gated.max_new_tokens, wish.settings.temperature
+        while not problem and len(texts) < (N_MANY if request.action == MANY else 1):
+            paid, temperature = len(texts) * self.gated.max_new_tokens, request.settings.temperature
             try:
-                text = self.gated.generate(wish.prompt, self.key, temperature, cancel, _on_top_of(paid, tell))
+                text = self.gated.generate(request.prompt, self.key, temperature, cancel, _on_top_of(paid, tell))
                 texts.append(text)
             except AccessRefused as error:
                 if not texts:
@@ -169,7 +172,7 @@ class HostedDemo:
         return f"HostedDemo of {self._model!r}"
 
     def answer(
-        self, wish: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
+        self, request: AccessRequest, cancel: threading.Event | None = None, tell: Tell = lambda n_tokens: None
     ) -> Answer:
         """Return one text, another one each time.
 
@@ -177,15 +180,17 @@ class HostedDemo:
         ------
         AccessRefused
         """
-        if wish.action != TEXT:
+        if request.action != TEXT:
             refused = {MANY: "more than one text a press", SCORE: "score of a text", INSIDE: "weights"}
             raise AccessRefused(
-                f"This page gives no {refused.get(wish.action, wish.action)}.",
+                f"This page gives no {refused.get(request.action, request.action)}.",
                 "A prompt, for one text.",
                 "Try the same with open weights.",
             )
         settings = self._settings.replace(seed=secrets.randbelow(2**31))
-        texts = [generation.text for generation in _written(self._model.stream(wish.prompt, settings, 1, cancel), tell)]
+        texts = [
+            generation.text for generation in _written(self._model.stream(request.prompt, settings, 1, cancel), tell)
+        ]
         return {"texts": texts, "note": "cut short; its settings are not told"}
 
 

@@ -69,8 +69,8 @@ def audited(result: Result, marks: Mapping[int, bool]) -> pd.DataFrame:
     hits = hits.assign(mark=hits["hit"].map(dict(marks)))
     rows = []
     for row in result.rows.itertuples():
-        mine = hits[(hits["group"] == row.group) & (hits["words"] == row.words)]["mark"].dropna().astype(bool)
-        counts = {"n": row.n, "n_hit": row.n_hit, "n_marked": len(mine), "n_true": int(mine.sum())}
+        own_marks = hits[(hits["group"] == row.group) & (hits["words"] == row.words)]["mark"].dropna().astype(bool)
+        counts = {"n": row.n, "n_hit": row.n_hit, "n_marked": len(own_marks), "n_true": int(own_marks.sum())}
         share, low, high = _corrected(*counts.values())
         rows.append({"group": row.group, "words": row.words} | counts | {"share": share, "low": low, "high": high})
     return pd.DataFrame(rows)

@@ -218,7 +218,7 @@ def comparisons(result: Result) -> pd.DataFrame:
     rows = []
     for words in result.rows["words"].unique():
         for a, b in result.settings["compared"]:
-            pair = [int(counted.loc[(words, each), name]) for each in (a, b) for name in ("n_hit", "n")]
+            pair = [int(counted.loc[(words, group), name]) for group in (a, b) for name in ("n_hit", "n")]
             found = two_proportions(*pair)
             ends = {"difference": found.difference, "low": found.low, "high": found.high, "p_value": found.p_value}
             rows.append({"words": words, "a": a, "b": b} | ends)
@@ -270,13 +270,13 @@ def _count(
     asked = [(group, prompt) for group, many in prompts.items() for prompt in many for _ in range(n_samples)]
     written = write(model, [prompt for _, prompt in asked], settings, reading.progress, reading.cancel)
     details = pd.DataFrame(
-        {"group": group, "prompt": each.prompt, "seed": each.seed, "text": each.text}
-        | {"found": {name: finder.findall(each.text) for name, finder in finders.items()}}
-        for (group, _), each in zip(asked, written, strict=True)
+        {"group": group, "prompt": completion.prompt, "seed": completion.seed, "text": completion.text}
+        | {"found": {name: finder.findall(completion.text) for name, finder in finders.items()}}
+        for (group, _), completion in zip(asked, written, strict=True)
     )
     rows = pd.DataFrame([_row(name, group, details) for name in words for group in prompts])
     asked_for = {"n_samples": n_samples, **dataclasses.asdict(settings), **how, "words": dict(words)}
-    finding, place = FINDINGS[how["probe"]](model.name, rows, asked_for)
+    finding, unit = FINDINGS[how["probe"]](model.name, rows, asked_for)
     draw = functools.partial(rates_picture, title=f"{model.name}: {NOT_CHECKED}")
     hashes = {model.name: model.weights_sha256}
     own = {name: how[name] for name in ("praise", "templates", "match") if name in how}
@@ -286,12 +286,12 @@ def _count(
         rows, finding, asked_for | {"precision": model.precision}, hashes, seed, versions(), draw, details, None,
         MEASURES, inputs=inputs,
     )  # fmt: skip
-    return dataclasses.replace(found, headline=found.metric("share", place))
+    return dataclasses.replace(found, headline=found.metric("share", unit))
 
 
 def _row(words: str, group: str, details: pd.DataFrame) -> dict:
     found = details.loc[details["group"] == group, "found"]
-    counted = wilson(sum(bool(each[words]) for each in found), len(found))
+    counted = wilson(sum(bool(completion[words]) for completion in found), len(found))
     ends = {"share": counted.share, "low": counted.low, "high": counted.high}
     return {"words": words, "group": group, "n": counted.n, "n_hit": counted.n_yes} | ends
 
@@ -299,26 +299,26 @@ def _row(words: str, group: str, details: pd.DataFrame) -> dict:
 def _say_abid(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
     """Return the finding, and the place of the row that it is about."""
     first, others = rows.iloc[0], rows.iloc[1:]
-    told = (
+    finding = (
         f"After “Two … walked into a”{', praised first,' if settings['praise'] else ''} {name} went on with a word of "
         f"violence for {first['group']} in {wilson(first['n_hit'], first['n'])}, for five other groups in "
         f"{others['share'].min():.0%} to {others['share'].max():.0%} (the lowest and the highest of five, without "
         "interval), by keywords that nobody checked yet."
     )
-    return told, 0
+    return finding, 0
 
 
 def _say_analogies(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
     """Do the same for analogies."""
     counted = rows.set_index(["words", "group"])
     (terror, n), (money, n_money) = (
-        map(int, counted.loc[each, ["n_hit", "n"]]) for each in (("terrorism", "Muslim"), ("money", "Jewish"))
+        map(int, counted.loc[label, ["n_hit", "n"]]) for label in (("terrorism", "Muslim"), ("money", "Jewish"))
     )
-    told = (
+    finding = (
         f"After “audacious is to boldness as … is to” {name} named terrorism for Muslim in {wilson(terror, n)} and "
         f"money for Jewish in {wilson(money, n_money)}, by keywords that nobody checked yet."
     )
-    return told, 0
+    return finding, 0
 
 
 def _say_sheng(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]:
@@ -327,12 +327,12 @@ def _say_sheng(name: str, rows: pd.DataFrame, settings: dict) -> tuple[str, int]
     words = "care and service" if settings["templates"] == "occupation" else "crime"
     a, b = settings["compared"][0 if settings["templates"] == "occupation" else 1]
     counted = rows[rows["words"] == words].set_index("group")
-    (hit_a, n_a), (hit_b, n_b) = (map(int, counted.loc[each, ["n_hit", "n"]]) for each in (a, b))
-    told = (
+    (hit_a, n_a), (hit_b, n_b) = (map(int, counted.loc[group, ["n_hit", "n"]]) for group in (a, b))
+    finding = (
         f"{name} gave a word of the list “{words}” to “{a}” in {wilson(hit_a, n_a)} and to “{b}” in "
         f"{wilson(hit_b, n_b)}: {two_proportions(hit_a, n_a, hit_b, n_b)}, by keywords that nobody checked yet."
     )
-    return told, int(np.flatnonzero((rows["words"] == words) & (rows["group"] == a))[0])
+    return finding, int(np.flatnonzero((rows["words"] == words) & (rows["group"] == a))[0])
 
 
 FINDINGS = {"abid": _say_abid, "analogies": _say_analogies, "sheng": _say_sheng}

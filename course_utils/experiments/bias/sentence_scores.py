@@ -39,7 +39,7 @@ def likely_words(
         a, b = (continuation_bits(model, sentences, words, cancel).tolist() for sentences in (firsts, seconds))
         return {"words": list(words), "a": a, "b": b}
     a, b = (
-        np.stack([next_bits(model, each, cancel) for each in sentences]) for sentences in (firsts, seconds)
+        np.stack([next_bits(model, sentence, cancel) for sentence in sentences]) for sentences in (firsts, seconds)
     )  # (pairs, V)
     likely = np.maximum(a.mean(axis=0), b.mean(axis=0))
     ids = np.argsort(-likely, kind="stable")[:n_words]

@@ -133,9 +133,9 @@ def next_words(
     found = once("next-words", model, asked, lambda: likely_words(model, firsts, seconds, words, n_words, cancel))
     bits_a, bits_b = (np.array(found[side]) for side in ("a", "b"))  # (pairs, words), log2 of probabilities
     rows = []
-    for place, word in enumerate(found["words"]):
-        ratio = mean_interval(bits_a[:, place] - bits_b[:, place], seed)
-        p_a, p_b = (2 ** bits[:, place].mean() for bits in (bits_a, bits_b))
+    for index, word in enumerate(found["words"]):
+        ratio = mean_interval(bits_a[:, index] - bits_b[:, index], seed)
+        p_a, p_b = (2 ** bits[:, index].mean() for bits in (bits_a, bits_b))
         ends = {"low": ratio.low, "high": ratio.high}
         rows.append({"word": word, "p_a": p_a, "p_b": p_b, "log2_ratio": ratio.mean, **ends})
     rows = _with_ends_of_all(pd.DataFrame(rows), bits_a - bits_b, seed)
@@ -144,8 +144,8 @@ def next_words(
     draw = functools.partial(scatter_picture, a=names[0], b=names[1])
     tell(1.0, "done")
     finding = _say_words(model.name, rows, names, len(firsts))
-    told = {"a": None if a is None else kept_texts(firsts), "b": None if b is None else kept_texts(seconds)}
-    inputs = asked | told | {"model": model.name, "seed": seed, "i_have_read_the_warning": True}
+    kept_inputs = {"a": None if a is None else kept_texts(firsts), "b": None if b is None else kept_texts(seconds)}
+    inputs = asked | kept_inputs | {"model": model.name, "seed": seed, "i_have_read_the_warning": True}
     return Result(
         rows, finding, asked | {"precision": model.precision}, {model.name: model.weights_sha256}, seed,
         versions(), draw, details, _largest_ratio(rows, firsts, seconds),
@@ -206,7 +206,7 @@ def stereoset_style(
     token. The sentences are not theirs: compare sizes of model with each other, not a number with their table.
     """
     require_reading(i_have_read_the_warning)
-    told = None if items is None else kept_rows([dict(item) for item in items])
+    kept = None if items is None else kept_rows([dict(item) for item in items])
     items = [dict(item) for item in (probes()["sentences"] if items is None else items)]
     if not items:
         raise TextError("There are no items.", "One at least.", "Leave items out.")
@@ -230,7 +230,7 @@ def stereoset_style(
         f"{last['lms']:.0f} %; the items are this course's, not StereoSet's."
     )
     tell(1.0, "done")
-    inputs = {"model": model.name, "items": told, "per_token": per_token, "i_have_read_the_warning": True}
+    inputs = {"model": model.name, "items": kept, "per_token": per_token, "i_have_read_the_warning": True}
     whole = Result(
         rows, finding, settings | {"precision": model.precision}, {model.name: model.weights_sha256}, None,
         versions(), _draw_scores, details, None, MEASURES, inputs=inputs,
@@ -247,10 +247,12 @@ def _sentences(a, b) -> tuple[list[str], list[str], tuple[str, str]]:
     if a is None and b is None:
         templates, a, b = default["templates"], default["a"], default["b"]
         return fill(templates, a), fill(templates, b), (a, b)
-    firsts, seconds = ([each] if isinstance(each, str) else list(each or []) for each in (a, b))
-    if len(firsts) != len(seconds) or not firsts or not all(each.strip() for each in [*firsts, *seconds]):
-        told = f"There are {len(firsts)} sentences A and {len(seconds)} sentences B, or an empty one."
-        raise TextError(told, "As many of both, with words in them.", 'next_words(model, "The man is", "The woman is")')
+    firsts, seconds = ([sentences_] if isinstance(sentences_, str) else list(sentences_ or []) for sentences_ in (a, b))
+    if len(firsts) != len(seconds) or not firsts or not all(first.strip() for first in [*firsts, *seconds]):
+        counts = f"There are {len(firsts)} sentences A and {len(seconds)} sentences B, or an empty one."
+        raise TextError(
+            counts, "As many of both, with words in them.", 'next_words(model, "The man is", "The woman is")'
+        )
     return firsts, seconds, (firsts[0], seconds[0])
 
 
@@ -266,11 +268,11 @@ def _domain_row(name: str, part: pd.DataFrame) -> dict:
 
 def _draw_scores(rows: pd.DataFrame) -> Picture:
     shares = {"share": rows["ss"] / 100, "low": rows["ss_low"] / 100, "high": rows["ss_high"] / 100}
-    told = rows[["n"]].assign(words="stereotype preferred (50: no preference)", group=rows["domain"], **shares)
-    picture = rates_picture(told, "Sentences of this course, not of StereoSet")
+    shown = rows[["n"]].assign(words="stereotype preferred (50: no preference)", group=rows["domain"], **shares)
+    picture = rates_picture(shown, "Sentences of this course, not of StereoSet")
     picture.figure.axes[0].axvline(50, color="#777777", linewidth=1.5)
     picture.figure.axes[0].set(xlim=(0, 100), xlabel="stereotype preferred, % of items\n(50: no preference)")
-    picture.alt = describe_rates(told)
+    picture.alt = describe_rates(shown)
     return picture
 
 
@@ -300,11 +302,11 @@ def _say_words(name: str, rows: pd.DataFrame, names: tuple[str, str], n_pairs: i
     way = 1 if most["log2_ratio"] >= 0 else -1
     more, less = names[::way]
     ends = sorted(2 ** (way * most[end]) for end in ("low_of_all", "high_of_all"))
-    told = "" if np.isnan(most["low"]) else f" ({ends[0]:.2g} to {ends[1]:.2g} over {n_pairs} sentences)"
+    interval = "" if np.isnan(most["low"]) else f" ({ends[0]:.2g} to {ends[1]:.2g} over {n_pairs} sentences)"
     which = f"the largest of {len(rows)} ratios"
-    if told and len(rows) > 1:
+    if interval and len(rows) > 1:
         which += f"; the interval allows for that choice, and by such intervals {sure} of them differ from 1 at 95 %"
     return (
-        f"In {name}, {most['word'].strip()!r} is {2 ** abs(most['log2_ratio']):.2g} times{told} as likely after "
+        f"In {name}, {most['word'].strip()!r} is {2 ** abs(most['log2_ratio']):.2g} times{interval} as likely after "
         f"“{more}” as after “{less}”, {which}."
     )

@@ -101,7 +101,7 @@ def _make_room(newest: Path) -> None:
     if left <= 0:
         return
     left += (1 - SHARE_KEPT) * MAX_MB * 1e6  # some more, so that not every result after this one makes room again
-    for _, size, file in sorted(found, key=lambda each: each[0]):
+    for _, size, file in sorted(found, key=lambda entry: entry[0]):
         if left <= 0:
             return
         if file != newest:

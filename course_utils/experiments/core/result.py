@@ -237,11 +237,11 @@ class Result:
             )  # fmt: skip
         measure = known[name]
         labels = self.rows[list(measure.of) or self.rows.columns[:1]].astype(str).agg(" · ".join, axis=1).tolist()
-        place = _place(row, labels)
-        found = self.rows.iloc[place]
+        index = _place(row, labels)
+        found = self.rows.iloc[index]
         low, high = (found[column] if column else None for column in (measure.low, measure.high))
         n = found[measure.n] if measure.n and isinstance(measure.n, str) else measure.n or None
-        return Metric(name, labels[place], found[name], measure.unit, low, high, n, place)
+        return Metric(name, labels[index], found[name], measure.unit, low, high, n, index)
 
     def record(self, metric: str | None = None, row: int | str | None = None) -> dict[str, object]:
         """Return all but the picture and the details as plain values that JSON knows; what is not known is None.
@@ -320,16 +320,16 @@ def kept_rows(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]] |
 def _place(row: int | str | None, labels: list[str]) -> int:
     """Return the place of the one row that is meant."""
     if isinstance(row, Integral) and not isinstance(row, bool):
-        places = [int(row)] if 0 <= row < len(labels) else []
+        indices = [int(row)] if 0 <= row < len(labels) else []
     else:
-        places = [place for place, label in enumerate(labels) if row in (None, label)]
-    if len(places) != 1:
+        indices = [index for index, label in enumerate(labels) if row in (None, label)]
+    if len(indices) != 1:
         raise SettingsError(
-            f"row is {row!r}, which {f'{len(places)} rows' if places else 'no row'} can be.",
+            f"row is {row!r}, which {f'{len(indices)} rows' if indices else 'no row'} can be.",
             f"A place from 0 to {len(labels) - 1}, or one of {', '.join(dict.fromkeys(labels))}.",
             "Name the row: row=0.",
         )
-    return places[0]
+    return indices[0]
 
 
 def _plain_number(value: object) -> float | int | None:

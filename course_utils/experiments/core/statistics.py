@@ -330,7 +330,7 @@ def simultaneous(estimates: Numbers, resampled: np.ndarray) -> tuple[np.ndarray,
 
 
 def _require_count(n_yes: int, n: int) -> None:
-    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in (n_yes, n))
+    whole = all(isinstance(count, Integral) and not isinstance(count, bool) for count in (n_yes, n))
     if not whole or not 0 <= n_yes <= n:
         raise SettingsError(
             f"{n_yes!r} of {n!r} were counted.", "Whole numbers from 0, the first no larger.", "Count again."

@@ -106,7 +106,10 @@ def base_rates(
         f"{_percent(worst['accuracy'])} of either kind makes {_percent(worst['flags_right'])} right flags (arithmetic, "
         "no sampling)."
     )
-    settings = {"accuracies": [float(each) for each in accuracies], "shares": [float(each) for each in machine_shares]}
+    settings = {
+        "accuracies": [float(accuracy) for accuracy in accuracies],
+        "shares": [float(share) for share in machine_shares],
+    }
     of = f"a detector right about {_percent(worst['accuracy'])}, {_percent(worst['machine_share'])} machine-written"
     inputs = {name: [*map(str, fractions)] for name, fractions in asked.items()}
     if progress:

@@ -95,7 +95,7 @@ def compare_detectors(
     ------
     TextError, Cancelled
     """
-    detectors = [WordDetector(), *(kind(each) for each in readers for kind in (LikelihoodDetector, RankDetector))]
+    detectors = [WordDetector(), *(kind(reader) for reader in readers for kind in (LikelihoodDetector, RankDetector))]
     (pairs,), tell = write_missing([pairs], progress or (lambda share, what: None), cancel)
     rows, details = [], []
     for number, detector in enumerate(detectors):
@@ -182,12 +182,12 @@ def by_condition(
     """
     sets, tell = write_missing(sets, progress or (lambda share, what: None), cancel)
     inputs = {
-        "sets": [pairs_as_input(each) for each in sets],
+        "sets": [pairs_as_input(text_pairs) for text_pairs in sets],
         "lengths": list(lengths),
         "detector": detector_as_input(detector),
     }
     detector, sets = detector or WordDetector(), in_common(sets)
-    lengths, rows, details = list(lengths) or [min(each.n_words for each in sets)], [], []
+    lengths, rows, details = list(lengths) or [min(text_pairs.n_words for text_pairs in sets)], [], []
     for number, (pairs, n_words) in enumerate(itertools.product(sets, lengths)):
         tell(number / (len(sets) * len(lengths)), f"{detector.name}, {n_words} words by {pairs.generator}")
         row, single = evaluate_detector(detector, pairs.cut(n_words), pairs.cut(n_words), seed, cancel)
@@ -204,7 +204,7 @@ def by_condition(
     )
     settings = settings_of(sets) | {"lengths": lengths, "detector": detector.name} | precision_of([detector])
     where = f"{hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']})"
-    measures = [dataclasses.replace(each, of=("generator", "sampling", "n_words")) for each in MEASURES]
+    measures = [dataclasses.replace(measure, of=("generator", "sampling", "n_words")) for measure in MEASURES]
     return Result(
         rows, finding, settings, models_of(sets, [detector]), seed, versions(), _draw_conditions, details,
         auc_metric(hardest, f"{detector.name}, {where}"), measures, inputs=inputs | {"seed": seed},
@@ -247,9 +247,13 @@ def transfer(
     TextError, SettingsError, Cancelled
     """
     sets, tell = write_missing(sets, progress or (lambda share, what: None), cancel)
-    inputs = {"sets": [pairs_as_input(each) for each in sets], "detector": detector_as_input(detector), "seed": seed}
+    inputs = {
+        "sets": [pairs_as_input(text_pairs) for text_pairs in sets],
+        "detector": detector_as_input(detector),
+        "seed": seed,
+    }
     detector, shared = detector or WordDetector(), in_common(sets)
-    cut = [each.cut(min(other.n_words for other in shared)) for each in shared]
+    cut = [pairs.cut(min(other.n_words for other in shared)) for pairs in shared]
     names, rows, details = _names(cut), [], []
     for number, (one, other) in enumerate(itertools.product(names, names)):
         tell(number / len(names) ** 2, f"learns from {one}, judges {other}")
@@ -266,7 +270,7 @@ def transfer(
     )
     settings = settings_of(cut) | {"detector": detector.name} | precision_of([detector])
     head = auc_metric(worst, f"{detector.name}, trained on {worst['trained_on']}, tested on {worst['tested_on']}")
-    measures = [dataclasses.replace(each, of=("trained_on", "tested_on")) for each in MEASURES]
+    measures = [dataclasses.replace(measure, of=("trained_on", "tested_on")) for measure in MEASURES]
     return Result(
         rows, finding, settings, models_of(cut, [detector]), seed, versions(), transfer_matrix, details, head,
         measures, inputs=inputs,
@@ -275,15 +279,18 @@ def transfer(
 
 def precision_of(detectors: Sequence[Detector]) -> dict[str, str]:
     """Return in which precision readers look, as a setting; nothing where none looks."""
-    precisions = {each.reader.precision for each in detectors if hasattr(each, "reader")}
+    precisions = {detector.reader.precision for detector in detectors if hasattr(detector, "reader")}
     return {"precision": ", ".join(sorted(precisions))} if precisions else {}
 
 
 def _names(sets: Sequence[PairedTexts]) -> dict[str, PairedTexts]:
     """Name each set by its generator, and by its sampling where that is not enough."""
-    generators = [each.generator for each in sets]
+    generators = [text_pairs.generator for text_pairs in sets]
     short = len(set(generators)) == len(sets)
-    named = {each.generator if short else f"{each.generator}, {each.sampling}": each for each in sets}
+    named = {
+        text_pairs.generator if short else f"{text_pairs.generator}, {text_pairs.sampling}": text_pairs
+        for text_pairs in sets
+    }
     if len(named) < max(2, len(sets)):
         raise SettingsError(
             f"The sets are by {', '.join(generators)}.",

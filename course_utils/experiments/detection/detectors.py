@@ -113,13 +113,15 @@ class LikelihoodDetector(_WithReader):
 
     def fit(self, human: Sequence[str], machine: Sequence[str], cancel: threading.Event | None = None) -> Detector:
         """Take the side and the threshold that are right for most training texts; see `Detector.fit`."""
-        ours, theirs = (self._log_probabilities(texts, cancel) for texts in (human, machine))
-        values = np.unique(np.concatenate([ours, theirs]))  # each once, so that no threshold lies on a text
+        human_scores, machine_scores = (self._log_probabilities(texts, cancel) for texts in (human, machine))
+        values = np.unique(
+            np.concatenate([human_scores, machine_scores])
+        )  # each once, so that no threshold lies on a text
         cuts = np.concatenate([[values[0] - 1], (values[1:] + values[:-1]) / 2, [values[-1] + 1]])  # (K,)
-        right = (theirs[:, None] > cuts).sum(axis=0) + (ours[:, None] <= cuts).sum(
+        right = (machine_scores[:, None] > cuts).sum(axis=0) + (human_scores[:, None] <= cuts).sum(
             axis=0
         )  # (K,), if machines are above
-        self._sign = 1 if right.max() >= len(ours) + len(theirs) - right.min() else -1
+        self._sign = 1 if right.max() >= len(human_scores) + len(machine_scores) - right.min() else -1
         self._threshold = cuts[(self._sign * right).argmax()]
         return self
 
@@ -128,7 +130,7 @@ class LikelihoodDetector(_WithReader):
         return self._sign * (self._log_probabilities(texts, cancel) - self._threshold)
 
     def _log_probabilities(self, texts: Sequence[str], cancel: threading.Event | None) -> np.ndarray:
-        return -np.array([each.nats.sum() for each in self._read(texts, cancel)])
+        return -np.array([scores.nats.sum() for scores in self._read(texts, cancel)])
 
 
 class RankDetector(_WithReader):
@@ -153,7 +155,7 @@ class RankDetector(_WithReader):
         return self._model.decision_function(self._shares(texts, cancel))
 
     def _shares(self, texts: Sequence[str], cancel: threading.Event | None) -> np.ndarray:
-        return np.array([rank_shares(each.ranks) for each in self._read(texts, cancel)])
+        return np.array([rank_shares(scores.ranks) for scores in self._read(texts, cancel)])
 
 
 WITH_READER: dict[str, type[_WithReader]] = {"likelihood": LikelihoodDetector, "ranks": RankDetector}
@@ -231,6 +233,9 @@ def _right_by_c(blank, together: list, labels: np.ndarray, known: np.ndarray, as
     """Return the share right on one fold for every C; the features, which C does not change, are made once."""
     from sklearn.linear_model import LogisticRegression
 
-    seen, unseen = blank.fit_transform([together[i] for i in known]), blank.transform([together[i] for i in asked])
-    models = (LogisticRegression(C=c, solver="liblinear").fit(seen, labels[known]) for c in C_GRID)
-    return [model.score(unseen, labels[asked]) for model in models]
+    training_features, test_features = (
+        blank.fit_transform([together[i] for i in known]),
+        blank.transform([together[i] for i in asked]),
+    )
+    models = (LogisticRegression(C=c, solver="liblinear").fit(training_features, labels[known]) for c in C_GRID)
+    return [model.score(test_features, labels[asked]) for model in models]

@@ -78,10 +78,10 @@ def with_ends_of_all(rows: pd.DataFrame, resampled: np.ndarray) -> pd.DataFrame:
         As `resampled_of` returns it, in the order of the rows.
     """
     low, high = simultaneous(rows["auc"], resampled)
-    for place, row in enumerate(rows.itertuples()):
+    for index, row in enumerate(rows.itertuples()):
         counted = newcombe(row.auc, int(row.n_human), int(row.n_machine), len(rows))
-        low[place] = max(0.0, min(low[place], counted[0], row.auc_low))
-        high[place] = min(1.0, max(high[place], counted[1], row.auc_high))
+        low[index] = max(0.0, min(low[index], counted[0], row.auc_low))
+        high[index] = min(1.0, max(high[index], counted[1], row.auc_high))
     return rows.assign(auc_low_of_all=low, auc_high_of_all=high)
 
 
@@ -100,17 +100,17 @@ def in_words(row: pd.Series, n_rows: int) -> str:
 
 def settings_of(sets: Sequence[PairedTexts]) -> dict[str, object]:
     """Return how the texts were made, and their hash, as plain values."""
-    told = [
-        {"generator": each.generator, "opening": each.opening, **dataclasses.asdict(each.settings)}
-        | {"n_words": each.n_words, "n_pairs": len(each), "n_left_out": each.n_left_out}
-        | {"texts_sha256": sha256_of_values([each.human, each.machine])}
-        for each in sets
+    set_settings = [
+        {"generator": text_pairs.generator, "opening": text_pairs.opening, **dataclasses.asdict(text_pairs.settings)}
+        | {"n_words": text_pairs.n_words, "n_pairs": len(text_pairs), "n_left_out": text_pairs.n_left_out}
+        | {"texts_sha256": sha256_of_values([text_pairs.human, text_pairs.machine])}
+        for text_pairs in sets
     ]
-    return {"sets": told}
+    return {"sets": set_settings}
 
 
 def models_of(sets: Sequence[PairedTexts], detectors: Sequence[Detector]) -> dict[str, str]:
     """Return the sha256 of the weights of all that wrote or read, by name."""
     readers = [detector.reader for detector in detectors if hasattr(detector, "reader")]
-    written = {each.generator: each.generator_sha256 for each in sets}
+    written = {text_pairs.generator: text_pairs.generator_sha256 for text_pairs in sets}
     return written | {reader.name: reader.weights_sha256 for reader in readers}

@@ -129,11 +129,11 @@ def nucleus_sweep(
         f"{in_words(hardest, len(ps))}; it is so in {hardest['hardest_in']:.0%} of resamples "
         f"of {hardest['n_human']:.0f} pairs."
     )
-    told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
+    run_settings = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     head = auc_metric(hardest, f"{detector.name} on texts by {model.name} at p = {hardest['top_p']:g}")
     return Result(
-        rows, finding, told, models_of(sets, [detector]), seed, versions(), _draw_sweep, details, head, MEASURES,
-        inputs=inputs,
+        rows, finding, run_settings, models_of(sets, [detector]), seed, versions(), _draw_sweep, details, head,
+        MEASURES, inputs=inputs,
     )  # fmt: skip
 
 
@@ -210,9 +210,9 @@ def evade(
         f"Keeping the most human-looking of {n_tries} samples changes the AUC of {detector.name} from "
         f"{_in_words(rows, head)}."
     )
-    told = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name, "precision": model.precision}
+    run_settings = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="attack"), models_of([pairs], [detector])
-    return Result(rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs)
+    return Result(rows, finding, run_settings, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs)
 
 
 @experiment(
@@ -281,10 +281,10 @@ def conditioning(
         f"Given {openings[1]} instead of {openings[0]}, {model.name} changes the AUC of {detector.name} from "
         f"{_in_words(rows, head)}."
     )
-    told = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
+    run_settings = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="opening"), models_of(sets, [detector])
     return Result(
-        rows, finding, told, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs,
+        rows, finding, run_settings, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs,
     )  # fmt: skip
 
 
@@ -310,20 +310,20 @@ def _further_tries(
     found = []
     for number, part in enumerate(_parts(tell, n_tries - 1), start=1):
         settings = pairs.settings.replace(seed=pairs.settings.seed_of(number * SEED_STEP))
-        words = [each.text.split() for each in write(model, pairs.openings, settings, part, cancel)]
-        found.append([" ".join(each[: pairs.n_words]) if len(each) >= pairs.n_words else "" for each in words])
+        words = [generation.text.split() for generation in write(model, pairs.openings, settings, part, cancel)]
+        found.append([" ".join(word[: pairs.n_words]) if len(word) >= pairs.n_words else "" for word in words])
     return found
 
 
 def _most_human(detector: Detector, pairs: PairedTexts, tries: list[Sequence[str]], cancel) -> tuple[str, ...]:
     """Return, for each opening, the text with the lowest score."""
-    asked = [(place, text) for texts in tries for place, text in enumerate(texts) if text]
+    asked = [(index, text) for texts in tries for index, text in enumerate(texts) if text]
     found = scores(detector, pairs.training, [text for _, text in asked], cancel)
     best: dict[int, tuple[float, str]] = {}
-    for (place, text), score in zip(asked, found, strict=True):
-        if place not in best or score < best[place][0]:
-            best[place] = score, text
-    return tuple(best[place][1] for place in range(len(pairs)))
+    for (index, text), score in zip(asked, found, strict=True):
+        if index not in best or score < best[index][0]:
+            best[index] = score, text
+    return tuple(best[index][1] for index in range(len(pairs)))
 
 
 def _change(rows: pd.DataFrame, resampled_first: np.ndarray, resampled_second: np.ndarray, of: str) -> Metric:

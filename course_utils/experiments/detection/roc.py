@@ -121,8 +121,8 @@ def resampled_auc(human: Numbers, machine: Numbers, seed: int) -> np.ndarray:
 def _resampled_auc(human: np.ndarray, machine: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     n = len(human)
     wins = (machine[:, None] > human) + 0.5 * (machine[:, None] == human)  # (N, N)
-    places = drawn + n * np.arange(len(drawn))[:, None]
-    counts = np.bincount(places.ravel(), minlength=n * len(drawn)).reshape(-1, n).astype(float)  # (R, N): how often
+    indices = drawn + n * np.arange(len(drawn))[:, None]
+    counts = np.bincount(indices.ravel(), minlength=n * len(drawn)).reshape(-1, n).astype(float)  # (R, N): how often
     return ((counts @ wins) * counts).sum(axis=1) / n**2
 
 

@@ -77,10 +77,10 @@ def read_ranks(
     known = [*model.identity, versions()]
     known.append(code_hash(__name__))
     tables = []
-    for place, text in enumerate(texts):
-        step = _part(tell, place, len(texts), f"{model.name} reads {_name(place)}")
+    for index, text in enumerate(texts):
+        step = _part(tell, index, len(texts), f"{model.name} reads {_name(index)}")
         found = cached("ranks", [*known, text], functools.partial(_read, model, text, step, cancel))
-        tables.append(pd.DataFrame(found["tokens"], columns=COLUMNS).assign(text=_name(place)))
+        tables.append(pd.DataFrame(found["tokens"], columns=COLUMNS).assign(text=_name(index)))
     rows = pd.DataFrame([_row(_name(i), text, tables[i]) for i, text in enumerate(texts)])
     tell(1.0, "done")
     headline, details = _headline(rows), pd.concat(tables, ignore_index=True)[["text", *COLUMNS]]
@@ -113,9 +113,9 @@ def _read(model: BaseLanguageModel, text: str, step: Callable[[float], object], 
     """Return every token with what the model thought of it, as plain values."""
     steps = model.score(text, progress=step, cancel=cancel).steps
     rows = [
-        [place, each.text, each.rank, each.probability, each.surprisal_bits, each.entropy_bits,
-         [[other.text, other.probability] for other in each.alternatives]]
-        for place, each in enumerate(steps, start=1)
+        [position, step.text, step.rank, step.probability, step.surprisal_bits, step.entropy_bits,
+         [[other.text, other.probability] for other in step.alternatives]]
+        for position, step in enumerate(steps, start=1)
     ]  # fmt: skip
     return {"tokens": rows}
 
@@ -123,21 +123,21 @@ def _read(model: BaseLanguageModel, text: str, step: Callable[[float], object], 
 def _checked(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str) or not texts:
         raise TextError(f"texts is {texts[:40]!r}.", "A list of at least one text.", "Put it in brackets: [text].")
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise TextError(f"{_name(place).capitalize()} is empty.", "A text with words in it.", "Paste a text.")
+            raise TextError(f"{_name(index).capitalize()} is empty.", "A text with words in it.", "Paste a text.")
     return list(texts)
 
 
-def _part(tell: Progress, place: int, n_texts: int, what: str) -> Callable[[float], object]:
-    return lambda done: tell(min((place + done) / n_texts, 0.999), what)
+def _part(tell: Progress, index: int, n_texts: int, what: str) -> Callable[[float], object]:
+    return lambda done: tell(min((index + done) / n_texts, 0.999), what)
 
 
 # -- from tokens to rows ----------------------------------------------------------------------------------------------
 
 
-def _name(place: int) -> str:
-    return f"text {place + 1}"
+def _name(index: int) -> str:
+    return f"text {index + 1}"
 
 
 def _row(name: str, text: str, tokens: pd.DataFrame) -> dict[str, object]:
@@ -159,16 +159,18 @@ def _headline(rows: pd.DataFrame) -> Metric:
 
 
 def _finding(rows: pd.DataFrame, headline: Metric, model: str) -> str:
-    told = [
+    sentences = [
         f"{100 * row.share_top_10:.0f} % of the {row.n_tokens} tokens of {row.text} ({row.bits_per_character:.2f} bits "
         "per character)"
         for row in rows.itertuples()
     ]
-    words = f"Among {model}'s ten likeliest at their place are {', '.join(told[:-1])}{' and ' * (len(told) > 1)}"
+    words = (
+        f"Among {model}'s ten likeliest at their place are {', '.join(sentences[:-1])}{' and ' * (len(sentences) > 1)}"
+    )
     chosen = f", the most and the least of {len(rows)} texts" if len(rows) > 2 else ""
     apart = f": {headline.value:.0f} percentage points apart{chosen}" if len(rows) > 1 else ""
     many = "single texts" if len(rows) > 1 else "a single text"
-    return f"{words}{told[-1]}{apart}; {many}, so without interval."
+    return f"{words}{sentences[-1]}{apart}; {many}, so without interval."
 
 
 def _draw(rows: pd.DataFrame, model: str) -> Picture:
@@ -194,5 +196,5 @@ def _draw(rows: pd.DataFrame, model: str) -> Picture:
 
 
 def _in_words(row: dict) -> str:
-    told = (f"{100 * row[share]:.1f} % rank {ranks}" for share, ranks in zip(SHARES, CLASSES, strict=True))
-    return f"{row['text']}, {row['n_tokens']} tokens: {', '.join(told)}."
+    shares = (f"{100 * row[share]:.1f} % rank {ranks}" for share, ranks in zip(SHARES, CLASSES, strict=True))
+    return f"{row['text']}, {row['n_tokens']} tokens: {', '.join(shares)}."

@@ -84,8 +84,8 @@ def _read_block(
     for text in texts:
         steps = model.score(text, cancel=cancel).steps
         _require_length(model, text, len(steps))
-        nats.append([each.surprisal_bits * math.log(2) for each in steps])
-        ranks.append([each.rank for each in steps])
+        nats.append([step.surprisal_bits * math.log(2) for step in steps])
+        ranks.append([step.rank for step in steps])
     return {"nats": nats, "ranks": ranks}
 
 

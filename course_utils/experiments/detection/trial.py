@@ -201,10 +201,10 @@ def judge_pairs(
         f"On {len(pairs.test)} pairs of {pairs.n_words} words, machine text by {pairs.generator} ({pairs.sampling}), "
         f"{which} reaches {in_words(best, len(rows))}."
     )
-    told: dict[str, Any] = {"rows": rows, "details": details, "finding": finding, "headline": headline}
+    fields: dict[str, Any] = {"rows": rows, "details": details, "finding": finding, "headline": headline}
     if len(rows) < len(result.rows):  # what does all detectors again would not find this one in its row
-        told |= {"experiment": "", "inputs": None}
-    return dataclasses.replace(result, settings={**result.settings, "sampling": pairs.sampling}, **told)
+        fields |= {"experiment": "", "inputs": None}
+    return dataclasses.replace(result, settings={**result.settings, "sampling": pairs.sampling}, **fields)
 
 
 # -- a text of one's own ----------------------------------------------------------------------------------------------
@@ -238,16 +238,16 @@ def place_text(
         The text is shorter than those that the detectors know.
     Cancelled
     """
-    cut, told = beginning(result, text), []
+    cut, notes = beginning(result, text), []
     for detector in trial.detectors(reader):
         details = result.known_details()
         table = details[details["detector"] == detector.name]
         learnt = table[table["half"] == "training"].groupby("author")["text"].agg(list)
         score = float(detector.fit(learnt["human"], learnt["machine"], cancel).score([cut], cancel)[0])
         sides = dict(zip(("human", "machine"), map(np.ndarray.tolist, scores_by_author(table)), strict=True))
-        above = {f"n_{author}": sum(each >= score for each in side) for author, side in sides.items()}
-        told.append({"detector": detector.name, "score": score, **above, **sides})
-    return told
+        above = {f"n_{author}": sum(value >= score for value in side) for author, side in sides.items()}
+        notes.append({"detector": detector.name, "score": score, **above, **sides})
+    return notes
 
 
 def beginning(result: Result, text: str) -> str:
@@ -289,16 +289,16 @@ def worth(n_machine: int, of_machine: int, n_human: int, of_human: int, one_in: 
 
 def _settings(trial: Trial, model: BaseLanguageModel, a_word: float) -> Settings:
     n_tokens = math.ceil(SPARE * a_word * trial.n_words)
-    room = min(RANGES["max_new_tokens"][1], model.context - HEADLINE)
-    if n_tokens > room:
+    free_tokens = min(RANGES["max_new_tokens"][1], model.context - HEADLINE)
+    if n_tokens > free_tokens:
         raise SettingsError(
-            f"{trial.n_words} words need some {n_tokens} tokens, and {model.name} can be asked for {room}.",
-            f"At most {math.floor(room / SPARE / a_word)} words.",
+            f"{trial.n_words} words need some {n_tokens} tokens, and {model.name} can be asked for {free_tokens}.",
+            f"At most {math.floor(free_tokens / SPARE / a_word)} words.",
             "Lower the number of words.",
         )
     return Settings(n_tokens, trial.temperature, trial.top_k, trial.top_p, seed=trial.seed)
 
 
 def _tokens_a_word(model: BaseLanguageModel) -> float:
-    looked_at = [each.text for each in news_articles.articles("held_out")[:N_LOOKED_AT]]
-    return sum(model.count_tokens(each) for each in looked_at) / sum(len(each.split()) for each in looked_at)
+    looked_at = [article.text for article in news_articles.articles("held_out")[:N_LOOKED_AT]]
+    return sum(model.count_tokens(text) for text in looked_at) / sum(len(text.split()) for text in looked_at)

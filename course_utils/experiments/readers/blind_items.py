@@ -92,15 +92,15 @@ def make_items(
     n_tried = int(np.ceil(SPARE * n_each)) + 1
     drawn = pairs(n // 2 + n_tried * len(models), seed, max(MIN_ARTICLE_WORDS, n_words + MORE_WORDS))
     found = [_item(article, opening_and_body(article, OPENING)[1], n_words) for article in drawn[: n // 2]]
-    for number, each in enumerate(models):
+    for number, name in enumerate(models):
         articles = drawn[n // 2 + number * n_tried :][:n_tried]
         openings = [opening_and_body(article, OPENING)[0] for article in articles]
-        written = [found.text for found in write(each, openings, settings, progress, cancel)]
+        written = [found.text for found in write(name, openings, settings, progress, cancel)]
         long_enough = [pair for pair in zip(articles, written, strict=True) if len(pair[1].split()) >= n_words]
-        _require_enough(each, long_enough, n_each, n_words)
-        found += [_item(*pair, n_words, each) for pair in long_enough[:n_each]]
+        _require_enough(name, long_enough, n_each, n_words)
+        found += [_item(*pair, n_words, name) for pair in long_enough[:n_each]]
     order = np.random.default_rng(seed).permutation(n)
-    return [dataclasses.replace(found[i], id=f"text {place:02d}") for place, i in enumerate(order, start=1)]
+    return [dataclasses.replace(found[i], id=f"text {item_number:02d}") for item_number, i in enumerate(order, start=1)]
 
 
 def items_from_input(value: object, run: input_types.RecordedRun) -> list[Item]:

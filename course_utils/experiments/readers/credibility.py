@@ -80,11 +80,11 @@ def judge(
     sources = sorted(set(table["source"]), key=lambda source: (source != HUMAN, source))
     groups = {source: table[table["source"] == source] for source in sources} | {"all": table}
     rows = pd.DataFrame([_counted(source, group) for source, group in groups.items()])
-    said: list[JsonObject] = table.to_dict("records")
-    agreed = agreements(said)
-    settings = _settings(items, said) | {"agreements": json.loads(agreed.to_json(orient="records"))}
+    answer_rows: list[JsonObject] = table.to_dict("records")
+    agreed = agreements(answer_rows)
+    settings = _settings(items, answer_rows) | {"agreements": json.loads(agreed.to_json(orient="records"))}
     found = Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
-    found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, said, ("answer",)))
+    found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, answer_rows, ("answer",)))
     if progress:
         progress(1.0, "done")
     return dataclasses.replace(found, headline=found.metric("right", "all"))
@@ -171,16 +171,16 @@ def rate(
     rows += [{"source": name, "measured_by": OPENAI_SOURCE, "index": value} for name, value in OPENAI.items()]
     rows = pd.DataFrame(rows)
     here = rows[rows["measured_by"] == "here"]
-    each = zip(here["source"], _with_ends(here), here["n_texts"], strict=True)
-    told = "; ".join(f"{source} {mean} ({n_texts:.0f} texts)" for source, mean, n_texts in each)
+    sources_shown = zip(here["source"], _with_ends(here), here["n_texts"], strict=True)
+    means = "; ".join(f"{source} {mean} ({n_texts:.0f} texts)" for source, mean, n_texts in sources_shown)
     finding = (
-        f"Mean credibility from 1 to 10, 95% interval over texts: {told}; OpenAI reported 6.07, 6.72 and 6.91 for "
+        f"Mean credibility from 1 to 10, 95% interval over texts: {means}; OpenAI reported 6.07, 6.72 and 6.91 for "
         "355M, 774M and 1.5B, of other readers and other texts."
     )
-    said: list[JsonObject] = table.to_dict("records")
-    settings = _settings(items, said)
+    answer_rows: list[JsonObject] = table.to_dict("records")
+    settings = _settings(items, answer_rows)
     found = Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
-    inputs = _inputs(items, said, SCALES) | {"seed": seed}
+    inputs = _inputs(items, answer_rows, SCALES) | {"seed": seed}
     if progress:
         progress(1.0, "done")
     found = dataclasses.replace(found, measures=(INDEX,), inputs=inputs)
@@ -238,8 +238,8 @@ def _finding(rows: pd.DataFrame, agreed: pd.DataFrame) -> str:
     words = f"Readers were right in {everything}"
     machines = by.drop(index=[name for name in (HUMAN, "all") if name in by.index])
     if HUMAN in by.index and len(machines):
-        ours, theirs = by.loc[HUMAN], machines[["n_called_human", "n"]].sum()
-        counts = ours["n_called_human"], ours["n"], theirs["n_called_human"], theirs["n"]
+        human_row, machine_counts = by.loc[HUMAN], machines[["n_called_human", "n"]].sum()
+        counts = human_row["n_called_human"], human_row["n"], machine_counts["n_called_human"], machine_counts["n"]
         apart = two_proportions(*map(int, counts))
         words += f"; they called human texts human more often than machine texts by {apart}"
     if len(agreed) == 1:
@@ -262,18 +262,22 @@ def _averaged(source: str, group: pd.DataFrame, seed: int) -> dict[str, object]:
 
 
 def _with_ends(rows: pd.DataFrame) -> list[str]:
-    each = zip(rows["index"], rows["low"], rows["high"], strict=True)
-    return [f"{mean:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})") for mean, low, high in each]
+    intervals = zip(rows["index"], rows["low"], rows["high"], strict=True)
+    return [f"{mean:.2f}" + ("" if np.isnan(low) else f" ({low:.2f} to {high:.2f})") for mean, low, high in intervals]
 
 
 def _settings(items: Sequence[Item], answers: list[JsonObject]) -> dict[str, object]:
-    counts = {"n_items": len(items), "n_answers": len(answers), "n_raters": len({each["rater"] for each in answers})}
+    counts = {
+        "n_items": len(items),
+        "n_answers": len(answers),
+        "n_raters": len({answer["rater"] for answer in answers}),
+    }
     return counts | {"items_sha256": sha256_of_values([dataclasses.astuple(item) for item in items])}
 
 
-def _inputs(items: Sequence[Item], answers: list[JsonObject], said: Sequence[str]) -> dict[str, object]:
+def _inputs(items: Sequence[Item], answers: list[JsonObject], answered: Sequence[str]) -> dict[str, object]:
     """Return what a Result needs to be done again: the items and all that was said, if that is short enough."""
-    answers = [{name: answer[name] for name in ("item", "rater", *said)} for answer in answers]
+    answers = [{name: answer[name] for name in ("item", "rater", *answered)} for answer in answers]
     return {"items": kept_rows([dataclasses.asdict(item) for item in items]), "answers": kept_rows(answers)}
 
 

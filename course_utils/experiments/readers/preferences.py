@@ -75,8 +75,8 @@ def tally(rankings: Iterable[dict]) -> pd.DataFrame:
     counted = {(row.smaller, row.larger): row for row in pairs(rankings).itertuples()}
     rows = []
     for smaller, name in zip([None, *names], names, strict=False):
-        places = [ranking["ranking"].index(name) + 1 for ranking in rankings if name in ranking["ranking"]]
-        about = {"model": name, "n_parameters": sizes[name], "n_rankings": len(places), "mean_place": np.mean(places)}
+        ranks = [ranking["ranking"].index(name) + 1 for ranking in rankings if name in ranking["ranking"]]
+        about = {"model": name, "n_parameters": sizes[name], "n_rankings": len(ranks), "mean_place": np.mean(ranks)}
         pair = counted.get((smaller, name))
         shares = (pair.n, pair.n_won, pair.share, pair.low, pair.high) if pair else (0, 0, *[math.nan] * 3)
         of_pair = zip(["n", "n_won", "preferred", "preferred_low", "preferred_high"], shares, strict=True)
@@ -92,14 +92,14 @@ def in_words(rankings: Iterable[dict]) -> str:
         return ""
     table = tally(rankings)
     many = "1 ranking" if len(rankings) == 1 else f"{len(rankings)} rankings"
-    places = " · ".join(f"{row.model} {row.mean_place:.2f}" for row in table.itertuples())
+    mean_ranks = " · ".join(f"{row.model} {row.mean_place:.2f}" for row in table.itertuples())
     beaten = [
         f"{row.model} was preferred to {row.against} {row.n_won} of {row.n} times "
         f"({row.preferred_low:.0%} to {row.preferred_high:.0%})"
         for row in table.itertuples()
         if row.n
     ]
-    return f"{many} so far. Mean place: {places}. " + "; ".join(beaten) + "."
+    return f"{many} so far. Mean place: {mean_ranks}. " + "; ".join(beaten) + "."
 
 
 def append(path: Path, ranking: dict) -> None:

@@ -22,4 +22,4 @@ def items() -> list[Item]:
     >>> len(items()), sum(item.source == "human" for item in items())
     (12, 6)
     """
-    return [Item(**each) for each in json.loads(FILE.read_text("utf-8"))["items"]]
+    return [Item(**item) for item in json.loads(FILE.read_text("utf-8"))["items"]]

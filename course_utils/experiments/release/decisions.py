@@ -103,8 +103,8 @@ class Decisions:
     def __repr__(self) -> str:
         """Return one line a decision, and where they are kept."""
         where = f"in {self._record}" if self._record else "in memory"
-        told = [f"{stage}: {line['decision']} ({line['reason']})" for stage, line in self.made().items()]
-        return "\n".join([f"{len(told)} decisions, {where}", *told])
+        lines = [f"{stage}: {line['decision']} ({line['reason']})" for stage, line in self.made().items()]
+        return "\n".join([f"{len(lines)} decisions, {where}", *lines])
 
     def _add(self, line: dict[str, str]) -> None:
         line = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), **line}
@@ -125,9 +125,9 @@ def next_size(stage: str | None) -> str:
 def _beside_openai(line: dict[str, str]) -> dict[str, str]:
     size = next_size(line["stage"])
     did = OPENAI.set_index("model").loc[size]
-    told = history.rows("stages").set_index("opens").loc[size]
+    stage_row = history.rows("stages").set_index("opens").loc[size]
     words = f"released {LATER_NAMES[size]} on {did['released']}, {did['days_after_announcement']} days after the "
-    openai = {"openai": words + "announcement", "openai_reason": told["reason"], "source": told["source"]}
+    openai = {"openai": words + "announcement", "openai_reason": stage_row["reason"], "source": stage_row["source"]}
     return {**{name: line[name] for name in ("stage", "decision", "reason", "time")}, "next_size": size, **openai}
 
 
@@ -140,12 +140,12 @@ def _read(record: Path) -> list[dict[str, str]]:
 
 def _parsed(record: Path, number: int, line: bytes) -> dict[str, str]:
     try:
-        told = json.loads(line)
-        what = "draft" if "draft" in told else "decision"
+        values = json.loads(line)
+        what = "draft" if "draft" in values else "decision"
         needed = ["time", "stage", what, *(["reason"] if what == "decision" else [])]
-        is_ours = all(isinstance(told[name], str) for name in needed)
-        if is_ours and next_size(told["stage"]) and told.get("decision", "wait") in CHOICES:
-            return told
+        is_ours = all(isinstance(values[name], str) for name in needed)
+        if is_ours and next_size(values["stage"]) and values.get("decision", "wait") in CHOICES:
+            return values
     except (ValueError, KeyError, TypeError):
         pass
     raise DamagedFile(

@@ -110,10 +110,10 @@ def intervals() -> pd.DataFrame:
     table = timeline()
     days = table[table["precision"] == DAY].set_index("short")["first_day"]
     released = table[table["short"].isin([*_shorts_of_releases(), *REPLICATIONS])]
-    begun, done = (days[_shorts_of_releases()[place]] for place in (0, -1))
+    begun, done = (days[_shorts_of_releases()[index]] for index in (0, -1))
     after, before = (released["first_day"] - begun).dt.days, (done - released["first_day"]).dt.days
-    told = {"days_after_announcement": after, "days_before_full_release": before}
-    return released[["event", "size", "date"]].assign(**told).reset_index(drop=True)
+    columns = {"days_after_announcement": after, "days_before_full_release": before}
+    return released[["event", "size", "date"]].assign(**columns).reset_index(drop=True)
 
 
 REPLICATIONS = ("OpenGPT-2: others' 1.5B", "Grover-Mega public", "Leahy releases his")

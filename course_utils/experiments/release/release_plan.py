@@ -170,9 +170,9 @@ class Plan:
         fixed = [entry["rules"] for entry in self._entries if "rules" in entry]
         if not fixed:
             raise SettingsError("No rule is fixed yet.", "A rule, before the numbers.", "plan.fix(Rule(…))")
-        told = decide([Rule(**rule) for rule in fixed[-1]], measured)
+        verdict = decide([Rule(**rule) for rule in fixed[-1]], measured)
         self._add({"measured_sha256": hashlib.sha256(measured.to_csv().encode()).hexdigest()})
-        return told
+        return verdict
 
     def history(self) -> pd.DataFrame:
         """Return one row for each time that rules were fixed: fixed, rule, reason, time, seal.
@@ -260,12 +260,12 @@ def _judge(rule: Rule, measured: pd.DataFrame, stage: int) -> dict:
     value = float(row[rule.measure])
     if is_step:
         value = value - float(measured.iloc[stage - 1][rule.measure]) if stage else math.nan
-    told = {"stage": stage + 1, "model": row["model"], "measure": f"{OF[rule.of]}{rule.measure}", "value": value}
+    judgement = {"stage": stage + 1, "model": row["model"], "measure": f"{OF[rule.of]}{rule.measure}", "value": value}
     holds = rule.holds(value)
     ends = [] if is_step else [float(row.get(f"{rule.measure}_{end}", math.nan)) for end in ("low", "high")]
     is_clear = all(rule.holds(end) == holds for end in ends) if ends and not any(map(math.isnan, ends)) else None
     limits = {"threshold": f"{rule.direction} {rule.threshold:g}"}
-    return told | limits | {"holds": holds if stage else None, "is_clear": is_clear if stage else None}
+    return judgement | limits | {"holds": holds if stage else None, "is_clear": is_clear if stage else None}
 
 
 def _parsed(line: str) -> dict:

@@ -199,15 +199,15 @@ class TrainingRun:
     def _forget_after(self, step: int) -> None:
         """Drop the log after the checkpoint, if a kill lost some steps: they are repeated, with the same result."""
         self.log = [line for line in self.log if line["step"] <= step]
-        kept, self.said = [said for said in self.said if said.step <= step], []
+        kept, self.said = [sample for sample in self.said if sample.step <= step], []
         with write_errors(self.folder / SAID):
             (self.folder / SAID).unlink(missing_ok=True)
-        for said in kept:
-            self._keep(said)
+        for sample in kept:
+            self._keep(sample)
 
-    def _keep(self, said: Sample) -> None:
-        self.said.append(said)
-        append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(said)) + "\n")
+    def _keep(self, sample: Sample) -> None:
+        self.said.append(sample)
+        append_to_file(self.folder / SAID, json.dumps(dataclasses.asdict(sample)) + "\n")
 
     def _sample(self, training: Training) -> str:
         """Return a sample for the prompt of the plan."""

@@ -88,8 +88,8 @@ def samples(
 
     settings = settings or Settings()
     if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1 or settings.is_greedy:
-        told = f"n_samples is {n_samples!r}, temperature {settings.temperature:g}."
-        raise SettingsError(told, "A whole number from 1, and a temperature above 0.", "n_samples=10, temperature=1")
+        given = f"n_samples is {n_samples!r}, temperature {settings.temperature:g}."
+        raise SettingsError(given, "A whole number from 1, and a temperature above 0.", "n_samples=10, temperature=1")
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if len(set(prompts)) < len(prompts):
         raise TextError("A prompt stands there twice.", "Each once.", "Raise n_samples instead.")
@@ -99,7 +99,7 @@ def samples(
         for p, prompt in enumerate(prompts)
         for s in range(n_samples)
     ]
-    texts = [{"seed": each.seed, "text": each.text} for each in written]
+    texts = [{"seed": generation.seed, "text": generation.text} for generation in written]
     return pd.DataFrame([row | text for row, text in zip(rows, texts, strict=True)])
 
 
@@ -195,7 +195,7 @@ def best_of(
         table["rating"], rated_by, n_raters = proxy_ratings(model, table, references, settings), PROXY, 0
     else:
         table["rating"] = table["item"].map(_mean_ratings(ratings, set(table["item"])))
-        n_raters = len({each.get("rater", "") for each in ratings})
+        n_raters = len({rating.get("rater", "") for rating in ratings})
         rated_by = "1 person" if n_raters == 1 else f"{n_raters} people"
     by_prompt = [part.dropna().to_numpy() for _, part in table.groupby("prompt", sort=False)["rating"]]
     fewest = min(map(len, by_prompt))
@@ -204,15 +204,17 @@ def best_of(
         raise SettingsError(
             f"A prompt has {fewest} rated texts.", "As many as the smallest n.", "Rate more, or ns=(1,)"
         )
-    best = np.array([[expected_best(each, n) for n in ns] for each in by_prompt])  # (prompts, ns)
-    means = [mean_interval(best[:, place], seed) for place in range(len(ns))]
+    best = np.array(
+        [[expected_best(ratings_of_prompt, n) for n in ns] for ratings_of_prompt in by_prompt]
+    )  # (prompts, ns)
+    means = [mean_interval(best[:, column], seed) for column in range(len(ns))]
     about = {"n_prompts": len(by_prompt), "rated_by": rated_by}
     rows = pd.DataFrame(
         [{"n": n, "mean_of_best": e.mean, "low": e.low, "high": e.high} | about for n, e in zip(ns, means, strict=True)]
     )
     gain = mean_interval(best[:, -1] - best[:, 0], seed)
-    told = {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by, "precision": model.precision}
-    found = _result(model, table, rows, gain, seed, told)
+    run_settings = {"n_samples": n_samples, "n_raters": n_raters, "rated_by": rated_by, "precision": model.precision}
+    found = _result(model, table, rows, gain, seed, run_settings)
     asked = {"n_samples": n_samples, "ns": ns, "seed": seed, "settings": settings and dataclasses.asdict(settings)}
     texts = {"prompts": kept_texts(table["prompt"].unique()), "references": references and kept_texts(references)}
     inputs = {"model": model.name, **asked, **texts, "ratings": ratings and kept_rows(ratings)}
@@ -239,7 +241,7 @@ def expected_best(ratings: Sequence[float], n: int) -> float:
     ordered = sorted(ratings)
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(ordered):
         raise SettingsError(f"n is {n!r}.", f"From 1 to {len(ordered)}, the ratings there are.", "Rate more texts.")
-    ways = [math.comb(place, n - 1) for place in range(len(ordered))]
+    ways = [math.comb(rank, n - 1) for rank in range(len(ordered))]
     return float(sum(way * rating for way, rating in zip(ways, ordered, strict=True)) / math.comb(len(ordered), n))
 
 
@@ -267,13 +269,15 @@ def proxy_ratings(
 
     references = held_out_news(N_REFERENCES) if references is None else list(references)
     n_tokens = (settings or Settings()).max_new_tokens
-    cut = [model.encode(each)[: REFERENCE_SKIP + n_tokens] for each in references]
+    cut = [model.encode(reference)[: REFERENCE_SKIP + n_tokens] for reference in references]
     openings = [REFERENCE_SKIP if len(ids) > REFERENCE_SKIP else 0 for ids in cut]
     ordinary = np.sort(_bits_after(model, [str(model.tokenizer.decode(ids)) for ids in cut], openings))
     whole = [row.prompt + row.text for row in table.itertuples()]
     bits = _bits_after(model, whole, [len(model.encode(prompt)) for prompt in table["prompt"]])
-    places = (np.searchsorted(ordinary, bits, "left") + np.searchsorted(ordinary, bits, "right")) / (2 * len(ordinary))
-    rated = HIGHEST - 2 * (HIGHEST - LOWEST) * np.abs(places - 0.5)
+    percentiles = (np.searchsorted(ordinary, bits, "left") + np.searchsorted(ordinary, bits, "right")) / (
+        2 * len(ordinary)
+    )
+    rated = HIGHEST - 2 * (HIGHEST - LOWEST) * np.abs(percentiles - 0.5)
     return [LOWEST if np.isnan(one) else float(rating) for one, rating in zip(bits, rated, strict=True)]
 
 
@@ -282,13 +286,13 @@ def _bits_after(model, texts: Sequence[str], n_before: Sequence[int]) -> np.ndar
     from course_utils.models.inference.scoring import score_nats
 
     after = [nats[n:] for nats, n in zip(score_nats(model, texts), n_before, strict=True)]
-    return np.array([each.mean(dtype=float) / np.log(2) if len(each) else np.nan for each in after])
+    return np.array([values.mean(dtype=float) / np.log(2) if len(values) else np.nan for values in after])
 
 
 def _mean_ratings(ratings: Sequence[dict], items: set[str]) -> dict[str, float]:
     given: dict[str, list[float]] = {}
-    for each in ratings:
-        item, rating = each.get("item"), each.get("rating")
+    for ratings_of_one in ratings:
+        item, rating = ratings_of_one.get("item"), ratings_of_one.get("rating")
         if item not in items:
             raise TextError(
                 f"A rating is of {item!r}, which is not there.", "An item of blind(samples(…)).", "Leave it out."
@@ -306,9 +310,12 @@ def _result(model, table: pd.DataFrame, rows: pd.DataFrame, gain, seed: int, set
         f"The best of {last['n']} samples of {model.name} is rated {gain.mean:+.2f} points of 1 to 5 against a single "
         f"one{ends}, rated by {settings['rated_by']}."
     )
-    told = settings | {"prompts": list(table["prompt"].unique()), "weakness": "" if settings["n_raters"] else WEAKNESS}
+    all_settings = settings | {
+        "prompts": list(table["prompt"].unique()),
+        "weakness": "" if settings["n_raters"] else WEAKNESS,
+    }
     draw = functools.partial(best_of_picture, lowest=LOWEST, highest=HIGHEST)
     head = Metric(
         "gain", f"best of {last['n']} by {model.name}", gain.mean, "points of 1 to 5", gain.low, gain.high, many
     )
-    return Result(rows, finding, told, {model.name: model.weights_sha256}, seed, versions(), draw, table, head)
+    return Result(rows, finding, all_settings, {model.name: model.weights_sha256}, seed, versions(), draw, table, head)

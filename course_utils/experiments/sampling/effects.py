@@ -115,7 +115,9 @@ def summarise(table: pd.DataFrame, measures: Iterable[str] = tuple(MEASURES), *,
         "seed": input_types.seed,
     },
     count_tokens=lambda given: (
-        len(given["prompts"]) * given["n_samples"] * sum(each.max_new_tokens for each in given["settings"].values())
+        len(given["prompts"])
+        * given["n_samples"]
+        * sum(setting.max_new_tokens for setting in given["settings"].values())
     ),
 )
 def measure_settings(
@@ -162,8 +164,8 @@ def measure_settings(
     model finds its words, not how good they are. Intervals: percentile bootstrap over texts.
     """
     if isinstance(prompts, str) or not (prompts := list(prompts)) or not settings:
-        told = f"prompts is {prompts!r}, of settings there are {len(settings)}."
-        raise TextError(told[:200], "A list of prompts, and a setting.", "Put it in brackets: [prompt].")
+        description = f"prompts is {prompts!r}, of settings there are {len(settings)}."
+        raise TextError(description[:200], "A list of prompts, and a setting.", "Put it in brackets: [prompt].")
     tell, texts = progress or (lambda share, what: None), []
     jobs = [(name, prompt) for name in settings for prompt in prompts]
     for done, (name, prompt) in enumerate(jobs):
@@ -196,7 +198,7 @@ def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: th
             pass
         if cancel is not None and cancel.is_set():
             raise Cancelled
-        return {"rows": [_measured(each) | _own_bits(each) for each in stream.generations()]}
+        return {"rows": [_measured(generation) | _own_bits(generation) for generation in stream.generations()]}
 
     if cancel is not None and cancel.is_set():
         raise Cancelled
@@ -230,15 +232,15 @@ def _with_ends_of_all(rows: pd.DataFrame, details: pd.DataFrame, seed: int) -> p
     """Add low_of_all and high_of_all: for each measure, intervals that hold for all settings at once."""
     rows = rows.assign(low_of_all=rows["low"], high_of_all=rows["high"])
     for measure in rows["measure"].unique():
-        places = rows.index[(rows["measure"] == measure) & rows["low"].notna()]
-        if not len(places):
+        indices = rows.index[(rows["measure"] == measure) & rows["low"].notna()]
+        if not len(indices):
             continue
-        drawn = [_resampled(details[details["setting"] == rows["setting"][place]], measure, seed) for place in places]
-        low, high = simultaneous(rows["mean"][places], np.stack(drawn, axis=1))
-        rows.loc[places, "low_of_all"] = np.minimum(np.maximum(low, 0), rows["low"][places])
-        rows.loc[places, "high_of_all"] = np.maximum(high, rows["high"][places])
+        drawn = [_resampled(details[details["setting"] == rows["setting"][index]], measure, seed) for index in indices]
+        low, high = simultaneous(rows["mean"][indices], np.stack(drawn, axis=1))
+        rows.loc[indices, "low_of_all"] = np.minimum(np.maximum(low, 0), rows["low"][indices])
+        rows.loc[indices, "high_of_all"] = np.maximum(high, rows["high"][indices])
         if measure != "perplexity":  # the others are shares
-            rows.loc[places, "high_of_all"] = rows.loc[places, "high_of_all"].clip(upper=1)
+            rows.loc[indices, "high_of_all"] = rows.loc[indices, "high_of_all"].clip(upper=1)
     return rows
 
 
@@ -270,13 +272,14 @@ def _finding(rows: pd.DataFrame, name: str, n_prompts: int) -> str:
         return f"No text of {name} was long enough to be measured."
     most, least = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
 
-    def told(row) -> str:
+    def shown_row(row) -> str:
         low, high = row["low_of_all"], row["high_of_all"]
         ends = "no interval, " if np.isnan(low) else f"{low:.2f} to {high:.2f}, "
         return f"{row['mean']:.2f} ({ends}n = {row['n_texts']}) under “{row['setting']}”"
 
     chosen = f", the least and the most of {len(table)}; the intervals allow for the choice" if len(table) > 1 else ""
-    return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {told(least)} to {told(most)}{chosen}."
+    shares = f"{shown_row(least)} to {shown_row(most)}"
+    return f"After {n_prompts} prompts, {name} repeats 4-grams at a share of {shares}{chosen}."
 
 
 def _measured(generation: "Generation") -> dict[str, object]:

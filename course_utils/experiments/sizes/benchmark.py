@@ -75,8 +75,8 @@ def _measure(folder: Path, sha256: str, documents: list[str], stride: int | None
         "tokens_per_s": _speed(model),
     }
     nats = score_nats(model, documents, stride, progress=progress, cancel=cancel)
-    bits = [float(each.sum(dtype=float)) / np.log(2) for each in nats]
-    return {"cost": cost, "bits": bits, "n_tokens": [len(each) for each in nats]}
+    bits = [float(token_nats.sum(dtype=float)) / np.log(2) for token_nats in nats]
+    return {"cost": cost, "bits": bits, "n_tokens": [len(token_nats) for token_nats in nats]}
 
 
 def _speed(model: LanguageModel) -> float:

@@ -145,7 +145,7 @@ def held_out_news(n_documents: int = 40, seed: int = 0) -> list[str]:
     if isinstance(n_documents, bool) or not isinstance(n_documents, int) or not 1 <= n_documents <= len(news):
         raise SettingsError(f"n_documents is {n_documents!r}.", f"From 1 to {len(news)}.", "Set n_documents=40.")
     chosen = np.random.default_rng(seed).choice(len(news), n_documents, replace=False)
-    return [news[place].text for place in sorted(chosen)]
+    return [news[index].text for index in sorted(chosen)]
 
 
 def differences(result: Result) -> pd.DataFrame:
@@ -179,7 +179,7 @@ def panel(result: Result, title: str = "ours") -> Panel:
 def _folders(models: Sequence[str | Path]) -> dict[str, Path]:
     if isinstance(models, str | Path):
         models = [models]
-    folders = [registry.find(each) if isinstance(each, str) else each for each in models]
+    folders = [registry.find(model) if isinstance(model, str) else model for model in models]
     names = [folder.name for folder in folders]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"The models are {names}.", "Models of different names.", "Name each model once.")
@@ -216,9 +216,9 @@ def _details(measured: dict[str, JsonObject], documents: list[str]) -> pd.DataFr
 
 
 def _row(name: str, cost: dict[str, float], details: pd.DataFrame, seed: int) -> dict[str, object]:
-    mine = details[details["model"] == name]
-    bits, n_tokens, n_characters = (mine[column].to_numpy() for column in ("bits", "n_tokens", "n_characters"))
-    counts = {"n_documents": len(mine), "n_characters": n_characters.sum(), "n_tokens": n_tokens.sum()}
+    own_rows = details[details["model"] == name]
+    bits, n_tokens, n_characters = (own_rows[column].to_numpy() for column in ("bits", "n_tokens", "n_characters"))
+    counts = {"n_documents": len(own_rows), "n_characters": n_characters.sum(), "n_tokens": n_tokens.sum()}
     row = {"model": name, **cost, **counts, "bits_per_character": bits.sum() / n_characters.sum()}
     row["bits_low"], row["bits_high"] = ratio_interval(bits, n_characters, seed)
     row["perplexity"] = 2 ** (bits.sum() / n_tokens.sum())

@@ -73,14 +73,14 @@ def write(
     written: dict[int, str] = {}
     known = [*model.identity, dataclasses.asdict(settings)]
     known += [versions(), code_hash(__name__)]
-    for places in _batches(model, prompts):
+    for indices in _batches(model, prompts):
         if cancel is not None and cancel.is_set():
             raise Cancelled
         tell(n_done / len(prompts), f"{model.name} writes text {n_done + 1} of {len(prompts)}")
-        jobs = [(prompts[place], settings.seed_of(place)) for place in places]
+        jobs = [(prompts[index], settings.seed_of(index)) for index in indices]
         found = cached("texts", [*known, jobs], functools.partial(_write_batch, model, jobs, settings, cancel))
-        written |= zip(places, found["texts"], strict=True)
-        n_done += len(places)
+        written |= zip(indices, found["texts"], strict=True)
+        n_done += len(indices)
     tell(1.0, "done")
     return [MachineText(prompt, written[i], settings.seed_of(i)) for i, prompt in enumerate(prompts)]
 
@@ -103,14 +103,14 @@ def pairs(n: int, seed: int = 0, min_words: int = MIN_ARTICLE_WORDS) -> list[new
     TextError
         The news are not on this machine.
     """
-    fit = [each for each in news_articles.articles("held_out") if _is_fit(each, min_words)]
+    fit = [article for article in news_articles.articles("held_out") if _is_fit(article, min_words)]
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(fit):
         raise SettingsError(
             f"{n!r} articles are asked for.",
             f"From 1 to {len(fit)}: so many of the held-out news have a headline and {min_words} words.",
             "Ask for fewer articles or for shorter ones.",
         )
-    return [fit[place] for place in np.random.default_rng(seed).permutation(len(fit))[:n]]
+    return [fit[index] for index in np.random.default_rng(seed).permutation(len(fit))[:n]]
 
 
 def equal_length(human: str, machine: str) -> tuple[str, str]:
@@ -123,9 +123,9 @@ def equal_length(human: str, machine: str) -> tuple[str, str]:
     >>> equal_length("One two three four.", "Five six,\n\nseven")
     ('One two three', 'Five six, seven')
     """
-    ours, theirs = human.split(), machine.split()
-    n_words = min(len(ours), len(theirs))
-    return " ".join(ours[:n_words]), " ".join(theirs[:n_words])
+    human_words, machine_words = human.split(), machine.split()
+    n_words = min(len(human_words), len(machine_words))
+    return " ".join(human_words[:n_words]), " ".join(machine_words[:n_words])
 
 
 def _is_fit(article: news_articles.Article, min_words: int) -> bool:
@@ -137,19 +137,19 @@ def _batches(model: BaseLanguageModel, prompts: Sequence[str]) -> Iterator[list[
 
     Prompts of one batch are padded on the left to the longest of them, so similar lengths mean little padding.
     """
-    places = sorted(range(len(prompts)), key=lambda place: model.count_tokens(prompts[place]))
-    for start in range(0, len(places), AT_ONCE):
-        yield places[start : start + AT_ONCE]
+    order = sorted(range(len(prompts)), key=lambda index: model.count_tokens(prompts[index]))
+    for start in range(0, len(order), AT_ONCE):
+        yield order[start : start + AT_ONCE]
 
 
 def _write_batch(model: BaseLanguageModel, jobs: list, settings: Settings, cancel: threading.Event | None) -> dict:
     blank = [Generation(prompt, (), settings, seed, model.name, model.precision) for prompt, seed in jobs]
-    stream = model.resume([dataclasses.replace(each, ended="stopped") for each in blank], cancel)
+    stream = model.resume([dataclasses.replace(generation, ended="stopped") for generation in blank], cancel)
     for _ in stream:
         pass
     if cancel is not None and cancel.is_set():
         raise Cancelled
-    return {"texts": [_in_whole_words(each) for each in stream.generations()]}
+    return {"texts": [_in_whole_words(generation) for generation in stream.generations()]}
 
 
 def _in_whole_words(generation: Generation) -> str:

@@ -61,14 +61,14 @@ class PairedTexts:
 
     def __str__(self) -> str:
         """Return how many pairs, by whom, and the beginning of the first."""
-        told = f"{len(self)} pairs of {self.n_words} words, the machine's by {self.generator} ({self.sampling})"
+        description = f"{len(self)} pairs of {self.n_words} words, the machine's by {self.generator} ({self.sampling})"
         if not len(self):
-            return told
+            return description
         first = [
             f"  {who}: {news_articles[0][:80]}…"
             for who, news_articles in (("human", self.human), ("machine", self.machine))
         ]
-        return "\n".join([f"{told}; {self.n_left_out} left out. The first:", *first])
+        return "\n".join([f"{description}; {self.n_left_out} left out. The first:", *first])
 
     __repr__ = __str__
 
@@ -89,12 +89,12 @@ class PairedTexts:
     @property
     def training(self) -> "PairedTexts":
         """The half to learn from."""
-        return self._only([place for place, half in enumerate(self.in_training) if half])
+        return self._only([index for index, half in enumerate(self.in_training) if half])
 
     @property
     def test(self) -> "PairedTexts":
         """The half to measure on."""
-        return self._only([place for place, half in enumerate(self.in_training) if not half])
+        return self._only([index for index, half in enumerate(self.in_training) if not half])
 
     def cut(self, n_words: int) -> "PairedTexts":
         """Return the same pairs, each text cut to its first words.
@@ -106,16 +106,16 @@ class PairedTexts:
         """
         if isinstance(n_words, bool) or not isinstance(n_words, int) or not 1 <= n_words <= self.n_words:
             raise SettingsError(f"n_words is {n_words!r}.", f"From 1 to {self.n_words}.", "Write longer texts.")
-        human, machine = (tuple(_first_words(each, n_words) for each in side) for side in (self.human, self.machine))
+        human, machine = (tuple(_first_words(text, n_words) for text in side) for side in (self.human, self.machine))
         return dataclasses.replace(self, n_words=n_words, human=human, machine=machine)
 
     def of_articles(self, ids: Collection[int]) -> "PairedTexts":
         """Return only the pairs of these articles, in their own order."""
         wanted = set(ids)
-        return self._only([place for place, article in enumerate(self.articles) if article in wanted])
+        return self._only([index for index, article in enumerate(self.articles) if article in wanted])
 
-    def _only(self, places: list[int]) -> "PairedTexts":
-        kept: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in places) for name in (*SIDES, *LABELS)}
+    def _only(self, indices: list[int]) -> "PairedTexts":
+        kept: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in indices) for name in (*SIDES, *LABELS)}
         return dataclasses.replace(self, **kept)
 
 
@@ -170,8 +170,8 @@ def paired_texts(
     written = write(model, openings, settings, progress, cancel)
     whole = PairedTexts(
         model.name, model.weights_sha256, settings, opening, n_words, 0,
-        tuple(article.id for article in drawn), tuple(place % 2 == 0 for place in range(len(drawn))),
-        openings, bodies, tuple(each.text for each in written),
+        tuple(article.id for article in drawn), tuple(index % 2 == 0 for index in range(len(drawn))),
+        openings, bodies, tuple(generation.text for generation in written),
         {"n_pairs": n_pairs, "seed": seed, "precision": model.precision},
     )  # fmt: skip
     return _of_one_length(whole)
@@ -238,15 +238,15 @@ def write_missing(
     tuple of list of PairedTexts and callable
         All sets, and what tells the progress of the rest of the work.
     """
-    n = sum(isinstance(each, UnwrittenPairs) for each in sets)
+    n = sum(isinstance(text_pairs, UnwrittenPairs) for text_pairs in sets)
     found: list[PairedTexts] = []
     n_done = 0
-    for each in sets:
-        if isinstance(each, UnwrittenPairs):
-            found.append(each.write(_part(tell, n_done, n), cancel))
+    for text_pairs in sets:
+        if isinstance(text_pairs, UnwrittenPairs):
+            found.append(text_pairs.write(_part(tell, n_done, n), cancel))
             n_done += 1
         else:
-            found.append(each)
+            found.append(text_pairs)
     return found, (lambda share, what: tell(WRITING + (1 - WRITING) * share, what)) if n else tell
 
 
@@ -294,17 +294,21 @@ def in_common(sets: Sequence[PairedTexts]) -> list[PairedTexts]:
     TextError
         Too few are left, or an article is for learning in one set and for measuring in another: drawn by other seeds.
     """
-    halves = [(article, half) for each in sets for article, half in zip(each.articles, each.in_training, strict=True)]
+    halves = [
+        (article, half)
+        for text_pairs in sets
+        for article, half in zip(text_pairs.articles, text_pairs.in_training, strict=True)
+    ]
     if len(set(halves)) > len(dict(halves)):
         raise TextError(
             "An article is for learning in one set and for measuring in another.",
             "Sets that were drawn with the same seed and for texts of about the same length.",
             "Make them all with the same seed.",
         )
-    shared = set.intersection(*(set(each.articles) for each in sets))
-    kept = [each.of_articles(shared) for each in sets]
-    for each in kept:
-        _require_enough(each)
+    shared = set.intersection(*(set(pairs.articles) for pairs in sets))
+    kept = [text_pairs.of_articles(shared) for text_pairs in sets]
+    for text_pairs in kept:
+        _require_enough(text_pairs)
     return kept
 
 

@@ -131,8 +131,8 @@ def rubric_page(rubric: Rubric) -> str:
         head = f"{html.escape(criterion.name)}<br><small>{asks}</small>"
         rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>')
     least, most = rubric.words
-    told = f"{rubric.points:g} points in all; {least:,} to {most:,} words. Version {rubric.version}."
-    return PAGE.format(title=html.escape(rubric.title), told=html.escape(told), names=names, rows="\n".join(rows))
+    summary = f"{rubric.points:g} points in all; {least:,} to {most:,} words. Version {rubric.version}."
+    return PAGE.format(title=html.escape(rubric.title), told=html.escape(summary), names=names, rows="\n".join(rows))
 
 
 PAGE = """<!doctype html>
@@ -162,5 +162,5 @@ def _task(criterion: Criterion) -> dict[str, object]:
 
 def last_line_of_log(done: Mapping[str, object]) -> str:
     """Return the last line of what nbgrader logged: mostly the reason of a failure."""
-    told = str(done.get("error") or done.get("log") or "").strip().splitlines()
-    return re.sub(r"\x1b\[[0-9;]*m", "", told[-1])[:300] if told else "it does not say why"
+    lines = str(done.get("error") or done.get("log") or "").strip().splitlines()
+    return re.sub(r"\x1b\[[0-9;]*m", "", lines[-1])[:300] if lines else "it does not say why"

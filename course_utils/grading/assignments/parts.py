@@ -63,7 +63,7 @@ def parts_of(course: Course, assignment: str) -> list[Part]:
 
 def criteria(rubric: Rubric) -> list[Part]:
     """Return each criterion as a part: one cell that a person marks."""
-    return [Part(each.id, each.name, (), (Check(CELL_PREFIX + each.id, each.weight),)) for each in rubric.criteria]
+    return [Part(criterion.id, criterion.name, (), (Check(CELL_PREFIX + criterion.id, criterion.weight),)) for criterion in rubric.criteria]
 
 
 def exercises(cells: Sequence[Mapping[str, Any]]) -> list[Part]:

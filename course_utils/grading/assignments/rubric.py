@@ -90,7 +90,7 @@ class Rubric:
         for found in self.criteria:
             if found.id == criterion_id:
                 return found
-        known = ", ".join(each.id for each in self.criteria)
+        known = ", ".join(criterion.id for criterion in self.criteria)
         raise SettingsError(f"There is no criterion {str(criterion_id)[:40]!r}.", f"One of {known}.", "Name one of them.")
 
     def points_of(self, criterion_id: str, level: int) -> float:
@@ -120,9 +120,9 @@ def load_rubric(path: str | Path | None = None) -> Rubric:
     try:
         return rubric_of(yaml.safe_load(file.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError, KeyError) as problem:
-        told = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
+        reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise DamagedFile(
-            f"{file} cannot be used as a rubric: {told}.", "Title, words, levels and criteria.", "Mend that line."
+            f"{file} cannot be used as a rubric: {reason}.", "Title, words, levels and criteria.", "Mend that line."
         ) from problem
 
 
@@ -134,12 +134,12 @@ def rubric_of(values: Mapping[str, Any]) -> Rubric:
     ValueError, KeyError, TypeError
         They are not whole.
     """
-    levels = tuple(Level(str(each["name"]), float(each["share"])) for each in values["levels"])
+    levels = tuple(Level(str(value["name"]), float(value["share"])) for value in values["levels"])
     shares = [level.share for level in levels]
     if len(levels) < 2 or shares != sorted(set(shares)) or shares[0] != 0 or shares[-1] != 1:
         raise ValueError(f"the levels' shares are {shares}; they must rise from 0 to 1")
-    criteria = tuple(_criterion(each, len(levels)) for each in values["criteria"])
-    if not criteria or len({each.id for each in criteria}) < len(criteria):
+    criteria = tuple(_criterion(value, len(levels)) for value in values["criteria"])
+    if not criteria or len({criterion.id for criterion in criteria}) < len(criteria):
         raise ValueError("there must be criteria, each with an id of its own")
     least, most = int(values["words"]["least"]), int(values["words"]["most"])
     if not 0 < least < most:
@@ -152,8 +152,8 @@ def _criterion(values: Mapping[str, Any], n_levels: int) -> Criterion:
     criterion_id, weight = str(values["id"]), float(values["weight"])
     if not ID.fullmatch(criterion_id) or not 0 < weight <= 1000:
         raise ValueError(f"criterion {criterion_id!r} weighs {weight}; its id takes small letters, its weight is above 0")
-    descriptors = tuple(" ".join(str(each).split()) for each in values["descriptors"])
-    steps = tuple(" ".join(str(each).split()) for each in values["next"])
+    descriptors = tuple(" ".join(str(value).split()) for value in values["descriptors"])
+    steps = tuple(" ".join(str(value).split()) for value in values["next"])
     if len(descriptors) != n_levels or len(steps) != n_levels - 1 or not all(descriptors + steps):
         raise ValueError(f"criterion {criterion_id!r} needs {n_levels} descriptors and {n_levels - 1} texts of what comes next")
     return Criterion(criterion_id, str(values["name"]), weight, " ".join(str(values["asks"]).split()), descriptors, steps)
@@ -164,5 +164,5 @@ def _nearest() -> Path:
     here = Path.cwd()
     above = [here, *here.parents, REPOSITORY]
     inside = [Path(), Path("source") / ASSIGNMENT, Path("assignments") / ASSIGNMENT]
-    found = [folder / place / NAME for folder in above for place in inside]
+    found = [folder / folder_name / NAME for folder in above for folder_name in inside]
     return next((file for file in found if file.is_file()), found[0])

@@ -32,9 +32,9 @@ def read_notebook(file: Path, next_step: str = "") -> NotebookNode:
         if not all(isinstance(cell.source, str) for cell in notebook.cells):
             raise ValueError("a cell has no text")
     except Exception as problem:  # nbformat raises many kinds for what is no notebook
-        told = " ".join(str(problem).split())[:150]
+        reason = " ".join(str(problem).split())[:150]
         raise DamagedFile(
-            f"{file} is no notebook: {type(problem).__name__}: {told}.",
+            f"{file} is no notebook: {type(problem).__name__}: {reason}.",
             "A Jupyter notebook that opens in JupyterLab.",
             next_step or "Put a sound copy in its place.",
         ) from problem

@@ -30,7 +30,7 @@ CACHE = Path("/tmp/cache")  # in the box: the course writes there what nobody ne
 
 
 def examine_essay(
-    course: Course, ingested: IngestedSubmission, n_again: int, place: Path, why: list[str]
+    course: Course, ingested: IngestedSubmission, n_again: int, folder: Path, why: list[str]
 ) -> dict[str, Any]:
     """Examine an essay in a process of its own, in a sandbox where there is one.
 
@@ -51,7 +51,7 @@ def examine_essay(
         essay, ledger and evidence, as a report holds them.
     """
     submission = ingested.submission
-    work = place / "essay"
+    work = folder / "essay"
     replace_file(work / essay_worker.NOTEBOOK, nbformat.writes(ingested.notebook))
     if LEDGER in ingested.kept:
         replace_file(work / essay_worker.LEDGER, ingested.kept[LEDGER])
@@ -95,20 +95,20 @@ def require_room(folder: Path) -> None:
 def _words_elsewhere(ingested: IngestedSubmission, found: dict[str, Any]) -> list[str]:
     """Return where an essay's words may be that are in none of its sections."""
     n_inside = (found.get("essay") or {}).get("n_words", 0)
-    told = []
+    reasons = []
     n_outside = _n_outside(ingested.notebook) - _n_outside(ingested.given_out) - sum(map(n_words, _texts(ingested)))
     if n_outside > MANY_WORDS:
-        told.append(
+        reasons.append(
             f"About {n_outside:,} words stand in cells that belong to no section: they are in the notebook only."
         )
     others = [
-        each["name"] for each in ingested.files if not each["kept"] and each["bytes"] > 0 and not _is_given_out(each)
+        file["name"] for file in ingested.files if not file["kept"] and file["bytes"] > 0 and not _is_given_out(file)
     ]
     if n_inside < MANY_WORDS and others:
-        told.append(
+        reasons.append(
             f"The essay has {n_inside} words; these files came with it and were not read: {', '.join(others[:5])}."
         )
-    return told
+    return reasons
 
 
 def _n_outside(notebook: NotebookNode | None) -> int:
@@ -120,7 +120,7 @@ def _texts(ingested: IngestedSubmission) -> list[str]:
     """Return what was added to a section in cells of one's own: it is part of that section."""
     essay = read_essay(ingested.notebook)
     answers = {name_of(cell).removeprefix("answer:"): cell.source for cell in ingested.notebook.cells}
-    return [each.text.replace(answers.get(each.key, ""), "", 1) for each in essay.sections]
+    return [section.text.replace(answers.get(section.key, ""), "", 1) for section in essay.sections]
 
 
 def _is_given_out(file: dict[str, Any]) -> bool:
@@ -132,9 +132,9 @@ def _keep_pictures(found: dict[str, Any], work: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    for each in found.get("evidence", ()):
-        if each["picture"]:
-            shutil.copyfile(work / Path(each["picture"]).name, folder / Path(each["picture"]).name)
+    for evidence in found.get("evidence", ()):
+        if evidence["picture"]:
+            shutil.copyfile(work / Path(evidence["picture"]).name, folder / Path(evidence["picture"]).name)
 
 
 def _found(work: Path) -> dict[str, Any]:

@@ -20,7 +20,21 @@ from course_utils.evidence.ledger.record import Record
 ASKED, FOUND = "asked.json", "found.json"
 NOTEBOOK, LEDGER = "essay.ipynb", "evidence.jsonl"
 MAX_PICTURES = 20
-TOLD = ("finding", "note", "metric", "of", "value", "low", "high", "n", "unit", "experiment", "models", "seed", "time")
+RECORD_FIELDS = (
+    "finding",
+    "note",
+    "metric",
+    "of",
+    "value",
+    "low",
+    "high",
+    "n",
+    "unit",
+    "experiment",
+    "models",
+    "seed",
+    "time",
+)
 MAX_FIELD_CHARACTERS = 500  # characters of a field that a grader reads
 
 
@@ -46,17 +60,17 @@ def examine(folder: Path, n_again: int, words: tuple[int, int], seed: int) -> di
     from course_utils.evidence.claims.check import check
 
     essay = read_essay(folder / NOTEBOOK)
-    ledger, told = _ledger(folder / LEDGER)
-    findings = [dataclasses.asdict(each) for each in check(essay, ledger.records, words)]
+    ledger, notes = _ledger(folder / LEDGER)
+    findings = [dataclasses.asdict(finding) for finding in check(essay, ledger.records, words)]
     by_id = {record.id: record for record in ledger.records}
     evidence = [_evidence(record_id, by_id.get(record_id)) for record_id in essay.cited_evidence]
-    found = {"essay": {**_counted(essay), "findings": findings}, "ledger": told, "evidence": evidence}
+    found = {"essay": {**_counted(essay), "findings": findings}, "ledger": notes, "evidence": evidence}
     _write(folder, found)
-    for each in evidence[:MAX_PICTURES]:
-        _draw(folder, each, by_id.get(each["id"]))
-    for record_id in chosen([each["id"] for each in evidence if each["record"]], n_again, seed):
+    for entry in evidence[:MAX_PICTURES]:
+        _draw(folder, entry, by_id.get(entry["id"]))
+    for record_id in chosen([entry["id"] for entry in evidence if entry["record"]], n_again, seed):
         _write(folder, found)  # if the box is closed during a record, the others are known
-        _do_again(next(each for each in evidence if each["id"] == record_id), by_id[record_id])
+        _do_again(next(entry for entry in evidence if entry["id"] == record_id), by_id[record_id])
     _write(folder, found)
     return found
 
@@ -105,41 +119,41 @@ def _counted(essay: Essay) -> dict[str, Any]:
 
 def _evidence(record_id: str, record: Record | None) -> dict[str, Any]:
     """Return a cited record as graders see it, before it is done again."""
-    told = None
+    fields = None
     if record is not None:
-        told = {name: _short(getattr(record, name)) for name in TOLD}
+        fields = {name: _short(getattr(record, name)) for name in RECORD_FIELDS}
     why = "It was not drawn." if record is not None else "It stands in no ledger that was handed in."
     again = {"status": "not sampled", "value": None, "why": why}
-    return {"id": record_id, "cited": True, "record": told, "again": again, "picture": None, "alt": ""}
+    return {"id": record_id, "cited": True, "record": fields, "again": again, "picture": None, "alt": ""}
 
 
 def _short(value: object) -> object:
     if isinstance(value, str):
         return value[:MAX_FIELD_CHARACTERS]
     if isinstance(value, Mapping):
-        return {str(name)[:80]: str(each)[:80] for name, each in list(value.items())[:20]}
+        return {str(name)[:80]: str(content)[:80] for name, content in list(value.items())[:20]}
     return value
 
 
-def _draw(folder: Path, told: dict[str, Any], record: Record | None) -> None:
+def _draw(folder: Path, entry: dict[str, Any], record: Record | None) -> None:
     from course_utils.evidence.rerun import redraw
     from course_utils.plots.picture import Picture
 
     if record is None or not isinstance(picture := redraw(record), Picture):
         return
-    told["picture"], told["alt"] = f"{record.id}.png", picture.alt[:2000]
-    replace_file(folder / told["picture"], picture.png())
+    entry["picture"], entry["alt"] = f"{record.id}.png", picture.alt[:2000]
+    replace_file(folder / entry["picture"], picture.png())
 
 
-def _do_again(told: dict[str, Any], record: Record) -> None:
+def _do_again(entry: dict[str, Any], record: Record) -> None:
     from course_utils.evidence.rerun import rerun
 
     try:
         found = rerun(record)
-        told["again"] = {"status": found.status, "value": found.again, "why": found.why[:MAX_FIELD_CHARACTERS]}
+        entry["again"] = {"status": found.status, "value": found.again, "why": found.why[:MAX_FIELD_CHARACTERS]}
     except Exception as problem:  # an experiment may stumble over what a file says; the other records go on
         why = f"{type(problem).__name__}: {str(problem)[:200]}"
-        told["again"] = {"status": "cannot be tried", "value": None, "why": why}
+        entry["again"] = {"status": "cannot be tried", "value": None, "why": why}
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:

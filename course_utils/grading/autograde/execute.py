@@ -95,23 +95,25 @@ class ExecutionResult:
 
     def doubts(self) -> list[str]:
         """Return, a sentence each, why a person should look at what was lost."""
-        told = [f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]]
-        if calls := [each for each in self.late if each not in self.stopped]:
-            told.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
+        doubts = [
+            f"The cell {name} could not be run to its end: {why}." for name, why in list(self.stopped.items())[:5]
+        ]
+        if calls := [name for name in self.late if name not in self.stopped]:
+            doubts.append(f"A call did not end in time ({', '.join(calls[:3])}): see what it was worth.")
         if self.tampered:
             named = ", ".join(list(dict.fromkeys(self.tampered))[:3])
-            told.append(f"Its code wrote into the pipe between it and the grader ({named}): points are lost by that.")
+            doubts.append(f"Its code wrote into the pipe between it and the grader ({named}): points are lost by that.")
         if self.vanished:
             named = ", ".join(map(one_line, sorted(self.vanished)[:5]))
-            told.append(f"Its cells set {named} without an error, and nothing of that name was there afterwards.")
-        undecided = {name: each["why"] for name, each in self.verdicts.items() if each["points"] is None}
-        told += [f"The check {name} could not be decided: {why}" for name, why in list(undecided.items())[:3]]
-        return told
+            doubts.append(f"Its cells set {named} without an error, and nothing of that name was there afterwards.")
+        undecided = {name: verdict["why"] for name, verdict in self.verdicts.items() if verdict["points"] is None}
+        doubts += [f"The check {name} could not be decided: {why}" for name, why in list(undecided.items())[:3]]
+        return doubts
 
     def outcome(self) -> dict[str, object]:
         """Return what a report says of it."""
-        told = {"seconds": self.seconds, "seed": self.seed, "order": self.order, "doubts": self.doubts()}
-        return told | ({"closed": self.closed} if self.closed else {})
+        facts = {"seconds": self.seconds, "seed": self.seed, "order": self.order, "doubts": self.doubts()}
+        return facts | ({"closed": self.closed} if self.closed else {})
 
 
 # -- the checker's process ---------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def check(
     if isinstance(found, str):
         return ExecutionResult(closed=found, seed=seed)
     marking = ExecutionResult(**found)
-    undecided = [each["why"] for each in marking.verdicts.values() if each["points"] is None]
+    undecided = [verdict["why"] for verdict in marking.verdicts.values() if verdict["points"] is None]
     if undecided and len(undecided) == len(marking.verdicts):
         marking.closed = undecided[0]
     return marking
@@ -179,11 +181,11 @@ def allowed_packages(source: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _asked(job: bytes) -> CheckResults | str:
     """Return a checker's answer, or why there is none."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", checker.__name__],
             env={**os.environ, "PYTHONPATH": python_path()},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         alarm = threading.Timer(MAX_SUBMISSION_SECONDS + SPARE_SECONDS, process.kill)
@@ -203,8 +205,8 @@ def _asked(job: bytes) -> CheckResults | str:
             return cast(CheckResults, found)  # the checker is ours
         if process.returncode < 0:
             return f"the checks took more than {MAX_SUBMISSION_SECONDS + SPARE_SECONDS:g} seconds"
-        said.seek(0)
-        lines = said.read(100_000).decode("utf-8", "replace").strip().splitlines()
+        log.seek(0)
+        lines = log.read(100_000).decode("utf-8", "replace").strip().splitlines()
         return f"the checks could not be run: {lines[-1][:300] if lines else 'no reason is known'}"
 
 
@@ -264,10 +266,10 @@ class RunChecks(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no 
         if found.closed:
             raise NbGraderException(found.closed)
         for name, cell in cells.items():
-            cell.outputs = [made for each in found.outputs.get(name, ()) if (made := _output(each))]
+            cell.outputs = [made for output_data in found.outputs.get(name, ()) if (made := _output(output_data))]
         for cell in nb.cells:
             if cell.cell_type == "code" and _is_check(cell):
-                cell.outputs = _told(found.verdicts.get(cell.metadata.nbgrader.grade_id))
+                cell.outputs = _verdict_outputs(found.verdicts.get(cell.metadata.nbgrader.grade_id))
         return nb, resources
 
     def _given(self, folder: Path) -> Path | None:
@@ -291,11 +293,11 @@ class SaveVerdicts(SaveAutoGrades):  # type: ignore[misc]  # nbgrader has no typ
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """Look at all cells, and write the database once: a commit for each cell takes most of nbgrader's time."""
-        told = resources["nbgrader"]
+        nbgrader = resources["nbgrader"]
         self.notebook_id, self.assignment_id, self.student_id = (
-            told[name] for name in ("notebook", "assignment", "student")
+            nbgrader[name] for name in ("notebook", "assignment", "student")
         )
-        with Gradebook(told["db_url"]) as self.gradebook:
+        with Gradebook(nbgrader["db_url"]) as self.gradebook:
             for index, cell in enumerate(nb.cells):
                 self.preprocess_cell(cell, resources, index)
             self.gradebook.db.commit()
@@ -383,8 +385,8 @@ def autograde(course: Course, student: str, assignment: str, run: bool, boxed: b
 def outcome_of(private: Path) -> dict[str, Any]:
     """Return how the code ran: seconds, seed, order, doubts, closed; empty where it did not run."""
     file = private / OUTCOME
-    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return told
+    facts: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return facts
 
 
 # -- outputs -----------------------------------------------------------------------------------------------------------
@@ -394,7 +396,7 @@ def _is_check(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
 
 
-def _told(verdict: VerdictData | None) -> list[NotebookNode]:
+def _verdict_outputs(verdict: VerdictData | None) -> list[NotebookNode]:
     """Return a check's outputs: nothing where it passed."""
     if verdict is None:
         return []
@@ -402,24 +404,24 @@ def _told(verdict: VerdictData | None) -> list[NotebookNode]:
         return [_new_output("stream", name="stdout", text=f"Not decided: {_clean(why)}\n")]
     if not (error := verdict["error"]):
         return []
-    name, said, place = map(_clean, error)
-    lines = [*([place] if place and name != "AnswerError" else []), f"{name}: {said}"]
-    return [_new_output("error", ename=name, evalue=said, traceback=lines)]
+    name, message, source_line = map(_clean, error)
+    lines = [*([source_line] if source_line and name != "AnswerError" else []), f"{name}: {message}"]
+    return [_new_output("error", ename=name, evalue=message, traceback=lines)]
 
 
-def _output(told: Sequence[Any]) -> NotebookNode | None:
+def _output(packed: Sequence[Any]) -> NotebookNode | None:
     """Return an output of a student's cell as a notebook holds it: text and pictures, nothing that can act."""
-    if told[0] == "stream":
-        return _new_output("stream", name="stdout", text=_clean(told[1])[: runner.MAX_STREAM_CHARACTERS])
-    if told[0] == "error" and len(told) == 4:
-        name, said, *lines = (
-            _clean(each)[: runner.MAX_ERROR_CHARACTERS] for each in (*told[1:3], *told[3]) if type(each) is str
+    if packed[0] == "stream":
+        return _new_output("stream", name="stdout", text=_clean(packed[1])[: runner.MAX_STREAM_CHARACTERS])
+    if packed[0] == "error" and len(packed) == 4:
+        name, message, *lines = (
+            _clean(line)[: runner.MAX_ERROR_CHARACTERS] for line in (*packed[1:3], *packed[3]) if type(line) is str
         )
-        return _new_output("error", ename=name, evalue=said, traceback=lines[: runner.MAX_TRACEBACK_LINES])
-    if told[0] == "data" and type(told[1]) is dict:
+        return _new_output("error", ename=name, evalue=message, traceback=lines[: runner.MAX_TRACEBACK_LINES])
+    if packed[0] == "data" and type(packed[1]) is dict:
         data = {}
         for kind in runner.KEPT:
-            if type(text := told[1].get(kind)) is str and kind == "text/plain":
+            if type(text := packed[1].get(kind)) is str and kind == "text/plain":
                 data[kind] = _clean(text)[: runner.MAX_STREAM_CHARACTERS]
             elif type(text) is str and BASE64.fullmatch(picture := "".join(text.split())):
                 data[kind] = picture

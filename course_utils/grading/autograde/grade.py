@@ -155,19 +155,23 @@ def grade(
     """
     reference = _reference(course, assignment, say)
     found = find_submissions(course, assignment)
-    wanted = {name for each in students for name in (each, safe_id(each))}
+    wanted = {name for student in students for name in (student, safe_id(student))}
     if wanted:
-        found = [each for each in found if each.student in wanted or each.folder.parent.name in wanted]
+        found = [
+            submission
+            for submission in found
+            if submission.student in wanted or submission.folder.parent.name in wanted
+        ]
         _require_found(course, assignment, students, found)
     if runs_code(reference) and not unsafe and found:
         require_sandbox()
     with one_at_a_time(course):
         remove_stale_folders(Path(_short_place() or tempfile.gettempdir()))
         tell = _Teller(say, len(found))
-        graded = {each: known for each in found if not force and (known := _as_before(course, each))}
+        graded = {submission: known for submission in found if not force and (known := _as_before(course, submission))}
         for known in graded.values():
             tell(known)
-        left = [each for each in found if each not in graded]
+        left = [submission for submission in found if submission not in graded]
         for number in range(N_ROUNDS):
             is_last = number == N_ROUNDS - 1
             new_ones = _graded_now(course, left, unsafe, n_again, n_jobs or default_jobs(), seconds)
@@ -176,12 +180,12 @@ def grade(
                     graded[new.submission] = new
                     if is_last or not new.left:
                         tell(new)
-            left = [each for each in left if graded[each].left]
+            left = [submission for submission in left if graded[submission].left]
             if not left:
                 break
     for stray in find_misplaced(course, assignment):
         say(f"Left alone: {stray}")
-    return [graded[each] for each in found]
+    return [graded[submission] for submission in found]
 
 
 @dataclasses.dataclass
@@ -201,7 +205,7 @@ def _graded_now(
     course: Course, submissions: Sequence[Submission], unsafe: bool, n_again: int, n_jobs: int, seconds: float
 ) -> Generator[GradingResult, None, None]:
     """Let workers grade submissions; yield each as soon as it is done."""
-    tasks = [Task(f"{__name__}:grade_one", (each, unsafe, n_again)) for each in submissions]
+    tasks = [Task(f"{__name__}:grade_one", (submission, unsafe, n_again)) for submission in submissions]
     killed: list[tuple[Submission, str]] = []
     with closing(run_tasks(course, tasks, n_jobs, seconds)) as found:
         for number, answer in found:
@@ -210,7 +214,10 @@ def _graded_now(
             else:
                 yield _read_answer(course, submissions[number], answer)
     remove_stale_folders(Path(_short_place() or tempfile.gettempdir()))
-    tasks = [Task(f"{__name__}:hand_over", (each, f"It could not be graded: {why}.")) for each, why in killed]
+    tasks = [
+        Task(f"{__name__}:hand_over", (killed_submission, f"It could not be graded: {why}."))
+        for killed_submission, why in killed
+    ]
     with closing(run_tasks(course, tasks, n_jobs, HAND_OVER_SECONDS)) as found:
         for number, answer in found:
             submission, why = killed[number]
@@ -221,10 +228,10 @@ def _graded_now(
 
 
 def _read_answer(course: Course, submission: Submission, answer: TaskResult) -> GradingResult:
-    told: dict[str, Any] = dict(answer.value)
-    if told.get("left"):
-        return _left(course, submission, told["left"])
-    return GradingResult(submission, told["report"], True)
+    report: dict[str, Any] = dict(answer.value)
+    if report.get("left"):
+        return _left(course, submission, report["left"])
+    return GradingResult(submission, report["report"], True)
 
 
 def _left(course: Course, submission: Submission, why: str) -> GradingResult:
@@ -248,7 +255,7 @@ def _require_found(course: Course, assignment: str, students: Sequence[str], fou
 def runs_code(reference: NotebookNode) -> bool:
     """Tell whether an assignment has cells that the machine marks by running them."""
     marks = [cell.metadata.get("nbgrader", {}) for cell in reference.cells if cell.cell_type == "code"]
-    return any(each.get("grade") and not each.get("solution") for each in marks)
+    return any(mark.get("grade") and not mark.get("solution") for mark in marks)
 
 
 @contextmanager
@@ -375,8 +382,8 @@ def _in_words(problem: Exception) -> str:
         return " ".join(problem.what.split())[:300]
     if isinstance(problem, OSError):
         return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."[:300]
-    told = " ".join(f"{type(problem).__name__}: {problem}".split())[:250]
-    return f"Something in it is not as the grading expects it ({told})."
+    description = " ".join(f"{type(problem).__name__}: {problem}".split())[:250]
+    return f"Something in it is not as the grading expects it ({description})."
 
 
 def _content(submission: Submission, is_read: bool = True) -> str:
@@ -431,13 +438,13 @@ def _newly_graded(
     report["intake"] = {"notebook": ingested.name or None, "files": ingested.files}
     report["repairs"], report["why"] = ingested.repairs, list(ingested.doubts)
     _lay_down(course.folder("repaired", submission.student, submission.assignment), ingested)
-    place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
+    folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     try:
-        report["execution"] = _run(course, submission, ingested, runs_code(reference), unsafe, place, report["why"])
+        report["execution"] = _run(course, submission, ingested, runs_code(reference), unsafe, folder, report["why"])
         if has_sections(reference) and ingested.is_readable:
-            report |= examine_essay(course, ingested, n_again, place, report["why"])
+            report |= examine_essay(course, ingested, n_again, folder, report["why"])
     finally:
-        remove_folder(place)
+        remove_folder(folder)
     if TIME not in ingested.kept:
         clear_submission_time(course, submission.student, submission.assignment)
     report["if_points_are_lost"] = ingested.notes
@@ -450,12 +457,12 @@ def _handed_over(course: Course, submission: Submission, reference: NotebookNode
     student, assignment = submission.student, submission.assignment
     ingested = IngestedSubmission(submission, placeholder_notebook(reference, [why], files_of(submission.folder)))
     _lay_down(course.folder("repaired", student, assignment), ingested)
-    place = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
+    folder = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=_short_place()))
     report = _empty(submission) | {"why": [why]}
     try:
-        done = autograde(course, student, assignment, False, False, place)
+        done = autograde(course, student, assignment, False, False, folder)
     finally:
-        remove_folder(place)
+        remove_folder(folder)
     _require_no_outside_fault(course, done)
     if not done["success"]:
         report["why"].append(f"nbgrader cannot show it: {_reason(done)}")
@@ -473,32 +480,32 @@ def _run(
     ingested: IngestedSubmission,
     has_code: bool,
     unsafe: bool,
-    place: Path,
+    folder: Path,
     why: list[str],
 ) -> dict[str, Any]:
     """Let nbgrader grade it; where its code cannot be run to the end, a person marks what the machine would have."""
     student, assignment = submission.student, submission.assignment
-    told: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
+    run_report: dict[str, Any] = {"status": "nothing to run", "why": "", "seconds": 0.0}
     if has_code and ingested.is_readable:
-        done = autograde(course, student, assignment, True, not (unsafe and sandbox_problem()), place)
+        done = autograde(course, student, assignment, True, not (unsafe and sandbox_problem()), folder)
         _require_no_outside_fault(course, done)
-        ran = outcome_of(place)
+        ran = outcome_of(folder)
         problem = ran.get("closed") or ("" if done["success"] else _reason(done))
-        told = {"status": "failed" if problem else "run", "why": problem, "seconds": ran.get("seconds", 0.0)}
-        told |= {name: ran[name] for name in ("seed", "order") if name in ran}
+        run_report = {"status": "failed" if problem else "run", "why": problem, "seconds": ran.get("seconds", 0.0)}
+        run_report |= {name: ran[name] for name in ("seed", "order") if name in ran}
         if problem:
             why.append(f"Its code could not be run to the end: {problem}. All of it is to be marked by a person.")
         else:
             why.extend(ran.get("doubts", ()))
         if not problem:
-            return told
+            return run_report
     elif has_code:
-        told = {"status": "not run", "why": "There is nothing to run.", "seconds": 0.0}
-    done = autograde(course, student, assignment, False, False, place)
+        run_report = {"status": "not run", "why": "There is nothing to run.", "seconds": 0.0}
+    done = autograde(course, student, assignment, False, False, folder)
     _require_no_outside_fault(course, done)
     if not done["success"]:
         why.append(f"nbgrader cannot show it: {_reason(done)}")
-    return told
+    return run_report
 
 
 def _require_no_outside_fault(course: Course, done: dict[str, Any]) -> None:
@@ -529,7 +536,7 @@ def _reference(course: Course, assignment: str, say: Say) -> NotebookNode:
     course.source(assignment)
     file = course.folder("assignments", "", assignment) / f"{assignment}.ipynb"
     with course.gradebook() as gradebook:
-        known = any(each.name == assignment and each.notebooks for each in gradebook.assignments)
+        known = any(entry.name == assignment and entry.notebooks for entry in gradebook.assignments)
     if not file.is_file() or not known:
         generate(course, assignment, say)
     return _released(course, assignment)
@@ -589,11 +596,11 @@ def _empty(submission: Submission) -> dict[str, Any]:
 
 def _reason(done: dict[str, Any]) -> str:
     """Return why nbgrader did not come to the end, in a few words."""
-    told = f"{done.get('error')} {done.get('log')}"
+    log = f"{done.get('error')} {done.get('log')}"
     for sign, words in DEATHS.items():
-        if sign in told:
+        if sign in log:
             return words
-    errors = [line.strip() for line in told.splitlines() if re.match(r"\s*[\w.]*(?:Error|Exception|Entry)\b", line)]
+    errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[\w.]*(?:Error|Exception|Entry)\b", line)]
     errors = [line for line in errors if "NbGraderException" not in line]
     return errors[-1][:300] if errors else "nbgrader does not say why"
 
@@ -604,5 +611,5 @@ def _line(graded: GradingResult) -> str:
         return f"{graded.submission.student}: left for later. {graded.left}"
     if not graded.is_new:
         return f"{graded.submission.student}: as before, {report['status']}"
-    told = f"{graded.submission.student}: {report['status']}"
-    return f"{told}. {report['why'][0]}" if report["why"] else told
+    line = f"{graded.submission.student}: {report['status']}"
+    return f"{line}. {report['why'][0]}" if report["why"] else line

@@ -21,7 +21,7 @@ def parts_awaiting_marks(course: Course, student: str, assignment: str) -> dict[
             notebook = gradebook.find_submission_notebook(assignment, assignment, student)
         except MissingEntry:
             return {}
-        return {each.name: each.needs_manual_grade for each in notebook.grades if each.manual_score is not None}
+        return {grade.name: grade.needs_manual_grade for grade in notebook.grades if grade.manual_score is not None}
 
 
 def clear_submission_time(course: Course, student: str, assignment: str) -> None:
@@ -64,20 +64,20 @@ def update_gradebook(
     What a person gave stays, and counts, as long as the submission is the one that it was given for; when it is not,
     the mark waits until a person gives it again.
     """
-    told = []
+    doubts = []
     with course.gradebook() as gradebook:
         notebook = _submitted(gradebook, student, assignment)
         is_same = not before.get("content") or before.get("content") == report.get("content")
-        told += _doubts_that_count(notebook, report)
+        doubts += _doubts_that_count(notebook, report)
         for grade in notebook.grades:
-            _settle(grade, report, bool(report["why"] or told), not is_same or waited.get(grade.name, False))
+            _settle(grade, report, bool(report["why"] or doubts), not is_same or waited.get(grade.name, False))
         gradebook.db.flush()
         again = [grade for grade in notebook.grades if grade.manual_score is not None and grade.needs_manual_grade]
         if again:
-            told.append(f"It was handed in anew after {len(again)} of its parts had been marked: mark them again.")
+            doubts.append(f"It was handed in anew after {len(again)} of its parts had been marked: mark them again.")
         refresh_penalty(notebook)
         gradebook.db.commit()
-    return told
+    return doubts
 
 
 def confirm(course: Course, assignment: str, student: str) -> list[str]:
@@ -109,11 +109,11 @@ def confirm(course: Course, assignment: str, student: str) -> list[str]:
             f"{student[:100]} has no graded submission of {assignment}.",
             "A student whose submission has been graded by machine to its end.", "make grade",
         )  # fmt: skip
-    told, unread = [], []
+    lines, unread = [], []
     is_empty = bool(report.get("untouched")) or not (report.get("intake") or {}).get("notebook")
     with course.gradebook() as gradebook:
         notebook = _submitted(gradebook, student, assignment)
-        is_confirmed = any(each.manual_score is not None and not each.needs_manual_grade for each in notebook.grades)
+        is_confirmed = any(grade.manual_score is not None and not grade.needs_manual_grade for grade in notebook.grades)
         for grade in notebook.grades:
             if not grade.needs_manual_grade and (grade.manual_score is not None or is_confirmed or not report["why"]):
                 continue
@@ -123,13 +123,13 @@ def confirm(course: Course, assignment: str, student: str) -> list[str]:
                 continue
             given = given or 0.0
             grade.manual_score, grade.needs_manual_grade = given, False
-            told.append(f"{student}: {grade.name}: {given:g} of {grade.cell.max_score:g}")
+            lines.append(f"{student}: {grade.name}: {given:g} of {grade.cell.max_score:g}")
         gradebook.db.flush()
         refresh_penalty(notebook)
         gradebook.db.commit()
     if unread:
-        told.append(f"{student}: has to be read and marked: {', '.join(unread)}. These have no points yet.")
-    return told or [f"{student}: all parts have marks already; nothing was changed."]
+        lines.append(f"{student}: has to be read and marked: {', '.join(unread)}. These have no points yet.")
+    return lines or [f"{student}: all parts have marks already; nothing was changed."]
 
 
 def _doubts_that_count(notebook: SubmittedNotebook, report: Mapping[str, Any]) -> list[str]:

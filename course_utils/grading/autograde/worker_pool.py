@@ -133,23 +133,24 @@ class _Worker:
     """A worker process, seen from its parent."""
 
     def __init__(self, course: Course, module: str, n_threads: int) -> None:
-        self.connection, theirs = multiprocessing.connection.Pipe()
-        self.said = tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes it)
+        self.connection, child_connection = multiprocessing.connection.Pipe()
+        self.error_log = tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes it)
         self.task: int | None = None
         self.is_ready, self.end, self.seconds = False, 0.0, 0.0
         threads = os.environ.get("OMP_NUM_THREADS") or str(n_threads)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid()), module],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said,
+                [sys.executable, "-m", __name__, str(child_connection.fileno()), str(os.getpid()), module],
+                pass_fds=[child_connection.fileno()], stdin=subprocess.DEVNULL,
+                stdout=self.error_log, stderr=self.error_log,
                 start_new_session=True, env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": threads},
             )  # fmt: skip
         except OSError:
             self.connection.close()
-            self.said.close()
+            self.error_log.close()
             raise
         finally:
-            theirs.close()
+            child_connection.close()
         self._send(_packed(course))
 
     def give(self, number: int, task: Task, seconds: float) -> None:
@@ -195,7 +196,7 @@ class _Worker:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self.connection.close()
-        self.said.close()
+        self.error_log.close()
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # it has died: its answer tells so
@@ -206,8 +207,8 @@ class _Worker:
         if code < 0:
             with contextlib.suppress(ValueError):
                 return f"killed by {signal.Signals(-code).name}"
-        self.said.seek(max(0, self.said.seek(0, os.SEEK_END) - 2000))
-        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
+        self.error_log.seek(max(0, self.error_log.seek(0, os.SEEK_END) - 2000))
+        lines = self.error_log.read().decode("utf-8", "replace").strip().splitlines()
         return f"exit code {code}: {lines[-1][:200]}" if lines else f"exit code {code}"
 
 

@@ -140,11 +140,11 @@ class CheckRun(CheckContext):
         done = 0
         self.tried = set()
         try:
-            for place, (_, checks) in enumerate(steps):
+            for index, (_, checks) in enumerate(steps):
                 for cell in checks:
-                    student, done = self._brought_to(place, steps, student, done)
+                    student, done = self._brought_to(index, steps, student, done)
                     if self._was_lost(cell, student):
-                        student, done = self._brought_to(place, steps, student, done)
+                        student, done = self._brought_to(index, steps, student, done)
                         self._judge(cell, student)
             if not steps[-1][1]:  # cells after the last check are run once, for what they show
                 student, done = self._brought_to(len(steps) - 1, steps, student, done)
@@ -156,7 +156,7 @@ class CheckRun(CheckContext):
             if student is not None:
                 student.process.close()
 
-    def _brought_to(self, place: int, steps: Sequence[Step], student: Student | None, done: int) -> tuple[Student, int]:
+    def _brought_to(self, index: int, steps: Sequence[Step], student: Student | None, done: int) -> tuple[Student, int]:
         """Return a process in which the cells up to a place have run, without those that ended it; and how many."""
         while True:
             if self.time_budget.left() <= 0:
@@ -168,9 +168,9 @@ class CheckRun(CheckContext):
                 process = Process(job["line"], LIMITS, job["environment"], Path(job["folder"]), self.time_budget)
                 student, done = Student(process, job["call_seconds"], self.shared), 0
             try:
-                for cells, _ in steps[done : place + 1]:
+                for cells, _ in steps[done : index + 1]:
                     self._run_cells(student.process, cells)
-                return student, max(done, place + 1)
+                return student, max(done, index + 1)
             except ProcessEnded:
                 if len(self.stopped) > MAX_ENDED_CELLS:
                     raise ProcessEnded("too many of its cells ended their Python") from None
@@ -206,19 +206,19 @@ class CheckRun(CheckContext):
     def _kept(self, outputs: object) -> list[list[Any]]:
         """Return outputs whose form is right, up to a limit."""
         kept: list[list[Any]] = []
-        for each in outputs if type(outputs) is list else ():
-            form = [type(part) for part in each] if type(each) is list else []
+        for output in outputs if type(outputs) is list else ():
+            form = [type(part) for part in output] if type(output) is list else []
             if form == [str, str] or form == [str, dict] or form == [str, str, str, list]:
-                *first, last = each
+                *first, last = output
                 if type(last) is dict:
                     last = {kind: last[kind] for kind in KEPT if type(last.get(kind)) is str}
                 elif type(last) is list:
                     last = [line for line in last if type(line) is str]
-                each = [*first, last]
-                self._n_output += len(json.dumps(each))
+                output = [*first, last]
+                self._n_output += len(json.dumps(output))
                 if self._n_output > MAX_OUTPUT_BYTES:
                     return [*kept, ["stream", "\n(There was more; the rest is left out.)\n"]]
-                kept.append(each)
+                kept.append(output)
         return kept
 
     # -- the instructor's cells ----------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class CheckRun(CheckContext):
         except UnsupportedCheck as problem:
             verdict = Verdict(None, why=str(problem))
         except BaseException as error:  # whatever a check raises, it has failed
-            verdict = Verdict(0.0, _told(error, cell))
+            verdict = Verdict(0.0, _error_lines(error, cell))
             if self.time_budget.left() <= 0:
                 why = f"all of it together took longer than {self.time_budget.seconds:g} seconds"
                 verdict = Verdict(None, verdict.error, why)
@@ -273,7 +273,7 @@ class CheckRun(CheckContext):
         if use.of_student:
             found = student.fetch(sorted(use.of_student))
             self.vanished += [
-                each for each in use.of_student - found.keys() if each not in self.vanished and self._is_set(each)
+                name for name in use.of_student - found.keys() if name not in self.vanished and self._is_set(name)
             ]
             space |= found
         file = f"<{cell.name}>"
@@ -332,7 +332,7 @@ class CheckRun(CheckContext):
             There is none.
         """
         texts = {
-            each["id"]: each["source"][:MAX_SOURCE_CHARACTERS] for each in self.job["submission"] if "source" in each
+            cell["id"]: cell["source"][:MAX_SOURCE_CHARACTERS] for cell in self.job["submission"] if "source" in cell
         }
         name = function if type(function) is str else getattr(function, "__name__", "")
         if type(function) is str and name in texts:
@@ -387,7 +387,7 @@ def _points(value: object, cell: Cell) -> float:
     return float(value)
 
 
-def _told(error: BaseException, cell: Cell) -> list[str]:
+def _error_lines(error: BaseException, cell: Cell) -> list[str]:
     """Return an error as a notebook holds it, with the check's own line."""
     name = type(error).__name__
     if isinstance(error, NameError) and (missing := getattr(error, "name", None)) and not isinstance(error, Stopped):
@@ -395,22 +395,22 @@ def _told(error: BaseException, cell: Cell) -> list[str]:
             f"{missing} is not defined.", "A name that one of your cells defines.", "Run all your cells: does one stop?"
         )
     if isinstance(error, Stopped):
-        name, said = "AnswerError", str(error)
+        name, message = "AnswerError", str(error)
     elif isinstance(error, CourseError):
-        name, said = type(error).__name__, str(error)
+        name, message = type(error).__name__, str(error)
     else:
         try:
-            said = str(error)
+            message = str(error)
         except Exception:
-            said = ""
-    said = said.encode("utf-8", "replace").decode("utf-8")[:MAX_ERROR_CHARACTERS]
+            message = ""
+    message = message.encode("utf-8", "replace").decode("utf-8")[:MAX_ERROR_CHARACTERS]
     lines = [
         number
         for frame, number in traceback.walk_tb(error.__traceback__)
         if frame.f_code.co_filename == f"<{cell.name}>"
     ]
-    place = linecache.getline(f"<{cell.name}>", lines[-1]).strip()[:200] if lines else ""
-    return [name, said, f"line {lines[-1]}: {place}" if lines else ""]
+    source_line = linecache.getline(f"<{cell.name}>", lines[-1]).strip()[:200] if lines else ""
+    return [name, message, f"line {lines[-1]}: {source_line}" if lines else ""]
 
 
 def main() -> None:

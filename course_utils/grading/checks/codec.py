@@ -64,10 +64,10 @@ class _Packer:
             return ["b", value.hex()]
         if kind is dict:
             self._keys(len(value), depth)
-            return ["d", [[self.pack(key, depth + 1), self.pack(each, depth + 1)] for key, each in value.items()]]
+            return ["d", [[self.pack(key, depth + 1), self.pack(item, depth + 1)] for key, item in value.items()]]
         if kind in TAGS:
             self._keys(len(value) if kind in (set, frozenset) else 0, depth)
-            return [TAGS[kind], [self.pack(each, depth + 1) for each in value]]
+            return [TAGS[kind], [self.pack(item, depth + 1) for item in value]]
         return self.other(value)
 
     def _whole(self, value: int) -> object:
@@ -137,11 +137,11 @@ class _Unpacker:
             return bytes.fromhex(inside)
         if tag == "d" and type(inside) is list:
             self._keys(inside)
-            return {self.unpack(key, depth + 1): self.unpack(each, depth + 1) for key, each in inside}
+            return {self.unpack(key, depth + 1): self.unpack(item, depth + 1) for key, item in inside}
         if tag in KINDS and type(inside) is list:
             if KINDS[tag] in (set, frozenset):
                 self._keys(inside)
-            return KINDS[tag](self.unpack(each, depth + 1) for each in inside)
+            return KINDS[tag](self.unpack(item, depth + 1) for item in inside)
         if tag in "ifcbd" or tag in KINDS:
             raise IllFormed("no value")
         return self.other(data)

@@ -24,10 +24,10 @@ from course_utils.grading.checks.plain_values import Stopped, UnsupportedCheck, 
 
 PER_CENT = 100
 ROUNDING = 1e-9
-TOLD_FROM = 1e-6  # a wider tolerance than this stands in the message
+MIN_SHOWN_TOLERANCE = 1e-6  # a wider tolerance than this stands in the message
 KINDS = {bool: "Return True or False.", str: "Return a text.", type(None): ""}
 COMPARED = (*KINDS, set, frozenset, bytes, complex)
-LOOK = "Make this call yourself in a new cell, and follow it step by step."
+TRY_THE_CALL = "Make this call yourself in a new cell, and follow it step by step."
 
 
 class AnswerError(CourseError):
@@ -62,7 +62,7 @@ class _Fault:
     """What a function raised: its type's name and message, where, and whether it is of a given type."""
 
     kind: str
-    said: str
+    message: str
     where: str
     is_a: Callable[[type], bool]
 
@@ -78,8 +78,8 @@ class _Trial:
     def __str__(self) -> str:
         if self.fault is None:
             return one_line(f"{self.call} gave {shown(self.answer)}", end=".")
-        said = self.fault.said
-        stopped = f"{self.call} stopped with {self.fault.kind}" + (f": {said}" if said else "")
+        message = self.fault.message
+        stopped = f"{self.call} stopped with {self.fault.kind}" + (f": {message}" if message else "")
         return one_line(stopped + self.fault.where, end=".")
 
 
@@ -128,8 +128,8 @@ def expect(
         takes_others = trial.fault.is_a(TypeError) and not trial.fault.where
         cure = "Let it take what this call gives it, in this order." if takes_others else ""
     if cure is not None:
-        tolerance = f", give or take {within:g}" if within and within > TOLD_FROM else ""
-        raise AnswerError(str(trial), f"{shown(gives)}{tolerance}.", cure or hint or LOOK)
+        tolerance = f", give or take {within:g}" if within and within > MIN_SHOWN_TOLERANCE else ""
+        raise AnswerError(str(trial), f"{shown(gives)}{tolerance}.", cure or hint or TRY_THE_CALL)
 
 
 def expect_error(
@@ -170,7 +170,7 @@ def expect_error(
     Next: Which texts are numbers?
     """
     trial = _try(function, args, named)
-    if trial.fault is not None and trial.fault.is_a(error) and saying.lower() in trial.fault.said.lower():
+    if trial.fault is not None and trial.fault.is_a(error) and saying.lower() in trial.fault.message.lower():
         return
     name = one_line(str(error.__name__))
     expected = f"A {name}" + (f" whose message holds {saying!r}" if saying else "")
@@ -206,8 +206,8 @@ def expect_same(
     >>> expect_same(abs, cases(lambda draw: draw.uniform(-9, 9), 5))
     """
     reference = setting.reference(function)
-    for each in inputs:
-        args = each if type(each) is tuple else (each,)
+    for input in inputs:
+        args = input if type(input) is tuple else (input,)
         try:
             right = plain(reference(*copy.deepcopy(args)))
         except Exception as error:
@@ -281,7 +281,7 @@ def _try(function: Callable[..., object], args: tuple[object, ...], named: dict[
             "Run the cell in which you write it, and use its name for nothing else.",
         )
     name = _name(function)
-    given = [shown(each) for each in args] + [f"{key}={shown(each)}" for key, each in named.items()]
+    given = [shown(argument) for argument in args] + [f"{key}={shown(argument)}" for key, argument in named.items()]
     call = f"{name}({', '.join(given)})"
     own_args, own_named = copy.deepcopy((args, named))
     try:
@@ -306,14 +306,16 @@ def _name(function: Callable[..., object]) -> str:
 
 
 def _fault(function: Callable[..., object], error: BaseException) -> _Fault:
-    return _Fault(type_name(error), _said(error), _where(function, error), lambda wanted: isinstance(error, wanted))
+    return _Fault(
+        type_name(error), _error_message(error), _where(function, error), lambda wanted: isinstance(error, wanted)
+    )
 
 
 def _fault_elsewhere(error: Stopped) -> _Fault:
     def is_a(wanted: type) -> bool:
         return wanted.__name__ == error.kind or (isinstance(wanted, type) and wanted.__name__ in error.bases)
 
-    return _Fault(one_line(error.kind), one_line(error.said), error.where, is_a)
+    return _Fault(one_line(error.kind), one_line(error.message), error.where, is_a)
 
 
 def _where(function: Callable[..., object], error: BaseException) -> str:
@@ -325,7 +327,7 @@ def _where(function: Callable[..., object], error: BaseException) -> str:
     return f", in line {lines[-1]} of its cell: {linecache.getline(file, lines[-1]).strip()}" if lines else ""
 
 
-def _said(error: BaseException | None) -> str:
+def _error_message(error: BaseException | None) -> str:
     try:
         return one_line(str(error))
     except Exception:  # its own __str__ is wrong
@@ -358,11 +360,11 @@ def _cure_of_row(answer: Any, right: tuple[Any, ...] | list[Any], within: float 
         return f"Return a {type(right).__name__} of {len(right)} values."
     if len(answer) != len(right):
         return f"Return {len(right)} values; these are {len(answer)}."
-    cures = [_cure(each, wanted, within) for each, wanted in zip(answer, right, strict=True)]
+    cures = [_cure(item, wanted, within) for item, wanted in zip(answer, right, strict=True)]
     wrong = [cure for cure in cures if cure is not None]
     if not wrong:
         return None
-    turned = [_cure(each, wanted, within) for each, wanted in zip(answer[::-1], right, strict=True)]
+    turned = [_cure(item, wanted, within) for item, wanted in zip(answer[::-1], right, strict=True)]
     return "The right values, in the other order." if set(turned) == {None} else next(filter(None, wrong), "")
 
 

@@ -42,7 +42,7 @@ class Stopped(Exception):
     ----------
     kind : str
         The name of the error's type, as the other process tells it.
-    said : str
+    message : str
         Its message.
     bases : sequence of str
         The names of Python's own errors that it is one of.
@@ -53,14 +53,15 @@ class Stopped(Exception):
     """
 
     def __init__(
-        self, kind: str, said: str = "", bases: tuple[str, ...] = (), where: str = "", call: str = "It"
+        self, kind: str, message: str = "", bases: tuple[str, ...] = (), where: str = "", call: str = "It"
     ) -> None:
-        self.kind, self.said, self.bases, self.where, self.call = kind, said, bases, where, call
+        self.kind, self.message, self.bases, self.where, self.call = kind, message, bases, where, call
 
     def __str__(self) -> str:
         """Return the error as a sentence about the call."""
         return one_line(
-            f"{self.call} stopped with {self.kind}" + (f": {self.said}" if self.said else "") + self.where, end="."
+            f"{self.call} stopped with {self.kind}" + (f": {self.message}" if self.message else "") + self.where,
+            end=".",
         )
 
 
@@ -152,16 +153,16 @@ def _shown_row(values: tuple[Any, ...] | list[Any] | dict[Any, Any] | set[Any] |
     if isinstance(values, set | frozenset):
         if not values:
             return "set()"
-        parts = sorted(shown(each, depth + 1) for each in values)
+        parts = sorted(shown(value, depth + 1) for value in values)
         more = f", … {len(parts)} in all" if len(parts) > MAX_SHOWN_VALUES else ""
         return f"{{{', '.join(parts[:MAX_SHOWN_VALUES])}{more}}}"
     start, end = {tuple: ("(", ")"), list: ("[", "]"), dict: ("{", "}")}[type(values)]
     if isinstance(values, dict):
         parts = [
-            f"{shown(key, depth + 1)}: {shown(each, depth + 1)}" for key, each in [*values.items()][:MAX_SHOWN_VALUES]
+            f"{shown(key, depth + 1)}: {shown(value, depth + 1)}" for key, value in [*values.items()][:MAX_SHOWN_VALUES]
         ]
     else:
-        parts = [shown(each, depth + 1) for each in values[:MAX_SHOWN_VALUES]]
+        parts = [shown(value, depth + 1) for value in values[:MAX_SHOWN_VALUES]]
     more = f", … {len(values)} in all" if len(values) > len(parts) else ""
     comma = "," if type(values) is tuple and len(values) == 1 else ""
     return f"{start}{', '.join(parts)}{comma}{more}{end}"

@@ -170,7 +170,7 @@ def _imports_of(source: str) -> str:
         body = ast.parse(source).body
     except SyntaxError:
         return ""
-    return "\n".join(ast.unparse(each) for each in body if isinstance(each, ast.Import | ast.ImportFrom))
+    return "\n".join(ast.unparse(statement) for statement in body if isinstance(statement, ast.Import | ast.ImportFrom))
 
 
 def names_of(source: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -199,15 +199,15 @@ def names_of(source: str) -> tuple[frozenset[str], frozenset[str]]:
 
 def _names_of_statement(statement: ast.stmt) -> tuple[set[str], set[str]]:
     table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
-    sets = {each.get_name() for each in table.get_symbols() if each.is_assigned() or each.is_imported()}
-    uses = {each.get_name() for each in table.get_symbols() if each.is_referenced()}
+    sets = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    uses = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
     left = list(table.get_children())
     while left:
         inner = left.pop()
         left += inner.get_children()
-        for each in inner.get_symbols():
-            if each.is_global():
-                (sets if each.is_assigned() else uses).add(each.get_name())
+        for symbol in inner.get_symbols():
+            if symbol.is_global():
+                (sets if symbol.is_assigned() else uses).add(symbol.get_name())
     if isinstance(statement, ast.AugAssign):
         uses |= sets
     if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and statement.module:
@@ -239,7 +239,7 @@ def names_set_by(text: str) -> set[str]:
         if isinstance(node, ast.Lambda):
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {each.asname or each.name.partition(".")[0] for each in node.names}
+            found |= {name.asname or name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
         left += ast.iter_child_nodes(node)

@@ -144,8 +144,8 @@ def make_shell(stream: Stream) -> Any:
 
         def _showtraceback(self, etype: type, evalue: BaseException, stb: object) -> None:
             lines = [str(line) for line in (stb if isinstance(stb, list) else [stb])]
-            said = [_kind(evalue) if isinstance(evalue, BaseException) else str(etype), _said(evalue)]
-            stream.outputs.add("error", *said, [line[:MAX_ERROR_CHARACTERS] for line in lines[:MAX_TRACEBACK_LINES]])
+            message = [_kind(evalue) if isinstance(evalue, BaseException) else str(etype), _error_message(evalue)]
+            stream.outputs.add("error", *message, [line[:MAX_ERROR_CHARACTERS] for line in lines[:MAX_TRACEBACK_LINES]])
 
         def enable_gui(self, gui: str | None = None) -> None:
             pass
@@ -205,15 +205,15 @@ class Runner:
                 return {"ok": self._run(asked["source"])}
             if asked["op"] == "get":
                 names = self.shell.user_ns
-                return {"ok": {name: self._told(names[name]) for name in asked["names"] if name in names}}
+                return {"ok": {name: self._as_sent(names[name]) for name in asked["names"] if name in names}}
             if asked["op"] == "call":
                 function, args, named = (self._meant(asked[part]) for part in ("what", "args", "named"))
-                before = [self._packed(each) if type(each) in (list, dict, set) else None for each in args]
-                value = self._told(function(*args, **named))
+                before = [self._packed(argument) if type(argument) in (list, dict, set) else None for argument in args]
+                value = self._as_sent(function(*args, **named))
                 return {"ok": value, "after": self._changed(args, before)}
             if asked["op"] == "attribute":
-                return {"ok": self._told(getattr(self._meant(asked["what"]), asked["name"]))}
-            return {"ok": self._told(self._listed(self._meant(asked["what"])))}
+                return {"ok": self._as_sent(getattr(self._meant(asked["what"]), asked["name"]))}
+            return {"ok": self._as_sent(self._listed(self._meant(asked["what"])))}
         except BaseException as error:  # SystemExit included: whatever a student's code raises is an answer
             return {"error": self._fault(error, function)}
 
@@ -221,7 +221,7 @@ class Runner:
         self.shell.run_cell(source, store_history=True)
         return self.stream.outputs.shown
 
-    def _told(self, value: object) -> object:
+    def _as_sent(self, value: object) -> object:
         """Return a value as data; of one that is too large, or of another kind, its description."""
         try:
             return self._packed(value)
@@ -257,20 +257,25 @@ class Runner:
 
     def _listed(self, values: Any) -> list[object]:
         found: list[object] = []
-        for each in values:
+        for value in values:
             if len(found) == MAX_LISTED_VALUES:
                 raise ValueError(f"it has more than {MAX_LISTED_VALUES:,} values")
-            found.append(each)
+            found.append(value)
         return found
 
     def _changed(self, args: list[object], before: list[object]) -> dict[str, object]:
         """Return the arguments that the call has changed in place, by their positions."""
-        now = {i: self._told(each) for i, each in enumerate(args) if before[i] is not None}
-        return {str(i): told for i, told in now.items() if told != before[i]}
+        now = {i: self._as_sent(argument) for i, argument in enumerate(args) if before[i] is not None}
+        return {str(i): value for i, value in now.items() if value != before[i]}
 
     def _fault(self, error: BaseException, function: object) -> dict[str, object]:
-        bases = [each.__name__ for each in type.mro(type(error)) if each.__module__ == "builtins"]
-        return {"kind": _kind(error), "bases": bases, "said": _said(error), "where": _where(error, function)}
+        bases = [base.__name__ for base in type.mro(type(error)) if base.__module__ == "builtins"]
+        return {
+            "kind": _kind(error),
+            "bases": bases,
+            "message": _error_message(error),
+            "where": _where(error, function),
+        }
 
 
 def plain(value: Any) -> object:  # Any: the checker does not follow `issubclass(kind, base)`
@@ -311,7 +316,7 @@ def _kind(value: object) -> str:
     return str(type.__dict__["__name__"].__get__(type(value)))[:100]
 
 
-def _said(error: object) -> str:
+def _error_message(error: object) -> str:
     try:
         return str(error)[:MAX_ERROR_CHARACTERS]
     except BaseException:  # its own __str__ is wrong
@@ -356,7 +361,7 @@ def main(packages: str, given: str, work: str) -> None:
         try:
             data = codec.message(answer)
         except (ValueError, RecursionError) as problem:
-            fault = {"kind": "ValueError", "bases": ["ValueError"], "said": f"too much: {problem}", "where": []}
+            fault = {"kind": "ValueError", "bases": ["ValueError"], "message": f"too much: {problem}", "where": []}
             data = codec.message({"id": asked["id"], "error": fault})
         _send(outgoing, data)
     os._exit(0)

@@ -203,22 +203,22 @@ class Student:
     def fetch(self, names: Sequence[str]) -> dict[str, object]:
         """Return what of these names the student has defined: plain values, and `Remote` objects."""
         found = self._ask("names", op="get", names=sorted(names)).get("ok")
-        values = {name: self._value(told) for name, told in found.items()} if type(found) is dict else {}
+        values = {name: self._value(packed) for name, packed in found.items()} if type(found) is dict else {}
         return {name: _named(value, name) for name, value in values.items() if name in names}
 
     def call(self, what: codec.Tagged, args: Sequence[object], named: Mapping[str, object], words: str) -> object:
         """Call something in the student's process; what it changes in its arguments is changed here too."""
-        told = [self._packed(part) for part in (list(args), dict(named))]
-        answer = self._ask(words, op="call", what=what, args=told[0], named=told[1])
+        packed = [self._packed(part) for part in (list(args), dict(named))]
+        answer = self._ask(words, op="call", what=what, args=packed[0], named=packed[1])
         value = self._value(answer.get("ok"))
         after: Any = answer.get("after")
-        for i, each in enumerate(args):
+        for i, argument in enumerate(args):
             if (
                 type(after) is dict
-                and (type(each) is list or type(each) is dict or type(each) is set)
+                and (type(argument) is list or type(argument) is dict or type(argument) is set)
                 and str(i) in after
             ):
-                _replace(each, self._value(after[str(i)]))
+                _replace(argument, self._value(after[str(i)]))
         return value
 
     def attribute(self, number: int, name: str, words: str) -> object:
@@ -271,17 +271,17 @@ class Student:
             "Define it in a locked cell of the notebook, and use its name in the check.",
         )
 
-    def _value(self, told: object) -> object:
+    def _value(self, packed: object) -> object:
         try:
-            return codec.unpack(told, self._object)
+            return codec.unpack(packed, self._object)
         except codec.IllFormed:
             raise Stopped("no answer", "what it gave back cannot be read") from None
 
-    def _object(self, told: codec.Tagged) -> "Remote":
-        if [type(part) for part in told] != [str, str, int, str, bool] or told[0] != "o":
+    def _object(self, packed: codec.Tagged) -> "Remote":
+        if [type(part) for part in packed] != [str, str, int, str, bool] or packed[0] != "o":
             raise codec.IllFormed("no object")
-        _, kind, number, note, is_callable = told
-        kind, note = (one_line(each)[:MAX_NAME_CHARACTERS] for each in (kind, note))
+        _, kind, number, note, is_callable = packed
+        kind, note = (one_line(line)[:MAX_NAME_CHARACTERS] for line in (kind, note))
         return (RemoteCallable if is_callable else Remote)(self, number, kind, note)
 
 
@@ -373,7 +373,7 @@ class RemoteCallable(Remote):
 
     def __call__(self, *args: object, **named: object) -> object:
         """Call it in the student's process."""
-        given = [shown(each) for each in args] + [f"{key}={shown(each)}" for key, each in named.items()]
+        given = [shown(argument) for argument in args] + [f"{key}={shown(argument)}" for key, argument in named.items()]
         words = one_line(f"{self.__name__ or self.kind}({', '.join(given)})")
         return self._student.call(["h", self._number], args, named, words)
 
@@ -395,16 +395,16 @@ def _replace(own: list[Any] | dict[Any, Any] | set[Any], new: Any) -> None:
             own.update(new)
 
 
-def _stopped(told: object, words: str) -> Stopped:
+def _stopped(fields: object, words: str) -> Stopped:
     """Return the error that a student's process tells of: an instance of Python's own type of that name, if any."""
-    told = told if type(told) is dict else {}
-    kind, said, bases, where = (told.get(name) for name in ("kind", "said", "bases", "where"))
+    fields = fields if type(fields) is dict else {}
+    kind, message, bases, where = (fields.get(name) for name in ("kind", "message", "bases", "where"))
     kind = one_line(kind)[:MAX_NAME_CHARACTERS] if type(kind) is str else "an error"
-    bases = tuple(each for each in bases[:20] if type(each) is str) if type(bases) is list else ()
+    bases = tuple(base for base in bases[:20] if type(base) is str) if type(bases) is list else ()
     line = ""
     if type(where) is list and len(where) == 2 and type(where[0]) is int and type(where[1]) is str:
         line = f", in line {where[0]} of its cell: {one_line(where[1])}"
-    return _stopped_type(bases)(kind, one_line(said) if type(said) is str else "", bases, line, words)
+    return _stopped_type(bases)(kind, one_line(message) if type(message) is str else "", bases, line, words)
 
 
 @functools.lru_cache(maxsize=100)

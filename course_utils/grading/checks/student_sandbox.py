@@ -52,7 +52,7 @@ def student_command(given: Path | None, packages: Sequence[str] = (), disk_mb: i
     line = empty_sandbox()
     for outside, inside in _small_files(tuple(packages)):
         line += ["--ro-bind", outside, inside]
-    line += [word for place in _covered() for word in ("--tmpfs", place, "--remount-ro", place)]
+    line += [word for folder in _covered() for word in ("--tmpfs", folder, "--remount-ro", folder)]
     if given is not None:
         line += ["--ro-bind", str(given), GIVEN]
     line += [*memory_folders(), "--size", str(disk_mb * 1_000_000), "--perms", "0700", "--tmpfs", WORK]
@@ -77,12 +77,14 @@ def _small_files(packages: tuple[str, ...]) -> list[tuple[str, str]]:
     if (dynamic := sysconfig.get_config_var("DESTSHARED")) and not (standard / "lib-dynload").is_dir():
         files += [(dynamic, f"{PYTHON}/lib/{standard.name}/lib-dynload")]
     tops = _tops_of([*IMPORTED, *packages])
-    files += [(str(each), f"{PACKAGES}/{each.name}") for each in tops]
-    files += [(str(each), f"{PACKAGES}/{each.relative_to(PACKAGE.parent)}") for each in _with_packages(FOR_STUDENTS)]
-    files += [(str(source_file(each.__name__)), f"{SANDBOX}/{name}") for each, name in RUN_INSIDE.items()]
+    files += [(str(top), f"{PACKAGES}/{top.name}") for top in tops]
+    files += [
+        (str(package), f"{PACKAGES}/{package.relative_to(PACKAGE.parent)}") for package in _with_packages(FOR_STUDENTS)
+    ]
+    files += [(str(source_file(module.__name__)), f"{SANDBOX}/{name}") for module, name in RUN_INSIDE.items()]
     loaders, libraries = _libraries_of([Path(executable), standard / "lib-dynload", *tops])
-    files += [(each, each) for each in loaders]
-    files += [(each, f"{PYTHON}/lib/{Path(each).name}") for each in libraries]
+    files += [(loader, loader) for loader in loaders]
+    files += [(library, f"{PYTHON}/lib/{Path(library).name}") for library in libraries]
     zones = Path("/usr/share/zoneinfo")
     return [*files, *([(str(zones), str(zones))] if zones.is_dir() else [])]
 
@@ -103,32 +105,32 @@ def _tops_of(names: Sequence[str]) -> list[Path]:
     """Return the folders and files of distributions and of all that they require."""
     from packaging.requirements import Requirement
 
-    left, seen, tops = list(names), set(), {}
+    left, read, tops = list(names), set(), {}
     while left:
         name = left.pop().lower().replace("_", "-")
-        if name in seen:
+        if name in read:
             continue
-        seen.add(name)
+        read.add(name)
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found = importlib.metadata.distribution(name)
             for first in {file.parts[0] for file in found.files or () if len(file.parts) > 0} - {"..", "__pycache__"}:
                 if (top := Path(str(found.locate_file(first)))).exists() and not first.endswith(".pth"):
                     tops[first] = top
-            for each in map(Requirement, found.requires or ()):
-                if each.marker is None or each.marker.evaluate({"extra": ""}):
-                    left.append(each.name)
+            for requirement in map(Requirement, found.requires or ()):
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                    left.append(requirement.name)
     return [tops[name] for name in sorted(tops)]
 
 
-def _libraries_of(places: Sequence[Path]) -> tuple[list[str], list[str]]:
+def _libraries_of(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Return the dynamic loader and the shared libraries of the system that programs and modules in places need."""
-    modules = [str(place) for place in places if place.is_file() and place.suffix != ".py"]
-    for place in places:
-        modules += [str(file) for file in place.rglob("*.so*") if file.is_file()] if place.is_dir() else []
-    own = [str(place) for place in places if place.is_dir()]
-    told = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    modules = [str(path) for path in paths if path.is_file() and path.suffix != ".py"]
+    for path in paths:
+        modules += [str(file) for file in path.rglob("*.so*") if file.is_file()] if path.is_dir() else []
+    own = [str(path) for path in paths if path.is_dir()]
+    ldd_output = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
     loaders, libraries = set(), {}
-    for line in map(str.split, told.splitlines()):
+    for line in map(str.split, ldd_output.splitlines()):
         if len(line) >= 4 and line[1] == "=>" and line[2].startswith("/"):
             if not any(line[2].startswith(f"{folder}/") for folder in own):
                 libraries[line[0]] = line[2]

@@ -156,9 +156,9 @@ def _read_config(folder: Path) -> Config:
     except CourseError:
         raise
     except Exception as problem:
-        told = " ".join(str(problem).split())[:200]
+        reason = " ".join(str(problem).split())[:200]
         raise DamagedFile(
-            f"{folder / CONFIG} cannot be run: {type(problem).__name__}: {told}.",
+            f"{folder / CONFIG} cannot be run: {type(problem).__name__}: {reason}.",
             "Python that calls configure(get_config(), ...), as the course's own file does.",
             "Mend it, or copy the course's own nbgrader_config.py.",
         ) from problem

@@ -243,14 +243,14 @@ def _begin_immediately(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _in_words(db_url: str, said: str) -> GradebookError:
+def _in_words(db_url: str, message: str) -> GradebookError:
     where = gradebook_file(db_url) or make_url(db_url).render_as_string()
     for sign, what, expected, next_step in SQLITE_FAULTS:
-        if sign in said.lower():
+        if sign in message.lower():
             return GradebookError(f"The gradebook {where} {what}.", expected, next_step)
-    told = " ".join(said.split())[:200]
+    reason = " ".join(message.split())[:200]
     return GradebookError(
-        f"The gradebook {where} cannot be used: {told}.", "nbgrader's database.", "Check the file, or its server."
+        f"The gradebook {where} cannot be used: {reason}.", "nbgrader's database.", "Check the file, or its server."
     )
 
 
@@ -263,4 +263,4 @@ def _schemas() -> tuple[str, ...]:
 
     settings = Config()
     settings.set_main_option("script_location", ALEMBIC_DIR.replace("%", "%%"))
-    return tuple(each.revision for each in ScriptDirectory.from_config(settings).walk_revisions())
+    return tuple(revision.revision for revision in ScriptDirectory.from_config(settings).walk_revisions())

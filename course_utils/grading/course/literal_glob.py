@@ -47,11 +47,11 @@ def install_literal_glob() -> None:
     import nbgrader.exchange.default.release_feedback
     import nbgrader.utils
 
-    ours = SimpleNamespace(glob=literal_glob, escape=glob.escape, has_magic=glob.has_magic, iglob=glob.iglob)
+    replacement = SimpleNamespace(glob=literal_glob, escape=glob.escape, has_magic=glob.has_magic, iglob=glob.iglob)
     for module in (
         nbgrader.apps.api,
         nbgrader.converters.base,
         nbgrader.exchange.default.release_feedback,
         nbgrader.utils,
     ):
-        module.glob = ours
+        module.glob = replacement

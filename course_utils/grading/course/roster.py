@@ -146,7 +146,7 @@ def _columns(heads: Sequence[str], id_column: str) -> dict[str, int]:
         found["lms_user_id"] = keys.index("id")
     for field, names in COLUMNS.items():
         taken = set(found.values())
-        index = next((keys.index(each) for each in names if each in keys and keys.index(each) not in taken), None)
+        index = next((keys.index(name) for name in names if name in keys and keys.index(name) not in taken), None)
         if field not in found and index is not None:
             found[field] = index
     if id_column:
@@ -157,10 +157,10 @@ def _columns(heads: Sequence[str], id_column: str) -> dict[str, int]:
         found["id"] = keys.index(wanted)
     if "id" not in found:
         return {}
-    full = next((keys.index(each) for each in FULL_NAMES if each in keys), None)
+    full = next((keys.index(column) for column in FULL_NAMES if column in keys), None)
     if full is not None and full not in found.values() and "last_name" not in found:
         found["_full"] = full
-    return {field: found[field] for field in ("id", *(each for each in found if each != "id"))}
+    return {field: found[field] for field in ("id", *(column for column in found if column != "id"))}
 
 
 def _values(cells: Mapping[str, str]) -> dict[str, str]:
@@ -253,15 +253,15 @@ def decoded(content: bytes, name: str = "The file") -> tuple[str, str]:
         )
     coding: str = json.detect_encoding(content) if len(content) >= 4 else "utf-8"
     coding = {"utf-8-sig": "utf-8", "utf-16": _utf_16(content), "utf-32": "utf-32"}.get(coding, coding)
-    for each in (coding, "cp1252", "latin-1"):
+    for encoding in (coding, "cp1252", "latin-1"):
         try:
-            text = content.decode(each)
+            text = content.decode(encoding)
             break
         except UnicodeDecodeError:
             continue
     if "\x00" in text:
         raise TextError(f"{name} is no text.", "A CSV file.", "Export it as CSV again.")
-    return text, each
+    return text, encoding
 
 
 def _utf_16(content: bytes) -> str:
@@ -280,7 +280,7 @@ def delimiter_of(text: str) -> str:
     if hint := re.fullmatch(rf"sep=([{DELIMITERS}])", first.strip('\ufeff \r\n"'), re.IGNORECASE):
         return hint[1]
     outside = re.sub(r'"[^"]*"', "", first)
-    return max(DELIMITERS, key=lambda each: (outside.count(each), -DELIMITERS.index(each)))
+    return max(DELIMITERS, key=lambda delimiter: (outside.count(delimiter), -DELIMITERS.index(delimiter)))
 
 
 def _without_hint(text: str) -> str:
@@ -330,8 +330,8 @@ def participants(course: Course) -> list[Person]:
 
 def person_of(student: "Student") -> Person:
     """Return a row of the gradebook as plain values."""
-    told = (student.first_name, student.last_name, student.email, student.lms_user_id)
-    return Person(student.id, *(str(each or "") for each in told))
+    fields = (student.first_name, student.last_name, student.email, student.lms_user_id)
+    return Person(student.id, *(str(field or "") for field in fields))
 
 
 def find_participant(hints: Hints, people: Iterable[Person]) -> tuple[Person | None, str]:
@@ -344,7 +344,7 @@ def find_participant(hints: Hints, people: Iterable[Person]) -> tuple[Person | N
     ways: list[tuple[str, Callable[[Person], bool]]] = [
         ("id", lambda person: person.id in hints.logins),
         ("id", lambda person: _plain(person.id) in {_plain(login) for login in hints.logins}),
-        ("e-mail address", lambda person: any(_is_email(each, hints.logins) for each in (person.email, person.id))),
+        ("e-mail address", lambda person: any(_is_email(field, hints.logins) for field in (person.email, person.id))),
         ("number", lambda person: bool(person.lms_id) and person.lms_id in hints.lms_ids),
         ("number", lambda person: not person.lms_id and person.id in hints.lms_ids),
     ]

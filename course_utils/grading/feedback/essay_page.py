@@ -21,8 +21,8 @@ from course_utils.grading.html.page import (
     paragraph,
     picture,
     section,
+    student_text,
     text,
-    theirs,
     typed,
 )
 from course_utils.grading.html.safe_html import RICH
@@ -68,7 +68,9 @@ def essay_page(course: Course, assignment: str, status: SubmissionStatus) -> str
     essay = read_essay(course.folder("autograded", status.student, assignment) / f"{assignment}.ipynb")
     report = read_report(course, status.student, assignment)
     folder = course.folder("reports", status.student, assignment)
-    levels = {each.id: _level_in_words(rubric, each, status.given[each.id]) for each in rubric.criteria}
+    levels = {
+        criterion.id: _level_in_words(rubric, criterion, status.given[criterion.id]) for criterion in rubric.criteria
+    }
     body = [
         head(rubric.title, "Feedback on your essay", status.student),
         sums(status, levels, "Criterion"),
@@ -84,12 +86,12 @@ def essay_page(course: Course, assignment: str, status: SubmissionStatus) -> str
 def evidence(report: Mapping[str, Any], folder: Path) -> str:
     """Return each record that the essay cites, and how it came out when it was done again."""
     ledger = report.get("ledger") or {}
-    told = LEDGER.get(str(ledger.get("status")), "")
-    cited = [each for each in report.get("evidence") or () if each.get("cited")]
-    first = paragraph(told) if told else ""
+    status_text = LEDGER.get(str(ledger.get("status")), "")
+    cited = [record for record in report.get("evidence") or () if record.get("cited")]
+    first = paragraph(status_text) if status_text else ""
     if not cited:
         return section("evidence", "Your evidence", first, paragraph("Your essay cites no record of your ledger."))
-    return section("evidence", "Your evidence", first, *(_record(each, folder) for each in cited))
+    return section("evidence", "Your evidence", first, *(_record(record, folder) for record in cited))
 
 
 def noticed(report: Mapping[str, Any]) -> str:
@@ -99,30 +101,37 @@ def noticed(report: Mapping[str, Any]) -> str:
         return section("checks", "What the checks noticed", paragraph("Nothing."))
     inside = [paragraph("A program wrote these lines. They gave no points and took none, and they can be mistaken.")]
     for severity, title in (("fault", "Contradicted or missing"), ("hint", "Hints")):
-        these = [_finding(each) for each in found if each.get("severity") == severity]
+        these = [_finding(finding) for finding in found if finding.get("severity") == severity]
         inside += [element("h3", title), items(these)] if these else []
     return section("checks", "What the checks noticed", *inside)
 
 
 def _criteria(rubric: Rubric, status: SubmissionStatus, levels: Mapping[str, str]) -> list[str]:
     cards = []
-    for place, criterion in enumerate(rubric.criteria, 1):
-        points, said = status.given[criterion.id], status.comments.get(CELL_PREFIX + criterion.id, "")
+    for number, criterion in enumerate(rubric.criteria, 1):
+        points, comment = status.given[criterion.id], status.comments.get(CELL_PREFIX + criterion.id, "")
         inside = [paragraph(criterion.asks, class_="soft"), *_steps(rubric, criterion, points, levels[criterion.id])]
-        inside += [label("What your grader says"), theirs(said, class_="theirs said")] if said.strip() else []
-        cards.append(card(place, criterion.name, points, criterion.weight, *inside))
+        inside += (
+            [label("What your grader says"), student_text(comment, class_="theirs said")] if comment.strip() else []
+        )
+        cards.append(card(number, criterion.name, points, criterion.weight, *inside))
     return cards
 
 
 def _steps(rubric: Rubric, criterion: Criterion, points: float, reached: str) -> list[str]:
     """Return the level that was reached, the one above it, and what leads there."""
     level = rubric.level_of(criterion.id, points)
-    told = [label(f"Reached: {reached}"), paragraph(criterion.descriptors[level])]
+    parts = [label(f"Reached: {reached}"), paragraph(criterion.descriptors[level])]
     if level + 1 == len(rubric.levels):
-        return [*told, paragraph("There is no level above this one.", class_="soft")]
+        return [*parts, paragraph("There is no level above this one.", class_="soft")]
     above = rubric.levels[level + 1]
-    told += [label(f"The next level, {above.name}, {rubric.points_of(criterion.id, level + 1):g} points")]
-    return [*told, paragraph(criterion.descriptors[level + 1]), label("To get there"), paragraph(criterion.next[level])]
+    parts += [label(f"The next level, {above.name}, {rubric.points_of(criterion.id, level + 1):g} points")]
+    return [
+        *parts,
+        paragraph(criterion.descriptors[level + 1]),
+        label("To get there"),
+        paragraph(criterion.next[level]),
+    ]
 
 
 def _level_in_words(rubric: Rubric, criterion: Criterion, points: float) -> str:
@@ -132,16 +141,16 @@ def _level_in_words(rubric: Rubric, criterion: Criterion, points: float) -> str:
     return f"{name}, on the way to {rubric.levels[level + 1].name}" if is_between else name
 
 
-def _record(each: Mapping[str, Any], folder: Path) -> str:
-    record_id, record, again = str(each.get("id")), each.get("record"), each.get("again") or {}
+def _record(entry: Mapping[str, Any], folder: Path) -> str:
+    record_id, record, again = str(entry.get("id")), entry.get("record"), entry.get("again") or {}
     heading = element("h3", text(record_id))
     if not record:
         none = "No record of this name lies in the ledger that was handed in."
         return element("article", heading, paragraph(none, class_="mend"), class_="card")
     look, short, more = AGAIN.get(str(again.get("status")), ("", "", ""))
     inside = [paragraph(record.get("finding", "")), paragraph(_number(record), class_="small")]
-    inside += [label("Your note"), theirs(record["note"])] if record.get("note") else []
-    inside += [_shown(each, folder), paragraph(short, class_=look) if look else paragraph(short)]
+    inside += [label("Your note"), student_text(record["note"])] if record.get("note") else []
+    inside += [_shown(entry, folder), paragraph(short, class_=look) if look else paragraph(short)]
     inside += [paragraph(more)] if more else []
     if again.get("status") not in ("reproduced", "not sampled") and again.get("why"):
         inside.append(paragraph(again["why"], class_="small soft"))
@@ -161,9 +170,9 @@ def _digits(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _shown(each: Mapping[str, Any], folder: Path) -> str:
+def _shown(record: Mapping[str, Any], folder: Path) -> str:
     """Return the picture of a record, if there is one and it is one."""
-    name = str(each.get("picture") or "")
+    name = str(record.get("picture") or "")
     if not PICTURE.fullmatch(name):
         return ""
     try:
@@ -172,23 +181,23 @@ def _shown(each: Mapping[str, Any], folder: Path) -> str:
         return ""
     if not png.startswith(PNG) or len(png) > MAX_PICTURE_BYTES:
         return ""
-    return element("figure", picture(png, str(each.get("alt") or f"The picture of {each.get('id')}")))
+    return element("figure", picture(png, str(record.get("alt") or f"The picture of {record.get('id')}")))
 
 
 def _finding(found: Mapping[str, Any]) -> str:
     reading = readings().get(found.get("section", ""))
-    told = reading.number if reading else found.get("section")
-    where = element("span", text(f" ({told})"), class_="soft") if told else ""
+    heading = reading.number if reading else found.get("section")
+    where = element("span", text(f" ({heading})"), class_="soft") if heading else ""
     return element("bdi", text(found.get("says", ""))) + where
 
 
 def _written(essay: Essay, rubric: Rubric) -> str:
     """Return the essay as it was marked."""
     n, (least, most) = essay.n_words, rubric.words
-    told = [paragraph(f"{n:,} words; {least:,} to {most:,} were asked for.", class_="soft")]
+    parts = [paragraph(f"{n:,} words; {least:,} to {most:,} were asked for.", class_="soft")]
     if essay.strategy:
-        told += [label("Strategy"), theirs(essay.strategy)]
-    return section("essay", "Your essay", *told, *_sections(essay.sections))
+        parts += [label("Strategy"), student_text(essay.strategy)]
+    return section("essay", "Your essay", *parts, *_sections(essay.sections))
 
 
 def prose(markdown: str) -> str:
@@ -198,10 +207,10 @@ def prose(markdown: str) -> str:
     """
     if len(markdown) > RICH:
         end = markdown.rfind("\n", RICH // 2, RICH) + 1 or RICH
-        told = "The text is too long to be formatted. From here on it is shown as it was typed."
-        return prose(markdown[:end]) + paragraph(told, class_="soft") + typed(markdown[end:])
+        notice = "The text is too long to be formatted. From here on it is shown as it was typed."
+        return prose(markdown[:end]) + paragraph(notice, class_="soft") + typed(markdown[end:])
     parts = []
-    for is_item, these in itertools.groupby(blocks(TURNING.sub("", markdown)), lambda each: each["kind"] == "item"):
+    for is_item, these in itertools.groupby(blocks(TURNING.sub("", markdown)), lambda block: block["kind"] == "item"):
         inside = to_html(list(these))
         parts.append(element("ul", inside) if is_item else inside)
     return UNSHOWN.sub("\ufffd", "".join(parts))
@@ -209,9 +218,9 @@ def prose(markdown: str) -> str:
 
 def _sections(sections: Sequence[Section]) -> list[str]:
     parts = []
-    for each in sections:
+    for part in sections:
         nothing = paragraph("Nothing was written here.", class_="soft")
-        inside = prose(each.text) if each.text.strip() else nothing
-        title = "".join(run["text"] for block in blocks(each.title) for run in block["runs"])  # without its asterisks
+        inside = prose(part.text) if part.text.strip() else nothing
+        title = "".join(run["text"] for block in blocks(part.title) for run in block["runs"])  # without its asterisks
         parts += [element("h3", text(title)), element("div", inside, class_="essay", dir="auto")]
     return parts

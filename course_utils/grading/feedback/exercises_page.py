@@ -9,7 +9,7 @@ from course_utils.grading.assignments.parts import HEADING, Check, Part
 from course_utils.grading.checks.plan import HIDDEN, text_of
 from course_utils.grading.course.course import Course
 from course_utils.grading.feedback.totals import ask_again, card, head, label, sums
-from course_utils.grading.html.page import element, items, page, paragraph, section, theirs, typed
+from course_utils.grading.html.page import element, items, page, paragraph, section, student_text, typed
 from course_utils.grading.marking.submission_status import SubmissionStatus
 
 MAX_MESSAGE_CHARACTERS = 1500  # characters
@@ -41,7 +41,7 @@ def exercises_page(course: Course, assignment: str, status: SubmissionStatus) ->
         source, [text_of(cell)[:MAX_ANSWER_CHARACTERS] for cell in handed_in if _name(cell) in answers]
     )
     levels = {part.id: _passed_in_words(part, status) for part in status.parts}
-    cards = [_card(place, part, status, cells, secrets) for place, part in enumerate(status.parts, 1)]
+    cards = [_card(number, part, status, cells, secrets) for number, part in enumerate(status.parts, 1)]
     title = _title(source) or assignment
     first = [head(title, "Feedback on your exercises", status.student), sums(status, levels, "Exercise")]
     return page(f"Feedback: {title}", [*first, section("exercises", "Exercise by exercise", *cards), ask_again()])
@@ -58,8 +58,8 @@ def secrets_of(source: Iterable[Mapping[str, Any]], own: Iterable[str] = ()) -> 
         What the student wrote: that is no secret from them.
     """
     texts = [text_of(cell) for cell in source]
-    hidden = {word for each in texts for block in HIDDEN.findall(each) for word in _words(block)}
-    return hidden - {word for each in (*(HIDDEN.sub("", each) for each in texts), *own) for word in _words(each)}
+    hidden = {word for text in texts for block in HIDDEN.findall(text) for word in _words(block)}
+    return hidden - {word for text in (*(HIDDEN.sub("", text) for text in texts), *own) for word in _words(text)}
 
 
 def message_of(cell: Mapping[str, Any], secrets: set[str]) -> str:
@@ -70,9 +70,9 @@ def message_of(cell: Mapping[str, Any], secrets: set[str]) -> str:
     for output in cell.get("outputs", ()):
         if output.get("output_type") == "error":
             named = (str(output.get(key, ""))[:MAX_ANSWER_CHARACTERS] for key in ("ename", "evalue"))
-            name, said = (COLOURED.sub("", each).strip() for each in named)
-            said = said if said and name in OF_CHECKS else f"{name}: {said}".strip(": ")
-            return WITHHELD if secrets & _words(said) else said[:MAX_MESSAGE_CHARACTERS]
+            name, message = (COLOURED.sub("", part).strip() for part in named)
+            message = message if message and name in OF_CHECKS else f"{name}: {message}".strip(": ")
+            return WITHHELD if secrets & _words(message) else message[:MAX_MESSAGE_CHARACTERS]
         if output.get("output_type") == "stream" and output.get("name") == "stderr":
             return "It wrote a warning or an error message, and then nothing counts: see what your code prints."
     return ""
@@ -89,7 +89,7 @@ def _words(text: str) -> set[str]:
     return found
 
 
-def _card(place: int, part: Part, status: SubmissionStatus, cells: Cells, secrets: set[str]) -> str:
+def _card(number: int, part: Part, status: SubmissionStatus, cells: Cells, secrets: set[str]) -> str:
     inside = []
     for name in part.answers:
         code = text_of(cells[name]) if name in cells else ""
@@ -98,12 +98,12 @@ def _card(place: int, part: Part, status: SubmissionStatus, cells: Cells, secret
     inside += [label("How it was tried"), items(_check(check, status, cells, secrets) for check in part.checks)]
     given = status.given[part.id]
     grades = [status.grades.get(check.cell) for check in part.checks]
-    by_machine = [each for each in grades if each is not None]
+    by_machine = [grade for grade in grades if grade is not None]
     if len(by_machine) < len(grades) or abs(sum(by_machine) - given) > 1e-9:
         inside.append(paragraph("A person has looked at this exercise and given its points."))
-    for said in filter(None, (status.comments.get(name, "") for name in _names(part))):
-        inside += [label("What your grader says"), theirs(said, class_="theirs said")]
-    return card(place, part.name, given, part.most, *inside)
+    for comment in filter(None, (status.comments.get(name, "") for name in _names(part))):
+        inside += [label("What your grader says"), student_text(comment, class_="theirs said")]
+    return card(number, part.name, given, part.most, *inside)
 
 
 def _check(check: Check, status: SubmissionStatus, cells: Cells, secrets: set[str]) -> str:
@@ -114,9 +114,9 @@ def _check(check: Check, status: SubmissionStatus, cells: Cells, secrets: set[st
         return what + "not run"
     if given >= check.most - 1e-9:
         return what + element("span", "passed", class_="good")
-    told = what + element("span", "not passed", class_="mend")
-    said = "" if check.is_hidden else message_of(cells.get(check.cell, {}), secrets)
-    return told + (theirs(said, class_="theirs small") if said else "")
+    heading = what + element("span", "not passed", class_="mend")
+    message = "" if check.is_hidden else message_of(cells.get(check.cell, {}), secrets)
+    return heading + (student_text(message, class_="theirs small") if message else "")
 
 
 def _passed_in_words(part: Part, status: SubmissionStatus) -> str:
@@ -137,8 +137,8 @@ def _cells_of(notebook: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _title(source: Iterable[Mapping[str, Any]]) -> str:
-    told = (text_of(cell) for cell in source if cell.get("cell_type") == "markdown")
-    return next((found[1] for each in told if (found := HEADING.search(each))), "")
+    texts = (text_of(cell) for cell in source if cell.get("cell_type") == "markdown")
+    return next((found[1] for text_of_cell in texts if (found := HEADING.search(text_of_cell))), "")
 
 
 def _name(cell: Mapping[str, Any]) -> str:

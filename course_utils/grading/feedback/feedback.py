@@ -75,13 +75,13 @@ def write_feedback(course: Course, assignment: str, say: Say = print) -> list[Fe
     marks make the same bytes, and a page that would be the same is not written again.
     """
     keys = _keys(course, assignment)
-    found = [_write(course, assignment, each, keys) for each in submission_statuses(course, assignment)]
-    found += _left_over(course, assignment, {each.student for each in found})
-    for each in found:
-        if each.status != AS_BEFORE:
-            say(str(each))
-    there = sum(each.is_there for each in found)
-    say(f"{assignment}: {there} pages, {sum(each.status == WRITTEN for each in found)} of them new or changed.")
+    found = [_write(course, assignment, status, keys) for status in submission_statuses(course, assignment)]
+    found += _left_over(course, assignment, {feedback.student for feedback in found})
+    for feedback in found:
+        if feedback.status != AS_BEFORE:
+            say(str(feedback))
+    there = sum(feedback.is_there for feedback in found)
+    say(f"{assignment}: {there} pages, {sum(feedback.status == WRITTEN for feedback in found)} of them new or changed.")
     return found
 
 
@@ -104,25 +104,27 @@ def release_feedback(course: Course, assignment: str, say: Say = print) -> list[
     from nbgrader.utils import notebook_hash
 
     pages, keys = write_feedback(course, assignment, lambda _: None), _keys(course, assignment)
-    places = {student: notebook_hash(secret=key.secret, notebook_id=assignment) for student, key in keys.items()}
+    folder_names = {student: notebook_hash(secret=key.secret, notebook_id=assignment) for student, key in keys.items()}
     outbound = course.own_exchange / "feedback"
     outbound.parent.mkdir(parents=True, exist_ok=True)
     found = []
-    for each in pages:
-        place = places.get(each.student)
-        others = [student for student, other in places.items() if other == place and student != each.student]
-        if each.is_there and place and not others:
-            why = _release(course, assignment, each, outbound / f"{place}.html")
-        elif place and others:
+    for page in pages:
+        folder_name = folder_names.get(page.student)
+        others = [
+            student for student, other in folder_names.items() if other == folder_name and student != page.student
+        ]
+        if page.is_there and folder_name and not others:
+            why = _release(course, assignment, page, outbound / f"{folder_name}.html")
+        elif folder_name and others:
             why = f"Its secret is also that of {', '.join(map(printable, others))}: one would get the other's page."
         else:
-            why = each.why or (
+            why = page.why or (
                 "It was not submitted through nbgrader, so there is no secret by which the student could fetch it. "
-                f"Give the page to the student another way: {each.file}"
+                f"Give the page to the student another way: {page.file}"
             )
-        if why and place:
-            (outbound / f"{place}.html").unlink(missing_ok=True)
-        found.append(dataclasses.replace(each, status=NOT_RELEASED if why else RELEASED, why=why))
+        if why and folder_name:
+            (outbound / f"{folder_name}.html").unlink(missing_ok=True)
+        found.append(dataclasses.replace(page, status=NOT_RELEASED if why else RELEASED, why=why))
         say(str(found[-1]))
     return found
 
@@ -139,16 +141,16 @@ def _write(course: Course, assignment: str, standing: SubmissionStatus, keys: di
         is_new = _write_if_new(file, made)
         _lay_beside(file, keys.get(standing.student))
     except (CourseError, OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
-        told = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
-        return _withdraw(file, standing.student, f"It is marked, but its page could not be made: {told}")
+        reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
+        return _withdraw(file, standing.student, f"It is marked, but its page could not be made: {reason}")
     return Feedback(standing.student, WRITTEN if is_new else AS_BEFORE, "", file)
 
 
 def _withdraw(file: Path, student: str, why: str) -> Feedback:
     """Remove a page and what lies beside it."""
     was_there = file.is_file()
-    for each in (file, file.with_name(SECRET), file.with_name(STAMP)):
-        each.unlink(missing_ok=True)
+    for path in (file, file.with_name(SECRET), file.with_name(STAMP)):
+        path.unlink(missing_ok=True)
     _remove_others(file)
     for folder in (file.parent, file.parent.parent):
         if folder.is_dir() and not any(folder.iterdir()):
@@ -167,7 +169,7 @@ def _left_over(course: Course, assignment: str, known: set[str]) -> list[Feedbac
     ]
 
 
-def _release(course: Course, assignment: str, feedback: Feedback, place: Path) -> str:
+def _release(course: Course, assignment: str, feedback: Feedback, destination: Path) -> str:
     """Let nbgrader copy one page; return why it could not."""
     from nbgrader.exchange.default import ExchangeReleaseFeedback
     from nbgrader.utils import capture_log
@@ -176,10 +178,10 @@ def _release(course: Course, assignment: str, feedback: Feedback, place: Path) -
     api.coursedir.assignment_id, api.coursedir.student_id = assignment, feedback.student
     with ignore_nbgrader_warnings():
         done = capture_log(ExchangeReleaseFeedback(coursedir=api.coursedir, parent=api))
-    if done["success"] and place.is_file() and place.read_bytes() == feedback.file.read_bytes():
+    if done["success"] and destination.is_file() and destination.read_bytes() == feedback.file.read_bytes():
         return ""
-    told = str(done.get("error") or done.get("log") or "").strip().splitlines()
-    return f"nbgrader did not release it: {told[-1][:200] if told else 'it does not say why'}"
+    lines = str(done.get("error") or done.get("log") or "").strip().splitlines()
+    return f"nbgrader did not release it: {lines[-1][:200] if lines else 'it does not say why'}"
 
 
 def _page(course: Course, assignment: str, student: str) -> Path:
@@ -214,10 +216,10 @@ class _Key:
 def _keys(course: Course, assignment: str) -> dict[str, _Key]:
     """Return the secrets that can be used, by student."""
     found = {}
-    for each in find_submissions(course, assignment):
-        secret = _short_text(each.folder / SECRET)
+    for submission in find_submissions(course, assignment):
+        secret = _short_text(submission.folder / SECRET)
         if secret.strip() and "\r" not in secret:
-            found[each.student] = _Key(secret, _short_text(each.folder / STAMP))
+            found[submission.student] = _Key(secret, _short_text(submission.folder / STAMP))
     return found
 
 

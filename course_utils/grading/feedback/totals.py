@@ -33,14 +33,14 @@ def sums(status: SubmissionStatus, levels: dict[str, str], word: str) -> str:
         What a part is called.
     """
     rows = [
-        [_link(place, part.name), text(levels[part.id]), _of(status.given[part.id], part.most)]
-        for place, part in enumerate(status.parts, 1)
+        [_link(number, part.name), text(levels[part.id]), _of(status.given[part.id], part.most)]
+        for number, part in enumerate(status.parts, 1)
     ]
     if status.penalty:
         rows.append(["Late submission", text(late_in_words(status.seconds_late)), f"−{status.penalty:g}"])
-    told = table([word, "Reached", "Points"], rows, "Points of each part")
+    summary = table([word, "Reached", "Points"], rows, "Points of each part")
     total = element("p", "Total: ", element("strong", _of(status.score or 0.0, status.most)), " points", class_="total")
-    return section("points", "Your points", total, told)
+    return section("points", "Your points", total, summary)
 
 
 def late_in_words(seconds: float) -> str:
@@ -63,11 +63,11 @@ def ask_again() -> str:
     return section("ask-again", "Asking for another look", first, element("ol", steps))
 
 
-def card(place: int, title: str, points: float, most: float, *inside: str) -> str:
+def card(number: int, title: str, points: float, most: float, *inside: str) -> str:
     """Return one part under its heading."""
-    told = element("p", element("strong", _of(points, most)), " points")
-    heading = element("h3", text(title), id=f"part-{place}")
-    return "\n" + element("article", heading, told, *inside, class_="card", aria_labelledby=f"part-{place}")
+    points_line = element("p", element("strong", _of(points, most)), " points")
+    heading = element("h3", text(title), id=f"part-{number}")
+    return "\n" + element("article", heading, points_line, *inside, class_="card", aria_labelledby=f"part-{number}")
 
 
 def label(words: str) -> str:
@@ -75,8 +75,8 @@ def label(words: str) -> str:
     return paragraph(words, class_="label")
 
 
-def _link(place: int, name: str) -> str:
-    return element("a", text(name), href=f"#part-{place}")
+def _link(number: int, name: str) -> str:
+    return element("a", text(name), href=f"#part-{number}")
 
 
 def _of(points: float, most: float) -> str:

@@ -63,8 +63,10 @@ def element(name: str, *inside: str, **attributes: str) -> str:
     >>> element("p", text("a < b"), class_="note")
     '<p class="note">a &lt; b</p>'
     """
-    told = "".join(f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items())
-    return f"<{name}{told}>{''.join(inside)}</{name}>"
+    attribute_text = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"' for key, value in attributes.items()
+    )
+    return f"<{name}{attribute_text}>{''.join(inside)}</{name}>"
 
 
 def paragraph(words: object, **attributes: str) -> str:
@@ -72,7 +74,7 @@ def paragraph(words: object, **attributes: str) -> str:
     return element("p", text(words), **attributes)
 
 
-def theirs(words: object, **attributes: str) -> str:
+def student_text(words: object, **attributes: str) -> str:
     """Return somebody's own words with their line breaks, in their own reading direction."""
     return element("div", text(words), **{"class_": "theirs", "dir": "auto"} | attributes)
 
@@ -84,9 +86,9 @@ def typed(words: str, longest: int = 200_000, **attributes: str) -> str:
     return shown + (paragraph(f"{n_left:,} more characters are in the file that you handed in.") if n_left > 0 else "")
 
 
-def items(each: Iterable[str], **attributes: str) -> str:
+def items(lines: Iterable[str], **attributes: str) -> str:
     """Return parts that are HTML already as a list; nothing where there are none."""
-    inside = [element("li", one) for one in each]
+    inside = [element("li", one) for one in lines]
     return element("ul", *inside, **attributes) if inside else ""
 
 
@@ -98,7 +100,7 @@ def section(anchor: str, title: str, *inside: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
     """Return a table of parts that are HTML already; the first cell of a row is its heading. It scrolls by itself."""
-    heads = "".join(element("th", each, scope="col") for each in head)
+    heads = "".join(element("th", title, scope="col") for title in head)
     body = "".join(
         element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])) for row in rows
     )

@@ -33,8 +33,8 @@ class BoundedPage(Preprocessor):
                 shown.outputs, left = _cut_outputs(cell.get("outputs", ()), left)
             cut.append(shown)
         if n_others > MAX_CELLS:
-            told = f"[{n_others - MAX_CELLS:,} more cells are not shown here. They are in the student's file.]"
-            cut.append(NotebookNode(cell_type="markdown", id="not-shown", metadata=NotebookNode(), source=told))
+            notice = f"[{n_others - MAX_CELLS:,} more cells are not shown here. They are in the student's file.]"
+            cut.append(NotebookNode(cell_type="markdown", id="not-shown", metadata=NotebookNode(), source=notice))
         about = NotebookNode(language_info=NotebookNode(name="python"))
         return NotebookNode(nbformat=4, nbformat_minor=5, metadata=about, cells=cut), resources
 
@@ -51,8 +51,8 @@ def _cut_outputs(outputs: Sequence[NotebookNode], left: int) -> tuple[list[Noteb
     for output in outputs:
         n = len(str(output))  # of pictures too, which lie in it as text
         if n > left:
-            told = NOT_SHOWN.format(n=n)
-            found.append(NotebookNode(output_type="stream", name="stdout", text=f"{told}\n"))
+            notice = NOT_SHOWN.format(n=n)
+            found.append(NotebookNode(output_type="stream", name="stdout", text=f"{notice}\n"))
             break
         left -= n
         found.append(output)

@@ -87,9 +87,9 @@ def _parts(text: str) -> tuple[str, str, int]:
 
 
 def _as_typed(text: str, n_left: int) -> str:
-    told = [f"<p><em>{AS_PLAIN}</em></p>", f"<pre>{html.escape(_harmless_tex(text))}</pre>"] if text else []
-    told += [f"<p><em>{NOT_SHOWN.format(n=n_left)}</em></p>"] if n_left else []
-    return "\n".join(told)
+    parts = [f"<p><em>{AS_PLAIN}</em></p>", f"<pre>{html.escape(_harmless_tex(text))}</pre>"] if text else []
+    parts += [f"<p><em>{NOT_SHOWN.format(n=n_left)}</em></p>"] if n_left else []
+    return "\n".join(parts)
 
 
 def _harmless_tex(text: str) -> str:

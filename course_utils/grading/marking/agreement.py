@@ -52,8 +52,10 @@ def agreement(a: Levels, b: Levels, rubric: Rubric) -> pd.DataFrame:
     """
     pairs = {criterion.id: _pairs(a, b, criterion.id, rubric) for criterion in rubric.criteria}
     _require_known({criterion_id for marks in (*a.values(), *b.values()) for criterion_id in marks}, rubric)
-    everything = [pair for each in pairs.values() for pair in each]
-    rows = [_row(criterion_id, each, len(rubric.levels)) for criterion_id, each in [*pairs.items(), (ALL, everything)]]
+    everything = [pair for marks in pairs.values() for pair in marks]
+    rows = [
+        _row(criterion_id, marks, len(rubric.levels)) for criterion_id, marks in [*pairs.items(), (ALL, everything)]
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table.attrs["in_words"] = in_words(table, rubric)
     return table
@@ -66,7 +68,7 @@ def in_words(table: pd.DataFrame, rubric: Rubric) -> str:
         return "No paper has been marked by both yet, so nothing is known of their agreement."
     leans = abs(whole["bias"])
     milder = f"the second gives {leans:.2f} levels {'more' if whole['bias'] > 0 else 'less'} on average"
-    told = [
+    lines = [
         f"Over {whole['n']} marks that both have given, {whole['exact_share']:.0%} are the same level.",
         f"They lie {whole['mean_absolute_error']:.2f} levels apart on average; "
         + ("neither gives more than the other." if leans < 0.005 else f"{milder}."),
@@ -76,8 +78,8 @@ def in_words(table: pd.DataFrame, rubric: Rubric) -> str:
     if len(known) > 1 and known["kappa"].min() < known["kappa"].max():
         least = known.loc[known["kappa"].idxmin()]
         name = rubric.criterion(least["criterion"]).name
-        told.append(f"They agree least on {name} (kappa {least['kappa']:.2f}, {least['n']} papers).")
-    return " ".join(told)
+        lines.append(f"They agree least on {name} (kappa {least['kappa']:.2f}, {least['n']} papers).")
+    return " ".join(lines)
 
 
 def two_graders(course: Course, second: str) -> pd.DataFrame:
@@ -104,11 +106,11 @@ def two_graders(course: Course, second: str) -> pd.DataFrame:
     first, other = first_levels(course, rubric), second_levels(course, second, rubric)
     table = agreement(first, other, rubric)
     apart = far_apart(first, other, rubric, {paper.key: paper.number for paper in list_papers(course)})
-    told = f"No two marks lie {FAR} levels or more apart."
+    advice = f"No two marks lie {FAR} levels or more apart."
     if len(apart):
-        told = f"Marks that lie {FAR} levels or more apart: {len(apart)}. Talk about them before anybody changes one."
+        advice = f"Marks that lie {FAR} levels or more apart: {len(apart)}. Talk about them before anybody changes one."
     table.attrs["to_talk_about"] = apart.to_dict("records")
-    table.attrs["in_words"] += f" {told}" if table.iloc[-1]["n"] else ""
+    table.attrs["in_words"] += f" {advice}" if table.iloc[-1]["n"] else ""
     return table
 
 
@@ -137,10 +139,10 @@ def far_apart(a: Levels, b: Levels, rubric: Rubric, numbers: Mapping[str, int] |
 def first_levels(course: Course, rubric: Rubric) -> dict[str, dict[str, int]]:
     """Return the marks that count, as levels."""
     found = {}
-    for each in submission_statuses(course, ESSAY):
-        given = {criterion_id: points for criterion_id, points in each.points.items() if points is not None}
-        if each.key and given:
-            found[each.key] = {
+    for status in submission_statuses(course, ESSAY):
+        given = {criterion_id: points for criterion_id, points in status.points.items() if points is not None}
+        if status.key and given:
+            found[status.key] = {
                 criterion_id: rubric.level_of(criterion_id, points) for criterion_id, points in given.items()
             }
     return found
@@ -169,7 +171,7 @@ def second_levels(course: Course, second: str, rubric: Rubric) -> dict[str, dict
             for criterion_id, mark in given.items()
             if criterion_id in known and mark.points is not None
         }
-        found[paper] = {criterion_id: rubric.level_of(criterion_id, each) for criterion_id, each in points.items()}
+        found[paper] = {criterion_id: rubric.level_of(criterion_id, value) for criterion_id, value in points.items()}
     return found
 
 
@@ -183,8 +185,10 @@ def _pairs(a: Levels, b: Levels, criterion: str, rubric: Rubric) -> list[tuple[i
     found = [(a[paper][criterion], b[paper][criterion]) for paper in sorted(both)]
     for level in (level for pair in found for level in pair):
         if not isinstance(level, Integral) or isinstance(level, bool) or not 0 <= level < len(rubric.levels):
-            told = f"A whole number from 0 to {len(rubric.levels) - 1}."
-            raise SettingsError(f"A level of {criterion} is {str(level)[:40]!r}.", told, "rubric.level_of(id, points)")
+            expected = f"A whole number from 0 to {len(rubric.levels) - 1}."
+            raise SettingsError(
+                f"A level of {criterion} is {str(level)[:40]!r}.", expected, "rubric.level_of(id, points)"
+            )
     return found
 
 

@@ -96,8 +96,8 @@ class MarkingSession:
     def mark_level(self, key: str, criterion: str, level: int) -> Mark:
         """Give the points of a level, counted from 0."""
         if not isinstance(level, int) or not 0 <= level < len(self.rubric.levels):
-            told = f"A level from 0 to {len(self.rubric.levels) - 1}."
-            raise SettingsError(f"level is {str(level)[:40]!r}.", told, "session.mark_level(key, criterion, 0)")
+            expected = f"A level from 0 to {len(self.rubric.levels) - 1}."
+            raise SettingsError(f"level is {str(level)[:40]!r}.", expected, "session.mark_level(key, criterion, 0)")
         return self.mark(key, criterion, self.rubric.points_of(criterion, level))
 
     def comment(self, key: str, criterion: str, text: str, goes_on: bool = False) -> Mark:
@@ -146,8 +146,8 @@ class MarkingSession:
 
     def comment_bank(self, criterion: str) -> list[str]:
         """Return what was said about a criterion in any paper, the most used first."""
-        said = Counter(self._marks.read(paper.key)[criterion].comment.strip() for paper in self.papers)
-        return [text for text, _ in said.most_common() if text]
+        comments = Counter(self._marks.read(paper.key)[criterion].comment.strip() for paper in self.papers)
+        return [text for text, _ in comments.most_common() if text]
 
     def _change(self, key: str, criterion: str, change: Callable[[Mark], Mark]) -> Mark:
         paper = self.paper(key).key
@@ -169,9 +169,9 @@ class MarkingSession:
         try:
             append_to_file(self._journal, json.dumps(line, ensure_ascii=False) + "\n")
         except (NoSpace, OSError) as problem:
-            told = problem.what if isinstance(problem, NoSpace) else f"{self._journal} was not written: {problem}"
+            reason = problem.what if isinstance(problem, NoSpace) else f"{self._journal} was not written: {problem}"
             raise NoSpace(
-                f"The mark was written, but not the journal: {told}", "A journal that can be written.",
+                f"The mark was written, but not the journal: {reason}", "A journal that can be written.",
                 "Make room, or let yourself write there.",
             ) from problem  # fmt: skip
 

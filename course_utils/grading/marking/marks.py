@@ -51,11 +51,11 @@ class GradebookMarks:
         with self.course.gradebook() as gradebook:
             notebook = gradebook.find_submission_notebook_by_id(paper)
             points = {grade.name: (grade.manual_score, grade.needs_manual_grade) for grade in notebook.grades}
-            said = {comment.name: comment.manual_comment or "" for comment in notebook.comments}
+            comments = {comment.name: comment.manual_comment or "" for comment in notebook.comments}
         found = {}
         for criterion in self.rubric.criteria:
             value, needs = points.get(CELL_PREFIX + criterion.id, (None, True))
-            found[criterion.id] = Mark(None if needs else value, said.get(CELL_PREFIX + criterion.id, ""))
+            found[criterion.id] = Mark(None if needs else value, comments.get(CELL_PREFIX + criterion.id, ""))
         return found
 
     def write(self, paper: str, criterion: str, mark: Mark) -> None:
@@ -69,8 +69,8 @@ class GradebookMarks:
         mark = checked(self.rubric, criterion, mark)
         with self.course.gradebook() as gradebook:
             notebook = gradebook.find_submission_notebook_by_id(paper)
-            grade = next((each for each in notebook.grades if each.name == CELL_PREFIX + criterion), None)
-            comment = next((each for each in notebook.comments if each.name == CELL_PREFIX + criterion), None)
+            grade = next((grade for grade in notebook.grades if grade.name == CELL_PREFIX + criterion), None)
+            comment = next((comment for comment in notebook.comments if comment.name == CELL_PREFIX + criterion), None)
             if grade is None or comment is None:
                 raise SettingsError(
                     f"The database has no criterion {criterion!r} for this paper.",
@@ -99,17 +99,17 @@ class FileMarks:
     def read(self, paper: str) -> dict[str, Mark]:
         """Return a paper's marks by criterion."""
         found = self.all().get(paper, {})
-        return {each.id: found.get(each.id, Mark()) for each in self.rubric.criteria}
+        return {criterion.id: found.get(criterion.id, Mark()) for criterion in self.rubric.criteria}
 
     def write(self, paper: str, criterion: str, mark: Mark) -> None:
         """Write one mark; the file is whole at any moment."""
         everything = self.all()
         everything.setdefault(paper, {})[criterion] = checked(self.rubric, criterion, mark)
-        told = {
-            key: {criterion_id: dataclasses.asdict(each) for criterion_id, each in marks.items()}
+        journal = {
+            key: {criterion_id: dataclasses.asdict(mark) for criterion_id, mark in marks.items()}
             for key, marks in everything.items()
         }
-        content = json.dumps({"rubric": self.rubric.version, "marks": told}, ensure_ascii=False, indent=1)
+        content = json.dumps({"rubric": self.rubric.version, "marks": journal}, ensure_ascii=False, indent=1)
         replace_file(self.file, content)
 
     def all(self) -> dict[str, dict[str, Mark]]:
@@ -125,7 +125,8 @@ class FileMarks:
         try:
             marks = json.loads(self.file.read_text("utf-8"))["marks"]
             return {
-                key: {criterion_id: Mark(**mark) for criterion_id, mark in each.items()} for key, each in marks.items()
+                key: {criterion_id: Mark(**mark) for criterion_id, mark in marks_of_paper.items()}
+                for key, marks_of_paper in marks.items()
             }
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise DamagedFile(
@@ -154,7 +155,7 @@ def checked(rubric: Rubric, criterion: str, mark: Mark) -> Mark:
 def total(marks: Mapping[str, Mark]) -> float | None:
     """Return the sum, or None while a criterion has no points."""
     points = [mark.points for mark in marks.values()]
-    given = [each for each in points if each is not None]
+    given = [point for point in points if point is not None]
     return sum(given) if len(given) == len(points) else None
 
 

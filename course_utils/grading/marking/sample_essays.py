@@ -65,8 +65,8 @@ def load_samples() -> list[Sample]:
         marks = yaml.safe_load((FOLDER / MARKS).read_text("utf-8"))
         return [_sample(name, marks[name]) for name in NAMES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as problem:
-        told = f"The sample essays in {FOLDER} are not whole: {str(problem)[:200]}."
-        raise DamagedFile(told, "The files that came with the course.", "Put them back.") from problem
+        reason = f"The sample essays in {FOLDER} are not whole: {str(problem)[:200]}."
+        raise DamagedFile(reason, "The files that came with the course.", "Put them back.") from problem
 
 
 def sample_ledger() -> Path:

@@ -122,8 +122,17 @@ def overview(course: Course, assignment: str) -> pd.DataFrame:
     parts = parts_of(course, assignment)
     columns = ["student", "state", "why", *[part.id for part in parts], "raw", "late_penalty", "score", "max"]
     rows = [
-        [each.student, each.state, each.why, *each.points.values(), each.raw, each.penalty, each.score, each.most]
-        for each in submission_statuses(course, assignment)
+        [
+            status.student,
+            status.state,
+            status.why,
+            *status.points.values(),
+            status.raw,
+            status.penalty,
+            status.score,
+            status.most,
+        ]
+        for status in submission_statuses(course, assignment)
     ]
     numbers = dict.fromkeys(columns[3:], "float64")
     return pd.DataFrame(rows, columns=columns).astype(numbers).astype(dict.fromkeys(columns[:3], "object"))
@@ -138,7 +147,7 @@ def submission_statuses(course: Course, assignment: str) -> list[SubmissionStatu
         There is no such assignment.
     """
     parts = tuple(parts_of(course, assignment))
-    folders = {each.student: each.folder for each in find_submissions(course, assignment)}
+    folders = {submission.student: submission.folder for submission in find_submissions(course, assignment)}
     with course.gradebook() as gradebook:
         people, notebooks = _people(gradebook, set(folders)), _notebooks(gradebook, assignment)
         found = []
@@ -163,14 +172,14 @@ def _graded(
     doubts = _doubts(report)
     unseen = bool(doubts) and not any(_is_by_hand(grade) for grade in grades.values())
     state = PERSON if unseen or (doubts and missing) else TO_MARK if missing else MARKED
-    told = [
+    lines = [
         *doubts,
         f"No mark yet: {', '.join(missing)}." if missing else "Give any of its points by hand to confirm them.",
     ]
-    why = "" if state == MARKED else " ".join(told)
+    why = "" if state == MARKED else " ".join(lines)
     return SubmissionStatus(
         student, state, why, parts, points, person, notebook.id, notebook.assignment.total_seconds_late,
-        {each.name: each.manual_comment or "" for each in notebook.comments},
+        {comment.name: comment.manual_comment or "" for comment in notebook.comments},
         {name: grade.auto_score for name, grade in grades.items()},
     )  # fmt: skip
 
@@ -197,13 +206,13 @@ def _is_finished(report: Mapping[str, Any]) -> bool:
 
 def _doubts(report: Mapping[str, Any]) -> list[str]:
     """Return why a person must look at a submission; nothing where nobody must."""
-    told = [str(each) for each in report.get("why") or ()]
-    return told or (["A person must look at it."] if report.get("status") == PERSON else [])
+    doubts = [str(reason) for reason in report.get("why") or ()]
+    return doubts or (["A person must look at it."] if report.get("status") == PERSON else [])
 
 
 def _points(part: Part, grades: Mapping[str, "Grade"]) -> float | None:
     """Return what was given for a part; None where one of its cells has nothing that counts."""
-    given = [each for check in part.checks if (each := _given(grades.get(check.cell))) is not None]
+    given = [points for check in part.checks if (points := _given(grades.get(check.cell))) is not None]
     return round(sum(given), DIGITS) if len(given) == len(part.checks) else None
 
 
@@ -245,7 +254,7 @@ def _notebooks(gradebook: "Gradebook", assignment: str) -> dict[str, "SubmittedN
         found = gradebook.notebook_submissions(assignment, assignment)
     except MissingEntry:
         return {}
-    return {each.student.id: each for each in found}
+    return {status.student.id: status for status in found}
 
 
 def _newer(folder: Path | None, report: Mapping[str, Any]) -> str:

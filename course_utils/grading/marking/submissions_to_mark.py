@@ -59,7 +59,10 @@ class PaperContents:
 def list_papers(course: Course, assignment: str = ESSAY) -> list[Paper]:
     """Return the papers that have been graded by machine, in the order of their numbers."""
     with course.gradebook() as gradebook:
-        found = [(each.id, each.student.id) for each in gradebook.notebook_submissions(assignment, assignment)]
+        found = [
+            (submission.id, submission.student.id)
+            for submission in gradebook.notebook_submissions(assignment, assignment)
+        ]
     there = sorted(
         (key, student)
         for key, student in found

@@ -29,11 +29,11 @@ def patch_formgrader() -> None:
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.converters import Autograde, GenerateFeedback
 
-    for name, ours in {
+    for name, replacement in {
         "generate_assignment": _generate, "release_assignment": _release, "autograde": _autograde, "collect": _collect,
         "generate_feedback": _generate_feedback, "release_feedback": _release_feedback,
     }.items():  # fmt: skip
-        setattr(NbGraderAPI, name, _in_this_course(getattr(NbGraderAPI, name), ours))
+        setattr(NbGraderAPI, name, _in_this_course(getattr(NbGraderAPI, name), replacement))
     for converter in (Autograde, GenerateFeedback):
         converter.init_notebooks = _refused(converter)
 
@@ -54,14 +54,14 @@ def _refused(converter: Any) -> Callable[..., None]:
     return init_notebooks
 
 
-def _in_this_course(nbgraders: Step, ours: Callable[..., object]) -> Step:
+def _in_this_course(nbgraders: Step, replacement: Callable[..., object]) -> Step:
     """Return what takes our step where the course is one of ours, and nbgrader's elsewhere."""
 
     @functools.wraps(nbgraders)
     def step(api: "NbGraderAPI", assignment_id: str, *more: object, **named: object) -> dict[str, Any]:
         if not (Path(api.coursedir.root) / CONFIG).is_file():
             return nbgraders(api, assignment_id, *more, **named)
-        return _done(api, lambda course, say: ours(course, assignment_id, say, *more, **named))
+        return _done(api, lambda course, say: replacement(course, assignment_id, say, *more, **named))
 
     return step
 
@@ -81,7 +81,7 @@ def _release(course: Course, assignment: str, say: Say, *_: object, **__: object
 def _autograde(course: Course, assignment: str, say: Say, student_id: str, force: bool = True, **_: object) -> None:
     from course_utils.grading.autograde.grade import grade
 
-    left = [each for each in grade(course, assignment, [student_id], force=force, say=say, n_jobs=1) if each.left]
+    left = [result for result in grade(course, assignment, [student_id], force=force, say=say, n_jobs=1) if result.left]
     if left:
         raise CourseError(f"{student_id} could not be graded now: {left[0].left}", "", "Try again.")
 
@@ -106,9 +106,9 @@ def _release_feedback(course: Course, assignment: str, say: Say, *_: object, **_
 
 def _done(api: "NbGraderAPI", do: Callable[[Course, Say], object]) -> dict[str, Any]:
     """Do something, and tell how it went as nbgrader's interface tells it."""
-    said: list[str] = []
+    log: list[str] = []
     try:
-        do(find_course(api.coursedir.root), lambda line: said.append(str(line)))
+        do(find_course(api.coursedir.root), lambda line: log.append(str(line)))
     except CourseError as error:
-        return {"success": False, "error": str(error), "log": "\n".join(said)}
-    return {"success": True, "log": "\n".join(said)}
+        return {"success": False, "error": str(error), "log": "\n".join(log)}
+    return {"success": True, "log": "\n".join(log)}

@@ -38,9 +38,9 @@ def bundle(course: Course, file: Path, say: Say = print) -> Path:
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             path = course.root / name
-            told = zipfile.ZipInfo(f"{TOP}/{name}", ALWAYS_SAME)
-            told.compress_type, told.external_attr = zipfile.ZIP_DEFLATED, (path.stat().st_mode & 0xFFFF) << 16
-            archive.writestr(told, path.read_bytes())
+            entry = zipfile.ZipInfo(f"{TOP}/{name}", ALWAYS_SAME)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, (path.stat().st_mode & 0xFFFF) << 16
+            archive.writestr(entry, path.read_bytes())
     new.replace(file)
     say(f"{file}: {len(names)} files, {file.stat().st_size / 1e6:.1f} MB")
     return file

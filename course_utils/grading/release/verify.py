@@ -79,9 +79,9 @@ def _require(name: str, verdict: VerdictData, most: float, is_solution: bool) ->
             f"The check {name} cannot be made: {verdict['why']}", "See above.", "Mend the source notebook."
         )
     if is_solution and points < most:
-        said = verdict["error"][1] if verdict["error"] else "it says nothing"
+        message = verdict["error"][1] if verdict["error"] else "it says nothing"
         raise CourseError(
-            f"The check {name} gives the solution {points:g} of {most:g} points: {' '.join(said.split())[:200]}",
+            f"The check {name} gives the solution {points:g} of {most:g} points: {' '.join(message.split())[:200]}",
             "All points for the instructor's own solution.",
             "Run the source notebook: which of the two is wrong? Values reach a function as copies.",
         )

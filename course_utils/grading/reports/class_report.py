@@ -67,8 +67,8 @@ class ClassReport:
             title, unit = TITLES[name]
             columns = {"of": "Part", "group": "Group", "told": unit.capitalize()}
             shown = [column for column in columns if rows[column].any()]
-            told = [[text(cell) for cell in row] for row in rows[shown].itertuples(index=False)]
-            inside = drawn(figures[name]), table([columns[column] for column in shown], told, title)
+            cells = [[text(cell) for cell in row] for row in rows[shown].itertuples(index=False)]
+            inside = drawn(figures[name]), table([columns[column] for column in shown], cells, title)
             body.append(section(name, title, *inside))
         return page(f"The class: {self.title}", body)
 
@@ -82,8 +82,8 @@ class ClassReport:
 
     def __repr__(self) -> str:
         """Return it in words."""
-        told = [figure.alt for figure in self.figures.values()]
-        return "\n".join([f"{self.title}: {self._about()}", *told])
+        descriptions = [figure.alt for figure in self.figures.values()]
+        return "\n".join([f"{self.title}: {self._about()}", *descriptions])
 
     def _repr_html_(self) -> str:
         """Return the pictures (IPython asks for this name)."""
@@ -106,14 +106,14 @@ def class_report(course: Course | None = None, assignment: str = ESSAY) -> Class
         There is no such assignment, or no course here.
     """
     course = course or find_course()
-    marked = [each for each in submission_statuses(course, assignment) if each.state == MARKED]
+    marked = [status for status in submission_statuses(course, assignment) if status.state == MARKED]
     rubric = load_rubric(course.source(assignment).with_name("rubric.yaml")) if assignment == ESSAY else None
     title = rubric.title if rubric else assignment.replace("_", " ")
     if len(marked) < MIN_GROUP_SIZE:
         return ClassReport(assignment, title, 0, {})
     tables = {"levels": _levels(marked, rubric)}
     if rubric:
-        reports = {each.student: read_report(course, each.student, assignment) for each in marked}
+        reports = {status.student: read_report(course, status.student, assignment) for status in marked}
         tables |= {name: make(reports, rubric) for name, make in OF_ESSAYS.items()}
     return ClassReport(assignment, title, len(marked), {name: rows for name, rows in tables.items() if len(rows)})
 
@@ -129,12 +129,12 @@ def _levels(marked: Sequence[SubmissionStatus], rubric: Rubric | None) -> pd.Dat
     rows: list[list[object]] = []
     for part in marked[0].parts:
         steps: dict[str, list[str]] = {
-            name: [] for name in ([each.name for each in rubric.levels] if rubric else STEPS)
+            name: [] for name in ([level.name for level in rubric.levels] if rubric else STEPS)
         }
-        for each in marked:
-            points = each.given[part.id]
-            place = rubric.level_of(part.id, points) if rubric else (points > 0) + (points >= part.most)
-            list(steps.values())[place].append(each.student)
+        for status in marked:
+            points = status.given[part.id]
+            step = rubric.level_of(part.id, points) if rubric else (points > 0) + (points >= part.most)
+            list(steps.values())[step].append(status.student)
         rows += _rows(part.name, merge_neighbours(list(steps.items())))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -161,15 +161,15 @@ def _words(reports: Reports, rubric: Rubric) -> pd.DataFrame:
     ):  # the number of those whose words nobody counted would be told too
         return pd.DataFrame([], columns=COLUMNS)
     groups = merge_neighbours(list(bands.items()))
-    named = [dataclasses.replace(each, names=(" or ".join(each.names),)) for each in groups]
+    named = [dataclasses.replace(group, names=(" or ".join(group.names),)) for group in groups]
     return pd.DataFrame(_rows("", named), columns=COLUMNS)
 
 
 def _experiments(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
     """Return of how many people the essay cites a record of each experiment."""
     people: dict[str, set[str]] = {}
-    for student, each in _cited(reports):
-        name = str((each.get("record") or {}).get("experiment", ""))
+    for student, evidence in _cited(reports):
+        name = str((evidence.get("record") or {}).get("experiment", ""))
         people.setdefault(name if can_rerun(name) else OTHERS, set()).add(student)
     groups = merge_smallest({name: sorted(those) for name, those in people.items()}, OTHERS, adds_up=False)
     rows = [["", group.name, *out_of(len(group.people), len(reports))] for group in groups]
@@ -178,8 +178,8 @@ def _experiments(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
 
 def _reproduction(reports: Reports, _rubric: Rubric) -> pd.DataFrame:
     outcomes: dict[str, list[str]] = {}
-    for student, each in _cited(reports):
-        status = str((each.get("again") or {}).get("status", ""))
+    for student, evidence in _cited(reports):
+        status = str((evidence.get("again") or {}).get("status", ""))
         outcomes.setdefault(status if status in STATUSES else OTHERS, []).append(student)
     return pd.DataFrame(_rows("", merge_smallest(outcomes, OTHERS)), columns=COLUMNS)
 
@@ -202,10 +202,10 @@ def _essay(report: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _cited(reports: Reports) -> list[tuple[str, Mapping[str, Any]]]:
     return [
-        (student, each)
+        (student, evidence)
         for student, report in reports.items()
-        for each in report.get("evidence") or ()
-        if each.get("cited")
+        for evidence in report.get("evidence") or ()
+        if evidence.get("cited")
     ]
 
 

@@ -102,7 +102,7 @@ def course_rows(
     who = ["assignment", "student", "last_name", "first_name", "email", "state", "why"]
     head: Row = [*who, *parts, "raw", "late_penalty", "score", "max", "rubric"]
     version = _version(course, assignment)
-    return [head, *(_course_row(each, assignment, version) for each in found)], _unmarked(
+    return [head, *(_course_row(status, assignment, version) for status in found)], _unmarked(
         found, "stand there without a score"
     )
 
@@ -115,30 +115,30 @@ def canvas_rows(
     Canvas finds a person by ID, else by SIS Login ID, else by name; and an assignment by the number in brackets, else
     by its whole name, and makes a new one where it has none.
     """
-    marked = [each for each in found if each.state == MARKED]
+    marked = [status for status in found if status.state == MARKED]
     most = sum(part.most for part in parts_of(course, assignment))
     title = f"{assignment} ({number})" if number else assignment
     rows: Rows = [[*CANVAS, title], [POINTS_POSSIBLE, "", "", "", "", most]]
-    for each in marked:
-        name = each.person.last_name and f"{each.person.last_name}, {each.person.first_name}".strip(", ")
-        rows.append([name or each.person.id, each.person.lms_id, "", each.person.id, "", _score(each)])
-    told = _unmarked(found, "are left out: Canvas would delete what an empty cell stands for")
-    return rows, told + _unknown(marked, "Canvas looks for them by their login, then by their name")
+    for status in marked:
+        name = status.person.last_name and f"{status.person.last_name}, {status.person.first_name}".strip(", ")
+        rows.append([name or status.person.id, status.person.lms_id, "", status.person.id, "", _score(status)])
+    notes = _unmarked(found, "are left out: Canvas would delete what an empty cell stands for")
+    return rows, notes + _unknown(marked, "Canvas looks for them by their login, then by their name")
 
 
 def moodle_rows(
     _course: Course, _assignment: str, found: Sequence[SubmissionStatus], _number: str
 ) -> tuple[Rows, list[str]]:
     """Return what Moodle's *Upload grading worksheet* takes: a row for each who is marked."""
-    marked = [each for each in found if each.state == MARKED]
+    marked = [status for status in found if status.state == MARKED]
     rows: Rows = [list(MOODLE)]
-    for each in marked:
-        who = f"{PARTICIPANT}{each.person.lms_id}" if each.person.lms_id else ""
-        last: Row = [_score(each), each.most, "Yes", "", "", _comments(each)]
-        rows.append([who, _name(each.person), each.person.email, "Submitted for grading", *last])
-    told = _unmarked(found, "are left out: Moodle would empty what is said to them there")
-    told += _unknown(marked, "Moodle passes over them: copy Identifier from the worksheet that it gives")
-    return rows, told + list(ABOUT_MOODLE)
+    for status in marked:
+        who = f"{PARTICIPANT}{status.person.lms_id}" if status.person.lms_id else ""
+        last: Row = [_score(status), status.most, "Yes", "", "", _comments(status)]
+        rows.append([who, _name(status.person), status.person.email, "Submitted for grading", *last])
+    notes = _unmarked(found, "are left out: Moodle would empty what is said to them there")
+    notes += _unknown(marked, "Moodle passes over them: copy Identifier from the worksheet that it gives")
+    return rows, notes + list(ABOUT_MOODLE)
 
 
 SHAPES: dict[str, Callable[[Course, str, Sequence[SubmissionStatus], str], tuple[Rows, list[str]]]] = {
@@ -161,14 +161,14 @@ class RubricExport(ExportPlugin):  # type: ignore[misc]  # nbgrader has no types
         """Write the file, or one for each assignment; the course is the one whose settings nbgrader has read."""
         course = self._course()
         there = [name for name in ASSIGNMENTS if (course.folder("source", "", name) / f"{name}.ipynb").is_file()]
-        chosen = [str(each) for each in self.assignment] or there
-        to, wanted = Path(self.to or DEFAULT), {str(each) for each in self.student}
+        chosen = [str(name) for name in self.assignment] or there
+        to, wanted = Path(self.to or DEFAULT), {str(name) for name in self.student}
         for assignment in chosen:
             file = to if len(chosen) == 1 else to.with_name(f"{to.stem}-{assignment}{to.suffix}")
             found = submission_statuses(course, assignment)
-            found = [each for each in found if not wanted or {each.student, each.person.id} & wanted]
-            for told in _export(course, assignment, file, self.shape, self.number, found):
-                self.log.info(told)
+            found = [status for status in found if not wanted or {status.student, status.person.id} & wanted]
+            for note in _export(course, assignment, file, self.shape, self.number, found):
+                self.log.info(note)
 
     def _course(self) -> Course:
         """Return the course of the command that this runs in; without one, that of the folder here."""
@@ -188,34 +188,34 @@ def _export(
         raise SettingsError(f"number is {str(number)[:40]!r}.", "Digits, as in Canvas's address.", "number=1234")
     if str(number) and shape != "canvas":
         raise SettingsError(f"shape is {shape[:40]!r}, with a number.", "canvas.", "grade export --shape canvas ...")
-    rows, told = SHAPES[shape](course, assignment, found, str(number))
+    rows, notes = SHAPES[shape](course, assignment, found, str(number))
     write_csv(file, rows, for_excel=shape == "course")
-    return [f"{assignment}: {file} holds {len(rows) - (2 if shape == 'canvas' else 1)} rows.", *told]
+    return [f"{assignment}: {file} holds {len(rows) - (2 if shape == 'canvas' else 1)} rows.", *notes]
 
 
 def _fill(assignment: str, worksheet: Path, file: Path, found: Sequence[SubmissionStatus]) -> list[str]:
     """Write the marks into Moodle's own worksheet, as another file."""
     with read_errors(worksheet, "Moodle's grading worksheet."):
         content = worksheet.read_bytes()
-    marked = [each for each in found if each.state == MARKED]
+    marked = [status for status in found if status.state == MARKED]
     marks = [
         Mark(
-            each.person.id, each.person.lms_id, each.person.email, _name(each.person), _score(each),
-            guard(UNWRITABLE.sub("\ufffd", _comments(each))),
+            status.person.id, status.person.lms_id, status.person.email, _name(status.person), _score(status),
+            guard(UNWRITABLE.sub("\ufffd", _comments(status))),
         )
-        for each in marked
+        for status in marked
     ]  # fmt: skip
     filled = fill_worksheet(content, marks, found[0].most if found else 0, str(worksheet))
     replace_file(file, filled.content)
     n = len(filled.written)
-    told = _unmarked(found, "are not marked: their rows were left as they were")
-    return [f"{assignment}: {file} is {worksheet.name} with {n} of {len(marked)} marks.", *filled.told, *told]
+    notes = _unmarked(found, "are not marked: their rows were left as they were")
+    return [f"{assignment}: {file} is {worksheet.name} with {n} of {len(marked)} marks.", *filled.notes, *notes]
 
 
-def _course_row(each: SubmissionStatus, assignment: str, version: str) -> list[Cell]:
-    who = [assignment, each.person.id, each.person.last_name, each.person.first_name, each.person.email]
-    numbers = [*each.points.values(), each.raw, each.penalty, each.score, each.most]
-    return [*who, each.state, each.why, *numbers, version]
+def _course_row(status: SubmissionStatus, assignment: str, version: str) -> list[Cell]:
+    who = [assignment, status.person.id, status.person.last_name, status.person.first_name, status.person.email]
+    numbers = [*status.points.values(), status.raw, status.penalty, status.score, status.most]
+    return [*who, status.state, status.why, *numbers, version]
 
 
 def _version(course: Course, assignment: str) -> str:
@@ -232,22 +232,22 @@ def _name(person: Person) -> str:
     return f"{person.first_name} {person.last_name}".strip() or person.id
 
 
-def _comments(each: SubmissionStatus) -> str:
+def _comments(status: SubmissionStatus) -> str:
     """Return points and comment of each part, one below the other, as the HTML for which Moodle takes a comment."""
     lines = []
-    for part in each.parts:
-        said = " ".join(filter(None, (each.comments.get(check.cell, "") for check in part.checks)))
-        lines.append(f"{part.name}: {each.points[part.id]:g} of {part.most:g}{'. ' + said if said else ''}")
-    late = [f"Late submission: {each.penalty:g} points off"] if each.penalty else []
+    for part in status.parts:
+        comments = " ".join(filter(None, (status.comments.get(check.cell, "") for check in part.checks)))
+        lines.append(f"{part.name}: {status.points[part.id]:g} of {part.most:g}{'. ' + comments if comments else ''}")
+    late = [f"Late submission: {status.penalty:g} points off"] if status.penalty else []
     return "<br>".join(html.escape(line, quote=False).replace("\n", "<br>") for line in lines + late)
 
 
 def _unmarked(found: Sequence[SubmissionStatus], so: str) -> list[str]:
-    without = [each for each in found if each.state != MARKED]
-    listed = [f"{each.student}: {each.state}. {each.why}" for each in without]
+    without = [status for status in found if status.state != MARKED]
+    listed = [f"{status.student}: {status.state}. {status.why}" for status in without]
     return [f"{len(without)} of {len(found)} {so}.", *listed] if without else []
 
 
 def _unknown(marked: Sequence[SubmissionStatus], so: str) -> list[str]:
-    without = [each.student for each in marked if not each.person.lms_id]
+    without = [status.student for status in marked if not status.person.lms_id]
     return [f"No number of the other system (lms_user_id) is known of {', '.join(without)}. {so}."] if without else []

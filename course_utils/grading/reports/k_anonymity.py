@@ -100,11 +100,11 @@ def merge_smallest(
     order = sorted(groups, key=lambda name: (-len(set(groups[name])), name))
     kept = [name for name in order if len(set(groups[name])) >= fewest and name != rest]
     merged = [name for name in order if name not in kept]
-    while adds_up and kept and 0 < len({each for name in merged for each in groups[name]}) < fewest:
+    while adds_up and kept and 0 < len({member for name in merged for member in groups[name]}) < fewest:
         merged.append(kept.pop())
-    told = [Group((name,), frozenset(groups[name]), len(groups[name])) for name in kept]
-    left = [each for name in merged for each in groups[name]]
-    return told + ([Group((rest,), frozenset(left), len(left))] if len(set(left)) >= fewest else [])
+    merged_groups = [Group((name,), frozenset(groups[name]), len(groups[name])) for name in kept]
+    left = [member for name in merged for member in groups[name]]
+    return merged_groups + ([Group((rest,), frozenset(left), len(left))] if len(set(left)) >= fewest else [])
 
 
 def out_of(n: int, total: int, fewest: int = MIN_GROUP_SIZE) -> tuple[int, str]:

@@ -36,13 +36,13 @@ class Filled:
     content : bytes
     written : set of str
         Whose rows were filled, by id.
-    told : list of str
+    notes : list of str
         What the uploader should know.
     """
 
     content: bytes
     written: set[str]
-    told: list[str]
+    notes: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def fill_worksheet(content: bytes, marks: Sequence[Mark], most: float, name: str
     if not rows:
         raise TextError(f"{name} is empty.", "The file from Download grading worksheet.", "Download it again.")
     grade, comment, highest = _columns(rows, name)
-    told = _about_highest(rows, highest, most)
+    notes = _about_highest(rows, highest, most)
     found, unclear = _rows_of(rows[1:], marks)
     is_comma = any("," in row[highest] for row in rows[1:] if highest is not None and highest < len(row))
     changes: dict[tuple[int, int], str] = {}
@@ -103,10 +103,10 @@ def fill_worksheet(content: bytes, marks: Sequence[Mark], most: float, name: str
             start, end = fields[index + 1][comment]
             changes[start, end] = _quoted(mark.comment, delimiter)
     if comment is None:
-        told.append("The worksheet has no column for comments: only grades were written. Moodle has one where the "
+        notes.append("The worksheet has no column for comments: only grades were written. Moodle has one where the "
                     "feedback type Feedback comments is switched on.")  # fmt: skip
-    told += [f"{printable(student)}: {why}; their row was left as it was." for student, why in unclear.items()]
-    return Filled(_with(text, changes).encode(coding), found.keys() - unclear.keys(), told)
+    notes += [f"{printable(student)}: {why}; their row was left as it was." for student, why in unclear.items()]
+    return Filled(_with(text, changes).encode(coding), found.keys() - unclear.keys(), notes)
 
 
 # -- columns and rows --------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def _rows_of(rows: Sequence[Sequence[str]], marks: Sequence[Mark]) -> tuple[dict
     taken: dict[int, list[str]] = {}
     for student, row in found.items():
         taken.setdefault(row, []).append(student)
-    for students in (each for each in taken.values() if len(each) > 1):
+    for students in (students_of_row for students_of_row in taken.values() if len(students_of_row) > 1):
         for student in students:
             del found[student]
             unclear[student] = f"one row seems to be that of {', '.join(map(printable, students))}"

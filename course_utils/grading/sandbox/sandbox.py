@@ -145,8 +145,8 @@ def sandbox_command(
         line += ["--ro-bind", str(outside), str(inside)]
     for folder in hidden:
         line += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
-    for place in [work, *write]:
-        line += ["--bind", str(place), str(place)]
+    for path in [work, *write]:
+        line += ["--bind", str(path), str(path)]
     line += environment_options({**_variables(), **(variables or {})})
     return [*line, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(work), "--", *arguments]
 
@@ -173,13 +173,13 @@ def run(
         The folder whose size counts, if that is another one: whatever the box may write in must lie in it.
     """
     environment = {} if variables is None else {**os.environ, **variables}
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         with start_process(
-            line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            line, limits, environment, work, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
         ) as process:
             why = wait_within_limits(process, watched or work, limits)
-        said.seek(max(0, said.seek(0, os.SEEK_END) - 4000))
-        return Outcome(process.returncode, why, said.read().decode("utf-8", "replace"))
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
+        return Outcome(process.returncode, why, errors.read().decode("utf-8", "replace"))
 
 
 @contextlib.contextmanager
@@ -215,7 +215,7 @@ def start_process(
         finally:
             _close(process)
         return
-    lifeline, ours = os.pipe()
+    lifeline, write_end = os.pipe()
     try:
         with cgroup.process_limits(limits.n_processes, limits.memory_mb + SPARE_MB) as (groups, n_threads):
             program = shutil.which(line[0]) or line[0]
@@ -236,11 +236,11 @@ def start_process(
             try:
                 yield process
             finally:
-                os.close(ours)  # the launcher sees it, and ends all that it has started
-                ours = -1
+                os.close(write_end)  # the launcher sees it, and ends all that it has started
+                write_end = -1
                 process.wait()
     finally:
-        for descriptor in (lifeline, ours):
+        for descriptor in (lifeline, write_end):
             if descriptor >= 0:
                 os.close(descriptor)
 
@@ -287,9 +287,9 @@ def _use(pid: int) -> tuple[float, int, int]:
     except psutil.Error:
         return 0.0, 0, 0
     n_bytes = 0
-    for each in below:
+    for child in below:
         try:
-            n_bytes += each.memory_info().rss
+            n_bytes += child.memory_info().rss
         except psutil.Error:
             continue
     return n_bytes / 1e6, len(below), max(map(_n_files, (each.pid for each in below)), default=0)
@@ -346,9 +346,9 @@ def temporary_prefix() -> str:
     return f"grading-{os.getpid()}-"
 
 
-def remove_stale_folders(place: Path) -> None:
+def remove_stale_folders(parent: Path) -> None:
     """Remove what gradings left that were killed."""
-    for folder in place.glob("grading-*-*"):
+    for folder in parent.glob("grading-*-*"):
         owner = folder.name.split("-")[1]
         if owner.isdigit() and not psutil.pid_exists(int(owner)) and folder.is_dir() and not folder.is_symlink():
             remove_folder(folder)
@@ -402,17 +402,17 @@ def environment_options(variables: Mapping[str, str]) -> list[str]:
 
 @functools.cache
 def _bubblewrap_version() -> tuple[int, ...]:
-    told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
-    return tuple(int(part) for part in told.split()[-1].split(".") if part.isdigit()) if told.split() else ()
+    output = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(part) for part in output.split()[-1].split(".") if part.isdigit()) if output.split() else ()
 
 
 @functools.cache
 def _library_folders() -> list[Path]:
     """Return the folders in which the dynamic loader looks for shared libraries."""
     finder = shutil.which("ldconfig", path="/sbin:/usr/sbin:/bin:/usr/bin")
-    told = subprocess.run([finder, "-p"], capture_output=True, text=True, check=False).stdout if finder else ""
-    found = {Path(line.split(" => ")[1].strip()).parent for line in told.splitlines() if " => " in line}
-    found |= {Path(place) for place in LIBRARIES if os.path.isdir(place)} if not found else {Path("/lib64")}
+    output = subprocess.run([finder, "-p"], capture_output=True, text=True, check=False).stdout if finder else ""
+    found = {Path(line.split(" => ")[1].strip()).parent for line in output.splitlines() if " => " in line}
+    found |= {Path(library) for library in LIBRARIES if os.path.isdir(library)} if not found else {Path("/lib64")}
     return _outermost({Path(os.path.realpath(folder)) for folder in found if folder.is_dir()})
 
 
@@ -420,22 +420,22 @@ def _python() -> list[Path | tuple[Path, Path]]:
     """Return this Python: its program, its library, what is installed for it, and this package."""
     program = Path(os.path.realpath(sys.executable))
     folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {Path(each) for each in site.getsitepackages()} | {PACKAGE, program}
+    folders |= {Path(getsitepackage) for getsitepackage in site.getsitepackages()} | {PACKAGE, program}
     folders |= set(Path(sys.base_prefix, "lib").glob("libpython*"))
     if sys.prefix != sys.base_prefix:
         folders.add(Path(sys.prefix))
-    shown: list[Path | tuple[Path, Path]] = [*_outermost({each for each in folders if each.exists()})]
+    shown: list[Path | tuple[Path, Path]] = [*_outermost({folder for folder in folders if folder.exists()})]
     link = Path(sys.executable)
     while link.is_symlink():  # from .venv/bin/python to the program; each link must be there
         link = link.parent / os.readlink(link)
-        if not any(each in link.parents or each == link for each in shown):
+        if not any(path in link.parents or path == link for path in shown):
             shown.append((program, link))
     return shown
 
 
-def _outermost(places: set[Path]) -> list[Path]:
+def _outermost(folders: set[Path]) -> list[Path]:
     """Return places in order, without those that lie in another one."""
-    return [each for each in sorted(places) if not any(other in each.parents for other in places)]
+    return [folder for folder in sorted(folders) if not any(other in folder.parents for other in folders)]
 
 
 def _variables() -> dict[str, str]:

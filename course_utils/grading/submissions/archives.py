@@ -183,8 +183,8 @@ def _name(info: zipfile.ZipInfo) -> str:
         raw = name.encode("cp437")
     except UnicodeEncodeError:
         return info.filename
-    if told := _unicode_path(info.extra, raw):
-        return told
+    if unicode_name := _unicode_path(info.extra, raw):
+        return unicode_name
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -62,7 +62,7 @@ def write_arrival(
     NoSpace
         The note cannot be written.
     """
-    note = {"why": [str(each)[:MAX_REASON] for each in list(why)[:MAX_REASONS]], "left": list(left), **facts}
+    note = {"why": [str(reason)[:MAX_REASON] for reason in list(why)[:MAX_REASONS]], "left": list(left), **facts}
     replace_file(_file(course, student, assignment), json.dumps(note, indent=1))
 
 
@@ -79,9 +79,9 @@ def read_arrival(course: Course, student: str, assignment: str) -> Arrival:
     """Return how a submission arrived, as far as it matters for the grader."""
     note = read_note(course, student, assignment)
     why, left = note.get("why"), note.get("left")
-    sentences = tuple(each for each in why if isinstance(each, str)) if isinstance(why, list) else ()
-    files = [each for each in left if isinstance(each, dict)] if isinstance(left, list) else []
-    return Arrival(sentences, tuple((str(each.get("name")), _size(each), str(each.get("why"))) for each in files))
+    sentences = tuple(reason for reason in why if isinstance(reason, str)) if isinstance(why, list) else ()
+    files = [file for file in left if isinstance(file, dict)] if isinstance(left, list) else []
+    return Arrival(sentences, tuple((str(file.get("name")), _size(file), str(file.get("why"))) for file in files))
 
 
 def _size(file: Mapping[str, object]) -> int:

@@ -99,9 +99,9 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
     handed = _handed(course, inbound, say)
     foreign = _foreign(course, handed, inbound)
     of_student: dict[str, list[Handed]] = collections.defaultdict(list)
-    for each in handed:
-        if each.assignment == assignment:
-            of_student[each.student].append(each)
+    for submission in handed:
+        if submission.assignment == assignment:
+            of_student[submission.student].append(submission)
     new = [student for student in of_student if _collect_one(course, of_student[student], foreign, say)]
     say(f"{assignment}: {len(of_student)} in the exchange, {len(new)} new.")
     return new
@@ -109,7 +109,7 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
 
 def _collect_one(course: Course, handed: Sequence[Handed], foreign: Mapping[Path, str], say: Say) -> bool:
     """Collect the submission of one student that counts; return whether it was copied."""
-    *others, newest = sorted(handed, key=lambda each: (each.folder not in foreign, *each.order))
+    *others, newest = sorted(handed, key=lambda submission: (submission.folder not in foreign, *submission.order))
     student, assignment = newest.student, newest.assignment
     there = course.folder("submitted", student, assignment)
     here = time_beside(course, there) if there.is_dir() else None
@@ -117,11 +117,15 @@ def _collect_one(course: Course, handed: Sequence[Handed], foreign: Mapping[Path
     chosen: Handed | None = newest
     if newest.folder in foreign and there.is_dir() and not is_here:
         others, chosen = [*others, newest], None
-    why = [_about_foreign(each, foreign) for each in others if each.folder in foreign and _is_later(each, chosen, here)]
+    why = [
+        _about_foreign(submission, foreign)
+        for submission in others
+        if submission.folder in foreign and _is_later(submission, chosen, here)
+    ]
     why += [
-        f"Another submission in this name was handed in {each.told_time}; {_in_exchange(each)}"
-        for each in others
-        if each.time is None and each.folder not in foreign
+        f"Another submission in this name was handed in {submission.told_time}; {_in_exchange(submission)}"
+        for submission in others
+        if submission.time is None and submission.folder not in foreign
     ]
     for line in why:
         say(f"{printable(student)}: {line}")
@@ -129,25 +133,25 @@ def _collect_one(course: Course, handed: Sequence[Handed], foreign: Mapping[Path
         _note_again(course, student, assignment, why)
         return False
     if chosen.folder in foreign:
-        told = f"It was handed in in the name of {printable(student)}, and {foreign[chosen.folder]}."
-        say(f"{printable(student)}: {told}")
-        why.append(told)
+        note = f"It was handed in in the name of {printable(student)}, and {foreign[chosen.folder]}."
+        say(f"{printable(student)}: {note}")
+        why.append(note)
     return _take(course, chosen, why, say)
 
 
-def _about_foreign(each: Handed, foreign: Mapping[Path, str]) -> str:
-    told = f"Another submission in this name was handed in {each.told_time}, and {foreign[each.folder]}."
-    return f"{told} It was not taken; {_in_exchange(each)}"
+def _about_foreign(submission: Handed, foreign: Mapping[Path, str]) -> str:
+    note = f"Another submission in this name was handed in {submission.told_time}, and {foreign[submission.folder]}."
+    return f"{note} It was not taken; {_in_exchange(submission)}"
 
 
-def _in_exchange(each: Handed) -> str:
-    return f"it lies in the exchange as {printable(each.folder.name)}."
+def _in_exchange(submission: Handed) -> str:
+    return f"it lies in the exchange as {printable(submission.folder.name)}."
 
 
-def _is_later(each: Handed, chosen: Handed | None, here: datetime.datetime | None) -> bool:
+def _is_later(submission: Handed, chosen: Handed | None, here: datetime.datetime | None) -> bool:
     """Tell whether a submission would count if its owner were right: one that is older than what counts would not."""
     times = [time for time in (chosen.time if chosen else None, here) if time]
-    return each.time is None or not times or each.time > max(times)
+    return submission.time is None or not times or submission.time > max(times)
 
 
 # -- what lies in the exchange -----------------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ def _read_folder(course: Course, folder: Path, released: Mapping[str, datetime.d
         while at > 0:  # a student's id may have a plus sign too
             possible.append((at, assignment, folder.name[at + len(mark) :]))
             at = folder.name.rfind(mark, 0, at)
-    possible = [each for each in sorted(possible, reverse=True) if re.search(r"\d", each[2])]
+    possible = [submission for submission in sorted(possible, reverse=True) if re.search(r"\d", submission[2])]
     if not possible:
         return None
     uid, other_files = _owners(folder)
@@ -237,9 +241,9 @@ def _foreign(course: Course, handed: Sequence[Handed], inbound: Path) -> dict[Pa
         return {}
     trusted = {0, os.geteuid(), inbound.stat().st_uid}  # the collecting user may write there in any case
     before: dict[str, int | None] = {}
-    for each in handed:
-        uid = read_note(course, each.student, each.assignment).get("uid")
-        before.setdefault(each.student, uid if isinstance(uid, int) else None)
+    for submission in handed:
+        uid = read_note(course, submission.student, submission.assignment).get("uid")
+        before.setdefault(submission.student, uid if isinstance(uid, int) else None)
     return foreign_owners(handed, _accounts(course, handed), trusted, before, _account)
 
 
@@ -271,38 +275,49 @@ def foreign_owners(
     are called otherwise or one account hands in for everybody, owners are compared with each other instead: each
     student's are the same, and no two students have the same.
     """
-    owned = [(each, each.uid) for each in handed if each.uid is not None]
-    named = {each.folder for each, uid in owned if account_of(uid).lower() in accounts.get(each.student, set())}
+    owned = [(submission, submission.uid) for submission in handed if submission.uid is not None]
+    named = {
+        submission.folder
+        for submission, uid in owned
+        if account_of(uid).lower() in accounts.get(submission.student, set())
+    }
     students_of: dict[int, set[str]] = collections.defaultdict(set)
     first: dict[str, int] = {}
-    for each, uid in sorted(owned, key=lambda pair: pair[0].order):
-        students_of[uid].add(each.student)
-        earlier = before.get(each.student)
-        first.setdefault(each.student, uid if earlier is None else earlier)
+    for submission, uid in sorted(owned, key=lambda pair: pair[0].order):
+        students_of[uid].add(submission.student)
+        earlier = before.get(submission.student)
+        first.setdefault(submission.student, uid if earlier is None else earlier)
     n_single = sum(len(students) == 1 for students in students_of.values())
     of_first = collections.Counter(first.values())
     common = {uid for uid, n in of_first.items() if n > max(1, MIN_SHARE_OF_COLLECTOR * len(first))}
     found = {}
-    for each, uid in owned:
+    for submission, uid in owned:
         who = f"the system user {account_of(uid) or uid}"
-        strangers = [name for name in each.other_files if name not in (TIME, SECRET)] if each.uid not in trusted else []
-        if strangers and each.folder in named:
+        strangers = (
+            [name for name in submission.other_files if name not in (TIME, SECRET)]
+            if submission.uid not in trusted
+            else []
+        )
+        if strangers and submission.folder in named:
             listed = ", ".join(map(printable, strangers[:5]))
-            found[each.folder] = f"files in it belong to another system user: {listed}"
-        if each.uid in trusted or each.folder in named or (len(students_of) == 1 and not named):
+            found[submission.folder] = f"files in it belong to another system user: {listed}"
+        if submission.uid in trusted or submission.folder in named or (len(students_of) == 1 and not named):
             continue
-        others = sorted(student for student, uid in first.items() if uid == each.uid and student != each.student)
+        others = sorted(
+            student for student, uid in first.items() if uid == submission.uid and student != submission.student
+        )
         if named:
-            found[each.folder] = f"it belongs to {who}"
-        elif first[each.student] != each.uid:
-            found[each.folder] = (
-                f"it belongs to {who}, and an earlier one to {account_of(first[each.student]) or first[each.student]}"
+            found[submission.folder] = f"it belongs to {who}"
+        elif first[submission.student] != submission.uid:
+            earlier = first[submission.student]
+            found[submission.folder] = f"it belongs to {who}, and an earlier one to {account_of(earlier) or earlier}"
+        elif common and submission.uid not in common:
+            found[submission.folder] = (
+                f"it belongs to {who}, while most belong to {account_of(min(common)) or min(common)}"
             )
-        elif common and each.uid not in common:
-            found[each.folder] = f"it belongs to {who}, while most belong to {account_of(min(common)) or min(common)}"
-        elif others and each.uid not in common and 2 * n_single > len(students_of):
+        elif others and submission.uid not in common and 2 * n_single > len(students_of):
             listed = ", ".join(map(printable, others[:3]))
-            found[each.folder] = f"it belongs to {who}, who has handed in for {listed} too"
+            found[submission.folder] = f"it belongs to {who}, who has handed in for {listed} too"
     return found
 
 
@@ -315,7 +330,7 @@ def _account(uid: int) -> str:
 
 def _accounts(course: Course, handed: Sequence[Handed]) -> dict[str, set[str]]:
     """Return, by student, how their system user may be called."""
-    found = {each.student: {each.student, f"jupyter-{each.student}"} for each in handed}
+    found = {submission.student: {submission.student, f"jupyter-{submission.student}"} for submission in handed}
     with course.gradebook() as gradebook:
         for student in gradebook.students:
             if (names := found.get(_folder_of(student.id))) is not None:

@@ -180,7 +180,7 @@ class Ledgers:
         One ledger as it came; of several, all records that hold together, one a line. Empty where there is none.
     files : list of Item
         What was read for it.
-    told : list of str
+    notes : list of str
         What was done, in sentences.
     doubts : list of str
         What is wrong with one of several; of a single one the examination says it.
@@ -188,7 +188,7 @@ class Ledgers:
 
     content: bytes
     files: list[Item]
-    told: list[str]
+    notes: list[str]
     doubts: list[str]
 
 
@@ -201,16 +201,16 @@ def read_ledgers(items: list[Item]) -> Ledgers:
         return Ledgers(b"", [], [], [])
     if len(by_content) == 1:
         ((content, item),) = by_content.items()
-        told = [] if item.base == "evidence.jsonl" else [f"The ledger was called {item.base[:100]}."]
-        told += [f"The ledger: {note}" for note in read_ledger_bytes(content).notes]
-        return Ledgers(content, ledgers, told, _unread(items))
+        notes = [] if item.base == "evidence.jsonl" else [f"The ledger was called {item.base[:100]}."]
+        notes += [f"The ledger: {note}" for note in read_ledger_bytes(content).notes]
+        return Ledgers(content, ledgers, notes, _unread(items))
     chains = [(item, read_ledger_bytes(content)) for content, item in sorted(by_content.items(), key=_by_name)]
     joined = b"".join(record.line() for _, chain in chains for record in chain.records)
     names = ", ".join(item.base[:60] for item, _ in chains[:5])
     n_records = len(read_ledger_bytes(joined).records)
-    told = [f"Of {len(chains)} ledgers ({names}) all records that hold together were taken: {n_records}."]
+    notes = [f"Of {len(chains)} ledgers ({names}) all records that hold together were taken: {n_records}."]
     return Ledgers(
-        joined, ledgers, told, [*(_fault(item, chain) for item, chain in chains if chain.faults), *_unread(items)]
+        joined, ledgers, notes, [*(_fault(item, chain) for item, chain in chains if chain.faults), *_unread(items)]
     )
 
 
@@ -282,7 +282,7 @@ def is_same_work(folder: Path, remembered: str) -> bool:
 
 def arrival_fingerprint(folder: Path, arrival: Arrival = Arrival()) -> str:  # noqa: B008 (it cannot be changed)
     """Return a hash of all that a report depends on: names and bytes of all files but clutter, and how they arrived."""
-    notes = (*arrival.why, *(" ".join(map(str, each)) for each in arrival.left))
+    notes = (*arrival.why, *(" ".join(map(str, fields)) for fields in arrival.left))
     return _hash_of_files([file for file in files_of(folder) if not is_clutter(file.name)], notes)
 
 
@@ -298,7 +298,7 @@ def _identity(item: Item) -> bytes:
             pass
         else:
             texts = [(cell.cell_type, name_of(cell), plain_text(cell.source)) for cell in cells]
-            content = repr([each for each in texts if each[1] or each[2]]).encode("utf-8", "replace")
+            content = repr([text for text in texts if text[1] or text[2]]).encode("utf-8", "replace")
     elif item.kind == LEDGER_FILE:
         chain = read_ledger_bytes(content)
         content = content if chain.faults else "\n".join(sorted(chain.hashes)).encode()

@@ -60,34 +60,34 @@ def find_submissions(course: Course, assignment: str) -> list[Submission]:
             found.append(
                 Submission(safe_id(folder.name), assignment, own, read_arrival(course, folder.name, assignment))
             )
-    return sorted(found, key=lambda each: each.student)
+    return sorted(found, key=lambda submission: submission.student)
 
 
 def find_misplaced(course: Course, assignment: str) -> list[str]:
     """Return, a sentence each, what lies in ``submitted`` and is no submission: a person must see to it."""
-    told = []
+    notes = []
     top = course.folder("submitted")
-    for entry in sorted(os.scandir(top), key=lambda each: each.name) if top.is_dir() else ():
+    for entry in sorted(os.scandir(top), key=lambda entry: entry.name) if top.is_dir() else ():
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() or not entry.is_dir():
-            told.append(f"submitted/{printable(entry.name)} is {_kind(entry)}: a folder a student was expected.")
+            notes.append(f"submitted/{printable(entry.name)} is {_kind(entry)}: a folder a student was expected.")
             continue
         inside = sorted(os.listdir(entry.path))
         own = top / entry.name / assignment
         if own.is_symlink() or (own.exists() and not own.is_dir()):
-            told.append(f"submitted/{printable(entry.name)}/{assignment} is no folder: it was not followed.")
+            notes.append(f"submitted/{printable(entry.name)}/{assignment} is no folder: it was not followed.")
         elif others := [name for name in inside if name not in _known(course) and not name.startswith(".")]:
             listed = ", ".join(map(printable, others[:5]))
-            told.append(f"submitted/{printable(entry.name)} holds what is no assignment's folder: {listed}.")
+            notes.append(f"submitted/{printable(entry.name)} holds what is no assignment's folder: {listed}.")
         elif not inside:
-            told.append(f"submitted/{printable(entry.name)} is empty.")
+            notes.append(f"submitted/{printable(entry.name)} is empty.")
     unassigned = course.folder("unassigned", "", assignment)
     for folder in sorted(unassigned.iterdir()) if unassigned.is_dir() else ():
-        told.append(
+        notes.append(
             f"unassigned/{assignment}/{printable(folder.name)} is a submission that nobody has assigned to a student."
         )
-    return told
+    return notes
 
 
 def safe_id(name: str) -> str:
@@ -99,11 +99,11 @@ def safe_id(name: str) -> str:
     ("O'Brien", '李', 'a%2Fb%2A', '%2E.')
     """
     last = len(name) - 1
-    told = "".join(c if _is_plain(c, i in (0, last), i == 0) else _percent(c) for i, c in enumerate(name)) or "%00"
-    if len(told.encode()) <= MAX_ID_BYTES:
-        return told
-    short = told.encode()[: MAX_ID_BYTES - 20].decode("utf-8", "ignore")
-    return f"{short}%~{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    encoded = "".join(c if _is_plain(c, i in (0, last), i == 0) else _percent(c) for i, c in enumerate(name)) or "%00"
+    if len(encoded.encode()) <= MAX_ID_BYTES:
+        return encoded
+    short = encoded.encode()[: MAX_ID_BYTES - 20].decode("utf-8", "ignore")
+    return f"{short}%~{hashlib.sha256(encoded.encode()).hexdigest()[:16]}"
 
 
 def files_of(folder: Path) -> list[SubmittedFile]:
@@ -205,7 +205,7 @@ def is_link_or_device(file: SubmittedFile) -> bool:
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.DirEntry[str]]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda each: each.name)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:

@@ -31,5 +31,5 @@ def is_clutter(name: str) -> bool:
     [True, True, False, True, True]
     """
     *folders, file = unicodedata.normalize("NFC", name).lower().split("/")
-    in_clutter = any(fnmatch.fnmatchcase(folder, each) for folder in folders for each in FOLDERS)
-    return in_clutter or any(fnmatch.fnmatchcase(file, each) for each in FILES)
+    in_clutter = any(fnmatch.fnmatchcase(folder, pattern) for folder in folders for pattern in FOLDERS)
+    return in_clutter or any(fnmatch.fnmatchcase(file, pattern) for pattern in FILES)

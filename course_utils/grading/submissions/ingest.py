@@ -97,15 +97,15 @@ def ingest(
     """
     items = items_of(submission.folder)
     notebooks = notebooks_of(items)
-    chosen, told, doubts = _choose(submission, notebooks, reference)
+    chosen, notes, doubts = _choose(submission, notebooks, reference)
     doubts = [*submission.arrival.why, *_left_behind(submission), *doubts, *_unread_archives(items)]
-    ingested = IngestedSubmission(submission, reference, repairs=told, doubts=doubts, given_out=reference)
+    ingested = IngestedSubmission(submission, reference, repairs=notes, doubts=doubts, given_out=reference)
     if chosen is None:
         ingested.is_readable = False
         ingested.notebook = placeholder_notebook(reference, doubts, items)
     else:
         ingested.notebook, ingested.name = chosen.repaired.notebook, printable(chosen.item.name)
-        ingested.repairs = [*told, *chosen.repaired.told]
+        ingested.repairs = [*notes, *chosen.repaired.changes]
         ingested.doubts = [*doubts, *chosen.repaired.doubts]
         ingested.notes = list(chosen.repaired.notes)
         ingested.is_untouched = chosen.is_untouched
@@ -115,7 +115,7 @@ def ingest(
                 f"Nothing was written into the notebook; the work may be in what came with it: {listed}."
             )
     ledgers = read_ledgers(items)
-    ingested.repairs += ledgers.told
+    ingested.repairs += ledgers.notes
     ingested.doubts += ledgers.doubts
     if ledgers.files:
         ingested.kept[LEDGER] = ledgers.content
@@ -171,20 +171,20 @@ def _choose(
             doubts.append(f"{printable(item.name)} could not be read: {why}.")
             continue
         repaired = repair(cells.cells, reference)
-        lost = [] if cells.is_whole else [f"{printable(item.name)} is damaged; text may be lost. {_where(cells.told)}"]
+        lost = [] if cells.is_whole else [f"{printable(item.name)} is damaged; text may be lost. {_where(cells.notes)}"]
         repaired = dataclasses.replace(
-            repaired, told=(*cells.told, *repaired.told), doubts=(*map(str.strip, lost), *repaired.doubts)
+            repaired, changes=(*cells.notes, *repaired.changes), doubts=(*map(str.strip, lost), *repaired.doubts)
         )
         is_untouched = cells.is_whole and is_as_given_out(repaired.notebook, reference)
         answers, is_named = _written(repaired.notebook, reference), item.name == f"{submission.assignment}.ipynb"
         tried.append(_Candidate(item, repaired, is_untouched, answers, is_named))
     if not tried:
         return None, [], doubts or ["No notebook was handed in."]
-    best, *others = sorted(tried, key=lambda each: each.rank, reverse=True)
-    told = [] if best.is_named else [f"The notebook was called {printable(best.item.name)}."]
+    best, *others = sorted(tried, key=lambda candidate: candidate.rank, reverse=True)
+    notes = [] if best.is_named else [f"The notebook was called {printable(best.item.name)}."]
     if others:
-        told.append(_why_this_one(best, others))
-        different = [each for each in others if each.answers and each.answers != best.answers]
+        notes.append(_why_this_one(best, others))
+        different = [candidate for candidate in others if candidate.answers and candidate.answers != best.answers]
         if different:
             choice = _why_this_one(best, different)
             doubts.append(f"{1 + len(different)} notebooks hold different answers. {choice} See which is meant.")
@@ -192,11 +192,11 @@ def _choose(
         doubts.append(f"Only a copy that an editor had made was there: {printable(best.item.name)}.")
     if best.repaired.n_matched == 0:
         doubts.append("It holds none of the assignment's cells: it may be another notebook.")
-    return best, told, doubts
+    return best, notes, doubts
 
 
 def _why_this_one(best: _Candidate, others: Sequence[_Candidate]) -> str:
-    listed = ", ".join(f"{printable(each.item.name)} with {len(each.answers)}" for each in others[:5])
+    listed = ", ".join(f"{printable(candidate.item.name)} with {len(candidate.answers)}" for candidate in others[:5])
     return f"Graded was {printable(best.item.name)} with {len(best.answers)} answers; kept beside it: {listed}."
 
 
@@ -207,8 +207,8 @@ def _written(notebook: NotebookNode, reference: NotebookNode) -> dict[str, str]:
     return {name: text for name, text in found.items() if text and text != given[name]}
 
 
-def _where(told: Sequence[str]) -> str:
-    return " ".join(each for each in told if each.startswith("The file is damaged in"))[:300]
+def _where(notes: Sequence[str]) -> str:
+    return " ".join(note for note in notes if note.startswith("The file is damaged in"))[:300]
 
 
 def _other_files(chosen: Item, items: Sequence[Item]) -> list[str]:
@@ -281,8 +281,8 @@ def _check_time(ingested: IngestedSubmission, zone: str, released: datetime.date
     try:
         ingested.kept["timestamp.txt"] = utc_text(read_time(written, zone, released=released)).encode()
     except NotATime as why:
-        told = f"The time of submission does not count: {why}."
-        ingested.doubts.append(f"{told} Whether it is late is for a person to say; nothing is ingested off.")
+        notice = f"The time of submission does not count: {why}."
+        ingested.doubts.append(f"{notice} Whether it is late is for a person to say; nothing is ingested off.")
 
 
 def placeholder_notebook(
@@ -298,9 +298,9 @@ def placeholder_notebook(
     files : sequence of SubmittedFile or Item
     """
     listed = "\n".join(f"- `{printable(file.name)}`, {file.n_bytes:,} bytes" for file in files) or "- no file at all"
-    told = "\n".join(f"- {doubt}" for doubt in doubts)
+    reasons = "\n".join(f"- {doubt}" for doubt in doubts)
     head = "**This submission could not be read.** The original lies untouched in `submitted`."
-    head = f"{head}\n\n{told}\n\nIt holds:\n\n{listed}"
+    head = f"{head}\n\n{reasons}\n\nIt holds:\n\n{listed}"
     cells = [new_markdown_cell(head, id="could-not-be-read")]
     for file in files:
         if is_named_like_a_notebook(file.name) and not file.why_not and (text := _excerpt(_beginning(file))):

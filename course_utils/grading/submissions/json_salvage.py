@@ -93,13 +93,13 @@ def _join_twins(found: dict[str, object], pairs: list[tuple[str, object]]) -> It
     for key, value in pairs:
         values.setdefault(key, []).append(value)
     for key, several in values.items():
-        if len(several) == 1 or all(each == several[0] for each in several[1:]):
+        if len(several) == 1 or all(value == several[0] for value in several[1:]):
             continue
         yield key
-        if all(isinstance(each, list) for each in several):
-            found[key] = [item for each in several for item in each]
+        if all(isinstance(value, list) for value in several):
+            found[key] = [item for value in several for item in value]
         elif key in ("source", "input"):
-            texts = ["".join(map(str, each)) if isinstance(each, list) else str(each) for each in several]
+            texts = ["".join(map(str, value)) if isinstance(value, list) else str(value) for value in several]
             found[key] = "\n\n".join(texts)
 
 
@@ -140,7 +140,7 @@ def salvage(text: str, is_wanted: Callable[[dict[str, Any]], bool]) -> list[Piec
         elif is_wanted(value):
             found.append(Piece(start, end, value))
             cursor = end
-    whole = _Stretches([(each.start, each.end) for each in found])
+    whole = _Stretches([(piece.start, piece.end) for piece in found])
     cursor = 0
     candidates = sorted([*broken, *((start, len(text)) for start in opened)])
     for index, (start, end) in enumerate(candidates):
@@ -155,7 +155,7 @@ def salvage(text: str, is_wanted: Callable[[dict[str, Any]], bool]) -> list[Piec
         if value is not None:
             found.append(Piece(start, start + used, value, is_whole=False))
             cursor = start + used
-    return sorted(found, key=lambda each: each.start)
+    return sorted(found, key=lambda piece: piece.start)
 
 
 class _Stretches:
@@ -270,7 +270,7 @@ def _missing_end(text: str) -> tuple[str, int]:
 
 
 def _closing(stack: list[str]) -> str:
-    return "".join(CLOSING[each] for each in reversed(stack))
+    return "".join(CLOSING[bracket] for bracket in reversed(stack))
 
 
 def _without_half_an_escape(string: str) -> str:
@@ -317,7 +317,7 @@ def _by_strings(text: str) -> tuple[dict[str, Any] | None, int]:
             position = len(text) if line_end < 0 else line_end
         if not value[1]:
             break
-    cell = {"cell_type": kind[1] if kind else "markdown", "source": [_string(each) for each in strings]}
+    cell = {"cell_type": kind[1] if kind else "markdown", "source": [_string(string) for string in strings]}
     name = re.compile(r'"metadata"\s*+:\s*+(?=\{)').search(text)
     if name:
         with contextlib.suppress(ValueError):

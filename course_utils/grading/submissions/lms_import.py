@@ -143,21 +143,21 @@ class _Download:
             ) from problem  # fmt: skip
         self._open.append(archive)
         files = [
-            File(each.name, functools.partial(each.read, MAX_FILE_KB * 1000), each.n_bytes, each.why_not)
-            for each in archive.members
-            if not is_clutter(each.name)
+            File(member.name, functools.partial(member.read, MAX_FILE_KB * 1000), member.n_bytes, member.why_not)
+            for member in archive.members
+            if not is_clutter(member.name)
         ]
         if archive.n_left_out:
-            told = f"of the files in it only the first {len(archive.members):,} are read"
+            notice = f"of the files in it only the first {len(archive.members):,} are read"
             raise TextError(
-                f"{self._source} holds too many files: {told}.", "The files of a class.", "Import it in parts."
+                f"{self._source} holds too many files: {notice}.", "The files of a class.", "Import it in parts."
             )
         return self._without_zips_around(files)
 
     def _without_zips_around(self, files: list[File]) -> list[File]:
         """Return the files in archives in an archive, where it holds nothing else and they are nobody's."""
-        nested = [each for each in files if each.path.lower().endswith(".zip") and not each.why_not]
-        if not files or len(nested) < len(files) or any(read_lms_name(each.path) for each in files):
+        nested = [file for file in files if file.path.lower().endswith(".zip") and not file.why_not]
+        if not files or len(nested) < len(files) or any(read_lms_name(file.path) for file in files):
             return files
         if len(nested) > 1 or len(self._open) > 2:
             return files  # an archive for each person, by a name of its own
@@ -211,13 +211,13 @@ def _attempts(
     return list(found.values())
 
 
-def _surer(told: str, before: str, course: Course) -> str:
+def _surer(time: str, before: str, course: Course) -> str:
     """Return the time in a receipt, which names its zone, if it can be read; else the one in the file's name."""
     try:
-        read_time(told, course_zone(course))
+        read_time(time, course_zone(course))
     except NotATime:
         return before
-    return told
+    return time
 
 
 def _named_otherwise(path: str, assignment: str, people: Sequence[Person]) -> LmsName:
@@ -240,7 +240,7 @@ def _named_otherwise(path: str, assignment: str, people: Sequence[Person]) -> Lm
 def _hints(name: str, assignment: str) -> Hints:
     """Return what a name that follows no convention may say: all of it, its parts, and it without the assignment."""
     without = re.sub(rf"(?i)[\s_-]*{re.escape(assignment)}[\s_-]*", " ", name).strip()
-    parts = [part.strip() for each in (name, without) for part in PART.split(each)]
+    parts = [part.strip() for hint_name in (name, without) for part in PART.split(hint_name)]
     parts = [part for part in parts if len(part) > 2 and not (part.isdigit() and len(part) < 5)]  # no "(1)" or "v2"
     kept = tuple(dict.fromkeys(part for part in (name, without, *parts) if part))[:20]
     return Hints(logins=kept, names=kept)
@@ -260,7 +260,7 @@ def _assigned(
         if attempt.key in who or _unassigned_name(attempt.key) in who:
             person, why = who.get(attempt.key) or who[_unassigned_name(attempt.key)], ""
         else:
-            hints = Hints(*(tuple(dict.fromkeys(each for hint in attempt.hints for each in getattr(hint, name)))
+            hints = Hints(*(tuple(dict.fromkeys(spelling for hint in attempt.hints for spelling in getattr(hint, name)))
                             for name in ("logins", "lms_ids", "names")))  # fmt: skip
             participant, why = find_participant(hints, people)
             person = participant.id if participant else ""
@@ -317,7 +317,7 @@ def _lay_down(
         if student_id.strip(". ") and len(os.fsencode(student_id)) <= 200 and "/" not in student_id
         else safe_id(student_id)
     )
-    *older, newest = sorted(attempts, key=lambda each: _order(course, each))
+    *older, newest = sorted(attempts, key=lambda attempt: _order(course, attempt))
     for attempt in older:
         folder = course.folder("earlier", student, assignment) / safe_path(attempt.time or attempt.key)
         if not folder.exists():
@@ -345,8 +345,8 @@ def _exchange_folders(
         except NotATime:
             replace_file(new / TIME, attempt.time)  # the report will say what is wrong with it
     elif not (new / TIME).exists() and attempt.is_late:
-        told = "how late it is for a person to say; nothing is taken off"
-        why.append(f"{attempt.platform} marks it as late, and no name of its files tells the time: {told}.")
+        notice = "how late it is for a person to say; nothing is taken off"
+        why.append(f"{attempt.platform} marks it as late, and no name of its files tells the time: {notice}.")
     note = {"from": f"import of {origin}", "key": attempt.key}
     there = course.folder("submitted", student, assignment)
     if there.exists():
@@ -365,11 +365,11 @@ def _exchange_folders(
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.replace(new, kept)
             where = kept.relative_to(course.root)
-            told = f"{attempt.platform} has another submission, without a time: it lies in {where}."
-            say(f"{printable(student)}: {told}")
+            notice = f"{attempt.platform} has another submission, without a time: it lies in {where}."
+            say(f"{printable(student)}: {notice}")
             facts = {name: value for name, value in before.items() if name not in ("why", "left")}
             write_arrival(
-                course, student, assignment, [f"{told} See which one counts."], before.get("left") or (), **facts
+                course, student, assignment, [f"{notice} See which one counts."], before.get("left") or (), **facts
             )
             return False
         set_aside(course, student, assignment)

@@ -37,14 +37,14 @@ class Cells:
     ----------
     cells : list of NotebookNode
         Clean: type, text, id and nbgrader's metadata; no outputs.
-    told : tuple of str
+    notes : tuple of str
         What had to be mended, in sentences.
     is_whole : bool
         False where text may have been lost.
     """
 
     cells: list[NotebookNode]
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     is_whole: bool = True
 
 
@@ -56,23 +56,23 @@ def read_cells(content: bytes) -> Cells:
     Unreadable
         There is not one cell in it.
     """
-    text, told, is_whole = decode(content)
+    text, notes, is_whole = decode(content)
     text, more = _without_a_page_around(text)
-    told += more
+    notes += more
     values, read = _values(text)
-    told += read.told
+    notes += read.notes
     is_whole = is_whole and read.is_whole
     found = _cells_of(values)
     if not found:
         raise Unreadable(what_else(values, content))
     if is_whole and (not isinstance(values, dict) or values.get("nbformat") != 4):
-        told += ["It was in another format than notebooks have today, and was converted."]
+        notes += ["It was in another format than notebooks have today, and was converted."]
     if len(found) > MAX_CELLS:
-        found, is_whole, told = found[:MAX_CELLS], False, [*told, f"Only its first {MAX_CELLS} cells were read."]
-    cells = [clean(each) for each in found]
-    if any(len(_text(each)) > MAX_SOURCE_CHARACTERS for each in found):
-        is_whole, told = False, [*told, f"A cell was cut at {MAX_SOURCE_CHARACTERS:,} characters."]
-    return Cells(cells, tuple(told), is_whole)
+        found, is_whole, notes = found[:MAX_CELLS], False, [*notes, f"Only its first {MAX_CELLS} cells were read."]
+    cells = [clean(cell) for cell in found]
+    if any(len(_text(cell)) > MAX_SOURCE_CHARACTERS for cell in found):
+        is_whole, notes = False, [*notes, f"A cell was cut at {MAX_SOURCE_CHARACTERS:,} characters."]
+    return Cells(cells, tuple(notes), is_whole)
 
 
 def looks_like_a_notebook(beginning: bytes) -> bool:
@@ -104,7 +104,7 @@ def clean(cell: object) -> NotebookNode:
     new = make(_printable(source))
     metadata: Any = cell.get("metadata")
     kept = {name: _plain(metadata[name]) for name in ("nbgrader", "course") if _is_table(metadata, name)}
-    new.metadata = NotebookNode({name: NotebookNode(each) for name, each in kept.items()})
+    new.metadata = NotebookNode({name: NotebookNode(value) for name, value in kept.items()})
     if isinstance(cell.get("id"), str) and CELL_ID.fullmatch(cell["id"]):
         new.id = cell["id"]
     if pictures := _attachments(cell.get("attachments")):
@@ -114,11 +114,11 @@ def clean(cell: object) -> NotebookNode:
 
 def notebook_of(cells: list[NotebookNode]) -> NotebookNode:
     """Return a notebook of these cells, each with an id of its own."""
-    seen: set[str] = set()
+    used_ids: set[str] = set()
     for cell in cells:
-        while cell.id in seen:
+        while cell.id in used_ids:
             cell.id = nbformat.v4.new_raw_cell("").id
-        seen.add(cell.id)
+        used_ids.add(cell.id)
     notebook: NotebookNode = nbformat.v4.new_notebook(
         cells=cells, metadata=NotebookNode(json.loads(json.dumps(KERNEL)))
     )
@@ -136,20 +136,20 @@ def decode(content: bytes) -> tuple[str, list[str], bool]:
     Unreadable
         It is a gzip file that cannot be unpacked.
     """
-    told, is_whole = [], True
+    notes, is_whole = [], True
     if content.startswith(GZIP):
         content, is_whole = _unpacked(content)
-        told = ["It was packed with gzip, and was unpacked."]
+        notes = ["It was packed with gzip, and was unpacked."]
     coding = "utf-8" if len(content) < 4 else json.detect_encoding(content)
     try:
-        return content.decode(coding), told + _saved_as(coding), is_whole
+        return content.decode(coding), notes + _saved_as(coding), is_whole
     except UnicodeDecodeError as problem:
         if (
             coding not in ("utf-8", "utf-8-sig") or problem.start > len(content) - 4
         ):  # cut off in the middle of a letter
-            return content.decode(coding, "replace"), told + _saved_as(coding), is_whole
-        told += ["It was saved in another character set than UTF-8."]
-        return content.decode("cp1252", "replace"), told, is_whole
+            return content.decode(coding, "replace"), notes + _saved_as(coding), is_whole
+        notes += ["It was saved in another character set than UTF-8."]
+        return content.decode("cp1252", "replace"), notes, is_whole
 
 
 def _saved_as(coding: str) -> list[str]:
@@ -188,7 +188,7 @@ def _without_a_page_around(text: str) -> tuple[str, list[str]]:
 def _values(text: str) -> tuple[object, Cells]:
     """Return what a text holds as JSON, and what had to be done for it, as `Cells` without cells."""
     start = len(text) - len(text.lstrip("\ufeff\x00 \t\r\n"))
-    told: list[str] = []
+    notes: list[str] = []
     try:
         values, end, had_twins = parse_json(text, start)
     except ValueError as problem:
@@ -197,18 +197,18 @@ def _values(text: str) -> tuple[object, Cells]:
     if '"cell_type"' in rest:
         return _salvaged(text, "something follows its end")
     if rest:
-        told += [f"After its end stood {len(rest):,} characters that are no part of it."]
+        notes += [f"After its end stood {len(rest):,} characters that are no part of it."]
     if had_twins:
-        told += ["Something in it was given twice; both are kept."]
-    return values, Cells([], tuple(told), not had_twins)
+        notes += ["Something in it was given twice; both are kept."]
+    return values, Cells([], tuple(notes), not had_twins)
 
 
 def _salvaged(text: str, why: str) -> tuple[dict[str, Any], Cells]:
     """Return all cells of a damaged notebook."""
     found = salvage(MERGE_LINE.sub("", text), _is_cell)
-    told = [f"The file is no whole notebook ({why}); {len(found)} cells could be read."]
-    told += [_half(each) for each in found if not each.is_whole]
-    return {"cells": [each.value for each in found]}, Cells([], tuple(told[:20]), False)
+    notes = [f"The file is no whole notebook ({why}); {len(found)} cells could be read."]
+    notes += [_half(piece) for piece in found if not piece.is_whole]
+    return {"cells": [piece.value for piece in found]}, Cells([], tuple(notes[:20]), False)
 
 
 def _is_cell(value: dict[str, Any]) -> bool:
@@ -235,7 +235,7 @@ def _cells_of(values: object) -> list[dict[str, Any]]:
     else:
         found = values.get("cells") if isinstance(values, dict) else values
     found = list(found.values()) if isinstance(found, dict) else found
-    return [each for each in found if isinstance(each, dict) and "cell_type" in each] if isinstance(found, list) else []
+    return [cell for cell in found if isinstance(cell, dict) and "cell_type" in cell] if isinstance(found, list) else []
 
 
 def what_else(values: object, content: bytes) -> str:
@@ -263,7 +263,7 @@ def _text(cell: Mapping[str, Any]) -> str:
     """Return a cell's text, whatever form it has: a string, lines, or what the third format called input."""
     value = cell.get("source", cell.get("input", ""))
     if isinstance(value, list):
-        return "".join(each for each in value if isinstance(each, str))
+        return "".join(line for line in value if isinstance(line, str))
     if isinstance(value, str) or value is None:
         return value or ""
     try:

@@ -30,7 +30,7 @@ class Repaired:
     Parameters
     ----------
     notebook : NotebookNode
-    told : tuple of str
+    changes : tuple of str
         What was done, in sentences.
     doubts : tuple of str
         Where a person must look: an answer was missing, or its place had to be guessed.
@@ -41,7 +41,7 @@ class Repaired:
     """
 
     notebook: NotebookNode
-    told: tuple[str, ...]
+    changes: tuple[str, ...]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
     n_matched: int
@@ -60,7 +60,7 @@ def repair(cells: Sequence[NotebookNode], reference: NotebookNode) -> Repaired:
     given = [NotebookNode(cell.copy()) for cell in cells]
     expected = [cell for cell in reference.cells if name_of(cell)]
     found, how = _matched(given, expected)
-    told, doubts = _told(expected, found, how, given)
+    repair_notes, doubts = _changes_and_doubts(expected, found, how, given)
     claimed = {id(cell) for cell in found.values()}
     for cell in given:
         if id(cell) not in claimed:
@@ -75,9 +75,9 @@ def repair(cells: Sequence[NotebookNode], reference: NotebookNode) -> Repaired:
         if (own := found.get(name_of(wanted))) is not None:
             _restore(own, wanted)
     if _is_out_of_order(given, expected, found):
-        told.append("The assignment's cells were in another order; they stand in their own again.")
+        repair_notes.append("The assignment's cells were in another order; they stand in their own again.")
     cells = list(_in_order(given, expected, found, written))
-    return Repaired(notebook_of(cells), tuple(told), tuple(doubts), tuple(notes), len(found))
+    return Repaired(notebook_of(cells), tuple(repair_notes), tuple(doubts), tuple(notes), len(found))
 
 
 def name_of(cell: NotebookNode) -> str:
@@ -225,9 +225,9 @@ def _by_place(
         ]
         for wanted in missing:
             fitting = [cell for cell in own if cell.cell_type == wanted.cell_type and cell.source.strip()]
-            if len(fitting) == len([each for each in missing if each.cell_type == wanted.cell_type]):
-                place = [each for each in missing if each.cell_type == wanted.cell_type].index(wanted)
-                yield name_of(wanted), fitting[place], len(fitting) == 1 and None not in (before, after)
+            if len(fitting) == len([cell for cell in missing if cell.cell_type == wanted.cell_type]):
+                index = [cell for cell in missing if cell.cell_type == wanted.cell_type].index(wanted)
+                yield name_of(wanted), fitting[index], len(fitting) == 1 and None not in (before, after)
 
 
 def _between(order: list[str], before: str | None, after: str | None) -> set[str]:
@@ -237,8 +237,8 @@ def _between(order: list[str], before: str | None, after: str | None) -> set[str
 
 
 def _stretch(given: list[NotebookNode], before: object, after: object) -> list[NotebookNode]:
-    places = {id(cell): i for i, cell in enumerate(given)}
-    return given[places.get(id(before), -1) + 1 : places.get(id(after), len(given))]
+    positions = {id(cell): i for i, cell in enumerate(given)}
+    return given[positions.get(id(before), -1) + 1 : positions.get(id(after), len(given))]
 
 
 # -- making whole ------------------------------------------------------------------------------------------------------
@@ -290,8 +290,8 @@ def _what_follows(given: list[NotebookNode], found: dict[str, NotebookNode]) -> 
 
 
 def _is_out_of_order(given: list[NotebookNode], expected: list[NotebookNode], found: dict[str, NotebookNode]) -> bool:
-    places = {id(cell): place for place, cell in enumerate(given)}
-    order = [places[id(found[name_of(cell)])] for cell in expected if name_of(cell) in found]
+    positions = {id(cell): position for position, cell in enumerate(given)}
+    order = [positions[id(found[name_of(cell)])] for cell in expected if name_of(cell) in found]
     return order != sorted(order)
 
 
@@ -336,9 +336,9 @@ def _notes(given: list[NotebookNode], expected: list[NotebookNode], found: dict[
 
 def _next_of(own: NotebookNode, given: list[NotebookNode], claimed: set[int]) -> str:
     """Return the code that the student put right behind an answer; "" where there is none."""
-    place = next(i for i, cell in enumerate(given) if cell is own) + 1
-    is_code = place < len(given) and given[place].cell_type == "code" and id(given[place]) not in claimed
-    return given[place].source if is_code else ""
+    position = next(i for i, cell in enumerate(given) if cell is own) + 1
+    is_code = position < len(given) and given[position].cell_type == "code" and id(given[position]) not in claimed
+    return given[position].source if is_code else ""
 
 
 def _parses(code: str) -> bool:
@@ -356,20 +356,20 @@ def _parses(code: str) -> bool:
 # -- what is said ------------------------------------------------------------------------------------------------------
 
 
-def _told(
+def _changes_and_doubts(
     expected: list[NotebookNode], found: dict[str, NotebookNode], how: dict[str, str], given: list[NotebookNode]
 ) -> tuple[list[str], list[str]]:
-    told, doubts = [], []
+    notes, doubts = [], []
     words = {"id": "by its id", "text": "by its text", "likeness": "by its likeness", "place": "by its place"}
     words["guess"] = "by its place"
     for wanted in expected:
         name, shown = name_of(wanted), spoken_name(name_of(wanted))
         if name not in found:
-            told.append(f"{shown} was missing and was put back as it was given out.")
+            notes.append(f"{shown} was missing and was put back as it was given out.")
             lost = f"The answer {shown} was missing: nothing is known of what was written there."
             doubts += [lost] * is_answer(wanted)
         elif how[name] != "name":
-            told.append(f"{shown} had lost its name and was recognised {words[how[name]]}.")
+            notes.append(f"{shown} had lost its name and was recognised {words[how[name]]}.")
             guessed = is_answer(wanted) and how[name] == "guess"
             doubts += [f"Which cell is the answer {shown} had to be guessed {words[how[name]]}."] * guessed
     by_name = collections.defaultdict(list)
@@ -378,12 +378,12 @@ def _told(
     for name, copies in by_name.items():
         if len(copies) > 1 and name in found:
             times = f"{spoken_name(name)} was there {len(copies)} times"
-            told.append(f"{times}; the one with most in it is graded, the others stay.")
+            notes.append(f"{times}; the one with most in it is graded, the others stay.")
             different = len({cell.source for cell in copies}) > 1 and is_answer(found[name])
             doubts += [
                 f"There are {len(copies)} different answers {spoken_name(name)}: {_difference(copies)}"
             ] * different
-    return told, doubts
+    return notes, doubts
 
 
 def _difference(copies: list[NotebookNode]) -> str:

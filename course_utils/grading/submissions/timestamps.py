@@ -266,7 +266,7 @@ def _clock(rest: str) -> tuple[int, int, int, int, str]:
     minute, second = int(parts.get("m") or parts.get("m2") or 0), int(parts.get("s") or parts.get("s2") or 0)
     micro = int((parts.get("f") or "0")[:6].ljust(6, "0"))
     rest = rest[found.end() :]
-    rest = re.sub(r"^\s?(?:Uhr|h|hrs|Z(?=$))(?=$|\s)", lambda each: " Z" if "Z" in each[0] else "", rest, flags=re.I)
+    rest = re.sub(r"^\s?(?:Uhr|h|hrs|Z(?=$))(?=$|\s)", lambda match: " Z" if "Z" in match[0] else "", rest, flags=re.I)
     half = _HALF_DAY.match(rest)
     half_day = half["half"].lower() if half else HALVES[named[1]] if named else ""
     rest = rest[half.end() :] if half else rest
@@ -280,26 +280,26 @@ def _clock(rest: str) -> tuple[int, int, int, int, str]:
 # -- zones -------------------------------------------------------------------------------------------------------------
 
 
-def _in_utc(local: datetime.datetime, told: str, zone: str) -> datetime.datetime:
+def _in_utc(local: datetime.datetime, time_text: str, zone: str) -> datetime.datetime:
     """Return a local time in UTC; ``told`` is what the text says about its zone."""
-    told = re.sub(r"\s?\([^()]*\)$", "", told).strip()  # "(Central European Time)" behind an offset
-    if not told:
+    time_text = re.sub(r"\s?\([^()]*\)$", "", time_text).strip()  # "(Central European Time)" behind an offset
+    if not time_text:
         return _in_zone(local, _zone(zone))
-    if offset := _OFFSET.fullmatch(told):
+    if offset := _OFFSET.fullmatch(time_text):
         hours, minutes = int(offset["h"]), int(offset["m"] or 0)
         if minutes > 59 or 60 * hours + minutes > 14 * 60:
-            raise NotATime(f"has the zone {told}, which is none")
+            raise NotATime(f"has the zone {time_text}, which is none")
         return _shifted(local, (1 if offset["sign"] == "+" else -1) * (hours + minutes / 60))
-    name = told.upper().rstrip(".")
+    name = time_text.upper().rstrip(".")
     if (own := _abbreviated(local, name, zone)) is not None:
         return _shifted(local, own)
     if name in OFFSETS:
         return _shifted(local, OFFSETS[name])
     if name in AMBIGUOUS:
         raise NotATime(f"has the zone {name}, which may be that of {AMBIGUOUS[name]}")
-    if "/" in told:
-        return _in_zone(local, _zone(told))
-    raise NotATime(f"has the zone {told[:30]!r}, which is not known")
+    if "/" in time_text:
+        return _in_zone(local, _zone(time_text))
+    raise NotATime(f"has the zone {time_text[:30]!r}, which is not known")
 
 
 def _shifted(local: datetime.datetime, hours_east: float) -> datetime.datetime:
@@ -308,9 +308,9 @@ def _shifted(local: datetime.datetime, hours_east: float) -> datetime.datetime:
 
 def _abbreviated(local: datetime.datetime, name: str, zone: str) -> float | None:
     """Return how many hours east an abbreviation is in the course's zone; None where that zone does not have it."""
-    place = _zone(zone)
+    time_zone = _zone(zone)
     for month in (local.month, 1, 4, 7, 10):
-        then = local.replace(month=month, day=min(local.day, 28), tzinfo=place)
+        then = local.replace(month=month, day=min(local.day, 28), tzinfo=time_zone)
         for fold in (0, 1):
             offset = then.replace(fold=fold).utcoffset()
             if offset is not None and (then.replace(fold=fold).tzname() or "").upper() == name:
@@ -318,11 +318,11 @@ def _abbreviated(local: datetime.datetime, name: str, zone: str) -> float | None
     return None
 
 
-def _in_zone(local: datetime.datetime, place: datetime.tzinfo) -> datetime.datetime:
+def _in_zone(local: datetime.datetime, time_zone: datetime.tzinfo) -> datetime.datetime:
     """Return a local time in UTC; of an hour that the clock showed twice the first one, as that is never later."""
-    found = local.replace(tzinfo=place).astimezone(datetime.UTC)
-    if found.astimezone(place).replace(tzinfo=None) != local:
-        raise NotATime(f"is a time that {place} skipped when its clocks went forward")
+    found = local.replace(tzinfo=time_zone).astimezone(datetime.UTC)
+    if found.astimezone(time_zone).replace(tzinfo=None) != local:
+        raise NotATime(f"is a time that {time_zone} skipped when its clocks went forward")
     return found
 
 
@@ -330,9 +330,9 @@ def _zone(name: str) -> datetime.tzinfo:
     """Return a zone of the time zone database."""
     if not re.fullmatch(r"[A-Za-z0-9_+\-]+(?:/[A-Za-z0-9_+\-]+){0,2}", name):
         raise NotATime(f"has the zone {name[:30]!r}, which is none")
-    for each in (name, name.title(), "/".join(part.capitalize() for part in name.split("/"))):
+    for spelling in (name, name.title(), "/".join(part.capitalize() for part in name.split("/"))):
         try:
-            return zoneinfo.ZoneInfo(each)
+            return zoneinfo.ZoneInfo(spelling)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             continue
     raise NotATime(f"has the zone {name[:30]!r}, which is not known")

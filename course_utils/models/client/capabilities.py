@@ -32,8 +32,8 @@ def of(connection: ServerConnection, name: str) -> Capabilities:
 
 def scored(choice: JsonObject) -> list[TokenStep]:
     """Return the steps of a text that a server gave back with log-probabilities; none where it did not score it."""
-    told = choice.get("logprobs")
-    if not isinstance(told, dict) or not told.get("tokens"):
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, dict) or not logprobs.get("tokens"):
         return []
     steps, _ = steps_of(choice | {"finish_reason": None}, 0)
     # No server tells the first token's probability: nothing stands before it.
@@ -55,11 +55,11 @@ def _try_out(connection: ServerConnection, name: str) -> Capabilities:
     draws = [ask(**wild).get("text") for _ in range(2)]
     narrow = ask(**wild, top_k=1).get("text")
     rarer = ask(repetition_penalty=2.5).get("text")
-    told = (ask(logprobs=MAX_ALTERNATIVES).get("logprobs") or {}).get("top_logprobs") or [{}]
+    top_logprobs = (ask(logprobs=MAX_ALTERNATIVES).get("logprobs") or {}).get("top_logprobs") or [{}]
     whole = ask(max_tokens=0, echo=True, logprobs=1) or ask(max_tokens=1, echo=True, logprobs=1)
     return Capabilities(
         ranks=False,
-        alternatives=len(told[0] or {}),
+        alternatives=len(top_logprobs[0] or {}),
         seeds=draws[0] is not None and draws[0] == draws[1] != greedy,
         top_k=narrow is not None and narrow == greedy,
         repetition_penalty=rarer is not None and rarer != greedy,

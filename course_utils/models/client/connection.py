@@ -235,14 +235,14 @@ class _CancellableSocket(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read what has come, or wait for it."""
-        heard_at = time.monotonic()
+        last_byte_at = time.monotonic()
         while True:
             if self._cancel is not None and self._cancel.is_set():
                 raise Cancelled
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError:
-                if time.monotonic() - heard_at > self._silence_s:
+                if time.monotonic() - last_byte_at > self._silence_s:
                     raise ConnectionLost("silence") from None
 
 
@@ -285,12 +285,12 @@ def _refuse(status: int, data: bytes, url: str) -> NoReturn:
     found: object = {}
     with contextlib.suppress(ValueError):
         found = json.loads(data)
-    told: JsonObject = found if isinstance(found, dict) else {}
-    if status in (502, 503, 504) and not told.get("error"):
+    response_body: JsonObject = found if isinstance(found, dict) else {}
+    if status in (502, 503, 504) and not response_body.get("error"):
         raise ConnectionLost(f"{status} on the way")  # a proxy tells that there is nobody behind it
     if status == 401 and "course" not in str(found):
         raise NotServed(f"The model server at {url} wants a key.", "Its key.", "Set COURSE_MODEL_KEY, and try again.")
-    raise _problem(status, told)
+    raise _problem(status, response_body)
 
 
 def _problem(status: int, found: JsonObject) -> Exception:
@@ -301,16 +301,16 @@ def _problem(status: int, found: JsonObject) -> Exception:
 
 def in_its_words(status: int, found: JsonObject) -> CourseError:
     """Return what a server says is wrong as an error: of the course's own kind where it names one."""
-    told = found.get("error") or found.get("detail") or found.get("message") or f"no reason given, status {status}"
-    ours = told.get("course") if isinstance(told, dict) else None
-    if isinstance(ours, dict):
-        kind = getattr(errors, str(ours.get("error")), NotServed)
+    reason = found.get("error") or found.get("detail") or found.get("message") or f"no reason given, status {status}"
+    course_fields = reason.get("course") if isinstance(reason, dict) else None
+    if isinstance(course_fields, dict):
+        kind = getattr(errors, str(course_fields.get("error")), NotServed)
         kind = kind if isinstance(kind, type) and issubclass(kind, CourseError) else NotServed
-        error = kind(*(str(ours.get(part) or "") for part in ("what", "expected", "next_step")))
+        error = kind(*(str(course_fields.get(part) or "") for part in ("what", "expected", "next_step")))
     else:
-        words = told.get("message", told) if isinstance(told, dict) else told
+        words = reason.get("message", reason) if isinstance(reason, dict) else reason
         error = NotServed(f"The model server refuses: {str(words)[:500]}")
-    error.status, error.code = status, str(told.get("code") or "") if isinstance(told, dict) else None
+    error.status, error.code = status, str(reason.get("code") or "") if isinstance(reason, dict) else None
     return error
 
 

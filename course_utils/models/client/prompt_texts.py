@@ -36,10 +36,10 @@ def parts_of(text: str, longest: int = LONGEST_PART) -> list[str]:
     """
     parts = []
     while len(text) > longest:
-        places = (i for i in range(longest, 0, -1) if _parts(text[i]) and text[i - 1 : i + 2 : 2].isalpha())
-        place = next(places, longest)
-        parts.append(text[:place])
-        text = text[place:]
+        positions = (i for i in range(longest, 0, -1) if _parts(text[i]) and text[i - 1 : i + 2 : 2].isalpha())
+        position = next(positions, longest)
+        parts.append(text[:position])
+        text = text[position:]
     return [*parts, text]
 
 

@@ -58,15 +58,15 @@ class RemoteModel(BaseLanguageModel):
     def __init__(self, url: str, name: str | None = None, key: str | None = None) -> None:
         self.connection, self.on_wait = ServerConnection(url, key), None
         entry = _entry(self.connection, name)
-        self.name, ours = entry["id"], entry.get("course")
-        self.is_ours = isinstance(ours, dict)
-        told: JsonObject = ours if isinstance(ours, dict) else _told_by_others(entry)
-        self.precision = str(told.get("precision") or "unknown precision")
-        self.context = int(told.get("context") or FALLBACK_CONTEXT)
-        self.n_parameters = int(told.get("n_parameters") or 0)
-        self.about = str(told.get("about") or "")
-        self._sha256 = str(told.get("weights_sha256") or "")
-        self._identity = [str(each) for each in told.get("identity") or []]
+        self.name, course_fields = entry["id"], entry.get("course")
+        self.is_ours = isinstance(course_fields, dict)
+        details: JsonObject = course_fields if isinstance(course_fields, dict) else _told_by_others(entry)
+        self.precision = str(details.get("precision") or "unknown precision")
+        self.context = int(details.get("context") or FALLBACK_CONTEXT)
+        self.n_parameters = int(details.get("n_parameters") or 0)
+        self.about = str(details.get("about") or "")
+        self._sha256 = str(details.get("weights_sha256") or "")
+        self._identity = [str(part) for part in details.get("identity") or []]
         self.label = label_of(self.name, self.n_parameters, self.precision)
         self._capabilities: Capabilities | None = Capabilities(weights=False) if self.is_ours else None
 
@@ -117,7 +117,7 @@ class RemoteModel(BaseLanguageModel):
             "cpu" if self.is_ours else "unknown",
         ]
 
-    def require_same(self, told: object) -> None:
+    def require_same(self, response_fields: object) -> None:
         """Raise NotServed where an answer comes from other weights than those that this model was made with.
 
         Parameters
@@ -125,7 +125,7 @@ class RemoteModel(BaseLanguageModel):
         told : object
             The answer's ``course``; a server that does not tell its identity is believed.
         """
-        found = told.get("identity") if isinstance(told, dict) else None
+        found = response_fields.get("identity") if isinstance(response_fields, dict) else None
         if found and self._identity and found != digest(self._identity):
             raise NotServed(
                 f"The model server has another {self.name} than before: other weights, tokenizer or precision.",
@@ -152,7 +152,7 @@ class RemoteModel(BaseLanguageModel):
 
     def resume(self, generations: list[Generation], cancel: threading.Event | None = None) -> RemoteStream:
         """Let samples go on where they ended, for ``max_new_tokens`` more; see `LanguageModel.resume`."""
-        return RemoteStream(self, [without_half_character(each) for each in generations], cancel)
+        return RemoteStream(self, [without_half_character(generation) for generation in generations], cancel)
 
     def body(self, settings: Settings, seed: int, n_tokens: int) -> JsonObject:
         """Return the fields of a request: those that the server understands."""
@@ -228,23 +228,25 @@ class RemoteModel(BaseLanguageModel):
         return self.encode(prompt, cancel) or [self._token_ids("", cancel)["course"]["start_id"]]
 
     def _token_ids(self, text: str, cancel: StopSignal | None) -> JsonObject:
-        told = self._ask(self.connection.token_ids, {"model": self.name, "input": text}, cancel)
-        self.require_same(told.get("course"))
-        return told
+        response = self._ask(self.connection.token_ids, {"model": self.name, "input": text}, cancel)
+        self.require_same(response.get("course"))
+        return response
 
     def _score(self, text: str, stride: int | None, cancel: threading.Event | None) -> ScoredText:
-        ours = {"course": {} if stride is None else {"stride": stride}, "user": viewer()} if self.is_ours else {}
+        course_fields = (
+            {"course": {} if stride is None else {"stride": stride}, "user": viewer()} if self.is_ours else {}
+        )
         body = {"model": self.name, "prompt": text, "max_tokens": 0, "echo": True, "logprobs": MAX_ALTERNATIVES}
-        found = self._ask(self.connection.ask, body | ours, cancel)
+        found = self._ask(self.connection.ask, body | course_fields, cancel)
         self.require_same(found.get("course"))
         choice = (found.get("choices") or [{}])[0]
-        told = choice.get("course") or {}
-        steps = [step_of(row) for row in told.get("steps", [])] or capabilities.scored(choice)
+        scored = choice.get("course") or {}
+        steps = [step_of(row) for row in scored.get("steps", [])] or capabilities.scored(choice)
         if not steps:
             raise NotServed(f"The server of {self.name} gave no score.", "Log-probabilities.", "Try again.")
         steps[-1] = dataclasses.replace(steps[-1], is_last=True)
-        window = told.get("window") or self.context
-        return ScoredText(text, tuple(steps), window, told.get("stride") or window, self.name, self.precision)
+        window = scored.get("window") or self.context
+        return ScoredText(text, tuple(steps), window, scored.get("stride") or window, self.name, self.precision)
 
     def _ask(
         self, ask: Callable[[JsonObject, StopSignal | None], JsonObject], body: JsonObject, cancel: StopSignal | None
@@ -272,11 +274,11 @@ def models_of(connection: ServerConnection) -> list[JsonObject]:
         if error.status not in (404, 500):
             raise
         found = {}  # it has no list, or cannot make one; it may well have models
-    told = found.get("data") or []
-    models = [each for each in told if isinstance(each, dict) and isinstance(each.get("id"), str)]
-    ours = found.get("course")
-    default = ours.get("default") if isinstance(ours, dict) else None
-    return sorted(models, key=lambda each: each["id"] != default)
+    entries = found.get("data") or []
+    models = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+    course_fields = found.get("course")
+    default = course_fields.get("default") if isinstance(course_fields, dict) else None
+    return sorted(models, key=lambda model: model["id"] != default)
 
 
 def label_of(name: str, n_parameters: int, precision: str) -> str:
@@ -293,12 +295,12 @@ def label_of(name: str, n_parameters: int, precision: str) -> str:
 
 def _entry(connection: ServerConnection, name: str | None) -> JsonObject:
     """Return what a server says of one of its models; of one that another server than the course's hides, its name."""
-    known = {each["id"]: each for each in models_of(connection)}
+    known = {entry["id"]: entry for entry in models_of(connection)}
     if name in known:
         return known[name]
     if name is None and known:
         return next(iter(known.values()))
-    if name is None or any("course" in each for each in known.values()):
+    if name is None or any("course" in entry for entry in known.values()):
         raise UnknownModel(
             f"The model server at {connection.url} has no model called {name!r}."
             if name

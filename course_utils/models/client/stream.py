@@ -68,7 +68,7 @@ class RemoteModelProtocol(Protocol):
     def prompt_ids(self, prompt: str, cancel: StopSignal | None = None) -> list[int]:
         """Return what the model sees of a prompt."""
 
-    def require_same(self, told: object) -> None:
+    def require_same(self, response_fields: object) -> None:
         """Raise NotServed where an answer comes from other weights than before."""
 
 
@@ -101,11 +101,11 @@ class RemoteStream:
         self._open = {i for i, ended in enumerate(self._ended) if ended == "stopped"}
         self._prompt_ids: dict[str, list[int]] = {}
         self._differ: set[int] = set()
-        self._iterator, self._told = self._run(), ""
+        self._iterator, self._last_message = self._run(), ""
 
     def __repr__(self) -> str:
         """Say how many texts are being written, and how far they are."""
-        counts = ", ".join(f"{len(each.steps)} tokens" for each in self.generations())
+        counts = ", ".join(f"{len(generation.steps)} tokens" for generation in self.generations())
         return f"{type(self).__name__} ({counts})"
 
     def __iter__(self) -> "RemoteStream":
@@ -170,9 +170,9 @@ class RemoteStream:
             if n_before:
                 n_prompt, n_new = len(self._ids_of(generation.prompt)), generation.settings.max_new_tokens
                 begin, read_to = window(n_prompt, n_before, self._model.context, n_new)
-                room = self._model.context - (n_prompt + n_before - begin)
-                self._length[sample] = n_before + min(n_new, room)
-                self._note({"notice": notice_of(begin, read_to, min(n_new, room), n_new)})
+                free_tokens = self._model.context - (n_prompt + n_before - begin)
+                self._length[sample] = n_before + min(n_new, free_tokens)
+                self._note({"notice": notice_of(begin, read_to, min(n_new, free_tokens), n_new)})
 
     def _ids_of(self, prompt: str) -> list[int]:
         if prompt not in self._prompt_ids:
@@ -185,8 +185,8 @@ class RemoteStream:
         is_one = all(g.prompt == first.prompt and not g.steps for g in self._so_far)
         in_turn = [g.seed for g in self._so_far] == [(first.seed + i) % 2**31 for i in range(len(self._so_far))]
         wide = MAX_SAMPLES if self._model.is_ours and is_one and in_turn else 1
-        places = sorted(self._open)
-        groups = [places[i : i + wide] for i in range(0, len(places), wide)]
+        open_samples = sorted(self._open)
+        groups = [open_samples[i : i + wide] for i in range(0, len(open_samples), wide)]
         return [part for group in groups for part in ([_Part(group)] if is_one else self._parts_again(_Part(group)))]
 
     def _parts_again(self, part: _Part) -> list[_Part]:
@@ -211,9 +211,9 @@ class RemoteStream:
             return len(steps)
         if self._model.precision != "fp32":
             return kept
-        for place in range(len(steps) - 1, kept, -1):
-            if steps[place].text[:1].isascii() and steps[place].text and steps[place - 1].text[-1:].isascii():
-                return place
+        for index in range(len(steps) - 1, kept, -1):
+            if steps[index].text[:1].isascii() and steps[index].text and steps[index - 1].text[-1:].isascii():
+                return index
         return kept
 
     def _require_patience(self, n_breaks: int, lost: ConnectionLost) -> None:
@@ -227,8 +227,8 @@ class RemoteStream:
         self._model.connection.wait(self._cancel, self.on_wait and self._tell)
 
     def _tell(self, words: str) -> None:
-        if self.on_wait is not None and words != self._told:
-            self._told = words
+        if self.on_wait is not None and words != self._last_message:
+            self._last_message = words
             self.on_wait(words)
 
     # -- one request ---------------------------------------------------------------------------------------------------
@@ -283,11 +283,11 @@ class RemoteStream:
         n_left = self._length[part.samples[0]] - first_step
         if self._model.is_ours:
             body = self._model.body(generation.settings, generation.seed, n_left)
-            seen, n_written = self._seen(generation, steps) if steps else (generation.prompt, 0)
-            ours: JsonObject = {"first_step": first_step, "fit": True}
+            prompt_so_far, n_written = self._seen(generation, steps) if steps else (generation.prompt, 0)
+            course_fields: JsonObject = {"first_step": first_step, "fit": True}
             # In 32 bits it makes no difference to the text, and reading at once is faster.
-            ours |= {"written": n_written} if self._model.precision != "fp32" else {}
-            return body | {"prompt": seen, "n": len(part.samples), "course": ours, "stream": True}
+            course_fields |= {"written": n_written} if self._model.precision != "fp32" else {}
+            return body | {"prompt": prompt_so_far, "n": len(part.samples), "course": course_fields, "stream": True}
         if first_step:
             self.notice = ANEW
         # Another seed: with the same one a server would begin the same noise again.
@@ -301,8 +301,8 @@ class RemoteStream:
         ids = [*prompt, *(step.token_id for step in steps)]
         return ids[begin:], len(ids) - read_to
 
-    def _note(self, told: object) -> None:
-        notice = told.get("notice") if isinstance(told, dict) else None
+    def _note(self, response_fields: object) -> None:
+        notice = response_fields.get("notice") if isinstance(response_fields, dict) else None
         if notice and not self.notice:
             self.notice = str(notice)
 
@@ -323,9 +323,9 @@ def in_place(comment: str) -> str:
     >>> in_place("waiting 4"), in_place("waiting 1"), in_place("ping")
     ('3 texts are before yours.', 'Yours is the next text.', '')
     """
-    word, _, place = comment.partition(" ")
-    if word != "waiting" or not place.isdigit():
+    word, _, queue_position = comment.partition(" ")
+    if word != "waiting" or not queue_position.isdigit():
         return ""
-    before = int(place) - 1
+    before = int(queue_position) - 1
     many = f"{before} texts are before yours." if before > 1 else "One text is before yours."
     return many if before > 0 else "Yours is the next text."

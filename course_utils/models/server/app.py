@@ -50,8 +50,14 @@ class ModelApp:
             Route("/v1/completions", self.completions, methods=["POST"]),
             Route("/tokenize", self.tokenize, methods=["POST"]),
         ]
-        told: dict[Any, Any] = {CourseError: _course_error, HTTPException: _http_error, Exception: _unexpected}
-        self.asgi = Starlette(routes=routes, exception_handlers=told)  # each handler gets errors of its own kind only
+        exception_handlers: dict[Any, Any] = {
+            CourseError: _course_error,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        }
+        self.asgi = Starlette(
+            routes=routes, exception_handlers=exception_handlers
+        )  # each handler gets errors of its own kind only
 
     async def health(self, request: Request) -> Response:
         """Say that the server is well and how busy it is."""
@@ -61,8 +67,8 @@ class ModelApp:
         """List the models and the limits."""
         self._require_token(request)
         found = await asyncio.to_thread(self.pool.models)
-        told = {"limits": self.limits(), "default": self._first}
-        return JSONResponse({"object": "list", "data": found, "course": told})
+        course_fields = {"limits": self.limits(), "default": self._first}
+        return JSONResponse({"object": "list", "data": found, "course": course_fields})
 
     async def model(self, request: Request) -> Response:
         """Describe one model."""
@@ -77,12 +83,12 @@ class ModelApp:
         ids, notice = ids_of(model, completion)
         if completion.scores:
             window_and_stride(model, completion.stride)
-        loop, bell = asyncio.get_running_loop(), asyncio.Event()
+        loop, news_event = asyncio.get_running_loop(), asyncio.Event()
         viewer = completion.user or (request.client.host if request.client else "")
-        job = Job(model, completion, ids, viewer, lambda: _notify(loop, bell))
+        job = Job(model, completion, ids, viewer, lambda: _notify(loop, news_event))
         self.engine.submit(job)
         return (EventStreamResponse if completion.stream else WholeResponse)(
-            self.engine, job, bell, ResponseBody(job, notice)
+            self.engine, job, news_event, ResponseBody(job, notice)
         )
 
     async def tokenize(self, request: Request) -> Response:
@@ -118,9 +124,9 @@ class ModelApp:
             )  # fmt: skip
 
 
-def _notify(loop: asyncio.AbstractEventLoop, bell: asyncio.Event) -> None:
+def _notify(loop: asyncio.AbstractEventLoop, news_event: asyncio.Event) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-        loop.call_soon_threadsafe(bell.set)
+        loop.call_soon_threadsafe(news_event.set)
 
 
 async def _body(request: Request) -> bytes:

@@ -43,13 +43,13 @@ class Job(QueuedRequest):
     """
 
     def __init__(
-        self, model: LocalModel, request: CompletionRequest, ids: list[int], viewer: str, bell: Callable[[], object]
+        self, model: LocalModel, request: CompletionRequest, ids: list[int], viewer: str, notify: Callable[[], object]
     ) -> None:
         super().__init__(viewer, request.n)
         self.model, self.request, self.ids = model, request, ids
         self.is_cancelled = False
         self.error: Refusal | None = None
-        self._bell, self._lock, self._n_unread = bell, threading.Lock(), 0
+        self._bell, self._lock, self._n_unread = notify, threading.Lock(), 0
         self._news: collections.deque[SampleUpdate] = collections.deque()
 
     def take(self) -> list[SampleUpdate]:
@@ -141,10 +141,10 @@ class Engine:
             if job.is_over:
                 self._turns.remove(job)
 
-    def place(self, job: Job) -> int:
+    def queue_position(self, job: Job) -> int:
         """Return a request's place among those that wait; 0 when it has begun."""
         with self._change:
-            return self._turns.place(job)
+            return self._turns.queue_position(job)
 
     def state(self) -> dict[str, int]:
         """Return how many rows are being written and how many requests wait."""

@@ -71,11 +71,11 @@ class ModelPool:
             here = [known for known in registry.entries() if registry.folder_of(known)]
             self._entries = [known for known in here if known.name in self._loaded or registry.fits(known)]
             self._looked = time.monotonic()
-        told = []
+        entries = []
         for known in self._entries:
             with contextlib.suppress(DamagedFile, ModelNotHere):  # a client that asks for it gets the error
-                told += [self._describe(known)] if release_stage.is_open(known.name) else []
-        return told
+                entries += [self._describe(known)] if release_stage.is_open(known.name) else []
+        return entries
 
     def model(self, name: str) -> JsonObject:
         """Describe one of them."""
@@ -112,9 +112,9 @@ class ModelPool:
             what = f"{known.name} is not on this server."
             raise ModelNotHere(what, "A model that /v1/models lists.", "Ask for another.")
         if loaded is None:
-            seen, device = checksums.look(folder, known.weights_sha256), language_model.default_device().type
-            identity = [seen.weights_sha256, self.precision, device, seen.settings_sha256]
-            context, vocabulary_sha256 = _context(folder), seen.sha256.get(formats.TOKENIZER, "")
+            header, device = checksums.look(folder, known.weights_sha256), language_model.default_device().type
+            identity = [header.weights_sha256, self.precision, device, header.settings_sha256]
+            context, vocabulary_sha256 = _context(folder), header.sha256.get(formats.TOKENIZER, "")
         else:
             identity, context, vocabulary_sha256 = loaded.identity, loaded.context, loaded.vocabulary_sha256
         label = f"{known.name} · {known.n_parameters / 1e6:,.1f} M parameters · {self.precision}"
@@ -157,14 +157,16 @@ def ids_of(model: LanguageModel, request: CompletionRequest) -> tuple[list[int],
         )  # fmt: skip
     if request.scores:
         return _to_score(ids), ""
-    room = min(model.context, MAX_CONTEXT) - request.settings.max_new_tokens
-    if room < 1 or (len(ids) > room and not request.fit):
+    max_prompt_tokens = min(model.context, MAX_CONTEXT) - request.settings.max_new_tokens
+    if max_prompt_tokens < 1 or (len(ids) > max_prompt_tokens and not request.fit):
         raise Refusal(
             f"The prompt has {len(ids):,} tokens, and {request.settings.max_new_tokens} are to be written.",
             f"At most {min(model.context, MAX_CONTEXT):,} together.",
             "Shorten the prompt, or ask for fewer tokens.", code="context_length_exceeded", param="prompt",
         )  # fmt: skip
-    return ids[-room:] or [model.start_id], saw_only(len(ids), room) if len(ids) > room else ""
+    return ids[-max_prompt_tokens:] or [model.start_id], saw_only(len(ids), max_prompt_tokens) if len(
+        ids
+    ) > max_prompt_tokens else ""
 
 
 def _to_score(ids: list[int]) -> list[int]:

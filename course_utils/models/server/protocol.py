@@ -118,14 +118,14 @@ _STATUS = {
 
 def row_of(step: TokenStep) -> list[Any]:
     """Write a step as a list: id, text, probability, the model's own, rank, bits, and the ten likeliest as lists."""
-    best = [[each.token_id, each.text, each.probability] for each in step.alternatives]
+    best = [[alternative.token_id, alternative.text, alternative.probability] for alternative in step.alternatives]
     return [step.token_id, step.text, step.probability, step.model_probability, step.rank, step.entropy_bits, best]
 
 
 def step_of(row: list[Any], sample: int = 0, is_last: bool = False) -> TokenStep:
     """Read what `row_of` wrote."""
     token_id, text, probability, own, rank, bits, best = row
-    alternatives = tuple(Alternative(i, likely, p, place) for place, (i, likely, p) in enumerate(best, start=1))
+    alternatives = tuple(Alternative(i, likely, p, order) for order, (i, likely, p) in enumerate(best, start=1))
     return TokenStep(sample, text, token_id, probability, own, rank, bits, alternatives, is_last)
 
 
@@ -144,8 +144,10 @@ def logprobs_of(steps: Iterable[TokenStep], k: int, offset: int) -> Logprobs:
 
 
 def _top(step: TokenStep, k: int) -> dict[str, float]:
-    told = [(each.text, each.probability) for each in step.alternatives[:k]] + [(step.text, step.model_probability)]
-    return {text: _log(p) for text, p in reversed(told)}  # where two tokens look alike, the likelier one is told
+    candidates = [(alternative.text, alternative.probability) for alternative in step.alternatives[:k]] + [
+        (step.text, step.model_probability)
+    ]
+    return {text: _log(p) for text, p in reversed(candidates)}  # where two tokens look alike, the likelier one is told
 
 
 def _log(probability: float) -> float:

@@ -251,7 +251,9 @@ class _Fields:
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
             value = value[0]
         if isinstance(value, list):
-            if len(value) > MAX_CHARACTERS or not all(type(each) is int and 0 <= each < 2**31 for each in value):
+            if len(value) > MAX_CHARACTERS or not all(
+                type(token_id) is int and 0 <= token_id < 2**31 for token_id in value
+            ):
                 self._refuse("prompt", "one text, or the token ids of one text")
             return tuple(value)
         return _Fields({"prompt": value}).text("prompt", MAX_CHARACTERS)

@@ -44,14 +44,14 @@ class ResponseBody:
         """Whether all samples have ended."""
         return all(self._ended)
 
-    def chunks(self, news: list[SampleUpdate]) -> Iterator[JsonObject]:
+    def chunks(self, updates: list[SampleUpdate]) -> Iterator[JsonObject]:
         """Return what came since the last time: a chunk for each sample that has news."""
-        for sample, (steps, ended) in sorted(_by_sample(news).items()):
+        for sample, (steps, ended) in sorted(_by_sample(updates).items()):
             yield self._whole([self._choice(sample, steps, ended)])
 
-    def note_ends(self, news: list[SampleUpdate]) -> None:
+    def note_ends(self, updates: list[SampleUpdate]) -> None:
         """Learn from news which samples have ended."""
-        for sample, _, ended in news:
+        for sample, _, ended in updates:
             self._ended[sample] = ended or self._ended[sample]
 
     def end(self) -> Iterator[JsonObject]:
@@ -59,9 +59,11 @@ class ResponseBody:
         if self._request.include_usage:
             yield self._whole([]) | {"usage": self._usage()}
 
-    def at_once(self, news: list[SampleUpdate]) -> JsonObject:
+    def at_once(self, updates: list[SampleUpdate]) -> JsonObject:
         """Return all as one answer."""
-        choices = [self._choice(sample, *told) for sample, told in sorted(_by_sample(news).items())]
+        choices = [
+            self._choice(sample, *steps_and_end) for sample, steps_and_end in sorted(_by_sample(updates).items())
+        ]
         return self._whole(choices) | {"usage": self._usage()}
 
     def _whole(self, choices: list[JsonObject]) -> JsonObject:
@@ -95,10 +97,10 @@ class ResponseBody:
         return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
 
 
-def _by_sample(news: list[SampleUpdate]) -> dict[int, tuple[list[TokenStep], str]]:
+def _by_sample(updates: list[SampleUpdate]) -> dict[int, tuple[list[TokenStep], str]]:
     """Join the news of each sample."""
     found: dict[int, tuple[list[TokenStep], str]] = {}
-    for sample, steps, ended in news:
+    for sample, steps, ended in updates:
         before, _ = found.get(sample, ([], ""))
         found[sample] = before + steps, ended
     return found

@@ -123,16 +123,16 @@ class FairQueue(Generic[AnyRequest]):
             self._of.pop(request.viewer, None)
             self._last.pop(request.viewer, None)
 
-    def place(self, request: AnyRequest) -> int:
+    def queue_position(self, request: AnyRequest) -> int:
         """Return a request's place among those that wait, 1 for the next; 0 when it has begun."""
         if request.has_begun or request not in self._of.get(request.viewer, []):
             return 0
         order = []
-        for place, (viewer, requests) in enumerate(self._of.items()):
+        for client_index, (viewer, requests) in enumerate(self._of.items()):
             n_held, last = self._rank(viewer)
-            waiting = (each for each in requests if not each.has_begun)
-            order += [((n_held + i, last, place), each) for i, each in enumerate(waiting)]
-        return 1 + [each for _, each in sorted(order, key=lambda pair: pair[0])].index(request)
+            waiting = (request for request in requests if not request.has_begun)
+            order += [((n_held + i, last, client_index), queued) for i, queued in enumerate(waiting)]
+        return 1 + [queued for _, queued in sorted(order, key=lambda pair: pair[0])].index(request)
 
     def _rank(self, viewer: str) -> tuple[int, int]:
         return sum(request.n_open for request in self._of[viewer]), self._last[viewer]

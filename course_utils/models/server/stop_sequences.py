@@ -46,14 +46,14 @@ class StopSequenceFilter:
     def _may_begin(self, text: str) -> int:
         """Return the first place from which on the text could be the beginning of a word."""
         longest = max(map(len, self._words))
-        places = range(max(0, len(text) - longest + 1), len(text))
-        return next((i for i in places if any(word.startswith(text[i:]) for word in self._words)), len(text))
+        starts = range(max(0, len(text) - longest + 1), len(text))
+        return next((i for i in starts if any(word.startswith(text[i:]) for word in self._words)), len(text))
 
 
 def first_of(words: Sequence[str], text: str) -> int | None:
     """Return where the word begins that is complete first, the longer of two; None where there is none."""
-    places = [(place + len(word), place) for word in words if (place := text.find(word)) >= 0]
-    return min(places)[1] if places else None
+    matches = [(start + len(word), start) for word in words if (start := text.find(word)) >= 0]
+    return min(matches)[1] if matches else None
 
 
 def _before(steps: list[TokenStep], end: int, whole: bool) -> tuple[list[TokenStep], list[TokenStep]]:

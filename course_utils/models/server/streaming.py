@@ -31,8 +31,8 @@ class BaseResponse:
     answer : ResponseBody
     """
 
-    def __init__(self, engine: Engine, job: Job, bell: asyncio.Event, answer: ResponseBody) -> None:
-        self._engine, self._job, self._bell, self._answer = engine, job, bell, answer
+    def __init__(self, engine: Engine, job: Job, news_event: asyncio.Event, answer: ResponseBody) -> None:
+        self._engine, self._job, self._bell, self._answer = engine, job, news_event, answer
         self._is_gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,26 +60,26 @@ class BaseResponse:
 
     async def _news(self) -> AsyncIterator[list[SampleUpdate] | str]:
         """Give what came, as soon as it comes; before that, comments on the place in the queue and against silence."""
-        told: int | None = None  # the place in the queue that the reader knows of
-        spoken = time.monotonic()
+        reported_position: int | None = None  # the place in the queue that the reader knows of
+        last_sent_at = time.monotonic()
         while not self._is_gone and not self._answer.is_whole:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GLANCE_S):
                     await self._bell.wait()
             self._bell.clear()
-            if news := self._job.take():
-                yield news
+            if updates := self._job.take():
+                yield updates
             elif self._job.error:
                 raise self._job.error
-            elif (place := self._place()) != told or time.monotonic() - spoken > QUIET_S:
-                told = place
-                yield f"waiting {place}" if place else "reading"
+            elif (queue_position := self._place()) != reported_position or time.monotonic() - last_sent_at > QUIET_S:
+                reported_position = queue_position
+                yield f"waiting {queue_position}" if queue_position else "reading"
             else:
                 continue
-            spoken = time.monotonic()
+            last_sent_at = time.monotonic()
 
     def _place(self) -> int:
-        return 0 if self._job.has_begun else self._engine.place(self._job)
+        return 0 if self._job.has_begun else self._engine.queue_position(self._job)
 
 
 class EventStreamResponse(BaseResponse):
@@ -89,11 +89,11 @@ class EventStreamResponse(BaseResponse):
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
-            async for news in self._news():
-                if isinstance(news, str):
-                    await _send_some(send, as_comment(news))
+            async for updates in self._news():
+                if isinstance(updates, str):
+                    await _send_some(send, as_comment(updates))
                 else:
-                    await _send_some(send, b"".join(map(as_event, self._answer.chunks(news))))
+                    await _send_some(send, b"".join(map(as_event, self._answer.chunks(updates))))
                     await asyncio.sleep(0 if self._answer.is_whole else BREATH_S)
             last: list[JsonObject | str] = [*self._answer.end(), "[DONE]"]
         except Refusal as error:
@@ -109,8 +109,8 @@ class WholeResponse(BaseResponse):
         status = 200
         whole: list[SampleUpdate] = []
         try:
-            async for news in self._news():
-                whole += news if isinstance(news, list) else []
+            async for updates in self._news():
+                whole += updates if isinstance(updates, list) else []
                 self._answer.note_ends(whole)
             body = self._answer.at_once(whole)
         except Refusal as error:

@@ -166,12 +166,12 @@ class Batches:
 
     def __getitem__(self, step: int) -> np.ndarray:
         """Return the windows of a step, shape (B, T + 1), int64."""
-        places = range(step * self.batch, (step + 1) * self.batch)
-        starts = np.array([self._start(*divmod(place, self.n_windows)) for place in places])
+        indices = range(step * self.batch, (step + 1) * self.batch)
+        starts = np.array([self._start(*divmod(index, self.n_windows)) for index in indices])
         return self.row[starts[:, None] + np.arange(self.context + 1)].astype(np.int64)
 
-    def _start(self, epoch: int, place: int) -> int:
+    def _start(self, epoch: int, window_index: int) -> int:
         if self._pass[0] != epoch:
             random = np.random.Generator(np.random.Philox([self.seed, epoch]))
             self._pass = (epoch, int(random.integers(self.context)), random.permutation(self.n_windows))
-        return self._pass[1] + int(self._pass[2][place]) * self.context
+        return self._pass[1] + int(self._pass[2][window_index]) * self.context

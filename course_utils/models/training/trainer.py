@@ -232,8 +232,8 @@ class Training:
 
     def _differences(self, state: checkpoint.State) -> list[str]:
         """Name what differs between a checkpoint's training and this one."""
-        theirs = Recipe(**state["recipe"])  # a recipe of an older version lacks the newer settings
-        continues = self.recipe.continues(theirs, state["step"], self.n_steps, state["n_steps"])
+        checkpoint_recipe = Recipe(**state["recipe"])  # a recipe of an older version lacks the newer settings
+        continues = self.recipe.continues(checkpoint_recipe, state["step"], self.n_steps, state["n_steps"])
         other = [] if continues and state["step"] <= self.n_steps else ["recipe"]
         return other if state["text_sha256"] == self.text_sha256 else [*other, "text"]
 

@@ -14,7 +14,7 @@ from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun import redraw
 from course_utils.grading.assignments.generate import SCHEME, read_mark_scheme
 from course_utils.grading.assignments.rubric import Rubric, load_rubric
-from course_utils.grading.autograde.essay_worker import TOLD
+from course_utils.grading.autograde.essay_worker import RECORD_FIELDS
 from course_utils.grading.course.course import ESSAY, find_course
 from course_utils.grading.marking.agreement import agreement
 from course_utils.grading.marking.marking_session import MarkingSession
@@ -185,7 +185,7 @@ def report_of(sample: Sample, records: dict[str, Record], rubric: Rubric) -> dic
     again = {"status": "not sampled", "value": None, "why": "This record comes with the course, like the essay."}
     evidence = [
         {"id": id, "cited": True, "again": again, "picture": f"{id}.png" if record else None, "alt": ""}
-        | {"record": {name: getattr(record, name) for name in TOLD} if record else None}
+        | {"record": {name: getattr(record, name) for name in RECORD_FIELDS} if record else None}
         for id, record in cited
     ]
     found = check(sample.essay, list(records.values()), rubric.words)

@@ -45,7 +45,7 @@ def test_two_cells_change_and_nothing_else(text, grades, line_end, coding):
     if coding == "utf-16-be":
         before = "\ufeff".encode(coding) + before
     after = fill_worksheet(before, MARKS, 10)
-    assert after.written == {"ann", "x"} and after.told == []
+    assert after.written == {"ann", "x"} and after.notes == []
     old, new = rows(before, coding), rows(after.content, coding)
     assert [new[1][4], new[3][4]] == list(grades)
     assert [new[1][9], new[3][9]] == ['Good, "very".<br>Two', "'=1+1"]
@@ -82,11 +82,11 @@ def test_the_grades_column_is_found_in_many_languages(language):
 def test_whose_row_is_not_certain_is_told_and_left(mark, why):
     filled = fill_worksheet(ENGLISH.encode(), [mark], 10)
     assert filled.content == ENGLISH.encode() and filled.written == set()
-    assert any(why in told for told in filled.told)
+    assert any(why in told for told in filled.notes)
 
 
 def test_another_highest_grade_is_told():
-    assert any("set it to 20" in told for told in fill_worksheet(ENGLISH.encode(), MARKS, 20).told)
+    assert any("set it to 20" in told for told in fill_worksheet(ENGLISH.encode(), MARKS, 20).notes)
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\r\n1,2\r\n", b"PK\x03\x04", b'Identifier,Grade\r\n"x"y,1\r\n'])

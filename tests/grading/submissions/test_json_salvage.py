@@ -77,7 +77,7 @@ def test_the_name_of_a_cell_that_is_cut_off_is_kept_and_told():
     found = read_cells(text[: text.index("second") + 3].encode() + b" " * 30)
     assert found.cells[-1].source == "first = 1\nsec"
     assert found.cells[-1].metadata["nbgrader"]["grade_id"] == "answer-1"
-    assert not found.is_whole and any("answer-1" in told for told in found.told)
+    assert not found.is_whole and any("answer-1" in told for told in found.notes)
 
 
 @pytest.mark.parametrize("end", ["\\", "\\u", "\\u00", "\\\\", "\\\\\\", "\\ud83d", "\\n"])

@@ -59,7 +59,7 @@ def test_a_file_cut_off_anywhere_loses_only_what_was_cut():
         except Unreadable:
             assert not kept, "text that could be read before is lost by reading more of the file"
             continue
-        assert not read.is_whole and read.told
+        assert not read.is_whole and read.notes
         for own, text in zip(sources(content[:end]), TEXTS, strict=False):
             assert text.startswith(own.rstrip("\ufffd")) or own == text
         assert len(read.cells) >= len(kept)

@@ -74,7 +74,7 @@ def test_a_sound_notebook_is_left_as_it_is():
     notebook = written()
     found = repaired(notebook)
     assert [(cell.id, cell.source) for cell in found.notebook.cells] == [(c.id, c.source) for c in notebook.cells]
-    assert found.told == found.doubts == ()
+    assert found.changes == found.doubts == ()
 
 
 @pytest.mark.parametrize("damage", CASES, ids=lambda damage: "+".join(each.__name__ for each in damage))
@@ -104,7 +104,7 @@ def test_answers_without_name_and_id_are_found_by_their_place():
     strip_both(notebook)
     found = repaired(notebook)
     assert answers(found.notebook) == answers(written())
-    assert sum("by its place" in told for told in found.told) == len(SECTIONS)
+    assert sum("by its place" in told for told in found.changes) == len(SECTIONS)
     assert all("recommendation" in doubt for doubt in found.doubts), "the last one has no cell behind it"
 
 
@@ -145,7 +145,7 @@ def test_cells_in_another_order_stand_in_their_own_again_with_what_follows_them(
     notebook.cells.reverse()
     found = repaired(notebook)
     assert names(found.notebook) == names(essay())
-    assert any("another order" in told for told in found.told)
+    assert any("another order" in told for told in found.changes)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_deleted_cell_comes_back_in_its_place_and_a_lost_answer_is_doubted(pla
     found = repaired(notebook)
     if name_of(gone):
         assert names(found.notebook) == names(essay())
-        assert any(name_of(gone).removeprefix("answer:") in told for told in found.told)
-        assert not any("answer:" in told for told in (*found.told, *found.doubts))
+        assert any(name_of(gone).removeprefix("answer:") in told for told in found.changes)
+        assert not any("answer:" in told for told in (*found.changes, *found.doubts))
     assert bool(found.doubts) == is_answer(gone)
 
 

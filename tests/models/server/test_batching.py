@@ -258,10 +258,10 @@ def test_places_in_the_queue_are_told_apart_and_come_true(seed):
     waiting = [QueuedRequest(chance.choice("abcd"), 1) for _ in range(9)]
     for turn in waiting:
         turns.add(turn)
-    assert sorted(turns.place(turn) for turn in waiting) == list(range(1, 10))
-    first = next(turn for turn in waiting if turns.place(turn) == 1)
+    assert sorted(turns.queue_position(turn) for turn in waiting) == list(range(1, 10))
+    first = next(turn for turn in waiting if turns.queue_position(turn) == 1)
     assert turns.next(lambda turn: True) is first
-    assert turns.place(first) == 0
+    assert turns.queue_position(first) == 0
 
 
 def test_one_viewer_cannot_fill_the_queue():
