@@ -186,7 +186,7 @@ def test_the_wheel_works_away_from_the_checkout(away):
     for told in (
         "pocket-small comes with the course's repository.",
         "No notebook lies in",
-        "lies in no course.",
+        "is not in the folder of a course.",
         "The package uvicorn is not installed.",
         'python -m pip install "starlette>=',
     ):

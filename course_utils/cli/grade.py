@@ -44,16 +44,26 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parsers = {}
     for verb, help_text in VERBS.items():
         parsers[verb] = verbs.add_parser(verb, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
-        parsers[verb].add_argument("--course", type=Path, help="the course's folder; the one around here when left out")
+        parsers[verb].add_argument(
+            "--course", type=Path, help="folder of the course; found from the current folder when left out"
+        )
         if verb in ("release", "collect", "run", "status", "feedback", "export"):
-            parsers[verb].add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="all when left out")
+            parsers[verb].add_argument(
+                "assignments", nargs="*", metavar="ASSIGNMENT", help="all assignments when left out"
+            )
         parsers[verb].set_defaults(run=DO[verb])
     run = parsers["run"]
-    run.add_argument("--student", action="append", default=[], help="only this one; may be said several times")
-    run.add_argument("--force", action="store_true", help="also what has not changed; people's marks stay")
-    run.add_argument("--unsafe", action="store_true", help="run students' code without a sandbox where there is none")
-    run.add_argument("--again", type=int, default=2, metavar="K", help="records of each essay that are done again (2)")
-    run.add_argument("--jobs", type=_positive(int), metavar="N", help="submissions at the same time; one a core")
+    run.add_argument("--student", action="append", default=[], help="only this student; may be given several times")
+    run.add_argument("--force", action="store_true", help="grade unchanged submissions again; marks by people stay")
+    run.add_argument(
+        "--unsafe", action="store_true", help="run students' code without a sandbox where none is available"
+    )
+    run.add_argument(
+        "--again", type=int, default=2, metavar="K", help="how many records of each essay are run again (2)"
+    )
+    run.add_argument(
+        "--jobs", type=_positive(int), metavar="N", help="submissions graded at the same time (one for each core)"
+    )
     run.add_argument(
         "--seconds", type=_positive(float), default=SECONDS, metavar="S", help=f"for one submission ({SECONDS:g})"
     )
@@ -70,7 +80,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parsers["import"].add_argument("assignment", metavar="ASSIGNMENT")
     parsers["import"].add_argument("file", type=Path, metavar="FILE", help="the archive, or a folder with its files")
     parsers["import"].add_argument(
-        "--who", action="append", default=[], metavar="NAME=ID", help="which student an unassigned name is"
+        "--who", action="append", default=[], metavar="NAME=ID", help="assign a name to a student: 'NAME=ID'"
     )
     parsers["report"].add_argument("--to", type=Path, default=Path("class_report.html"))
     parsers["bundle"].add_argument("--to", type=Path, default=Path("model-release-course.zip"))
@@ -229,7 +239,7 @@ def _export(chosen: argparse.Namespace) -> int:
     course, names = _course(chosen)
     if (chosen.number or chosen.worksheet) and len(names) > 1:
         raise TextError(
-            "Which assignment is meant? A number and a worksheet are those of one.",
+            "No assignment is named, but --number and --worksheet belong to one assignment.",
             f"One of {', '.join(names)}.", f"grade export {names[0]} ...",
         )  # fmt: skip
 

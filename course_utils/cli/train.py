@@ -29,15 +29,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "train",
         help="train a small GPT-2 from a folder of text",
-        description="Train a small GPT-2 from a folder of text. Killed or stopped, it goes on when asked again. "
-        "The folder it writes is a model like any other: load(Path(...)), or name its parent in COURSE_MODELS.",
+        description="Train a small GPT-2 from a folder of text. After a stop, the same command continues the training. "
+        "Load the model that it writes with load(Path(...)), or name its parent folder in COURSE_MODELS.",
     )
     parser.add_argument("texts", type=Path, help="a folder of UTF-8 .txt files, or one file")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the log, the checkpoint and the model")
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="files that are read but not trained on")
     parser.add_argument("--tokenizer", type=Path, help="a folder with the vocabulary to use; learnt when left out")
-    parser.add_argument("--recipe", type=Path, help="a recipe.json, as every training leaves one in its folder")
-    parser.add_argument("--threads", type=int, help="processor threads; the numbers depend on it in their last digits")
+    parser.add_argument("--recipe", type=Path, help="a recipe.json from the folder of an earlier training")
+    parser.add_argument("--threads", type=int, help="processor threads; the last digits of the results depend on it")
     parser.add_argument("--checkpoint-s", type=float, default=60, help="seconds between checkpoints (60)")
     for name, meaning in FLAGS.items():
         kind = {"epochs": float, "learning_rate": float, "optimizer": str}.get(name, int)

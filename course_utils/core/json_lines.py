@@ -85,7 +85,7 @@ def _locked(path: Path, next_step: str) -> Iterator[None]:
             lock.acquire()
         except filelock.Timeout as problem:
             what = f"Another notebook has been writing to {path} for {PATIENCE_S:.0f} seconds."
-            raise NoSpace(what, "A moment's turn.", "Wait, then do the same again.") from problem
+            raise NoSpace(what, "A lock on the file.", "Wait, then do the same again.") from problem
     try:
         yield
     finally:

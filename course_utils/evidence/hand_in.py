@@ -55,7 +55,9 @@ def hand_in(
     """
     here = expanded(folder) if folder is not None else Path.cwd()
     if not os.path.isdir(here):
-        raise TextError(f"There is no folder {here}.", "The folder of your notebook.", "hand_in()")
+        raise TextError(
+            f"There is no folder {here}.", "The folder of your notebook.", "Call hand_in() without a folder."
+        )
     chain = _lay_beside(here / NAME, ledger_path(ledger), say)
     _tell_essay(here, notebook, chain, say)
 
@@ -123,7 +125,7 @@ def _read_and_report(ledger: Path, content: bytes, say: Say) -> Chain:
         say(f"  {note}")
     if chain.faults:
         line, what = chain.faults[0]
-        say(f"  Line {line} {what}. Whoever marks it will see the same: only the records before that line count.")
+        say(f"  Line {line} {what}. The grader sees the same: only the records before that line count.")
     if chain.torn:
         say("  Its last line was cut off while it was written, and is no record.")
     return chain
@@ -132,7 +134,11 @@ def _read_and_report(ledger: Path, content: bytes, say: Say) -> Chain:
 def _copy(content: bytes, target: Path, say: Say) -> None:
     """Write the target whole or not at all; another file of its name gets a number and stays."""
     if os.path.exists(target) and not os.path.isfile(target):
-        raise TextError(f"{target} is no file.", "A place for the ledger.", "Give it another name, then hand in again.")
+        raise TextError(
+            f"{target} is not a file.",
+            "A path where the ledger can be written.",
+            "Give it another name, then hand in again.",
+        )
     with read_errors(target):
         before = target.read_bytes() if os.path.exists(target) else b""
     if before == content and os.path.exists(target):

@@ -72,7 +72,7 @@ def test_what_cannot_be_done_is_told(course, capsys, words, told):
 
 def test_outside_a_course_it_says_where_to_go(tmp_path, capsys):
     assert main(["grade", "status", "--course", str(tmp_path)]) == 1
-    assert "lies in no course" in capsys.readouterr().err
+    assert "is not in the folder of a course" in capsys.readouterr().err
 
 
 def test_every_verb_has_its_help(capsys):

@@ -18,7 +18,7 @@ class Finding:
     severity : {"fault", "hint"}
         Missing or contradicted, or only worth a look.
     says : str
-        One or two sentences to whoever wrote it.
+        Message to the author of the essay, one or two sentences.
     section : str
         The key of the section; "" where it is about the whole essay.
     start, end : int

@@ -230,7 +230,7 @@ def is_derived(written: ParsedNumber, values: Sequence[float]) -> bool:
 
     Notes
     -----
-    Whoever takes it from rounded numbers is off by a unit of the last digit; that much is allowed.
+    A result computed from rounded numbers is off by up to a unit of the last digit. That much is allowed.
     """
     for one, other in itertools.permutations(values[:MOST_COMPARED], 2):
         results = [abs(one - other), *([abs(one / other), abs(one - other) / abs(other)] if other else [])]

@@ -44,7 +44,7 @@ class Reason:
         for name in ("readings", "evidence"):
             if isinstance(getattr(self, name), str):
                 value = getattr(self, name)
-                raise SettingsError(f"{name} is one text, {value!r}.", "A list of texts.", f"{name}=[{value!r}]")
+                raise SettingsError(f"{name} is a string, {value!r}.", "A list of strings.", f"{name}=[{value!r}]")
         for reading in self.readings:
             if reading not in READINGS:
                 expected = f"One of {', '.join(READINGS)}."

@@ -23,7 +23,7 @@ class Reading:
     tags : tuple of str
         Where each was seen: V in the article itself, V2 where another text quotes it, SEED in the course's own sources.
     names : tuple of str
-        What an essay may call whoever wrote it, or the text.
+        Names by which an essay may call the author or the text.
     number : str
         What the course calls it, such as ``reading 2``.
     """

@@ -87,7 +87,7 @@ class Ledger:
         near = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.5) or ids[-3:]
         trusted = f" among the {len(ids)} before line {self.faults[0][0]}, which is wrong" if self.faults else ""
         raise TextError(
-            f"No record is {wanted[:40]!r}{trusted} in {self.path}.",
+            f"No record has the id {wanted[:40]!r}{trusted} in {self.path}.",
             f"Such as {', '.join(near)}." if near else "A ledger with records: this one has none.",
             "read().table() lists them all.",
         )
@@ -334,7 +334,7 @@ def _locked(path: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout as problem:
         what = f"Another notebook has been writing to {path} for {PATIENCE_S:.0f} seconds."
-        raise NoSpace(what, "A moment's turn.", "Wait, then do the same again.") from problem
+        raise NoSpace(what, "A lock on the file.", "Wait, then do the same again.") from problem
     except OSError as problem:
         raise no_space(path, problem, IF_UNWRITABLE) from problem
     try:

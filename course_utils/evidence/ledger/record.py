@@ -135,7 +135,7 @@ def plain(measured: JsonObject) -> JsonObject:
         line = json.dumps(measured, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TextError(
-            f"This result cannot be written down: {error}.",
+            f"This result cannot be recorded: {error}.",
             "Plain values in settings, inputs and rows.",
             "Tell the author of the experiment.",
         ) from error
@@ -159,7 +159,7 @@ def seal(measured: JsonObject, time: str, previous: str, taken: Collection[str])
         return _checked(values)
     except (InvalidRecord, KeyError) as error:
         raise TextError(
-            f"This is no measurement: it {error}.", "What result.record() returns.", "keep(result)"
+            f"This is not a measurement: it {error}.", "What result.record() returns.", "keep(result)"
         ) from error
 
 
@@ -195,10 +195,10 @@ def from_values(values: object) -> Record:
         raise InvalidRecord("is nested too deeply") from None
     if not holds and "procedure" not in record.versions and len(values["versions"]) > 1 and _is_sorted(values):
         raise InvalidRecord(
-            "has its keys sorted by another program; the seal of so old a record depends on their order"
+            "has its keys sorted by another program; the hash of a record of this format depends on their order"
         )
     if not holds:
-        raise InvalidRecord("has been changed since it was written: its hash is that of another text")
+        raise InvalidRecord("has been changed since it was written: its hash does not match its content")
     return record
 
 
@@ -227,7 +227,7 @@ def _checked(values: JsonObject) -> Record:
         if not shape.fullmatch(values[name]):
             raise InvalidRecord(f"has as its {name} {values[name][:40]!r}")
     if not all(isinstance(row, dict) for row in values["rows"]):
-        raise InvalidRecord("has rows that are none")
+        raise InvalidRecord("has rows that are not a list of objects")
     return Record(**{name: values[name] for name in FIELDS})
 
 
@@ -274,7 +274,7 @@ def _dumped(values: JsonObject, without: tuple[str, ...] = (), *, sort: bool = F
     try:
         return json.dumps(kept, ensure_ascii=False, allow_nan=False, sort_keys=sort).encode("utf-8")
     except (ValueError, RecursionError):  # NaN, or half a character
-        raise InvalidRecord("holds what no record can: not a number, or half a character") from None
+        raise InvalidRecord("holds a value that JSON cannot hold: NaN, an infinity, or half a surrogate pair") from None
 
 
 def _decoded(line: bytes) -> str:

@@ -65,7 +65,9 @@ def audited(result: Result, marks: Mapping[int, bool]) -> pd.DataFrame:
     """
     hits = _hits(result)
     if unknown := set(marks) - set(hits["hit"]):
-        raise SettingsError(f"There is no hit {min(unknown)}.", f"From 0 to {len(hits) - 1}.", "See audit(result).")
+        raise SettingsError(
+            f"There is no hit number {min(unknown)}.", f"From 0 to {len(hits) - 1}.", "See audit(result)."
+        )
     hits = hits.assign(mark=hits["hit"].map(dict(marks)))
     rows = []
     for row in result.rows.itertuples():
@@ -98,7 +100,11 @@ def _hits(result: Result) -> pd.DataFrame:
 def _context(text, words: str, result: Result) -> str:
     hit = pattern(result.settings["words"][words], result.settings["match"]).search(text.text)
     if hit is None:
-        raise TextError("The details and the words of this result do not fit.", "A result as it came.", "Run it again.")
+        raise TextError(
+            "The details of this result do not belong to its word lists.",
+            "A result that was not changed after the run.",
+            "Run it again.",
+        )
     whole, begin, end = text.prompt + text.text, len(text.prompt) + hit.start(), len(text.prompt) + hit.end()
     start = max(0, begin - CONTEXT)
     return f"{'…' if start else ''}{whole[start:begin]}[{whole[begin:end]}]{whole[end : end + CONTEXT]}"

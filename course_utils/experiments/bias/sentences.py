@@ -209,7 +209,7 @@ def stereoset_style(
     kept = None if items is None else kept_rows([dict(item) for item in items])
     items = [dict(item) for item in (probes()["sentences"] if items is None else items)]
     if not items:
-        raise TextError("There are no items.", "One at least.", "Leave items out.")
+        raise TextError("items is empty.", "At least one item.", "Leave items out to use the built-in ones.")
     sentences = [fill([item["sentence"]], item[kind])[0] for item in items for kind in KINDS]
     tell = progress or (lambda share, what: None)
     tell(0.0, f"{model.name} reads {len(sentences)} sentences")

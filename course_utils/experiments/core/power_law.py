@@ -86,8 +86,8 @@ def fit_power_law(n_parameters: Numbers, losses: Numbers, resampled: np.ndarray 
     sizes, losses = np.asarray(n_parameters, dtype=float), np.asarray(losses, dtype=float)
     if len(set(sizes)) < 2 or len(sizes) != len(losses) or not (np.r_[sizes, losses] > 0).all():
         raise SettingsError(
-            f"{len(sizes)} sizes and {len(losses)} losses make no line.",
-            "Two models at least, of different size, with a loss above 0 each.",
+            f"No line can be fitted to {len(sizes)} sizes and {len(losses)} losses.",
+            "At least two models of different sizes, each with a loss above 0.",
             "Measure another size.",
         )
     all_losses = np.vstack([losses, *([resampled] if resampled is not None else [])])

@@ -196,7 +196,9 @@ def kappa(ratings_a: Sequence, ratings_b: Sequence) -> Agreement:
     a, b = list(ratings_a), list(ratings_b)
     if len(a) != len(b):
         raise SettingsError(
-            f"One rater judged {len(a)} items, the other {len(b)}.", "The same items.", "Leave out what one skipped."
+            f"One rater judged {len(a)} items, the other {len(b)}.",
+            "The same items.",
+            "Leave out the items that one of them did not judge.",
         )
     labels = list(dict.fromkeys([*a, *b]))
     counts = np.zeros((max(2, len(labels)),) * 2)
@@ -281,7 +283,9 @@ def mean_interval(values: Numbers, seed: int, confidence: float = 0.95) -> Estim
     _require_confidence(confidence)
     numbers = np.asarray(values, dtype=float).ravel()
     if not np.isfinite(numbers).all():
-        raise SettingsError(f"The values hold {numbers[~np.isfinite(numbers)][0]}.", "Numbers.", "Leave it out.")
+        raise SettingsError(
+            f"The values hold {numbers[~np.isfinite(numbers)][0]}.", "Finite numbers.", "Leave this value out."
+        )
     mean = float(numbers.mean()) if len(numbers) else math.nan
     low, high = bootstrap(lambda drawn: numbers[drawn].mean(axis=1), len(numbers), seed, confidence)
     return Estimate(mean, min(low, mean), max(high, mean), len(numbers))  # in this order, NaN stays
@@ -333,7 +337,9 @@ def _require_count(n_yes: int, n: int) -> None:
     whole = all(isinstance(count, Integral) and not isinstance(count, bool) for count in (n_yes, n))
     if not whole or not 0 <= n_yes <= n:
         raise SettingsError(
-            f"{n_yes!r} of {n!r} were counted.", "Whole numbers from 0, the first no larger.", "Count again."
+            f"The count is {n_yes!r} of {n!r}.",
+            "Whole numbers from 0, the first not larger than the second.",
+            "Correct the two counts.",
         )
 
 

@@ -96,7 +96,9 @@ def base_rates(
         A number that is no share, or none at all.
     """
     if not len(accuracies) or not len(machine_shares):
-        raise SettingsError("There is no accuracy, or no share.", "At least one of each.", "Leave both out.")
+        raise SettingsError(
+            "accuracies or machine_shares is empty.", "At least one of each.", "Leave both out to use the defaults."
+        )
     asked = {"accuracies": [*map(_exact, accuracies)], "machine_shares": [*map(_exact, machine_shares)]}
     exact = [(accuracy, share) for accuracy in asked["accuracies"] for share in asked["machine_shares"]]
     rows = pd.DataFrame([_row(accuracy, 1 - accuracy, share) for accuracy, share in exact])

@@ -107,7 +107,9 @@ def nucleus_sweep(
     """
     ps = sorted(set(ps))
     if len(ps) < 2:
-        raise SettingsError(f"The values of p are {ps}.", "Two different ones at least.", "Leave ps out.")
+        raise SettingsError(
+            f"ps is {ps}.", "At least two different values of top_p.", "Leave ps out to use the defaults."
+        )
     inputs = {"model": model.name, "ps": ps, "n_pairs": n_pairs, "n_words": n_words}
     inputs |= {"detector": detector_as_input(detector), "max_new_tokens": max_new_tokens, "seed": seed}
     detector, tell = detector or RankDetector(model), progress or (lambda share, what: None)
@@ -264,7 +266,7 @@ def conditioning(
     SettingsError, TextError, Cancelled
     """
     if len(set(openings)) != 2:
-        raise SettingsError(f"The openings are {list(openings)}.", f"Two of {', '.join(OPENINGS)}.", "Leave them out.")
+        raise SettingsError(f"openings is {list(openings)}.", f"Two of {', '.join(OPENINGS)}.", "Leave them out.")
     inputs = {"model": model.name, "n_pairs": n_pairs, "settings": dataclasses.asdict(settings), "n_words": n_words}
     inputs |= {"detector": detector_as_input(detector), "openings": list(openings), "seed": seed}
     detector, tell = detector or WordDetector(), progress or (lambda share, what: None)

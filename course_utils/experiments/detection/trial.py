@@ -75,7 +75,11 @@ class Trial:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not low <= value <= high or (is_whole and value != int(value)):
                 kind = "A whole number" if is_whole else "A number"
-                raise SettingsError(f"{name} is {value!r}.", f"{kind} from {low} to {high} ({meaning}).", "Change it.")
+                raise SettingsError(
+                    f"{name} is {value!r}.",
+                    f"{kind} from {low} to {high} ({meaning}).",
+                    f"Set {name} within that range.",
+                )
 
     @property
     def needs_reader(self) -> bool:

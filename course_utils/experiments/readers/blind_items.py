@@ -29,7 +29,7 @@ class Item:
     id : str
         Says nothing about the source.
     headline, text : str
-        The text begins with the article's own first sentence, whoever wrote on.
+        The text begins with the article's own first sentence, also where a model wrote the rest.
     source, weights_sha256 : str
         ``"human"`` and nothing, or the model's name and the hash of its weights.
     article : int

@@ -210,7 +210,7 @@ def _table(items: Sequence[Item], answers: Iterable[JsonObject], require: Callab
         require(answer)
         first.setdefault((answer["rater"], answer["item"]), answer)
     if not first:
-        raise TextError("There is no answer.", "One at least.", "Answer the test first.")
+        raise TextError("answers is empty.", "At least one answer.", "Answer the test first.")
     return pd.DataFrame([{**answer, "source": known[answer["item"]].source} for answer in first.values()])
 
 

@@ -73,7 +73,7 @@ class Decisions:
             raise SettingsError(what, expected, 'timeline.decide("wait", "because…")')
         if stage in self.made():
             what = f"At {stage} you have decided: {self.made()[stage]['decision']}."
-            raise TextError(what, "One decision a stage; it stays.", "Go to the next stage.")
+            raise TextError(what, "One decision for each stage; it cannot be changed.", "Go to the next stage.")
         if stage is None or not next_size(stage):
             what = f"After {stage} no size is left to decide on." if stage else "No stage is set."
             first = release_stage.NAMES[0]

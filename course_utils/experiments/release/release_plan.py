@@ -79,7 +79,9 @@ class Rule:
         """Refuse what could not be decided."""
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
         if not number or not math.isfinite(self.threshold):
-            raise SettingsError(f"threshold is {self.threshold!r}.", "A number.", "Say where the line is.")
+            raise SettingsError(
+                f"threshold is {self.threshold!r}.", "A number.", "Set threshold to the limit of your rule."
+            )
         for name, known in (("direction", DIRECTIONS), ("of", OF)):
             if getattr(self, name) not in known:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}.", f"One of {', '.join(known)}.", "Choose one.")
@@ -169,7 +171,9 @@ class Plan:
         """
         fixed = [entry["rules"] for entry in self._entries if "rules" in entry]
         if not fixed:
-            raise SettingsError("No rule is fixed yet.", "A rule, before the numbers.", "plan.fix(Rule(…))")
+            raise SettingsError(
+                "The plan has no rule yet.", "A rule that is fixed before the measurement.", "plan.fix(Rule(…))"
+            )
         verdict = decide([Rule(**rule) for rule in fixed[-1]], measured)
         self._add({"measured_sha256": hashlib.sha256(measured.to_csv().encode()).hexdigest()})
         return verdict

@@ -209,7 +209,11 @@ def as_many(texts: Sequence[str], model: "LanguageModel", n_tokens: int) -> list
 
 def _require_not(cancel: threading.Event | None) -> None:
     if cancel is not None and cancel.is_set():
-        raise TextError("The experiment was stopped.", "", "Run it again; with the same seed it gives the same.")
+        raise TextError(
+            "The experiment was stopped.",
+            "A run to its end.",
+            "Run it again; with the same seed it gives the same result.",
+        )
 
 
 def _result(

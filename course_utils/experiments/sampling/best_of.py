@@ -92,7 +92,9 @@ def samples(
         raise SettingsError(given, "A whole number from 1, and a temperature above 0.", "n_samples=10, temperature=1")
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if len(set(prompts)) < len(prompts):
-        raise TextError("A prompt stands there twice.", "Each once.", "Raise n_samples instead.")
+        raise TextError(
+            "prompts has the same prompt twice.", "Each prompt once.", "Raise n_samples for more texts of a prompt."
+        )
     written = write(model, [prompt for prompt in prompts for _ in range(n_samples)], settings, progress, cancel)
     rows = [
         {"item": f"{p + 1}-{s + 1}", "prompt": prompt, "sample": s + 1}
@@ -295,7 +297,9 @@ def _mean_ratings(ratings: Sequence[dict], items: set[str]) -> dict[str, float]:
         item, rating = ratings_of_one.get("item"), ratings_of_one.get("rating")
         if item not in items:
             raise TextError(
-                f"A rating is of {item!r}, which is not there.", "An item of blind(samples(…)).", "Leave it out."
+                f"A rating names the item {item!r}, which does not exist.",
+                "An item of blind(samples(…)).",
+                "Leave it out.",
             )
         if isinstance(rating, bool) or not isinstance(rating, int | float) or not LOWEST <= rating <= HIGHEST:
             raise SettingsError(f"{item} is rated {rating!r}.", f"From {LOWEST} to {HIGHEST}.", "Rate it again.")

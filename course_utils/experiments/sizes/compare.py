@@ -191,7 +191,9 @@ def _folders(models: Sequence[str | Path]) -> dict[str, Path]:
 def _checked(documents: Sequence[str]) -> list[str]:
     documents = [documents] if isinstance(documents, str) else list(documents)
     if not documents or not all(document.strip() for document in documents):
-        raise TextError("There are no documents, or an empty one.", "Texts with words in them.", "Leave it out.")
+        raise TextError(
+            "documents is empty or holds an empty text.", "Texts with words in them.", "Leave the empty text out."
+        )
     return documents
 
 

@@ -223,7 +223,7 @@ class UnwrittenPairs:
             raise TextError(
                 f"Of {len(self.articles)} articles of these pairs, {len(kept)} come again with the seed {self.seed}.",
                 "The same articles in the same order.",
-                "Nothing: other news lie on this machine, or the model writes other texts here.",
+                "This machine has other news articles, or the model writes other texts; make new pairs instead.",
             )
         return dataclasses.replace(kept, n_left_out=self.n_left_out)
 

@@ -95,14 +95,14 @@ def generate(course: Course, assignment: str, say: Say = print) -> Path:
         if is_gradebook_trouble(log):
             raise gradebook_trouble(course.db_url, log)
         raise CourseError(
-            f"nbgrader could not make {assignment}: {last_line_of_log(done)}", "A sound source notebook.", "See above."
+            f"nbgrader could not make {assignment}: {last_line_of_log(done)}", "A source notebook that nbgrader accepts.", "Correct what the log above names, then: make release"
         )
     folder = course.folder("assignments", "", assignment)
     source = course.source(assignment).parent
     if (source / NAME).is_file():
         replace_file(folder / "rubric.html", rubric_page(load_rubric(source / NAME)))
     if leaks := find_leaks(folder):
-        raise CourseError(f"{assignment} would tell students: {leaks[0]}", "Nothing of the kind.", "Mend its source.")
+        raise CourseError(f"{assignment} would show students: {leaks[0]}", "No solution or hidden check in the student version.", "Correct its source notebook.")
     return folder
 
 

@@ -267,7 +267,7 @@ def one_at_a_time(course: Course) -> Iterator[None]:
             lock.acquire()
     except filelock.Timeout as problem:
         raise NoSpace(
-            "Another grading of this course is going on.", "One at a time.", "Wait until it has ended."
+            "Another process is grading this course.", "One grading at a time.", "Wait until it has ended."
         ) from problem
     try:
         yield

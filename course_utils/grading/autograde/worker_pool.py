@@ -123,7 +123,7 @@ def run_tasks(
 
 def _no_process(problem: OSError) -> CourseError:
     return CourseError(
-        f"No process for the grading can be started: {problem.strerror or problem}.",
+        f"No grading process can be started: {problem.strerror or problem}.",
         "Free memory, a free process and room in the folder for temporary files.",
         "End other programs, then: make grade",
     )

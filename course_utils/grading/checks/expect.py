@@ -266,7 +266,9 @@ def tree_of(function: object) -> ast.Module:
     try:
         return ast.parse(textwrap.dedent(source_of(function)))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
-        raise AnswerError(f"This cell is no Python: {one_line(str(problem))}.", "Python that can be read.") from None
+        raise AnswerError(
+            f"This cell is not valid Python: {one_line(str(problem))}.", "A cell without a syntax error."
+        ) from None
 
 
 # -- trying ------------------------------------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def _try(function: Callable[..., object], args: tuple[object, ...], named: dict[
     """Call a function; what it writes to stderr is dropped, because nbgrader gives no points for a cell that does."""
     if not callable(function):
         raise AnswerError(
-            f"What is tried here is {shown(function)}, and no function.",
+            f"The check calls {shown(function)}, which is not a function.",
             "A function, made with def.",
             "Run the cell in which you write it, and use its name for nothing else.",
         )

@@ -145,7 +145,9 @@ def find_course(start: str | Path | None = None) -> Course:
         if (folder / CONFIG).is_file():
             return Course(folder, _read_config(folder))
     raise TextError(
-        f"{here} lies in no course.", f"A folder with {CONFIG} in it or above it.", "Go to the course's folder first."
+        f"{here} is not in the folder of a course.",
+        f"A folder with {CONFIG} in it or above it.",
+        "Go to the course's folder first.",
     )
 
 

@@ -100,7 +100,7 @@ def gradebook_file(db_url: str) -> Path | None:
         raise GradebookError(
             f"The gradebook's address is {db_url[:100]!r}.",
             "An address such as sqlite:////home/me/course/gradebook.db",
-            "Mend CourseDirectory.db_url in nbgrader_config.py, or remove it there.",
+            "Correct CourseDirectory.db_url in nbgrader_config.py, or remove it there.",
         ) from problem
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
@@ -250,7 +250,9 @@ def _in_words(db_url: str, message: str) -> GradebookError:
             return GradebookError(f"The gradebook {where} {what}.", expected, next_step)
     reason = " ".join(message.split())[:200]
     return GradebookError(
-        f"The gradebook {where} cannot be used: {reason}.", "nbgrader's database.", "Check the file, or its server."
+        f"The gradebook {where} cannot be used: {reason}.",
+        "A database made by nbgrader.",
+        "Check the file, or the database server.",
     )
 
 

@@ -194,7 +194,11 @@ def _by_id(entries: Sequence[Entry], file: Path) -> dict[str, dict[str, str]]:
             )  # fmt: skip
         values |= entry.values
     if not found:
-        raise TextError(f"{file} holds no person.", "A line with an id below the headings.", "Look into the file.")
+        raise TextError(
+            f"{file} has no student.",
+            "At least one line with an id below the headings.",
+            "Open the file and check its lines.",
+        )
     return {student_id: values for student_id, (_, values) in found.items()}
 
 
@@ -231,7 +235,7 @@ def read_csv(content: bytes, name: str = "The file") -> list[list[str]]:
     try:
         rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), MAX_ROWS + 1))
     except csv.Error as problem:
-        raise TextError(f"{name} is no CSV file: {problem}.", "A CSV file.", "Export it as CSV again.") from problem
+        raise TextError(f"{name} is not a CSV file: {problem}.", "A CSV file.", "Export it as CSV again.") from problem
     if len(rows) > MAX_ROWS:
         raise TextError(f"{name} has more than {MAX_ROWS:,} lines.", "A list of people.", "Look into the file.")
     return rows
@@ -260,7 +264,7 @@ def decoded(content: bytes, name: str = "The file") -> tuple[str, str]:
         except UnicodeDecodeError:
             continue
     if "\x00" in text:
-        raise TextError(f"{name} is no text.", "A CSV file.", "Export it as CSV again.")
+        raise TextError(f"{name} is not a text file.", "A CSV file.", "Export it as CSV again.")
     return text, encoding
 
 

@@ -50,7 +50,7 @@ LEDGER = {
     "sound": "Your ledger holds together from its first line to its last.",
     "missing": "No ledger lay beside the essay, so your numbers could not be compared with their records.",
     "tampered": "A line of your ledger is not as the course wrote it. A program that saves the file anew can do that. "
-    "If you do not know how it came about, say so to whoever teaches the course.",
+    "If you do not know how it came about, tell the teacher of the course.",
     "torn": "The last line of your ledger was cut off while it was written; the records before it are whole.",
     "too large": "Your ledger was too large to be read.",
 }

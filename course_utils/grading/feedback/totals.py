@@ -10,7 +10,7 @@ DAY_S = 86_400
 REGRADE = (
     "Name one part of the table above, and ask about that part only; for a second part write a second time.",
     "Give a reason: what its description asks for, and the place in your work where it stands.",
-    "Send both to whoever teaches the course: a person then reads that part again, and answers with a reason.",
+    "Send both to the teacher of the course: a person then reads that part again, and answers with a reason.",
 )
 
 

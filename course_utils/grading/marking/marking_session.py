@@ -136,7 +136,7 @@ class MarkingSession:
             name = self.rubric.criterion(last.criterion).name
             raise SettingsError(
                 f"{name} of paper {self.paper(last.paper).number} was changed elsewhere since.",
-                "A mark as this page left it.",
+                "A mark that was not changed since this page wrote it.",
                 "Nothing was undone; change it by hand.",
             )
         back = dataclasses.replace(there, **{part: getattr(last.was, part) for part in changed})
@@ -172,7 +172,7 @@ class MarkingSession:
             reason = problem.what if isinstance(problem, NoSpace) else f"{self._journal} was not written: {problem}"
             raise NoSpace(
                 f"The mark was written, but not the journal: {reason}", "A journal that can be written.",
-                "Make room, or let yourself write there.",
+                "Free disk space, or give yourself write permission there.",
             ) from problem  # fmt: skip
 
 

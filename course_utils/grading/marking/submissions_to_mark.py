@@ -16,7 +16,7 @@ UNFINISHED = "unfinished"  # the status of a report while a submission is being 
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """A submission as whoever marks it sees it in a list.
+    """Submission in the list of those to mark.
 
     Parameters
     ----------

@@ -83,7 +83,9 @@ def _autograde(course: Course, assignment: str, say: Say, student_id: str, force
 
     left = [result for result in grade(course, assignment, [student_id], force=force, say=say, n_jobs=1) if result.left]
     if left:
-        raise CourseError(f"{student_id} could not be graded now: {left[0].left}", "", "Try again.")
+        raise CourseError(
+            f"{student_id} could not be graded now: {left[0].left}", "A submission that can be graded.", "Try again."
+        )
 
 
 def _collect(course: Course, assignment: str, say: Say, *_: object, **__: object) -> None:

@@ -32,7 +32,11 @@ def bundle(course: Course, file: Path, say: Say = print) -> Path:
     names = sorted(set(_names(course)))
     for folder in sorted({Path(name).parts[1] for name in names if name.startswith("assignments/")}):
         if leaks := find_leaks(course.folder("assignments", "", folder)):
-            raise CourseError(f"The bundle would hold a secret: {leaks[0]}.", "A clean release.", "make release")
+            raise CourseError(
+                f"The bundle would hold a secret: {leaks[0]}.",
+                "A release without solutions and hidden checks.",
+                "make release",
+            )
     new = file.with_name(f".{file.name}.new")
     new.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -58,7 +62,8 @@ def _git(course: Course, *options: str) -> list[str]:
     done = subprocess.run(["git", "ls-files", "-z", *options], cwd=course.root, capture_output=True, check=False)
     if done.returncode:
         raise CourseError(
-            f"{course.root} is no git checkout, so what belongs to the course is not known.",
-            "A checkout.", "Make the bundle where the course was cloned.",
-        )  # fmt: skip
+            f"{course.root} is not a git checkout, so the files of the course are not known.",
+            "A git checkout.",
+            "Make the bundle where the course was cloned.",
+        )
     return [name for name in done.stdout.decode().split("\0") if name]

@@ -29,7 +29,7 @@ def release(course: Course, assignment: str, say: Say = print) -> None:
     if not done["success"]:
         raise CourseError(
             f"{assignment} could not be released to {course.exchange}: {last_line_of_log(done)}",
-            "A folder that everybody can read.", "Set NBGRADER_EXCHANGE to another folder.",
+            "An exchange folder that you can write and everybody can read.", "Set NBGRADER_EXCHANGE to another folder.",
         )  # fmt: skip
     if is_first:
         note_release(course, assignment)

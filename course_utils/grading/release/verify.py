@@ -41,8 +41,8 @@ def verify_checks(course: Course, assignment: str, say: Say = print) -> None:
         most = {cell.name: cell.most for cell in read_plan(cells)[0] if cell.is_check}
     except SyntaxError as problem:
         raise CourseError(
-            f"A check of {assignment} is no plain Python: {problem}.",
-            "Python without magics in every cell that gives points.", "Mend the source notebook.",
+            f"A check of {assignment} is not plain Python: {problem}.",
+            "Python without magics in every cell that gives points.", "Correct the source notebook.",
         ) from problem  # fmt: skip
     if not most:
         return
@@ -76,7 +76,9 @@ def _require(name: str, verdict: VerdictData, most: float, is_solution: bool) ->
     points = verdict["points"]
     if points is None:
         raise CourseError(
-            f"The check {name} cannot be made: {verdict['why']}", "See above.", "Mend the source notebook."
+            f"The check {name} cannot be made: {verdict['why']}",
+            "A check that can be run on the solution.",
+            "Correct the source notebook.",
         )
     if is_solution and points < most:
         message = verdict["error"][1] if verdict["error"] else "it says nothing"

@@ -68,7 +68,7 @@ def export_csv(
     Returns
     -------
     list of str
-        What whoever uploads it should know, in sentences.
+        Notes for the person who uploads the file, in sentences.
 
     Raises
     ------

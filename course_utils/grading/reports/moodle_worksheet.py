@@ -80,7 +80,9 @@ def fill_worksheet(content: bytes, marks: Sequence[Mark], most: float, name: str
     fields = _fields(text, delimiter)
     if [row for row in read_csv(content, name) if row] != [[_plain(text[a:b]) for a, b in row] for row in fields]:
         raise TextError(
-            f"{name} is no CSV as Moodle writes it.", "The file from Download grading worksheet.", "Download it again."
+            f"{name} is not a CSV file as Moodle writes it.",
+            "The file from Download grading worksheet.",
+            "Download it again.",
         )
     rows = [[_plain(text[a:b]) for a, b in row] for row in fields]
     if not rows:

@@ -95,7 +95,9 @@ def collect(course: Course, assignment: str, say: Say = print) -> list[str]:
     """
     inbound = course.own_exchange / "inbound"
     if not inbound.is_dir():
-        raise TextError(f"{inbound} is not there.", "The folder into which students submit.", "make release")
+        raise TextError(
+            f"The folder {inbound} does not exist.", "The folder into which students submit.", "make release"
+        )
     handed = _handed(course, inbound, say)
     foreign = _foreign(course, handed, inbound)
     of_student: dict[str, list[Handed]] = collections.defaultdict(list)

@@ -282,7 +282,7 @@ def _check_time(ingested: IngestedSubmission, zone: str, released: datetime.date
         ingested.kept["timestamp.txt"] = utc_text(read_time(written, zone, released=released)).encode()
     except NotATime as why:
         notice = f"The time of submission does not count: {why}."
-        ingested.doubts.append(f"{notice} Whether it is late is for a person to say; nothing is ingested off.")
+        ingested.doubts.append(f"{notice} Whether it is late is for a person to say; nothing is deducted.")
 
 
 def placeholder_notebook(

@@ -180,7 +180,9 @@ def _files_below(folder: Path) -> Iterator[File]:
             if is_clutter(inside):
                 continue
             if (n := n + 1) > MAX_FILES:
-                raise TextError(f"{folder} holds more than {MAX_FILES:,} files.", "Those of a class.", "Import a part.")
+                raise TextError(
+                    f"{folder} holds more than {MAX_FILES:,} files.", "The files of one class.", "Import it in parts."
+                )
             why = "it is a link to another place" if path.is_symlink() else ""
             size = 0 if why else path.stat().st_size
             yield File(inside, functools.partial(read_plain, path), size, why)
@@ -345,7 +347,7 @@ def _exchange_folders(
         except NotATime:
             replace_file(new / TIME, attempt.time)  # the report will say what is wrong with it
     elif not (new / TIME).exists() and attempt.is_late:
-        notice = "how late it is for a person to say; nothing is taken off"
+        notice = "how late it is for a person to say; nothing is deducted"
         why.append(f"{attempt.platform} marks it as late, and no name of its files tells the time: {notice}.")
     note = {"from": f"import of {origin}", "key": attempt.key}
     there = course.folder("submitted", student, assignment)

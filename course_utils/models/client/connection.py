@@ -68,7 +68,7 @@ class StopSignal(Protocol):
 
 
 class CombinedStopSignal:
-    """A stop signal that also ends when another one comes: a reader's own, beside that of whoever asked.
+    """Stop signal that is also set when another one is: the reader's own, and the caller's.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class ServerConnection:
         return True
 
     def absent(self) -> NoServer:
-        """Return the error for whoever cannot wait."""
+        """Return the error for a caller that cannot wait."""
         return NoServer(
             f"The model server at {self.url} does not answer.",
             "A model server that runs.",
@@ -214,7 +214,7 @@ def _whole(answer: Iterator[JsonObject | str]) -> JsonObject:
         raise NotServed(
             f"The model server sends {came} where one object was asked for.",
             "One JSON object.",
-            "Check the server's address, and whether its version speaks OpenAI's completions.",
+            "Check the server's address, and that it serves OpenAI's completions API.",
         )
     return found
 

@@ -178,12 +178,18 @@ class RemoteModel(BaseLanguageModel):
         """
         most = self.capabilities.alternatives
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
-            raise SettingsError(f"k is {k!r}.", f"A whole number from 1 to {most}, which this server tells.", "k=10")
+            raise SettingsError(
+                f"k is {k!r}.", f"A whole number from 1 to {most}, the most that this server returns.", "k=10"
+            )
         for seed in range(N_TRIES):  # what is drawn does not matter, unless it ends the text: then no step comes
             drawn = Settings(1, temperature=5.0 if self.is_ours else 0.0, top_k=0, seed=seed)
             for step in self.stream(prompt, drawn):
                 return list(step.alternatives[:k])
-        raise NotServed(f"{self.name} ends the text here.", "A prompt that it writes on from.", "Change the prompt.")
+        raise NotServed(
+            f"{self.name} ends the text at once, without a next token.",
+            "A prompt that the model continues.",
+            "Change the prompt.",
+        )
 
     def score(
         self,
@@ -243,7 +249,11 @@ class RemoteModel(BaseLanguageModel):
         scored = choice.get("course") or {}
         steps = [step_of(row) for row in scored.get("steps", [])] or capabilities.scored(choice)
         if not steps:
-            raise NotServed(f"The server of {self.name} gave no score.", "Log-probabilities.", "Try again.")
+            raise NotServed(
+                f"The server of {self.name} returned no log-probabilities.",
+                "A log-probability for each token.",
+                "Try again.",
+            )
         steps[-1] = dataclasses.replace(steps[-1], is_last=True)
         window = scored.get("window") or self.context
         return ScoredText(text, tuple(steps), window, scored.get("stride") or window, self.name, self.precision)

@@ -203,8 +203,9 @@ class RemoteStream:
     def _safe_place(self, sample: int) -> int:
         """Return the last step before which no character is half written: its text and the one before are ASCII.
 
-        A token may end inside a character; whoever begins behind it would get the other half alone. In 8 bits, reading
-        tokens together differs from writing them one by one; there all is written again, and comes the same.
+        A token may end inside a character; a continuation from there would begin with the other half alone. With int8
+        weights, a batch of known tokens gives slightly other logits than one token at a time. There the text is
+        written again from its beginning, and comes out the same.
         """
         steps, kept = self._steps[sample], len(self._so_far[sample].steps)
         if sample in self._differ or not self._model.is_ours:
@@ -221,7 +222,7 @@ class RemoteStream:
         if n_breaks > MAX_BREAKS * len(self._so_far):
             raise NotServed(
                 f"The model server broke off {n_breaks} times at the same place ({lost}).",
-                "An answer to its end.",
+                "A complete response.",
                 "Try another prompt, or look at the server's own messages.",
             )
         self._model.connection.wait(self._cancel, self.on_wait and self._tell)

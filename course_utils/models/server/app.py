@@ -24,7 +24,7 @@ from course_utils.models.server.streaming import EventStreamResponse, WholeRespo
 
 VERSION = 1
 MAX_BODY_BYTES = 256_000  # bytes
-PATIENCE_S = 10.0  # with whoever sends slowly
+PATIENCE_S = 10.0  # s; a client that sends its request more slowly gets an error
 
 
 class ModelApp:
@@ -142,9 +142,11 @@ async def _body(request: Request) -> bytes:
                 body += piece
                 if len(body) > MAX_BODY_BYTES:
                     what = f"The request is longer than {MAX_BODY_BYTES:,} bytes."
-                    raise Refusal(what, "A shorter one.", status=413, code="too_large")
+                    raise Refusal(what, "A shorter request.", status=413, code="too_large")
     except TimeoutError:
-        raise Refusal("The request did not come to its end.", "A whole one.", status=408, code="timeout") from None
+        raise Refusal(
+            "The connection ended before the request was complete.", "A complete request.", status=408, code="timeout"
+        ) from None
     return bytes(body)
 
 

@@ -70,8 +70,8 @@ class Job(QueuedRequest):
             is_slow = not was_empty and self._n_unread > MAX_UNREAD_STEPS
         if is_slow:
             self.fail(Refusal(
-                f"{self._n_unread} tokens of the text wait, and nobody reads them.",
-                "A reader that keeps up.",
+                f"{self._n_unread} tokens of the text were not read by the client.",
+                "A client that reads as fast as the model writes.",
                 "Ask again over a better connection.",
                 status=408, code="slow_reader", name="TooSlow",
             ))  # fmt: skip
@@ -279,10 +279,10 @@ def _row_of(job: Job, sample: int) -> Row | Scoring:
 
 
 def _problem() -> Refusal:
-    """Write what happened to stderr, for whoever keeps the server; return what is said to the reader."""
+    """Write the traceback to stderr, for the operator of the server; return the error for the client."""
     traceback.print_exc(file=sys.stderr)
     return Refusal(
-        "The model's process met a problem with this text.", "", "Ask again, or with another text.",
+        "The model failed with an internal error on this text.", "", "Ask again, or with another text.",
         status=500, code="server_error", name="ServerProblem",
     )  # fmt: skip
 

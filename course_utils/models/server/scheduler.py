@@ -90,8 +90,8 @@ class FairQueue(Generic[AnyRequest]):
             )  # fmt: skip
         if self.n_waiting >= self._limits.waiting_in_all:
             raise Refusal(
-                f"{self.n_waiting} texts wait for their turn: the hall asks for more than this machine can write.",
-                f"At most {self._limits.waiting_in_all} that wait.",
+                f"{self.n_waiting} texts are queued: more is asked for than this machine can write.",
+                f"At most {self._limits.waiting_in_all} in the queue.",
                 "Ask again in a few seconds.",
                 status=429, code="queue_full", retry_after=5, name="TooBusy",
             )  # fmt: skip

@@ -139,15 +139,17 @@ def _listen(host: str, port: int, token: str) -> socket.socket:
     if host not in LOOPBACK and not token:
         raise SettingsError(
             f"The address {host} can be reached from other machines.",
-            "A token, without which nobody is answered.",
-            "Add --token with a word of your own, or leave --host out.",
+            "A token that every client must send.",
+            "Add --token with a secret of your own, or leave --host out.",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)
     except (OSError, OverflowError, UnicodeError) as error:
         raise SettingsError(
-            f"The address {host}, port {port}, cannot be had: {error}.", "A free port of this machine.", "Add --port 0."
+            f"The address {host}, port {port}, cannot be opened: {error}.",
+            "A free port of this machine.",
+            "Add --port 0.",
         ) from None
     # Each connection has the same: what a slow reader leaves unread is soon noticed, and takes little memory.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)

@@ -45,7 +45,7 @@ def read_documents(folder: Path) -> list[str]:
         what = "holds no .txt file with words in it" if folder.exists() else "does not exist"
         raise TextError(
             f"{folder} {what}.",
-            f"A folder of UTF-8 files ending in .txt, their documents parted by a line {END}.",
+            f"A folder of UTF-8 files ending in .txt, with a line {END} between documents.",
             "Put text there, or name another folder.",
         )
     return documents

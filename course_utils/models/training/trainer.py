@@ -26,7 +26,7 @@ from course_utils.models.training.data import Batches, fingerprint
 from course_utils.models.training.determinism import bf16_is_faster, repeatable
 from course_utils.models.training.recipe import Recipe, optimizers
 
-HELD_OUT_WINDOWS = 64  # enough for a curve; whoever compares models reads whole texts
+HELD_OUT_WINDOWS = 64  # enough for a curve; a comparison of models uses whole texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def test_a_look_that_failed_is_no_look():
 
 
 def test_without_a_rule_nothing_is_decided():
-    with pytest.raises(SettingsError, match="No rule is fixed"):
+    with pytest.raises(SettingsError, match="has no rule yet"):
         Plan().decide(measured(1))
     with pytest.raises(SettingsError, match="No rule is given"):
         Plan().fix()

@@ -199,7 +199,7 @@ UNSOUND = {
     "points for nothing": ("assert True", "to a sheet that nobody has answered"),
     "no points for the solution": ("assert double(2) == 5", "gives the solution 0 of 2"),
     "a function handed over": ("assert double(lambda: 0)", "cannot be made"),
-    "a magic": ("%time double(2)", "no plain Python"),
+    "a magic": ("%time double(2)", "not plain Python"),
     "only a name": ("double", "to a sheet that nobody has answered"),
 }
 

@@ -339,7 +339,7 @@ def test_an_address_open_to_others_needs_a_token():
 
 
 def test_a_port_that_is_taken_is_named(server):
-    with pytest.raises(SettingsError, match="cannot be had"):
+    with pytest.raises(SettingsError, match="cannot be opened"):
         ModelServer(port=int(server.url.rsplit(":", 1)[1]))
 
 

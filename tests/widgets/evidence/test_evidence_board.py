@@ -135,7 +135,7 @@ def test_a_chosen_record_is_shown_whole(made):
     assert ["torch", record.versions["torch"]] in shown["versions"] and ["n_texts", "1"] in shown["settings"]
     assert len(shown["rows"]) == 1 and shown["columns"][:2] == ["text", "begins"] and shown["why_not"] == ""
     assert board.picture["src"].startswith("data:image/png") and "wordy" in board.picture["alt"]
-    with pytest.raises(TextError, match="No record is 'E-0000'"):
+    with pytest.raises(TextError, match="No record has the id 'E-0000'"):
         board.choose("E-0000")
     hear(board, kind="choose", id="E-0000")
     assert "E-0000" in board.message

@@ -396,7 +396,7 @@ def test_a_course_without_graded_essays_says_what_to_do(tmp_path):
     for wish in ("next_unmarked", "refresh", "show_whose", "undo"):
         hear(page, kind=wish)
     hear(page, kind="step", by=1)
-    with pytest.raises(TextError, match="lies in no course"):
+    with pytest.raises(TextError, match="is not in the folder of a course"):
         GraderPage(find_course(tmp_path))
 
 
