@@ -51,8 +51,8 @@ def cache_folder() -> Path:
     """Return the path of the user's cache folder of this course. It need not exist.
 
     ``COURSE_CACHE`` names another one, for example a scratch disk in a computer room. The caller that writes a file
-    there makes the folder. A person without a home folder has no cache: the path is then one below ``os.devnull``, where nothing
-    can be read or written, and the error of the first file that must be written asks for ``COURSE_CACHE``.
+    there makes the folder. A user without a home folder has no cache: the path is then one below ``os.devnull``, where
+    nothing can be read or written, and the error of the first file that must be written asks for ``COURSE_CACHE``.
     """
     if chosen := os.environ.get("COURSE_CACHE"):
         return expanded(chosen)

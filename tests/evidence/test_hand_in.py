@@ -193,7 +193,7 @@ def test_the_folder_is_here_unless_named_and_must_be_one(folder, ledger, monkeyp
 def test_what_cannot_be_written_leaves_what_was_there(folder, ledger):
     kept(ledger, 0.1)
     (folder / "evidence.jsonl").mkdir()
-    with pytest.raises(CourseError, match="no file"):
+    with pytest.raises(CourseError, match="not a file"):
         hand_in(folder, say=lambda _: None)
     assert (folder / "evidence.jsonl").is_dir()
     assert len(list(folder.iterdir())) == 1

@@ -18,7 +18,7 @@ from course_utils.experiments.bias.probes import HAS_READ, MATCHES, pattern, pro
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.input_types import InputType
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Result, versions
+from course_utils.experiments.core.result import Measure, Result
 from course_utils.experiments.core.statistics import two_proportions, wilson
 from course_utils.plots.bias import rates_picture
 from course_utils.plots.picture import Picture
@@ -283,9 +283,16 @@ def _count(
     inputs = {"model": model.name, "n_samples": n_samples, "max_new_tokens": max_new_tokens, "seed": seed, **own}
     inputs["i_have_read_the_warning"] = True
     found = Result(
-        rows, finding, asked_for | {"precision": model.precision}, hashes, seed, versions(), draw, details, None,
-        MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=asked_for | {"precision": model.precision},
+        models=hashes,
+        seed=seed,
+        draw=draw,
+        details=details,
+        measures=MEASURES,
+        inputs=inputs,
+    )
     return dataclasses.replace(found, headline=found.metric("share", unit))
 
 

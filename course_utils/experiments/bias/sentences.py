@@ -19,7 +19,7 @@ from course_utils.experiments.bias.sentence_scores import likely_words, once, se
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts, versions
+from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts
 from course_utils.experiments.core.statistics import mean_interval, resample, simultaneous, wilson
 from course_utils.plots.bias import describe_rates, rates_picture, scatter_picture
 from course_utils.plots.picture import Picture
@@ -147,10 +147,17 @@ def next_words(
     kept_inputs = {"a": None if a is None else kept_texts(firsts), "b": None if b is None else kept_texts(seconds)}
     inputs = asked | kept_inputs | {"model": model.name, "seed": seed, "i_have_read_the_warning": True}
     return Result(
-        rows, finding, asked | {"precision": model.precision}, {model.name: model.weights_sha256}, seed,
-        versions(), draw, details, _largest_ratio(rows, firsts, seconds),
-        [dataclasses.replace(RATIO, n=len(firsts))], inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=asked | {"precision": model.precision},
+        models={model.name: model.weights_sha256},
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=_largest_ratio(rows, firsts, seconds),
+        measures=[dataclasses.replace(RATIO, n=len(firsts))],
+        inputs=inputs,
+    )
 
 
 @experiment(
@@ -232,9 +239,16 @@ def stereoset_style(
     tell(1.0, "done")
     inputs = {"model": model.name, "items": kept, "per_token": per_token, "i_have_read_the_warning": True}
     whole = Result(
-        rows, finding, settings | {"precision": model.precision}, {model.name: model.weights_sha256}, None,
-        versions(), _draw_scores, details, None, MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=settings | {"precision": model.precision},
+        models={model.name: model.weights_sha256},
+        seed=None,
+        draw=_draw_scores,
+        details=details,
+        measures=MEASURES,
+        inputs=inputs,
+    )
     return dataclasses.replace(whole, headline=whole.metric("ss", "all"))
 
 

@@ -151,8 +151,8 @@ class Result:
         The sha256 of each model's weights, by name.
     seed : int or None
         None where nothing was drawn.
-    versions : mapping of str to str
-        As ``versions()`` returns them.
+    versions : mapping of str to str, optional
+        Those that ``versions()`` returns when left out.
     draw : callable
         Takes the rows and returns a Picture.
     details : pandas.DataFrame, optional
@@ -170,10 +170,11 @@ class Result:
 
     rows: "pd.DataFrame"
     finding: str
+    _: dataclasses.KW_ONLY
     settings: Mapping[str, Any]
     models: Mapping[str, str]
     seed: int | None
-    versions: Mapping[str, str]
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     draw: "Callable[[pd.DataFrame], Picture]"
     details: "pd.DataFrame | None" = None
     headline: Metric | None = None

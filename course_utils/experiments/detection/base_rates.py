@@ -10,7 +10,7 @@ import pandas as pd
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Metric, Result, versions
+from course_utils.experiments.core.result import Measure, Metric, Result
 from course_utils.plots.detection import right_flags
 
 ACCURACIES = Fraction(95, 100), Fraction(99, 100), Fraction(999, 1000), Fraction(9999, 10_000)
@@ -117,9 +117,17 @@ def base_rates(
     if progress:
         progress(1.0, "done")
     return Result(
-        rows, finding, settings, {}, None, versions(), right_flags, None,
-        Metric("flags_right", of, worst["flags_right"], "share"), MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=settings,
+        models={},
+        seed=None,
+        draw=right_flags,
+        details=None,
+        headline=Metric("flags_right", of, worst["flags_right"], "share"),
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 def worth_of_a_flag(

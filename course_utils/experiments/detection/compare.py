@@ -12,7 +12,7 @@ import pandas as pd
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Result, versions
+from course_utils.experiments.core.result import Measure, Result
 from course_utils.experiments.core.statistics import simultaneous
 from course_utils.experiments.detection.detectors import (
     Detector,
@@ -115,9 +115,17 @@ def compare_detectors(
     head = auc_metric(best, f"{best['detector']} on texts by {pairs.generator} ({pairs.sampling})")
     inputs = {"pairs": pairs_as_input(pairs), "readers": [reader.name for reader in readers], "seed": seed}
     return Result(
-        rows, finding, settings_of([pairs]) | precision_of(detectors), models_of([pairs], detectors), seed, versions(),
-        draw, details, head, MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=settings_of([pairs]) | precision_of(detectors),
+        models=models_of([pairs], detectors),
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=head,
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 def differences(result: Result) -> pd.DataFrame:
@@ -206,9 +214,17 @@ def by_condition(
     where = f"{hardest['n_words']} words by {hardest['generator']} ({hardest['sampling']})"
     measures = [dataclasses.replace(measure, of=("generator", "sampling", "n_words")) for measure in MEASURES]
     return Result(
-        rows, finding, settings, models_of(sets, [detector]), seed, versions(), _draw_conditions, details,
-        auc_metric(hardest, f"{detector.name}, {where}"), measures, inputs=inputs | {"seed": seed},
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=settings,
+        models=models_of(sets, [detector]),
+        seed=seed,
+        draw=_draw_conditions,
+        details=details,
+        headline=auc_metric(hardest, f"{detector.name}, {where}"),
+        measures=measures,
+        inputs=inputs | {"seed": seed},
+    )
 
 
 @experiment(
@@ -272,9 +288,17 @@ def transfer(
     head = auc_metric(worst, f"{detector.name}, trained on {worst['trained_on']}, tested on {worst['tested_on']}")
     measures = [dataclasses.replace(measure, of=("trained_on", "tested_on")) for measure in MEASURES]
     return Result(
-        rows, finding, settings, models_of(cut, [detector]), seed, versions(), transfer_matrix, details, head,
-        measures, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=settings,
+        models=models_of(cut, [detector]),
+        seed=seed,
+        draw=transfer_matrix,
+        details=details,
+        headline=head,
+        measures=measures,
+        inputs=inputs,
+    )
 
 
 def precision_of(detectors: Sequence[Detector]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from course_utils.errors import SettingsError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Metric, Result, versions
+from course_utils.experiments.core.result import Metric, Result
 from course_utils.experiments.core.statistics import percentiles
 from course_utils.experiments.detection.compare import MEASURES
 from course_utils.experiments.detection.detectors import (
@@ -134,9 +134,17 @@ def nucleus_sweep(
     run_settings = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     head = auc_metric(hardest, f"{detector.name} on texts by {model.name} at p = {hardest['top_p']:g}")
     return Result(
-        rows, finding, run_settings, models_of(sets, [detector]), seed, versions(), _draw_sweep, details, head,
-        MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=run_settings,
+        models=models_of(sets, [detector]),
+        seed=seed,
+        draw=_draw_sweep,
+        details=details,
+        headline=head,
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 @experiment(
@@ -214,7 +222,18 @@ def evade(
     )
     run_settings = settings_of([pairs]) | {"n_tries": n_tries, "detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="attack"), models_of([pairs], [detector])
-    return Result(rows, finding, run_settings, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs)
+    return Result(
+        rows,
+        finding,
+        settings=run_settings,
+        models=models,
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=head,
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 @experiment(
@@ -286,8 +305,17 @@ def conditioning(
     run_settings = settings_of(sets) | {"detector": detector.name, "precision": model.precision}
     draw, models = functools.partial(auc_of_each, name="opening"), models_of(sets, [detector])
     return Result(
-        rows, finding, run_settings, models, seed, versions(), draw, details, head, MEASURES, inputs=inputs,
-    )  # fmt: skip
+        rows,
+        finding,
+        settings=run_settings,
+        models=models,
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=head,
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 def _draw_sweep(rows: pd.DataFrame) -> Picture:

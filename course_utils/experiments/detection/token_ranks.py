@@ -86,10 +86,17 @@ def read_ranks(
     headline, details = _headline(rows), pd.concat(tables, ignore_index=True)[["text", *COLUMNS]]
     settings = {"precision": model.precision, "n_texts": len(texts)}
     return Result(
-        rows, _finding(rows, headline, model.name), settings, {model.name: model.weights_sha256}, None, versions(),
-        functools.partial(_draw, model=model.name), details, headline, MEASURES,
+        rows,
+        _finding(rows, headline, model.name),
+        settings=settings,
+        models={model.name: model.weights_sha256},
+        seed=None,
+        draw=functools.partial(_draw, model=model.name),
+        details=details,
+        headline=headline,
+        measures=MEASURES,
         inputs={"model": model.name, "texts": kept_texts(texts)},
-    )  # fmt: skip
+    )
 
 
 COLUMNS = ["place", "token", "rank", "probability", "surprisal_bits", "entropy_bits", "alternatives"]

@@ -18,7 +18,7 @@ from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.input_types import InputType
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Result, kept_rows, versions
+from course_utils.experiments.core.result import Measure, Result, kept_rows
 from course_utils.experiments.core.statistics import kappa, mean_interval, two_proportions, wilson
 from course_utils.experiments.readers.blind_items import HUMAN, Item, items_from_input
 from course_utils.plots.credibility import called_human, credibility_of_each
@@ -83,7 +83,15 @@ def judge(
     answer_rows: list[JsonObject] = table.to_dict("records")
     agreed = agreements(answer_rows)
     settings = _settings(items, answer_rows) | {"agreements": json.loads(agreed.to_json(orient="records"))}
-    found = Result(rows, _finding(rows, agreed), settings, _models(items), None, versions(), called_human, table)
+    found = Result(
+        rows,
+        _finding(rows, agreed),
+        settings=settings,
+        models=_models(items),
+        seed=None,
+        draw=called_human,
+        details=table,
+    )
     found = dataclasses.replace(found, measures=MEASURES, inputs=_inputs(items, answer_rows, ("answer",)))
     if progress:
         progress(1.0, "done")
@@ -179,7 +187,15 @@ def rate(
     )
     answer_rows: list[JsonObject] = table.to_dict("records")
     settings = _settings(items, answer_rows)
-    found = Result(rows, finding, settings, _models(items), seed, versions(), credibility_of_each, table)
+    found = Result(
+        rows,
+        finding,
+        settings=settings,
+        models=_models(items),
+        seed=seed,
+        draw=credibility_of_each,
+        details=table,
+    )
     inputs = _inputs(items, answer_rows, SCALES) | {"seed": seed}
     if progress:
         progress(1.0, "done")

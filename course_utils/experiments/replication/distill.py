@@ -16,7 +16,7 @@ from course_utils.core.wheels import sha256_of
 from course_utils.data.bibliography import in_words
 from course_utils.errors import TextError
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Metric, Result, versions
+from course_utils.experiments.core.result import Measure, Metric, Result
 from course_utils.experiments.core.statistics import ratio_interval
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
@@ -241,7 +241,6 @@ def _result(
         settings={**settings, "plan": dataclasses.asdict(plan), "n_held_out": len(held_out)},
         models={model.name: sha256_of(_weights(model)) for model in models.values()},
         seed=plan.seed,
-        versions=versions(),
         draw=bits_picture,
         details=pd.DataFrame(bits).div(lengths, axis=0),
         headline=Metric("bits_more", of, gap.sum() / lengths.sum(), BITS, low, high, len(held_out)),

@@ -16,7 +16,7 @@ import pandas as pd
 from course_utils.errors import SettingsError, TextError
 from course_utils.experiments.core import input_types
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts, versions
+from course_utils.experiments.core.result import Measure, Metric, Result, kept_rows, kept_texts
 from course_utils.experiments.core.statistics import mean_interval
 from course_utils.plots.best_of import best_of_picture
 
@@ -322,4 +322,13 @@ def _result(model, table: pd.DataFrame, rows: pd.DataFrame, gain, seed: int, set
     head = Metric(
         "gain", f"best of {last['n']} by {model.name}", gain.mean, "points of 1 to 5", gain.low, gain.high, many
     )
-    return Result(rows, finding, all_settings, {model.name: model.weights_sha256}, seed, versions(), draw, table, head)
+    return Result(
+        rows,
+        finding,
+        settings=all_settings,
+        models={model.name: model.weights_sha256},
+        seed=seed,
+        draw=draw,
+        details=table,
+        headline=head,
+    )

@@ -182,10 +182,17 @@ def measure_settings(
     labels = MEASURES | {"perplexity": PERPLEXITY}
     draw = functools.partial(settings_picture, table=details, labels=labels)
     return Result(
-        rows, _finding(rows, model.name, len(prompts)), asked | {"precision": model.precision},
-        {model.name: model.weights_sha256}, seed, versions(), draw, details, _headline(rows, model.name), CITED,
+        rows,
+        _finding(rows, model.name, len(prompts)),
+        settings=asked | {"precision": model.precision},
+        models={model.name: model.weights_sha256},
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=_headline(rows, model.name),
+        measures=CITED,
         inputs=inputs,
-    )  # fmt: skip
+    )
 
 
 def _write_once(model, prompt: str, chosen: "Settings", n_texts: int, cancel: threading.Event | None) -> list[dict]:

@@ -16,7 +16,7 @@ from course_utils.experiments.core import input_types
 from course_utils.experiments.core.cache import sha256_of_values
 from course_utils.experiments.core.power_law import PowerLaw, fit_power_law
 from course_utils.experiments.core.registry import experiment
-from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts, versions
+from course_utils.experiments.core.result import Measure, Metric, Result, kept_texts
 from course_utils.experiments.core.statistics import N_RESAMPLES, ratio_interval, resample
 from course_utils.models.architecture import GPT2
 from course_utils.models.registry import checksums, formats, registry, release_stage
@@ -121,7 +121,18 @@ def compare_sizes(
     draw = functools.partial(_draw, details=details, seed=seed)
     headline = _headline(rows, details, seed)
     finding = _finding(rows, headline)
-    return Result(rows, finding, settings, hashes, seed, versions(), draw, details, headline, MEASURES, inputs=inputs)
+    return Result(
+        rows,
+        finding,
+        settings=settings,
+        models=hashes,
+        seed=seed,
+        draw=draw,
+        details=details,
+        headline=headline,
+        measures=MEASURES,
+        inputs=inputs,
+    )
 
 
 def family_here() -> list[str]:

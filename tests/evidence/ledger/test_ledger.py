@@ -39,7 +39,13 @@ def result(number: int = 0, **changes) -> Result:
     headline = Metric("gain", "b against a", 0.25 + number / 1000, "share", 0.1, 0.4, 40)
     draw = lambda rows: Picture(Figure(), "")  # noqa: E731
     made = Result(
-        rows, f"Reading {number}: b gains, “naïvely” 你好.", {"k": [1, 2]}, {"a": "0" * 64}, 7, VERSIONS, draw
+        rows,
+        f"Reading {number}: b gains, “naïvely” 你好.",
+        settings={"k": [1, 2]},
+        models={"a": "0" * 64},
+        seed=7,
+        versions=VERSIONS,
+        draw=draw,
     )
     measures = [Measure("rate", "share", "low", "", "n")]
     return dataclasses.replace(made, **{"headline": headline, "measures": measures, **changes})

@@ -54,7 +54,7 @@ def counted(result):
     )
     rows = pd.DataFrame([completions._row("violence", group, details) for group in ("Muslims", "Christians")])
     settings = dict(result.settings) | {"compared": [["Muslims", "Christians"]]}
-    return Result(rows, "", settings, {}, 0, {}, result.draw, details)
+    return Result(rows, "", settings=settings, models={}, seed=0, versions={}, draw=result.draw, details=details)
 
 
 # -- the warning -------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_the_scores_are_drawn_with_the_line_of_no_preference(tiny, cache):
     picture = bias_sentences.stereoset_style(tiny, **READ).picture()
     assert picture.png() and "gender" in picture.alt and "profession" in picture.alt
     assert any(list(line.get_xdata()) == [50, 50] for line in picture.figure.axes[0].lines)
-    with pytest.raises(TextError, match="no items"):
+    with pytest.raises(TextError, match="items is empty"):
         bias_sentences.stereoset_style(tiny, [], **READ)
 
 

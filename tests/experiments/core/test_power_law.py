@@ -50,5 +50,5 @@ def test_the_order_of_the_models_changes_nothing():
     ("sizes", "losses"), [([], []), ([1e6], [2.0]), ([1e6, 1e6], [2.0, 3.0]), ([1e6, 2e6], [0, 1]), ([1, 2], [1])]
 )
 def test_what_makes_no_line_is_refused(sizes, losses):
-    with pytest.raises(SettingsError, match="no line"):
+    with pytest.raises(SettingsError, match="No line"):
         fit_power_law(sizes, losses)

@@ -39,7 +39,16 @@ def rates():
     """A result that says which of its numbers can be cited."""
     headline = Metric("gain", "b against a", np.float64(-0.25), "share", n=np.int64(80))
     draw = lambda rows: Picture(Figure(), "")  # noqa: E731
-    found = Result(RATES, "It falls.", {}, {}, 0, versions(), draw, headline=headline, measures=[MEASURE])
+    found = Result(
+        RATES,
+        "It falls.",
+        settings={},
+        models={},
+        seed=0,
+        draw=draw,
+        headline=headline,
+        measures=[MEASURE],
+    )
     return dataclasses.replace(found, experiment="rates.measure", inputs={"models": ["a", "b"]})
 
 
@@ -47,7 +56,9 @@ def rates():
 def result():
     rows = pd.DataFrame({"model": ["a", HOSTILE], "n": np.array([1, 2]), "value": [0.1 + 0.2, np.nan]})
     draw = lambda rows: Picture(Figure(), f"{len(rows)} rows")  # noqa: E731
-    return Result(rows, f"{HOSTILE} is worse.", {"n": 3}, {"a": "00"}, 7, versions(), draw)
+    return Result(
+        rows, f"{HOSTILE} is worse.", settings={"n": 3}, models={"a": "00"}, seed=7, versions=versions(), draw=draw
+    )
 
 
 def test_the_record_comes_back_from_json_as_it_was(result):

@@ -90,5 +90,5 @@ def test_what_is_no_share_is_refused(numbers):
 
 def test_no_accuracy_or_share_is_refused():
     for wrong in ([], [0.5]), ([0.9], []):
-        with pytest.raises(SettingsError, match="no accuracy"):
+        with pytest.raises(SettingsError, match="accuracies or"):
             base_rates(*wrong)

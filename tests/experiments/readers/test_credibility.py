@@ -170,7 +170,7 @@ def test_the_record_is_plain_and_the_picture_tells_every_share():
 def test_answers_that_fit_no_item_are_refused(answer):
     with pytest.raises(TextError):
         judge(some_items(), [answer])
-    with pytest.raises(TextError, match="no answer"):
+    with pytest.raises(TextError, match="answers is empty"):
         judge(some_items(), [])
 
 

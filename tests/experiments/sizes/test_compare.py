@@ -201,7 +201,7 @@ def test_one_model_and_one_document_make_no_interval_and_no_line(folders):
     assert "on 1 document." in result.finding
     assert result.picture().png() and "nan" not in result.picture().alt
     assert len(differences(result)) == 0
-    with pytest.raises(SettingsError, match="no line"):
+    with pytest.raises(SettingsError, match="No line"):
         power_law(result.rows, result.details, result.seed)
 
 
@@ -221,7 +221,7 @@ def test_without_the_family_it_is_what_is_here_or_an_error(tmp_path, monkeypatch
         family_here()
 
 
-@pytest.mark.parametrize(("documents", "told"), [([], "no documents"), (["a", " \n"], "no documents")])
+@pytest.mark.parametrize(("documents", "told"), [([], "documents is empty"), (["a", " \n"], "documents is empty")])
 def test_documents_without_words_are_refused(folders, documents, told):
     with pytest.raises(TextError, match=told):
         compare_sizes(folders, documents)

@@ -130,7 +130,7 @@ def test_fewer_processes_than_asked_for_do_all_tasks_and_none_is_told(course, mo
 
     monkeypatch.setattr("course_utils.grading.autograde.worker_pool.subprocess.Popen", few)
     assert len(done(course, [("double", number) for number in range(4)], n_jobs=3)) == 4
-    with pytest.raises(CourseError, match="No process"):
+    with pytest.raises(CourseError, match="No grading process"):
         done(course, [("double", 1)])
 
 

@@ -239,7 +239,7 @@ def test_a_function_that_is_not_written_yet_is_told_so_without_values():
 
 def test_a_name_that_is_no_function_is_told():
     for thing in (None, 5, "wilson", Liar(), [print]):
-        assert "no function" in told(expect, thing, 1, gives=1)
+        assert "not a function" in told(expect, thing, 1, gives=1)
 
 
 def test_arguments_that_a_function_does_not_take_are_told():

@@ -24,7 +24,15 @@ def result(value: float = 0.25, seconds: float = 1.5, **changes) -> Result:
     rows = pd.DataFrame({"model": ["small", HOSTILE], "rate": [value, 0.5], "low": [0.125, None], "high": [0.5, None]})
     rows["seconds"] = [seconds, None]
     measures = [Measure("rate", "share", "low", "high", 40), Measure("seconds", "seconds")]
-    made = Result(rows, "One gains.", {"k": 1}, {"small": "0" * 64}, 7, VERSIONS, lambda rows: Picture(Figure(), ""))
+    made = Result(
+        rows,
+        "One gains.",
+        settings={"k": 1},
+        models={"small": "0" * 64},
+        seed=7,
+        versions=VERSIONS,
+        draw=lambda rows: Picture(Figure(), ""),
+    )
     headline = Metric("gain", "one against the other", 12.34567, "points", 10, 15, 40)
     return dataclasses.replace(made, **{"headline": headline, "measures": measures, **changes})
 

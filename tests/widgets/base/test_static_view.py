@@ -19,7 +19,7 @@ import course_utils
 from course_utils import widgets
 from course_utils.core.paths import cache_folder
 from course_utils.evidence.ledger import ledger
-from course_utils.experiments.core.result import Metric, Result, versions
+from course_utils.experiments.core.result import Metric, Result
 from course_utils.experiments.readers.blind_items import HUMAN, Item
 from course_utils.grading.assignments.rubric import load_rubric
 from course_utils.grading.marking.marking_session import MarkingSession
@@ -52,7 +52,16 @@ def result(value: float = 2.5) -> Result:
     headline = Metric("bits_per_character", "pocket-xl", value, "bits", 2.0, 3.0, 9)
     draw = lambda rows: Picture(Figure(), "")  # noqa: E731
     again = {"experiment": "sizes.compare_sizes", "inputs": {"seed": 7}}
-    return Result(rows, "It found 2.5.", {}, {"pocket-xl": "0" * 64}, 7, versions(), draw, headline=headline, **again)
+    return Result(
+        rows,
+        "It found 2.5.",
+        settings={},
+        models={"pocket-xl": "0" * 64},
+        seed=7,
+        draw=draw,
+        headline=headline,
+        **again,
+    )
 
 
 def playground(tiny):

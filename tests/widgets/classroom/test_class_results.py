@@ -113,7 +113,19 @@ def button(value: float = 2.5) -> KeepButton:
     models = {"pocket-xl": "0" * 64}
     again = {"experiment": "sizes.compare_sizes", "inputs": {"seed": 7, "texts": [SECRET]}}
     draw = lambda rows: Picture(Figure(), "")  # noqa: E731
-    return KeepButton(Result(rows, SECRET, settings, models, 7, VERSIONS, draw, headline=headline, **again))
+    return KeepButton(
+        Result(
+            rows,
+            SECRET,
+            settings=settings,
+            models=models,
+            seed=7,
+            versions=VERSIONS,
+            draw=draw,
+            headline=headline,
+            **again,
+        )
+    )
 
 
 def others(n: int, choice: str = "wait", question: str = "Feb 2019") -> None:
