@@ -10,7 +10,7 @@ import torch
 
 from course_utils.models.inference.base import Cancelled, LocalModel
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.sampling import SeededNoise, process
+from course_utils.models.inference.sampling import draw, process
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Alternative, Generation, TokenStep
 from course_utils.models.networks.cache import Cache
@@ -179,12 +179,12 @@ class Stream:
 
     def _write(self, rows: list["TextRow"]) -> Iterator[TokenStep]:
         settings, starts = self._so_far[0].settings, [self._starts[row.sample] for row in rows]
-        draw = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
+        choose = Draw(settings, [self._so_far[row.sample].seed for row in rows], len(self._steps[rows[0].sample]))
         reader = Reader(self._model, starts, self._cancel)
         seen, logits = reader.seen, reader.logits  # (B, T), (B, V)
         try:
             for n_left in reversed(range(starts[0].n_new)):
-                chosen, probabilities = draw(seen, logits)
+                chosen, probabilities = choose(seen, logits)
                 steps = observe(logits, chosen, self._model.vocabulary, self._model.precision == "int8")
                 for row, step, p in zip(rows, steps, probabilities, strict=True):
                     yield from self._take(row, dataclasses.replace(step, sample=row.sample, probability=p), n_left == 0)
@@ -283,8 +283,7 @@ class Draw:
     """
 
     def __init__(self, settings: Settings, seeds: list[int], first_step: int = 0) -> None:
-        self._settings = settings
-        self._noise = None if settings.is_greedy else SeededNoise(seeds, first_step)
+        self._settings, self._seeds, self._step = settings, seeds, first_step
 
     @torch.inference_mode()
     def __call__(self, seen: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
@@ -297,10 +296,11 @@ class Draw:
         logits : torch.Tensor of shape (B, V)
         """
         scores = process(self._settings, seen, logits)
-        if self._noise is None:
+        if self._settings.is_greedy:
             return scores.argmax(dim=-1), [1.0] * len(scores)
-        chosen = self._noise(seen, scores).argmax(dim=-1)
-        return chosen, torch.softmax(scores, dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
+        drawn = [draw(row, seed, self._step) for row, seed in zip(scores, self._seeds, strict=True)]
+        self._step += 1
+        return torch.tensor([token for token, _ in drawn], device=logits.device), [p for _, p in drawn]
 
 
 class TextRow:

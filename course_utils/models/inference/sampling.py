@@ -12,43 +12,41 @@ from course_utils.models.inference.settings import Settings
 Processor: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (ids so far, scores) to scores
 
 
-class SeededNoise:
-    """Add Gumbel noise to the log-probabilities, so that their largest is an exact random draw.
+@torch.inference_mode()
+def draw(scores: torch.Tensor, seed: int, step: int) -> tuple[int, float]:
+    """Draw a token from the softmax of scores; return its id and its probability.
 
-    The noise depends only on (seed, step, token id). A request therefore reproduces itself whatever else the process
-    draws, and the same seed couples models of different sizes: where they agree, they draw the same token.
+    Gumbel noise is added to the log-probabilities: their largest is then an exact random draw. The noise depends only
+    on (seed, step, token id). A request therefore reproduces itself whatever else the process draws, and the same seed
+    couples models of different sizes: where they agree, they draw the same token.
 
     Parameters
     ----------
-    seeds : list of int
-        One a row.
-    first_step : int
-        The step of the first call; above 0 when a text is continued.
+    scores : torch.Tensor of shape (V,)
+        Minus infinity for tokens that the settings leave out.
+    seed, step : int
 
     Notes
     -----
     The Gumbel-max trick (Gumbel 1954); comparing models on the same draws is known as common random numbers. The
     generator is Philox (Salmon et al. 2011).
     """
-
-    def __init__(self, seeds: list[int], first_step: int = 0) -> None:
-        self.seeds, self.step = seeds, first_step
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return log-probabilities of shape (B, V) plus noise; the next call is the next step."""
-        log_probability = torch.log_softmax(scores.float(), dim=-1)
-        noise = torch.stack([gumbel(seed, self.step, scores.shape[-1]) for seed in self.seeds]).to(scores.device)
-        self.step += 1
-        return log_probability + noise
+    scores = scores.float().cpu()
+    kept = (scores > -torch.inf).nonzero()[:, 0]
+    log_probability = torch.log_softmax(scores[kept], dim=0)
+    place = int((log_probability + gumbel(seed, step, len(scores), kept)).argmax())
+    return int(kept[place]), float(log_probability[place].exp())
 
 
-def gumbel(seed: int, step: int, n_tokens: int) -> torch.Tensor:
-    """Return the noise of one step of one seed: a number for every token."""
+def gumbel(seed: int, step: int, n_tokens: int, kept: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the noise of one step of one seed: a number for every token, or for the kept ids of shape (K,)."""
     # A counter-based generator: the seed is its key, the step its counter, so a text that is continued meets the
     # noise it would have met without the stop. Gumbel noise is minus the logarithm of an exponential draw.
-    draw = np.random.Generator(np.random.Philox(key=seed, counter=step << 192))
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=step << 192))
     # In 64 bits: among 50,000 draws of 32 bits a step, one in 300 steps holds an exact 0, whose noise is infinite.
-    return torch.from_numpy(-np.log(draw.standard_exponential(n_tokens))).float()
+    drawn = generator.standard_exponential(n_tokens)
+    drawn = drawn if kept is None else drawn[kept.numpy()]  # logarithms cost as much as the draws: only where needed
+    return torch.from_numpy(-np.log(drawn)).float()
 
 
 def processors(settings: Settings) -> list[Processor]:

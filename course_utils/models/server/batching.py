@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import torch
 
+from course_utils.models.inference import sampling
 from course_utils.models.inference.base import LocalModel
 from course_utils.models.inference.decoding import CHUNK, TextRow, observe, read
 from course_utils.models.inference.detokenizer import TextPieces, Vocabulary
-from course_utils.models.inference.sampling import gumbel, process
 from course_utils.models.inference.scoring import look, window_and_stride, with_text
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import TokenStep
@@ -315,9 +315,8 @@ def _draw_alike(rows: list[Row], logits: torch.Tensor) -> tuple[torch.Tensor, li
     settings = rows[0].settings
     # Only the repetition penalty looks at the tokens before, and rows that have one are drawn alone.
     seen = torch.tensor([rows[0].ids if settings.repetition_penalty != 1 else []], device=logits.device)
-    scores = process(settings, seen, logits)
+    scores = sampling.process(settings, seen, logits)
     if settings.is_greedy:
         return scores.argmax(dim=-1).cpu(), [1.0] * len(rows)
-    noise = torch.stack([gumbel(row.seed, row.step, scores.shape[-1]) for row in rows]).to(scores.device)
-    chosen = (torch.log_softmax(scores.float(), dim=-1) + noise).argmax(dim=-1)
-    return chosen.cpu(), torch.softmax(scores, dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
+    drawn = [sampling.draw(its, row.seed, row.step) for its, row in zip(scores, rows, strict=True)]
+    return torch.tensor([token for token, _ in drawn]), [p for _, p in drawn]

@@ -5,12 +5,13 @@ import threading
 import pytest
 import torch
 from conftest import N_SMALL
+from seeded_noise import SeededNoise
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from course_utils.errors import SettingsError, TextError
 from course_utils.models.inference.decoding import read
 from course_utils.models.inference.language_model import LanguageModel
-from course_utils.models.inference.sampling import SeededNoise, process
+from course_utils.models.inference.sampling import process
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokens import Generation
 

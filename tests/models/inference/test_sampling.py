@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from seeded_noise import SeededNoise
 from transformers import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -14,7 +15,7 @@ from transformers import (
 )
 
 from course_utils.errors import SettingsError
-from course_utils.models.inference.sampling import SeededNoise, process, processors
+from course_utils.models.inference.sampling import draw, process, processors
 from course_utils.models.inference.settings import RANGES, Settings
 
 
@@ -135,3 +136,15 @@ def transformers_processors(settings):
     if settings.top_p < 1:
         chosen.append(TopPLogitsWarper(settings.top_p))
     return chosen
+
+
+@pytest.mark.parametrize("n_kept", [1, 2, 40, 1000])
+def test_a_token_is_drawn_as_by_noise_over_the_whole_vocabulary(n_kept):
+    generator = torch.Generator().manual_seed(n_kept)
+    scores = torch.full((1000,), -torch.inf)
+    kept = torch.randperm(1000, generator=generator)[:n_kept]
+    scores[kept] = 3 * torch.randn(n_kept, generator=generator)
+    for seed in range(100):
+        token, p = draw(scores, seed, step=seed % 7)
+        assert token == SeededNoise([seed], seed % 7)(None, scores[None])[0].argmax()
+        assert p == pytest.approx(torch.softmax(scores, 0)[token].item(), rel=1e-5)
