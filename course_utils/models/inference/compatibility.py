@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
 
 from course_utils.errors import CourseError, DamagedFile
 from course_utils.models.networks.transformers_network import TransformersNetwork
 
+GENERATION_CONFIG = "generation_config.json"
 N_READ, N_STEPS = 7, 4  # tokens read at once, then one at a time
 CLOSE = {"fp32": 1e-3, "int8": 0.3}  # the largest relative distance of logits from the plain ones
 
@@ -49,6 +50,29 @@ def read_network(folder: Path) -> PreTrainedModel:
         )
     network.eval()
     return network
+
+
+def end_of_text_ids(folder: Path, config: PretrainedConfig) -> int | list[int] | None:
+    """Return the tokens that end a text, by generation_config.json or, without that file, by the config.
+
+    Raises
+    ------
+    DamagedFile
+        The file cannot be read.
+    """
+    try:
+        if (folder / GENERATION_CONFIG).is_file():
+            told = GenerationConfig.from_pretrained(folder)
+        else:
+            told = GenerationConfig.from_model_config(config)
+        ends: int | list[int] | None = told.eos_token_id
+    except (ValueError, KeyError, AttributeError, TypeError, OSError) as problem:
+        raise DamagedFile(
+            f"{folder / GENERATION_CONFIG} cannot be read: {_first_line(problem)}",
+            "The file that save_pretrained writes.",
+            "Copy the folder again, or delete that file.",
+        ) from problem
+    return ends
 
 
 @torch.inference_mode()

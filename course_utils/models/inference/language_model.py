@@ -34,6 +34,8 @@ from course_utils.models.networks.weights import StateWeights
 from course_utils.models.quantization import precision as precisions
 from course_utils.models.quantization.quantize import quantize
 from course_utils.models.registry import checksums, formats, registry, release_stage
+from course_utils.models.weights import read_network
+from course_utils.models.weights.own_config import own_config
 
 END_OF_TEXT = "<|endoftext|>"
 PRELOADED = GPT2LMHeadModel, LlamaForCausalLM  # their code takes two seconds to import: here, so that load() is quick
@@ -45,7 +47,7 @@ _lock = threading.Lock()
 
 
 def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageModel":
-    """Return a model from the shelf, ready to speak; asked again, the same one at once.
+    """Return a model of this machine, loaded; asked again, the same one at once.
 
     Where the files of the model have changed since, they are loaded anew. A model that somebody holds stays as it is:
     its weights and its ``weights_sha256`` are those of the file that it was loaded from.
@@ -53,7 +55,7 @@ def load(name: str | Path | None = None, precision: str = "auto") -> "LanguageMo
     Parameters
     ----------
     name : str or Path, optional
-        A name on the shelf or a checkpoint's folder; the best model on this machine when left out.
+        A name of `models`, or a checkpoint's folder; the best model on this machine when left out.
     precision : {"auto", "fp32", "int8"}
         ``"fp32"`` for every number that counts. ``"auto"`` takes what a self-test found fastest on this machine.
 
@@ -151,7 +153,7 @@ class LanguageModel(BaseLanguageModel):
     Attributes
     ----------
     name, precision, label : str
-        The label names what speaks, in one line, to stand beside its text.
+        The label names the model in one line, to stand beside its text.
     context : int
         Tokens it can see at once.
     n_parameters : int
@@ -193,7 +195,7 @@ class LanguageModel(BaseLanguageModel):
         for _ in range(N_TRIES):
             seen = checksums.look(folder)
             try:
-                tokenizer, network = read_tokenizer(folder), self._read_network(folder)
+                tokenizer, network = read_tokenizer(folder), self._read_network(seen)
             except Exception:
                 if seen.is_current():
                     raise
@@ -202,14 +204,20 @@ class LanguageModel(BaseLanguageModel):
                 return seen, tokenizer, network
         raise checksums.changing(folder)
 
-    def _read_network(self, folder: Path) -> Network:
+    def _read_network(self, seen: checksums.Seen) -> Network:
         """Read the weights into the course's own forward pass, or let transformers compute where it has none."""
-        network = compatibility.read_network(folder)
+        config = own_config(seen.folder)
+        if config is not None:
+            own = read_network.read_network(seen, config.to_dict(), self.precision, self.device)
+            self.n_parameters, self.context = own.n_parameters, formats.context_of(config)
+            self._eos = compatibility.end_of_text_ids(seen.folder, config)
+            return own
+        network = compatibility.read_network(seen.folder)
         self.n_parameters = network.num_parameters()
         self.context, self._eos = formats.context_of(network.config), network.generation_config.eos_token_id
         cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
-        if is_known(config := network.config.to_dict()):
-            return build(config, StateWeights(network.state_dict(), self.precision), self.device, self.n_parameters)
+        if is_known(known := network.config.to_dict()):  # a checkpoint that is not of safetensors
+            return build(known, StateWeights(network.state_dict(), self.precision), self.device, self.n_parameters)
         plain = compatibility.plain_logits(network, self.name)
         if self.precision == "int8":
             with compatibility.as_course_error(network, self.name):

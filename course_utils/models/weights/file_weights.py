@@ -17,7 +17,6 @@ import torch
 from course_utils.errors import DamagedFile
 from course_utils.models.networks.weights import DenseLinear, Linear
 from course_utils.models.quantization.packed_linear import PackedLinear, to_whole_numbers
-from course_utils.models.registry import formats
 from course_utils.models.registry.formats import TensorPlace
 
 DTYPES = {
@@ -203,12 +202,6 @@ class FileWeights:
             )
         self._used[found] = math.prod(self._files.places[found].shape)
         return found
-
-
-def can_read(folder: Path) -> bool:
-    """Tell whether a checkpoint's weights are safetensors of floating-point numbers; others need transformers."""
-    places = formats.tensor_places(folder)
-    return bool(places) and any(place.dtype in FLOATS for place in places.values())
 
 
 @contextlib.contextmanager

@@ -17,12 +17,13 @@ from course_utils.errors import CourseError, DamagedFile
 from course_utils.experiments.sizes.benchmark import measure_once
 from course_utils.models.client.connection import NotServed
 from course_utils.models.client.remote_model import RemoteModel
-from course_utils.models.inference import compatibility, language_model
+from course_utils.models.inference import language_model
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.models.loading import load
 from course_utils.models.registry import checksums, formats, registry
 from course_utils.models.server.serve import ModelServer
+from course_utils.models.weights import read_network
 
 pytestmark = pytest.mark.slow
 
@@ -148,16 +149,16 @@ def test_a_retargeted_link_is_another_model(folder):
 @pytest.mark.parametrize("replace", REPLACED)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_file_that_is_replaced_while_it_is_loaded_gives_no_mixed_identity(folder, monkeypatch, replace, when):
-    read, seeds = compatibility.read_network, iter([1])
+    read, seeds = read_network.read_network, iter([1])
 
-    def disturbed(where):
+    def disturbed(*what):
         if when == "after":
-            network = read(where)
+            network = read(*what)
         for seed in seeds:
             replace(folder, seed)
-        return network if when == "after" else read(where)
+        return network if when == "after" else read(*what)
 
-    monkeypatch.setattr(compatibility, "read_network", disturbed)
+    monkeypatch.setattr(read_network, "read_network", disturbed)
     model = LanguageModel(folder)
     monkeypatch.undo()
     assert model.weights_sha256 == weights_of(folder)
@@ -165,14 +166,14 @@ def test_a_file_that_is_replaced_while_it_is_loaded_gives_no_mixed_identity(fold
 
 
 def test_a_file_that_never_rests_is_told_in_three_lines(folder, monkeypatch):
-    read = compatibility.read_network
+    read = read_network.read_network
 
-    def disturbed(where):
-        network = read(where)
+    def disturbed(*what):
+        network = read(*what)
         flip(folder / formats.WEIGHTS)
         return network
 
-    monkeypatch.setattr(compatibility, "read_network", disturbed)
+    monkeypatch.setattr(read_network, "read_network", disturbed)
     with pytest.raises(DamagedFile, match="change while they are read") as error:
         LanguageModel(folder)
     assert len(str(error.value).splitlines()) == 3

@@ -1,0 +1,76 @@
+"""Config of a checkpoint that can be read tensor by tensor: known architecture, safetensors, matching shapes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from transformers import AutoConfig, PretrainedConfig
+
+from course_utils.errors import CourseError
+from course_utils.models.networks.build import is_known
+from course_utils.models.networks.network import Config
+from course_utils.models.registry import formats
+from course_utils.models.weights.file_weights import FLOATS
+
+Shape = tuple[int, ...]
+
+
+def own_config(folder: Path) -> PretrainedConfig | None:
+    """Return the config of a checkpoint that `read_network` can read.
+
+    Returns
+    -------
+    transformers.PretrainedConfig or None
+        None where transformers must read it. It also finds the right words for files that do not fit together.
+    """
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
+        told, places = config.to_dict(), formats.tensor_places(folder)
+        if not places or told.get("quantization_config") or not is_known(told):
+            return None
+        for names, shape in expected_shapes(told):
+            place = next((places[name] for name in (names, names.partition(".")[2]) if name in places), None)
+            if place is None or place.shape != shape or place.dtype not in FLOATS:
+                return None
+    except (CourseError, ValueError, KeyError, ImportError, AttributeError, TypeError, OSError, ZeroDivisionError):
+        return None
+    return config
+
+
+def expected_shapes(config: Config) -> Iterator[tuple[str, Shape]]:
+    """Yield the name, in transformers, and the shape of each matrix that a config describes."""
+    if config["model_type"] == "gpt2":
+        width, inner = config["n_embd"], config.get("n_inner") or 4 * config["n_embd"]
+        yield "transformer.wte.weight", (config["vocab_size"], width)
+        yield "transformer.wpe.weight", (config["n_positions"], width)
+        for layer in range(config["n_layer"]):
+            name = f"transformer.h.{layer}"
+            yield f"{name}.attn.c_attn.weight", (width, 3 * width)
+            yield f"{name}.attn.c_proj.weight", (width, width)
+            yield f"{name}.mlp.c_fc.weight", (width, inner)
+            yield f"{name}.mlp.c_proj.weight", (inner, width)
+            for each in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj", "ln_1", "ln_2"):
+                length: int = {"attn.c_attn": 3 * width, "mlp.c_fc": inner}.get(each, width)
+                yield f"{name}.{each}.bias", (length,)
+            yield f"{name}.ln_1.weight", (width,)
+            yield f"{name}.ln_2.weight", (width,)
+        yield "transformer.ln_f.weight", (width,)
+        yield "transformer.ln_f.bias", (width,)
+        return
+    width, inner, n_heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
+    size = config.get("head_dim") or width // n_heads
+    n_keys = size * (config.get("num_key_value_heads") or n_heads)
+    yield "model.embed_tokens.weight", (config["vocab_size"], width)
+    for layer in range(config["num_hidden_layers"]):
+        name = f"model.layers.{layer}"
+        yield f"{name}.self_attn.q_proj.weight", (size * n_heads, width)
+        yield f"{name}.self_attn.k_proj.weight", (n_keys, width)
+        yield f"{name}.self_attn.v_proj.weight", (n_keys, width)
+        yield f"{name}.self_attn.o_proj.weight", (width, size * n_heads)
+        yield f"{name}.mlp.gate_proj.weight", (inner, width)
+        yield f"{name}.mlp.up_proj.weight", (inner, width)
+        yield f"{name}.mlp.down_proj.weight", (width, inner)
+        yield f"{name}.input_layernorm.weight", (width,)
+        yield f"{name}.post_attention_layernorm.weight", (width,)
+    yield "model.norm.weight", (width,)
+    if not config.get("tie_word_embeddings", False):
+        yield "lm_head.weight", (config["vocab_size"], width)
