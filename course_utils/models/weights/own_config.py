@@ -39,7 +39,8 @@ def own_config(folder: Path) -> PretrainedConfig | None:
 def expected_shapes(config: Config) -> Iterator[tuple[str, Shape]]:
     """Yield the name, in transformers, and the shape of each matrix that a config describes."""
     if config["model_type"] == "gpt2":
-        width, inner = config["n_embd"], config.get("n_inner") or 4 * config["n_embd"]
+        width = int(config["n_embd"])
+        inner = int(config.get("n_inner") or 4 * width)
         yield "transformer.wte.weight", (config["vocab_size"], width)
         yield "transformer.wpe.weight", (config["n_positions"], width)
         for layer in range(config["n_layer"]):
@@ -49,7 +50,7 @@ def expected_shapes(config: Config) -> Iterator[tuple[str, Shape]]:
             yield f"{name}.mlp.c_fc.weight", (width, inner)
             yield f"{name}.mlp.c_proj.weight", (inner, width)
             for each in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj", "ln_1", "ln_2"):
-                length: int = {"attn.c_attn": 3 * width, "mlp.c_fc": inner}.get(each, width)
+                length = {"attn.c_attn": 3 * width, "mlp.c_fc": inner}.get(each, width)
                 yield f"{name}.{each}.bias", (length,)
             yield f"{name}.ln_1.weight", (width,)
             yield f"{name}.ln_2.weight", (width,)
