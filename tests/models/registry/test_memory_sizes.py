@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from course_utils.core import limits
-from course_utils.core.paths import cache_folder, python_path
+from course_utils.core.paths import REPOSITORY, cache_folder, python_path
 from course_utils.errors import NotEnoughMemory
 from course_utils.models import loading
 from course_utils.models.quantization import precision
@@ -89,6 +89,15 @@ def test_the_classs_own_model_has_sizes_of_int8_where_it_is_read_by_tensor(store
     assert registry.memory_needed_mb(own) == pytest.approx(
         registry.OVERHEAD_MB + (own.n_parameters + 2 * own.n_embedding) / 1e6
     )
+
+
+def test_the_documentation_has_the_computed_numbers():
+    text = (REPOSITORY / "docs" / "models.md").read_text("utf-8")
+    for known in registry.entries():
+        if known.origin != "own":
+            (row,) = (line for line in text.splitlines() if line.startswith(f"| `{known.name}` |"))
+            sizes = [f"{registry.memory_needed_mb(known, each) / 1000:.1f} GB" for each in ("int8", "fp32")]
+            assert row.split(" | ")[3:5] == sizes and f"| {known.n_parameters:,} |" in row
 
 
 def test_the_list_of_models_needs_no_torch():
