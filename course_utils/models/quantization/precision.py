@@ -46,8 +46,8 @@ def leave_a_core_free() -> None:
 
 
 def machine() -> str:
-    """Return what the result of the self-test depends on: the processor, the number of threads, PyTorch."""
-    return f"{limits.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    """Return what the result of the self-test depends on: the processor, the number of threads, PyTorch, the layers."""
+    return f"{limits.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, packed layers"
 
 
 def self_test() -> dict[str, float]:
