@@ -296,8 +296,10 @@ def test_a_network_of_another_kind_writes_what_transformers_writes(tmp_path, kin
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize(
+    ("kind", "precision"),  # BERT as a decoder is right in fp32; its output layer cannot have 8-bit weights
+    [(kind, precision) for kind in REFUSED for precision in ("fp32", "int8") if (kind, precision) != ("bert", "fp32")],
+)
 def test_a_network_that_the_course_cannot_compute_is_refused(tmp_path, kind, precision):
     with pytest.raises(CourseError, match=f"'{kind}'") as error:
         LanguageModel(save_kind(tmp_path / kind, kind, REFUSED[kind]), precision)
