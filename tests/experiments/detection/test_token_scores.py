@@ -35,7 +35,7 @@ def test_what_was_read_is_not_read_again(tiny, tiny_folder):
     again.network = None
     assert [each.nats.tolist() for each in read_texts(again, TEXTS)] == [each.nats.tolist() for each in first]
     assert told[-1] == 1
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):
         read_texts(again, TEXTS[:2])
 
 
