@@ -8,17 +8,51 @@ logits, one token at a time and with the course's faster layers, must be those o
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from course_utils.errors import CourseError, DamagedFile
+from course_utils.models.networks.build import build, is_known
+from course_utils.models.networks.network import Network
 from course_utils.models.networks.transformers_network import TransformersNetwork
+from course_utils.models.networks.weights import StateWeights
+from course_utils.models.quantization.quantize import quantize
+from course_utils.models.registry import formats
 
-GENERATION_CONFIG = "generation_config.json"
 N_READ, N_STEPS = 7, 4  # tokens read at once, then one at a time
 CLOSE = {"fp32": 1e-3, "int8": 0.3}  # the largest relative distance of logits from the plain ones
+
+
+def load_network(folder: Path, name: str, precision: str, device: torch.device) -> tuple[Network, int, list[int]]:
+    """Return a network that transformers reads, the tokens that it can see at once, and those that end a text.
+
+    It computes with the course's own forward pass where that knows the architecture, such as a GPT-2 whose weights are
+    no safetensors.
+
+    Raises
+    ------
+    DamagedFile
+        Files cannot be read, or do not fit together.
+    CourseError
+        The course cannot compute a network of that kind.
+    """
+    network = read_network(folder)
+    ends = network.generation_config.eos_token_id
+    context, end_ids = formats.context_of(network.config), ends if isinstance(ends, list) else [ends]
+    end_ids = [token for token in end_ids if token is not None]
+    cast(torch.nn.Module, network).to(device)  # in place; transformers' own `to` hides its types
+    if is_known(config := network.config.to_dict()):
+        weights = StateWeights(network.state_dict(), precision)
+        return build(config, weights, device, network.num_parameters()), context, end_ids
+    plain = plain_logits(network, name)
+    if precision == "int8":
+        with as_course_error(network, name):
+            quantize(network)
+    own_memory(network)
+    require_same(network, plain, name, precision)
+    return TransformersNetwork(network), context, end_ids
 
 
 def read_network(folder: Path) -> PreTrainedModel:
@@ -52,27 +86,15 @@ def read_network(folder: Path) -> PreTrainedModel:
     return network
 
 
-def end_of_text_ids(folder: Path, config: PretrainedConfig) -> int | list[int] | None:
-    """Return the tokens that end a text, by generation_config.json or, without that file, by the config.
+def own_memory(network: torch.nn.Module) -> None:
+    """Copy all weights into memory of this process, one at a time.
 
-    Raises
-    ------
-    DamagedFile
-        The file cannot be read.
+    transformers maps the file into memory. Who overwrites that file in its place would change the weights of a network
+    that is in use, and who shortens it would end the process.
     """
-    try:
-        if (folder / GENERATION_CONFIG).is_file():
-            told = GenerationConfig.from_pretrained(folder)
-        else:
-            told = GenerationConfig.from_model_config(config)
-        ends: int | list[int] | None = told.eos_token_id
-    except (ValueError, KeyError, AttributeError, TypeError, OSError) as problem:
-        raise DamagedFile(
-            f"{folder / GENERATION_CONFIG} cannot be read: {_first_line(problem)}",
-            "The file that save_pretrained writes.",
-            "Copy the folder again, or delete that file.",
-        ) from problem
-    return ends
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 @torch.inference_mode()

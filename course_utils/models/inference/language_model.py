@@ -7,17 +7,11 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import torch
-from transformers import (
-    GPT2LMHeadModel,
-    LlamaForCausalLM,
-)
 
 from course_utils.core.files import expanded
 from course_utils.errors import CourseError, DamagedFile, ModelNotHere, NotEnoughMemory, SettingsError, TextError
-from course_utils.models.inference import compatibility
 from course_utils.models.inference.base import BaseLanguageModel, Capabilities
 from course_utils.models.inference.context_window import notice_of, window
 from course_utils.models.inference.decoding import Start, Stream, alternatives, read
@@ -27,18 +21,13 @@ from course_utils.models.inference.scoring import score
 from course_utils.models.inference.settings import Settings
 from course_utils.models.inference.tokenizer import Tokenizer, read_tokenizer
 from course_utils.models.inference.tokens import Alternative, Generation, ScoredText
-from course_utils.models.networks.build import build, is_known
 from course_utils.models.networks.network import Network
-from course_utils.models.networks.transformers_network import TransformersNetwork
-from course_utils.models.networks.weights import StateWeights
 from course_utils.models.quantization import precision as precisions
-from course_utils.models.quantization.quantize import quantize
 from course_utils.models.registry import checksums, formats, registry, release_stage
 from course_utils.models.weights import read_network
-from course_utils.models.weights.own_config import own_config
+from course_utils.models.weights.own_config import end_of_text_ids, own_config
 
 END_OF_TEXT = "<|endoftext|>"
-PRELOADED = GPT2LMHeadModel, LlamaForCausalLM  # their code takes two seconds to import: here, so that load() is quick
 
 N_TRIES = 3  # to load files that stay as they are meanwhile
 
@@ -208,23 +197,17 @@ class LanguageModel(BaseLanguageModel):
         """Read the weights into the course's own forward pass, or let transformers compute where it has none."""
         config = own_config(seen.folder)
         if config is not None:
-            own = read_network.read_network(seen, config.to_dict(), self.precision, self.device)
-            self.n_parameters, self.context = own.n_parameters, formats.context_of(config)
-            self._eos = compatibility.end_of_text_ids(seen.folder, config)
-            return own
-        network = compatibility.read_network(seen.folder)
-        self.n_parameters = network.num_parameters()
-        self.context, self._eos = formats.context_of(network.config), network.generation_config.eos_token_id
-        cast(torch.nn.Module, network).to(self.device)  # in place; transformers' own `to` hides its types
-        if is_known(known := network.config.to_dict()):  # a checkpoint that is not of safetensors
-            return build(known, StateWeights(network.state_dict(), self.precision), self.device, self.n_parameters)
-        plain = compatibility.plain_logits(network, self.name)
-        if self.precision == "int8":
-            with compatibility.as_course_error(network, self.name):
-                quantize(network)
-        own_memory(network)
-        compatibility.require_same(network, plain, self.name, self.precision)
-        return TransformersNetwork(network)
+            network: Network = read_network.read_network(seen, config, self.precision, self.device)
+            self.context, self._ends = formats.context_of(config), end_of_text_ids(seen.folder, config)
+        else:
+            # Imported here: transformers takes seconds, and most models are read without it.
+            from course_utils.models.inference import compatibility
+
+            network, self.context, self._ends = compatibility.load_network(
+                seen.folder, self.name, self.precision, self.device
+            )
+        self.n_parameters = network.n_parameters
+        return network
 
     def __repr__(self) -> str:
         """Return the label."""
@@ -381,8 +364,7 @@ class LanguageModel(BaseLanguageModel):
                 f"{END_OF_TEXT} or an eos_token.",
                 "Add an eos_token to its tokenizer_config.json.",
             )
-        ends = self._eos if isinstance(self._eos, list) else [self._eos]
-        return start, frozenset(i for i in (start, self.tokenizer.eos_token_id, *ends) if i is not None)
+        return start, frozenset(i for i in (start, self.tokenizer.eos_token_id, *self._ends) if i is not None)
 
     def _require_matching(self) -> None:
         """Raise DamagedFile where the tokenizer is empty, or has tokens that the network does not know."""
@@ -406,17 +388,6 @@ class LanguageModel(BaseLanguageModel):
         while steps and not _ends_whole([step.token_id for step in steps[-4:]], self.vocabulary):
             steps.pop()
         return dataclasses.replace(generation, steps=tuple(steps))
-
-
-def own_memory(network: torch.nn.Module) -> None:
-    """Copy all weights into memory of this process, one at a time.
-
-    transformers maps the file into memory. Who overwrites that file in its place would change the weights of a network
-    that is in use, and who shortens it would end the process.
-    """
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.device.type == "cpu":
-            tensor.data = tensor.data.clone()
 
 
 def _ends_whole(ids: list[int], vocabulary: Vocabulary) -> bool:

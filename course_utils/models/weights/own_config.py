@@ -1,39 +1,76 @@
 """Config of a checkpoint that can be read tensor by tensor: known architecture, safetensors, matching shapes."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from transformers import AutoConfig, PretrainedConfig
-
-from course_utils.errors import CourseError
+from course_utils.core.json_types import JsonObject
+from course_utils.errors import CourseError, DamagedFile
 from course_utils.models.networks.build import is_known
 from course_utils.models.networks.network import Config
 from course_utils.models.registry import formats
 from course_utils.models.weights.file_weights import FLOATS
 
+GENERATION_CONFIG = "generation_config.json"
+
 Shape = tuple[int, ...]
 
 
-def own_config(folder: Path) -> PretrainedConfig | None:
+def own_config(folder: Path) -> JsonObject | None:
     """Return the config of a checkpoint that `read_network` can read.
 
     Returns
     -------
-    transformers.PretrainedConfig or None
-        None where transformers must read it. It also finds the right words for files that do not fit together.
+    dict or None
+        The content of config.json. None where transformers must read the checkpoint: it knows more architectures and
+        more spellings of a config, and it says what is wrong with files that do not fit together.
     """
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
-        told, places = config.to_dict(), formats.tensor_places(folder)
-        if not places or told.get("quantization_config") or not is_known(told):
+        config: JsonObject = json.loads((folder / formats.CONFIG).read_text("utf-8"))
+        places = formats.tensor_places(folder)
+        if not places or config.get("quantization_config") or not is_known(config):
             return None
-        for names, shape in expected_shapes(told):
+        for names, shape in expected_shapes(config):
             place = next((places[name] for name in (names, names.partition(".")[2]) if name in places), None)
             if place is None or place.shape != shape or place.dtype not in FLOATS:
                 return None
-    except (CourseError, ValueError, KeyError, ImportError, AttributeError, TypeError, OSError, ZeroDivisionError):
+    except (
+        CourseError,
+        ValueError,
+        KeyError,
+        ImportError,
+        AttributeError,
+        TypeError,
+        OSError,
+        RecursionError,
+        ZeroDivisionError,
+    ):
         return None
     return config
+
+
+def end_of_text_ids(folder: Path, config: Config) -> list[int]:
+    """Return the tokens that end a text, by generation_config.json or, without that file, by the config.
+
+    Raises
+    ------
+    DamagedFile
+        generation_config.json cannot be read.
+    """
+    file = folder / GENERATION_CONFIG
+    try:
+        told = json.loads(file.read_text("utf-8")) if file.is_file() else config
+        ends = told.get("eos_token_id")
+        ids = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        if not all(isinstance(token, int) and not isinstance(token, bool) for token in ids):
+            raise ValueError(f"eos_token_id is {ends!r}")
+    except (ValueError, AttributeError, OSError, RecursionError) as problem:
+        raise DamagedFile(
+            f"{file} cannot be read: {problem}"[:240],
+            "The file that save_pretrained writes.",
+            "Copy the folder again, or delete that file.",
+        ) from problem
+    return ids
 
 
 def expected_shapes(config: Config) -> Iterator[tuple[str, Shape]]:
@@ -58,6 +95,8 @@ def expected_shapes(config: Config) -> Iterator[tuple[str, Shape]]:
         yield "transformer.ln_f.bias", (width,)
         return
     width, inner, n_heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
+    if not config["max_position_embeddings"] > 0:  # whose default depends on the version of transformers
+        raise ValueError
     size = config.get("head_dim") or width // n_heads
     n_keys = size * (config.get("num_key_value_heads") or n_heads)
     yield "model.embed_tokens.weight", (config["vocab_size"], width)

@@ -10,7 +10,8 @@ from course_utils.core.paths import REPOSITORY
 # What draws, grades, analyses and converts has no part in a token.
 UNUSED = {
     "pandas", "sklearn", "matplotlib", "nbconvert", "nbformat", "nbgrader", "nbclient", "ipywidgets", "anywidget",
-    "IPython", "jupyter_server", "sphinx", "huggingface_hub.cli", "gguf", "uvicorn", "starlette", "pyarrow", "datasets",
+    "IPython", "jupyter_server", "sphinx", "huggingface_hub", "gguf", "uvicorn", "starlette", "pyarrow", "datasets",
+    "transformers", "scipy", "sympy", "safetensors",
 }  # fmt: skip
 
 
@@ -21,10 +22,11 @@ def imported(code, *arguments):
     return set(told.splitlines()[-1].split())
 
 
-def test_the_first_token_needs_no_library_that_does_something_else(tiny_folder):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_first_token_needs_no_library_that_does_something_else(tiny_folder, precision):
     code = (
         "import course_utils\nfrom pathlib import Path\n"
-        "model = course_utils.load(Path(sys.argv[1]), 'fp32')\n"
+        f"model = course_utils.load(Path(sys.argv[1]), {precision!r})\n"
         "next(iter(model.stream('Once', course_utils.Settings(max_new_tokens=2))))"
     )
     assert imported(code, tiny_folder) & UNUSED == set()

@@ -12,6 +12,7 @@ from course_utils.models.inference.context_window import window
 from course_utils.models.inference.kv_cache import Kept
 from course_utils.models.inference.language_model import LanguageModel
 from course_utils.models.inference.settings import Settings
+from course_utils.models.networks.transformers_network import TransformersNetwork
 from course_utils.models.server.serve import ModelServer
 
 pytestmark = pytest.mark.slow
@@ -103,8 +104,10 @@ def test_weights_here_and_a_server_go_on_alike(shelf_folder, precision):
 
 
 def test_a_network_that_transformers_computes_goes_on_alike_too(shelf_folder, monkeypatch):
-    monkeypatch.setattr("course_utils.models.inference.language_model.is_known", lambda config: False)
+    for module in ("course_utils.models.weights.own_config", "course_utils.models.inference.compatibility"):
+        monkeypatch.setattr(f"{module}.is_known", lambda config: False)
     model, chance = LanguageModel(shelf_folder / "llama-like", "int8"), random.Random(8)
+    assert isinstance(model.network, TransformersNetwork)
     for _ in range(4):
         require_same_whatever_stops(model, chance)
 
