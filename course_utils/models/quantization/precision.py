@@ -31,9 +31,15 @@ _lock = threading.Lock()
 
 
 def fastest() -> str:
-    """Return ``"int8"`` where it is right and at least 1.2 times as fast as fp32 for one token, else ``"fp32"``."""
+    """Return ``"int8"`` where it is right and at least 1.2 times as fast as fp32 for one token, else ``"fp32"``.
+
+    For int8, PyTorch then computes with the number of threads that was fastest in the self-test.
+    """
     found = self_test()
-    return "int8" if found["is_right"] and found["fp32_ms"] >= WORTH_IT * found["int8_ms"] else "fp32"
+    if not found["is_right"] or found["fp32_ms"] < WORTH_IT * found["int8_ms"]:
+        return "fp32"
+    torch.set_num_threads(int(found["threads"]))
+    return "int8"
 
 
 def leave_a_core_free() -> None:
@@ -78,10 +84,10 @@ def _remembered(file: Path, name: str) -> dict[str, float]:
     """Return what the file says of a machine, or nothing."""
     try:
         told = _read(file)[name]
-        found = {each: float(told[each]) for each in TIMES} | {"is_right": told["is_right"]}
+        found = {each: float(told[each]) for each in (*TIMES, "threads")} | {"is_right": told["is_right"]}
     except (ValueError, TypeError, KeyError):
         return {}  # of another version of the course
-    is_sound = all(math.isfinite(found[each]) and found[each] > 0 for each in TIMES)
+    is_sound = all(math.isfinite(found[each]) and found[each] > 0 for each in TIMES) and found["threads"] >= 1
     return found if is_sound and isinstance(found["is_right"], bool) else {}
 
 
@@ -99,7 +105,9 @@ def measure(n_layers: int = 12, width: int = 768, n_vocabulary: int = 50257) -> 
     Returns
     -------
     dict
-        ``fp32_ms`` and ``int8_ms``, each the best of several runs; ``is_right``: whether a fast kernel is exact here.
+        ``fp32_ms`` and ``int8_ms``, each the best of several runs; ``is_right``: whether a fast kernel is exact here;
+        ``threads``: with how many int8 was fastest, of 1, 2, 4 … and all that it may take. More than these would be
+        slower beside a busy program, see `leave_a_core_free`.
     """
     # The layers must not fit into the processor's cache together, as a real model's do not.
     plain = [torch.nn.Linear(width, 4 * width, bias=False) for _ in range(n_layers)]
@@ -107,9 +115,17 @@ def measure(n_layers: int = 12, width: int = 768, n_vocabulary: int = 50257) -> 
     x = torch.randn(1, width)
     fp32_ms = _best_ms([*plain, output], x)
     if not is_int8_right():
-        return {"fp32_ms": fp32_ms, "int8_ms": fp32_ms * 1000, "is_right": False}
+        return {"fp32_ms": fp32_ms, "int8_ms": fp32_ms * 1000, "is_right": False, "threads": 1}
     packed = [PackedLinear.from_weight(layer.weight) for layer in [*plain, output]]
-    return {"fp32_ms": fp32_ms, "int8_ms": _best_ms(packed, x), "is_right": True}
+    most, times = torch.get_num_threads(), {}
+    try:
+        for threads in sorted({most, *(2**i for i in range(most.bit_length()))}):
+            torch.set_num_threads(threads)
+            times[threads] = _best_ms(packed, x)
+    finally:
+        torch.set_num_threads(most)
+    fastest_of_all = min(times, key=lambda threads: times[threads])
+    return {"fp32_ms": fp32_ms, "int8_ms": times[fastest_of_all], "is_right": True, "threads": fastest_of_all}
 
 
 def is_int8_right() -> bool:

@@ -93,11 +93,11 @@ def machine(tmp_path, monkeypatch):
     """A machine whose self-test takes no time and says what a test wants; a cache folder of its own."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(precision, "_found", {})
-    told = {"fp32_ms": 10.0, "int8_ms": 2.0, "is_right": True, "n_runs": 0}
+    told = {"fp32_ms": 10.0, "int8_ms": 2.0, "is_right": True, "threads": 1, "n_runs": 0}
 
     def measure():
         told["n_runs"] += 1
-        return {name: told[name] for name in ("fp32_ms", "int8_ms", "is_right")}
+        return {name: told[name] for name in ("fp32_ms", "int8_ms", "is_right", "threads")}
 
     monkeypatch.setattr(precision, "measure", measure)
     return told
@@ -215,5 +215,21 @@ def test_a_core_is_left_free_unless_threads_are_chosen(monkeypatch, chosen, expe
     try:
         precision.leave_a_core_free()
         assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("fastest", "expected"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_int8_takes_the_number_of_threads_that_is_fastest_and_leaves_a_core_free(monkeypatch, fastest, expected):
+    monkeypatch.setattr(limits, "thread_limit", lambda: 4)
+    monkeypatch.setattr(limits, "chosen_threads", lambda: None)
+    monkeypatch.setattr(precision, "_best_ms", lambda *_: 1.0 + abs(torch.get_num_threads() - fastest))
+    before = torch.get_num_threads()
+    try:
+        precision.leave_a_core_free()
+        found = precision.measure.__wrapped__(n_layers=1, width=64, n_vocabulary=100)  # the tests keep the first one
+        assert (found["threads"], torch.get_num_threads()) == (expected, 3), found
+        monkeypatch.setattr(precision, "self_test", lambda: found | {"fp32_ms": 9.0, "int8_ms": 1.0})
+        assert precision.fastest() == "int8" and torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)
