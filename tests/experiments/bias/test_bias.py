@@ -219,7 +219,7 @@ def test_a_part_marked_gives_a_wider_interval_and_none_marked_gives_none(counted
 
 
 def test_a_mark_of_no_hit_is_refused(counted):
-    with pytest.raises(SettingsError, match="no hit 9"):
+    with pytest.raises(SettingsError, match="no hit number 9"):
         audit.audited(counted, {9: True})
 
 
@@ -242,12 +242,18 @@ def test_probabilities_are_those_of_the_logits(tiny, cache):
     words = [" nurse", " doctor", " police officer"]
     for chosen in (None, words):
         result = bias_sentences.next_words(tiny, firsts, seconds, words=chosen, n_words=7, **READ)
+        n_compared = 0
         for row in result.rows.itertuples():
+            whole = [tiny.count_tokens(each + row.word) - tiny.count_tokens(each) for each in (*firsts, *seconds)]
+            if chosen is None and set(whole) != {1}:  # the tokenizer would write this token after a sentence as others
+                continue
+            n_compared += 1
             a, b = (np.array([by_hand(tiny, each, row.word) for each in side]) for side in (firsts, seconds))
             assert math.log2(row.p_a) == pytest.approx(a.mean(), abs=1e-3)
             assert math.log2(row.p_b) == pytest.approx(b.mean(), abs=1e-3)
             assert row.log2_ratio == pytest.approx((a - b).mean(), abs=2e-3)
             assert row.low <= row.log2_ratio <= row.high
+        assert n_compared >= 3
 
 
 def test_the_words_are_the_likeliest_of_all(tiny, cache):
@@ -286,7 +292,7 @@ def test_sentences_that_cannot_be_compared_are_refused(tiny):
         with pytest.raises(TextError, match="sentences A"):
             bias_sentences.next_words(tiny, a, b, **READ)
     with pytest.raises(TextError, match="no tokens of its own"):
-        bias_sentences.next_words(tiny, "She walk", "He walk", words=["ing"], **READ)
+        bias_sentences.next_words(tiny, "She saw th", "He saw th", words=["e"], **READ)
     with pytest.raises(TextError, match="0 slots"):
         bias_sentences.fill(["The man"], "x")
     with pytest.raises(SettingsError, match="n_words is 0"):
