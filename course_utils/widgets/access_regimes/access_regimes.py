@@ -4,7 +4,6 @@ import collections
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,11 @@ from course_utils.widgets.base.numbers import NumberFields, number_in, read_fiel
 from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.server_watch import ServerWatch
 from course_utils.widgets.base.static_view import Fact, Part, Table, Text, facts
-from course_utils.widgets.base.worker import Job, the_worker
+from course_utils.widgets.base.worker import Throttle
 
 STATES = ("idle", "loading", "working", "done", "stopped", "failed")
 PROMPT = "The letter said that"
-TOLD_EVERY_S = 0.2
+PROGRESS_EVERY_S = 0.2
 FIELDS = {name: RANGES[name] for name in ("seed", "temperature")}
 REGIMES = ("open", "api", "demo")
 # What a notebook is told to type, a page is told to press.
@@ -109,8 +108,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
 
     def __init__(self, model: str | Path | BaseLanguageModel | None = None, projector: bool = False) -> None:
         self._told = json.loads(data_file(__name__, "access_regimes.json").read_text("utf-8"))
-        self._model_picker, self._name, self._run = ModelPicker(model), "", 0
-        self._job: Job | None = None
+        self._model_picker, self._name = ModelPicker(model), ""
         self._tried: collections.Counter[Any] = collections.Counter()
         self._texts: dict[Any, Any] = {}
         self._cancel = threading.Event()
@@ -150,14 +148,12 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         settings = Settings(N_TOKENS, **{name: self.values.get(name) if n is None else n for name, n in read.items()})
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
-            self._run += 1
-            run, wish = self._run, AccessRequest(action, self.prompt, settings)
+            wish = AccessRequest(action, self.prompt, settings)
             kept = {name: answer for name, answer in self.answers.items() if name != regime}
             busy = {"regime": regime, "n": 0, "of": N_TOKENS * (N_MANY if action == MANY else 1)}
             self.set_traits(message="", answers=kept, busy=busy, state="working")
-            self._job = the_worker().submit(
-                lambda cancel: self._answer(run, regime, wish, cancel),
-                lambda error: self._end(run, regime, wish, _refusal(error), "failed"),
+            self._background.submit(
+                lambda run, cancel: self._answer_or_refuse(run, regime, wish, cancel), self.show_error
             )
 
     def request_key(self, purpose: str) -> Key:
@@ -184,18 +180,15 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
 
     def stop(self) -> None:
         """Stop after the token that is being written; what has come stays."""
-        if self._job is not None:
-            self._job.cancel.set()
+        self._background.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being answered for this panel; return whether that is so."""
-        return self._job is None or self._job.wait(timeout)
+        return self._background.wait(timeout)
 
     def close(self) -> None:
         """Stop, and take the panel away."""
-        if hasattr(self, "_run"):
-            self.stop()
-            release_stage.forget(self._see_stage)
+        release_stage.forget(self._see_stage)
         super().close()
 
     @property
@@ -279,20 +272,25 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         speaker.on_wait = self._show_waiting
         return speaker
 
+    def _answer_or_refuse(self, run: int, regime: str, wish: AccessRequest, cancel: threading.Event) -> None:
+        """Answer a request; an error is its answer, and what was tried counts also when a newer request is shown."""
+        try:
+            self._answer(run, regime, wish, cancel)
+        except BaseException as error:
+            self._end(run, regime, wish, _refusal(error), "failed")
+
     def _answer(self, run: int, regime: str, wish: AccessRequest, cancel: threading.Event) -> None:
         self._cancel = cancel  # the worker does one thing at a time
         if not cancel.is_set() and not self._model_picker.is_ready(self._name):
-            self._set_traits_if_current(run, state="loading")
+            self._background.if_current(run, self.set_traits, state="loading")
             with contextlib.suppress(Cancelled):
                 self._load()
-            self._set_traits_if_current(run, state="working")
-        told_at = time.monotonic()
+            self._background.if_current(run, self.set_traits, state="working")
+        throttle = Throttle(PROGRESS_EVERY_S, is_due_at_once=False)
 
         def tell(n_tokens: int) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at > TOLD_EVERY_S:
-                told_at = time.monotonic()
-                self._set_traits_if_current(run, busy={**self.busy, "n": n_tokens})
+            if throttle.is_due():
+                self._background.if_current(run, self.set_traits, busy={**self.busy, "n": n_tokens})
 
         answer: dict[str, Any] = {}
         with contextlib.suppress(Cancelled):
@@ -317,12 +315,8 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
             self._tried.update((regime, deed) for deed in deeds)
             self._count()
             told = {"action": wish.action, "prompt": wish.prompt, **answer}
-            self._set_traits_if_current(run, state=state, busy={}, waiting="", answers={**self.answers, regime: told})
-
-    def _set_traits_if_current(self, run: int, **traits) -> None:
-        with self._lock:
-            if run == self._run:
-                self.set_traits(**traits)
+            answers = {**self.answers, regime: told}
+            self._background.if_current(run, self.set_traits, state=state, busy={}, waiting="", answers=answers)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """Experiment panel: base class of panels that run one job with a model and show its Result."""
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +20,11 @@ from course_utils.widgets.base.panel import error_message
 from course_utils.widgets.base.server_watch import ServerWatch
 from course_utils.widgets.base.share_vote import VoteSharingPanel, where_kept
 from course_utils.widgets.base.static_view import Part, facts
-from course_utils.widgets.base.worker import Job, the_worker
+from course_utils.widgets.base.worker import Throttle
 
 BUSY = ("loading", "working")
 STATES = ("idle", *BUSY, "done", "stopped", "failed")
-TOLD_EVERY_S = 0.25
+PROGRESS_EVERY_S = 0.25
 OVERTAKEN = "Stopped, because another panel of this notebook began to work. What was finished is kept; press it again."
 
 Tell = Callable[[float, str], object]
@@ -55,22 +54,17 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
     kept = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        self._job: Job | None = None
-        self._run, self._is_asked_to_stop = 0, False
         self._given, self._model_picker, self.result, self._cancel = model, ModelPicker(model), None, threading.Event()
         super().__init__(**traits)
         self._offer()
 
     def stop(self) -> None:
         """Stop soon; what was read or written until then is kept for the next time."""
-        with self._lock:
-            if self._job is not None and not self._job.has_ended:
-                self._is_asked_to_stop = True
-                self._job.cancel.set()
+        self._background.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is done for this panel; return whether that is so."""
-        return self._job is None or self._job.wait(timeout)
+        return self._background.wait(timeout)
 
     def keep(self) -> str:
         """Keep the result as evidence; return the citation, such as ``[@E-07f3]``.
@@ -88,12 +82,6 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
         self.kept = " ".join(filter(None, [f"Kept as {citation}.", *said, where_kept()]))
         self._give_number(record)
         return citation
-
-    def close(self) -> None:
-        """Stop and take the panel away."""
-        if getattr(self, "_job", None):
-            self.stop()
-        super().close()
 
     def static_parts(self) -> list[Part]:
         """Return model, finding and what was kept."""
@@ -126,14 +114,8 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
     def _submit(self, work: Callable[[Tell, threading.Event], Show]) -> None:
         """Have the worker do it; what it returns is called at the end, unless the panel has moved on."""
         with self._lock:
-            self.stop()
-            self._is_asked_to_stop = False
-            self._run += 1
-            run = self._run
             self.set_traits(state="loading", message="", kept="", progress={}, waiting="")
-            self._job = the_worker().submit(
-                lambda cancel: self._do(run, work, cancel), lambda error: self._if_current(run, self.show_error, error)
-            )
+            self._background.submit(lambda run, cancel: self._do(run, work, cancel), self.show_error)
 
     def _do(self, run: int, work: Callable[[Tell, threading.Event], Show], cancel: threading.Event) -> None:
         self._cancel = cancel  # the worker does one thing at a time
@@ -142,31 +124,29 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
                 raise Cancelled
             show = work(self._progress_callback(run), cancel)
         except Cancelled:
-            why = "" if self._is_asked_to_stop else OVERTAKEN
-            self._if_current(run, lambda: self.set_traits(state="stopped", message=why, progress={}, waiting=""))
+            why = "" if self._background.is_asked_to_stop else OVERTAKEN
+            self._background.if_current(run, self.set_traits, state="stopped", message=why, progress={}, waiting="")
             return
-        self._if_current(run, lambda: (show(), self.set_traits(state="done", progress={}, waiting="")))
+        self._background.if_current(run, self._end, show)
+
+    def _end(self, show: Show) -> None:
+        """Show what a job has returned, and that it is done."""
+        show()
+        self.set_traits(state="done", progress={}, waiting="")
 
     def _progress_callback(self, run: int) -> Tell:
         """Return what takes progress from an experiment and shows it, with the seconds that are left."""
-        begun, told_at = time.monotonic(), -math.inf
+        begun, throttle = time.monotonic(), Throttle(PROGRESS_EVERY_S)
 
-        def tell(share: float, what: str) -> None:
-            nonlocal told_at
-            now = time.monotonic()
-            if now - told_at < TOLD_EVERY_S:
+        def show_progress(share: float, what: str) -> None:
+            if not throttle.is_due():
                 return
-            told_at, seconds = now, now - begun
+            seconds = time.monotonic() - begun
             left = {"left_s": round(seconds * (1 / share - 1), 1)} if share > 0.02 and seconds > 1 else {}
-            told = {"share": round(share, 4), "what": what, **left}
-            self._if_current(run, lambda: self.set_traits(state="working", progress=told))
+            progress = {"share": round(share, 4), "what": what, **left}
+            self._background.if_current(run, self.set_traits, state="working", progress=progress)
 
-        return tell
-
-    def _if_current(self, run: int, show: Callable, *what: object) -> None:
-        with self._lock:
-            if run == self._run:
-                show(*what)
+        return show_progress
 
     def _load(self, name: str) -> BaseLanguageModel:
         """Return a model in fp32, loading it if need be; slow, so it is the worker that calls it."""

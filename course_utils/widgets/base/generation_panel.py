@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import traitlets
+from traitlets.utils.bunch import Bunch
 
 from course_utils.errors import CourseError
 from course_utils.models.client.connection import NoServer
@@ -21,7 +21,7 @@ from course_utils.widgets.base.panel import Panel, error_message
 from course_utils.widgets.base.server_watch import ServerWatch
 from course_utils.widgets.base.static_view import Part, Text, facts
 from course_utils.widgets.base.transcript import ENDINGS, Run, settings_line, transcript
-from course_utils.widgets.base.worker import Job, the_worker
+from course_utils.widgets.base.worker import Throttle, the_worker
 
 BUSY = ("loading", "generating")
 STATES = ("idle", *BUSY, "done", "stopped", "failed")
@@ -53,10 +53,8 @@ class GenerationPanel(ServerWatch, Panel):
     transcript = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model=None, **traits) -> None:
-        self._job: Job | None = None
         self._runs: list[Run] = []
         self.generations: list[Generation] = []
-        self._is_asked_to_stop = False
         self._live, self._given = LiveText(0, self.send), model
         super().__init__(**traits)
         self._look_around()
@@ -67,11 +65,9 @@ class GenerationPanel(ServerWatch, Panel):
     def stop(self) -> None:
         """Stop after the token that is being written; what has come stays."""
         with self._lock:
-            if self._job is None or self._job.has_ended:
-                return
-            self._is_asked_to_stop = True
-            self._job.cancel.set()
-            if self.state == "loading":  # a model cannot be half loaded: that goes on, but no text will follow
+            if (
+                self._background.stop() and self.state == "loading"
+            ):  # a model cannot be half loaded: that goes on, but no text will follow
                 self.state = "stopped"
 
     def clear(self) -> None:
@@ -92,12 +88,10 @@ class GenerationPanel(ServerWatch, Panel):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being written for this panel; return whether that is so."""
-        return self._job is None or self._job.wait(timeout)
+        return self._background.wait(timeout)
 
     def close(self) -> None:
         """Stop writing and take the panel away."""
-        if getattr(self, "_job", None):
-            self.stop()
         release_stage.forget(self._see_stage)
         super().close()
 
@@ -217,11 +211,9 @@ class GenerationPanel(ServerWatch, Panel):
     def _ask(self, ask: Ask, is_new: bool) -> None:
         """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
         with self._lock:
-            self._is_asked_to_stop = False
             self._begin("generating" if self._is_ready() else "loading", is_new)
-            run = self.run
-            self._job = the_worker().submit(
-                lambda cancel: self._write(run, ask, cancel, is_new), lambda error: self.show_error(error, run)
+            self._background.submit(
+                lambda run, cancel: self._write(run, ask, cancel, is_new), self.show_error, number=self.run
             )
 
     def _begin(self, state: str, is_new: bool) -> None:
@@ -282,19 +274,18 @@ class GenerationPanel(ServerWatch, Panel):
         with self._lock:
             if run == self.run:
                 live.begin(stream.generations())
-        kept_at = time.monotonic()
+        throttle = Throttle(KEPT_EVERY_S, is_due_at_once=False)
         for step in stream:
             with self._lock:
                 if run != self.run:
                     break
                 live.add(step)
-                if time.monotonic() - kept_at > KEPT_EVERY_S:
+                if throttle.is_due():
                     self.set_traits(samples=live.texts())
-                    kept_at = time.monotonic()
         stream.close()
 
     def _why_stopped(self) -> dict[str, str]:
-        message = self.message if self._is_asked_to_stop else OVERTAKEN
+        message = self.message if self._background.is_asked_to_stop else OVERTAKEN
         return {"state": "stopped", "message": message, "waiting": ""}
 
     def show_error(self, error: BaseException, run: int | None = None) -> None:
@@ -306,10 +297,13 @@ class GenerationPanel(ServerWatch, Panel):
             return
         self._set_traits_if_current(run, state="failed", message=error_message(error), waiting="")
 
-    def _set_traits_if_current(self, run: int, **traits) -> None:
-        with self._lock:
-            if run == self.run:
-                self.set_traits(**traits)
+    def _set_traits_if_current(self, run: int, **traits: object) -> None:
+        self._background.if_current(run, self.set_traits, **traits)
+
+    @traitlets.observe("run")
+    def _count_run(self, change: Bunch) -> None:
+        """Take the trait's number for the job's: clearing the panel, or a recording, counts runs without a job."""
+        self._background.number = change.new
 
 
 def run_of(

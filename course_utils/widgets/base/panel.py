@@ -25,6 +25,7 @@ from course_utils.widgets.base.static_view import (
     to_line,
     to_text,
 )
+from course_utils.widgets.base.worker import BackgroundJob
 
 if TYPE_CHECKING:
     from course_utils.widgets.lecture.recording import Playback
@@ -76,14 +77,18 @@ class Panel(anywidget.AnyWidget):
     busy_states: ClassVar[frozenset[str]] = frozenset({"loading", "generating", "working", "preparing", "training"})
     allowed_during_playback: frozenset[str] = frozenset()  # wishes that a recording can answer
 
+    _lock: threading.RLock
+    _background: BackgroundJob  # of panels that start one
+
     def __new__(cls, *given, **named):
         """Keep what the panel is made with: it can be made again, as the page opened."""
         panel = super().__new__(cls, *given, **named)
         panel._constructor_arguments = (given, named)
+        panel._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
+        panel._background = BackgroundJob(panel._lock)
         return panel
 
     def __init__(self, projector: bool = False, **traits) -> None:
-        self._lock = threading.RLock()  # traits are set from the worker's thread and from callbacks on any thread
         self.listeners: list[Callable[[dict], object]] = []  # called with every message to the page
         self.playback: Playback | None = None  # the recording that is shown; see course_utils.widgets.lecture.recording
         super().__init__(projector=projector, large=projector, **traits)
@@ -107,9 +112,11 @@ class Panel(anywidget.AnyWidget):
         super().send(content, buffers)
 
     def close(self) -> None:
-        """Take the panel away."""
-        if getattr(self, "playback", None) is not None:
-            self.playback.stop()
+        """Stop the panel's job and take the panel away; this is also called on a panel whose ``__init__`` failed."""
+        self._background.stop()
+        playback: Playback | None = getattr(self, "playback", None)
+        if playback is not None:
+            playback.stop()
         super().close()
 
     # -- the static view -----------------------------------------------------------------------------------------------

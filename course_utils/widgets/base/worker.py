@@ -7,6 +7,7 @@ thread, and a new request stops the one before it.
 
 import atexit
 import functools
+import math
 import queue
 import threading
 import time
@@ -166,3 +167,107 @@ class Worker:
 def the_worker() -> Worker:
     """Return the kernel's one worker."""
     return Worker()
+
+
+class Throttle:
+    """Rate limit of a display: true at most once in so many seconds.
+
+    Parameters
+    ----------
+    every_s : float
+        Seconds between two times.
+    is_due_at_once : bool
+        Whether the first time is now, or only after that many seconds.
+
+    Examples
+    --------
+    >>> throttle = Throttle(60)
+    >>> throttle.is_due(), throttle.is_due()
+    (True, False)
+    """
+
+    def __init__(self, every_s: float, is_due_at_once: bool = True) -> None:
+        self._every_s = every_s
+        self._last = -math.inf if is_due_at_once else time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether enough time has passed since this last returned True."""
+        now = time.monotonic()
+        if now - self._last < self._every_s:
+            return False
+        self._last = now
+        return True
+
+
+class BackgroundJob:
+    """Background job of one panel: a new job stops the one before, whose results are no longer shown.
+
+    Jobs run in the worker's thread. Each has a number, and a trait is set only while the number of its job is the
+    panel's and the panel's lock is held: a callback of an older job cannot overwrite what a newer one shows.
+
+    Parameters
+    ----------
+    lock : threading.RLock
+        The lock under which the panel's traits are set.
+
+    Attributes
+    ----------
+    number : int
+        The number of the newest job; a panel that moves on without a job counts it up too.
+    is_asked_to_stop : bool
+        Whether a person stopped the newest job; otherwise another panel's request did.
+    """
+
+    def __init__(self, lock: "threading.RLock") -> None:
+        self._lock = lock
+        self._job: Job | None = None
+        self.number = 0
+        self.is_asked_to_stop = False
+
+    def __repr__(self) -> str:
+        """Return the number and the state of the newest job."""
+        return f"BackgroundJob (number {self.number}, {self._job!r})"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the newest job waits or runs."""
+        return self._job is not None and not self._job.has_ended
+
+    def submit(self, work: Callable[[int, threading.Event], object], failed: Report, number: int | None = None) -> None:
+        """Start a job; the one before is stopped.
+
+        Parameters
+        ----------
+        work : callable
+            Called in the worker's thread with the job's number and its cancel event.
+        failed : callable
+            Called with the exception that ``work`` raised, if the job is still the newest.
+        number : int, optional
+            The job's number, where the panel counts its jobs itself; one more than before when left out.
+        """
+        with self._lock:
+            self.stop()
+            self.is_asked_to_stop = False
+            self.number = job_number = self.number + 1 if number is None else number
+            self._job = the_worker().submit(
+                lambda cancel: work(job_number, cancel), lambda error: self.if_current(job_number, failed, error)
+            )
+
+    def stop(self) -> bool:
+        """Ask the newest job to end soon; return whether one was running."""
+        with self._lock:
+            if self._job is None or self._job.has_ended:
+                return False
+            self.is_asked_to_stop = True
+            self._job.cancel.set()
+            return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the newest job has ended; return whether it has."""
+        return self._job is None or self._job.wait(timeout)
+
+    def if_current(self, number: int, show: Callable[..., object], *arguments: object, **named: object) -> None:
+        """Call ``show`` under the panel's lock, if the job of that number is the newest."""
+        with self._lock:
+            if number == self.number:
+                show(*arguments, **named)

@@ -370,7 +370,7 @@ class BlindTest(ResultPanel):
 
     def show_error(self, error: BaseException) -> None:
         """Show an error; one of the disk does not end a running job or lose an answer."""
-        if isinstance(error, NoSpace) and self._job is not None and not self._job.has_ended:
+        if isinstance(error, NoSpace) and self._background.is_running:
             super().show_error(error)
         elif isinstance(error, NoSpace):  # the answer counts and is in the panel; the test goes on
             self._show_not_saved(error)

@@ -2,8 +2,6 @@
 
 import contextlib
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ from course_utils.evidence.ledger.record import Record
 from course_utils.evidence.rerun import Progress, Reproduction
 from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Fact, Part, Table, facts
-from course_utils.widgets.base.worker import Job, the_worker
+from course_utils.widgets.base.worker import Job, Throttle, the_worker
 from course_utils.widgets.evidence import labels as words
 from course_utils.widgets.evidence.rerun import done_again, drawn, follow_the_kernel
 
 STATES = ("idle", "working", "done", "stopped", "failed")
-TOLD_EVERY_S = 0.2
+PROGRESS_EVERY_S = 0.2
 MOST_LISTED = 300  # the newest; the filter finds others
 ANY = {"text": "", "experiment": "", "model": "", "status": ""}
 OVERTAKEN = "Stopped, because another panel of this notebook began to work. What was done again is told below."
@@ -79,9 +77,8 @@ class EvidenceBoard(Panel):
     progress = traitlets.Dict().tag(sync=True)
 
     def __init__(self, ledger: str | Path | None = None, projector: bool = False) -> None:
-        self._path, self._run, self._is_asked_to_stop = ledger, 0, False
+        self._path = ledger
         self._seen: tuple[int, int] | None = None
-        self._job: Job | None = None
         self._drawing: Job | None = None
         self.ledger = Ledger(ledgers.ledger_path(ledger), ())
         self._found: dict[str, Reproduction] = {}  # by the record's hash: another ledger may have the same ids
@@ -175,21 +172,12 @@ class EvidenceBoard(Panel):
 
     def stop(self) -> None:
         """Stop soon; what was done again until then stays told."""
-        with self._lock:
-            if self._job is not None and not self._job.has_ended:
-                self._is_asked_to_stop = True
-                self._job.cancel.set()
+        self._background.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is done again, or drawn, any more; return whether that is so."""
-        jobs = [job for job in (self._job, self._drawing) if job is not None]
-        return min([job.wait(timeout) for job in jobs], default=True)
-
-    def close(self) -> None:
-        """Stop and take the panel away."""
-        if getattr(self, "_job", None):
-            self.stop()
-        super().close()
+        is_drawn = self._drawing is None or self._drawing.wait(timeout)
+        return self._background.wait(timeout) and is_drawn
 
     def static_parts(self) -> list[Part]:
         """Return the records that the filter lets through, the one that is shown whole, and the ledger's faults."""
@@ -211,49 +199,35 @@ class EvidenceBoard(Panel):
 
     def _submit(self, records: list[Record]) -> None:
         with self._lock:
-            self.stop()
-            self._is_asked_to_stop = False
-            self._run += 1
-            run = self._run
             self.set_traits(state="working", message="", progress={"share": 0.0, "what": "waits for its turn"})
-            self._job = the_worker().submit(
-                lambda cancel: self._do(run, records, cancel),
-                lambda error: self._if_current(run, self.show_error, error),
-            )
+            self._background.submit(lambda run, cancel: self._do(run, records, cancel), self.show_error)
 
     def _do(self, run: int, records: list[Record], cancel: threading.Event) -> None:
         from course_utils.models.inference.base import Cancelled
 
         try:
-            for place, record in enumerate(records):
+            for index, record in enumerate(records):
                 if cancel.is_set():
                     raise Cancelled
-                found = done_again(record, self._progress_callback(run, place, len(records), record.id), cancel)
-                self._if_current(run, self._take, record, found)
+                found = done_again(record, self._progress_callback(run, index, len(records), record.id), cancel)
+                self._background.if_current(run, self._take, record, found)
         except Cancelled:
-            why = "" if self._is_asked_to_stop else OVERTAKEN
-            self._if_current(run, lambda: self.set_traits(state="stopped", message=why, progress={}))
+            why = "" if self._background.is_asked_to_stop else OVERTAKEN
+            self._background.if_current(run, self.set_traits, state="stopped", message=why, progress={})
             return
-        self._if_current(run, lambda: self.set_traits(state="done", progress={}))
+        self._background.if_current(run, self.set_traits, state="done", progress={})
 
-    def _progress_callback(self, run: int, place: int, n: int, id: str) -> Progress:
-        """Return what takes progress from an experiment and shows it, as a part of all records."""
-        told_at = 0.0
+    def _progress_callback(self, run: int, index: int, n_records: int, record_id: str) -> Progress:
+        """Return a callback that shows the progress of one record as a part of all records."""
+        throttle = Throttle(PROGRESS_EVERY_S)
 
-        def tell(share: float, what: str) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at < TOLD_EVERY_S:
-                return
-            told_at = time.monotonic()
-            told = {"share": (place + share) / n, "what": f"{id}: {what}" + (f" ({place + 1} of {n})" if n > 1 else "")}
-            self._if_current(run, lambda: self.set_traits(progress=told))
+        def show_progress(share: float, what: str) -> None:
+            if throttle.is_due():
+                of_all = f" ({index + 1} of {n_records})" if n_records > 1 else ""
+                progress = {"share": (index + share) / n_records, "what": f"{record_id}: {what}{of_all}"}
+                self._background.if_current(run, self.set_traits, progress=progress)
 
-        return tell
-
-    def _if_current(self, run: int, show: Callable, *what: object) -> None:
-        with self._lock:
-            if run == self._run:
-                show(*what)
+        return show_progress
 
     def _take(self, record: Record, found: Reproduction) -> None:
         self._found = {**self._found, record.hash: found}

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from course_utils.models.training.trainer import Progress
 from course_utils.widgets.base.numbers import NumberFields, read_fields
 from course_utils.widgets.base.panel import Panel, browser_bundle, error_message
 from course_utils.widgets.base.static_view import Part, Table, Text, facts
-from course_utils.widgets.base.worker import Job, the_worker
+from course_utils.widgets.base.worker import Throttle
 
 STATES = ("idle", "preparing", "training", "done", "stopped", "failed")
 AMOUNTS = (30_000, 300_000, 1_000_000, 3_000_000)
@@ -101,8 +100,6 @@ class TrainingLab(NumberFields, Panel):
         projector: bool = False,
     ) -> None:
         self.apprentice: TrainingRun | None = None
-        self._job: Job | None = None
-        self._run, self._is_asked_to_stop = 0, False
         self._given = text
         self._uploaded: tuple[str, list[str]] | None = None
         self.folder = expanded(folder) if folder else cache_folder() / "apprentices"
@@ -140,20 +137,11 @@ class TrainingLab(NumberFields, Panel):
 
     def stop(self) -> None:
         """Stop after the step that is being taken; nothing is lost."""
-        with self._lock:
-            if self._job is not None and not self._job.has_ended:
-                self._is_asked_to_stop = True
-                self._job.cancel.set()
+        self._background.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being trained for this panel; return whether that is so."""
-        return self._job is None or self._job.wait(timeout)
-
-    def close(self) -> None:
-        """Stop training and take the panel away."""
-        if getattr(self, "_job", None):
-            self.stop()
-        super().close()
+        return self._background.wait(timeout)
 
     @property
     def trained(self) -> Path:
@@ -182,37 +170,25 @@ class TrainingLab(NumberFields, Panel):
 
     def _submit(self, make: Callable[[], TrainingRun]) -> None:
         with self._lock:
-            self.stop()
-            self._is_asked_to_stop = False
-            self._run += 1  # what an older job still does no longer shows
-            run = self._run
             self.set_traits(state="preparing", message="", progress={})
-            self._job = the_worker().submit(
-                lambda cancel: self._train(run, make, cancel), lambda error: run == self._run and self.show_error(error)
-            )
+            self._background.submit(lambda run, cancel: self._train(run, make, cancel), self.show_error)
 
     def _train(self, run: int, make: Callable[[], TrainingRun], cancel: threading.Event) -> None:
         """Let an apprentice learn until it is done or told to stop; show it while this run is the panel's."""
         apprentice = None if cancel.is_set() else make()
-        self._if_current(run, self._take_up, apprentice)
-        shown_at = 0.0
+        self._background.if_current(run, self._take_up, apprentice)
+        throttle = Throttle(SHOWN_EVERY_S)
         for progress in apprentice if apprentice and not cancel.is_set() else ():
-            if time.monotonic() - shown_at > SHOWN_EVERY_S:
-                self._if_current(run, self._show_progress, progress)
-                shown_at = time.monotonic()
+            if throttle.is_due():
+                self._background.if_current(run, self._show_progress, progress)
             if cancel.is_set():
                 break
-        self._if_current(run, self._end)
-
-    def _if_current(self, run: int, show: Callable, *what: object) -> None:
-        with self._lock:
-            if run == self._run:
-                show(*what)
+        self._background.if_current(run, self._end)
 
     def _end(self) -> None:
         """Show how it ended; a stop that came after the last step stopped nothing."""
         is_done = self.apprentice is not None and self.apprentice.is_finished
-        message = "" if is_done or self._is_asked_to_stop else OVERTAKEN
+        message = "" if is_done or self._background.is_asked_to_stop else OVERTAKEN
         news = self._news() if self.apprentice else {}
         self.set_traits(state="done" if is_done else "stopped", message=message, sizes=self._sizes(), **news)
 
