@@ -72,7 +72,7 @@ def test_half_a_rating_is_no_other_rater_s_and_no_other_text_s(tmp_path):
 def test_a_damaged_file_of_half_an_answer_stops_no_test(tmp_path, content):
     first = game(tmp_path / "answers.jsonl")
     first.keep_half({"clear": 4})
-    first._half_file().write_text(content, "utf-8", errors="surrogatepass")
+    first._half_file(tmp_path / "answers.jsonl").write_text(content, "utf-8", errors="surrogatepass")
     assert game(tmp_path / "answers.jsonl").half == {}
 
 

@@ -88,8 +88,11 @@ def _without(verb: str, had: Mapping[str, object]) -> str:
 class TextStream(Protocol):
     """Texts that are being written: iterate for Steps; see `course_utils.models.inference.decoding.Stream`."""
 
-    notice: str
     on_wait: Callable[[str], object] | None  # told in words what is waited for, and "" when that is over
+
+    @property
+    def notice(self) -> str:
+        """What the reader should know about the texts, such as a prompt that was cut; empty where nothing is."""
 
     def __iter__(self) -> Iterator[TokenStep]:
         """Return itself."""

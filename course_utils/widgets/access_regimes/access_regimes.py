@@ -6,19 +6,20 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import traitlets
 
 from course_utils.core.paths import data_file
-from course_utils.errors import CourseError, SettingsError
+from course_utils.errors import AccessRefused, CourseError, SettingsError
 from course_utils.experiments.access.access_modes import (
     ACTIONS,
     MANY,
     N_MANY,
     TEXT,
     AccessRequest,
+    Answer,
     Api,
     HostedDemo,
     LazyModel,
@@ -112,9 +113,12 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         self._tried: collections.Counter[Any] = collections.Counter()
         self._texts: dict[Any, Any] = {}
         self._cancel = threading.Event()
-        lazy = LazyModel(self._load)
+        # A LazyModel passes on every attribute of the model that it loads, which its type cannot say.
+        lazy = cast(BaseLanguageModel, LazyModel(self._load))
         self.api = GatedModel(lazy, max_new_tokens=N_TOKENS)
-        self._doors = dict(zip(REGIMES, (OpenWeights(lazy), Api(self.api), HostedDemo(lazy)), strict=True))
+        self._api_mode = Api(self.api)
+        modes = (OpenWeights(lazy), self._api_mode, HostedDemo(lazy))
+        self._modes: dict[str, OpenWeights | Api | HostedDemo] = dict(zip(REGIMES, modes, strict=True))
         rule = "; ".join(f"{misuse}: {', '.join(words)}" for misuse, words in REFUSED_WORDS.items())
         regimes = [with_example(each) for each in self._told["regimes"]]
         values = {"seed": 0, "temperature": 1.0}
@@ -145,7 +149,9 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
             if given not in known:
                 raise SettingsError(f"No {what} is called {given!r}.", f"One of {', '.join(known)}.", 'ask("open")')
         read = {name: number_in(self.values.get(name), FIELDS[name][2]) for name in FIELDS}
-        settings = Settings(N_TOKENS, **{name: self.values.get(name) if n is None else n for name, n in read.items()})
+        # A field that cannot be read goes on as it was typed: `Settings` checks types and ranges, and names the field.
+        fields: dict[str, Any] = {name: self.values.get(name) if n is None else n for name, n in read.items()}
+        settings = Settings(N_TOKENS, **fields)
         with self._lock:
             self.prompt = self.prompt if prompt is None else prompt
             wish = AccessRequest(action, self.prompt, settings)
@@ -160,7 +166,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         """Ask the provider for a key, and agree to its terms; see `GatedModel.request_key`."""
         key = self.api.request_key(purpose)
         with self._lock:
-            self._doors["api"].key = key
+            self._api_mode.key = key
             self._tried["api", "key"] += 1
             self._count()
         return key
@@ -173,6 +179,8 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         AccessRefused
             No key was granted.
         """
+        if self.key is None:
+            raise AccessRefused("No key was granted yet.", "A key to revoke.", "Ask for one: request_key(purpose).")
         self.api.revoke(self.key)
         with self._lock:
             self._tried["api", "revoke"] += 1
@@ -194,7 +202,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
     @property
     def key(self) -> Key | None:
         """The key that the API granted last."""
-        return self._doors["api"].key
+        return self._api_mode.key
 
     @property
     def log(self) -> pd.DataFrame:
@@ -268,9 +276,9 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
                 self._see_stage()
             return self._model_picker.load(self._name or self._model_picker.first_name())
 
-        speaker = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
-        speaker.on_wait = self._show_waiting
-        return speaker
+        model = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
+        model.on_wait = self._show_waiting
+        return model
 
     def _answer_or_refuse(self, run: int, regime: str, wish: AccessRequest, cancel: threading.Event) -> None:
         """Answer a request; an error is its answer, and what was tried counts also when a newer request is shown."""
@@ -292,14 +300,14 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
             if throttle.is_due():
                 self._background.if_current(run, self.set_traits, busy={**self.busy, "n": n_tokens})
 
-        answer: dict[str, Any] = {}
+        answer: Answer = {}
         with contextlib.suppress(Cancelled):
-            answer = {} if cancel.is_set() else self._doors[regime].answer(wish, cancel, tell)
+            answer = {} if cancel.is_set() else self._modes[regime].answer(wish, cancel, tell)
         if cancel.is_set():
             answer["note"] = "; ".join(filter(None, ["stopped", answer.get("note")]))
         self._end(run, regime, wish, answer, "stopped" if cancel.is_set() else "done")
 
-    def _end(self, run: int, regime: str, wish: AccessRequest, answer: dict, state: str) -> None:
+    def _end(self, run: int, regime: str, wish: AccessRequest, answer: Answer, state: str) -> None:
         """Keep what was tried, also in vain, and show the answer unless the panel has moved on."""
         with self._lock:
             deeds = {wish.action, TEXT if wish.action == MANY else wish.action}
@@ -350,7 +358,7 @@ class AccessRegimes(ServerWatch, NumberFields, Panel):
         self.set_traits(questions=asked, account=account(self.api, self.key), logged=self.api.log().to_dict("records"))
 
 
-def _refusal(error: BaseException) -> dict[str, str]:
+def _refusal(error: BaseException) -> Answer:
     return {"error": on_page(error_message(error))}
 
 

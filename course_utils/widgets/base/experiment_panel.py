@@ -46,6 +46,7 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
     """
 
     class_keeps = True
+    model: Any  # the trait with the chosen model's name, where a panel has one
 
     models: traitlets.List[Any] = traitlets.List().tag(sync=True)
     state = traitlets.Enum(STATES, "idle").tag(sync=True)
@@ -53,8 +54,10 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
     finding = traitlets.Unicode().tag(sync=True)
     kept = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, model=None, **traits) -> None:
-        self._given, self._model_picker, self.result, self._cancel = model, ModelPicker(model), None, threading.Event()
+    def __init__(self, model: str | Path | BaseLanguageModel | None = None, **traits: Any) -> None:
+        self._given, self._model_picker = model, ModelPicker(model)
+        self.result: Result | None = None
+        self._cancel = threading.Event()
         super().__init__(**traits)
         self._offer()
 
@@ -161,9 +164,9 @@ class ExperimentPanel(ServerWatch, VoteSharingPanel):
             server = self._model_picker.server
             return loading.load(source, "auto" if server else "fp32", server)
 
-        speaker = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
-        speaker.on_wait = self._show_waiting
-        return speaker
+        model = self._at_last(load, self._model_picker.server, self._cancel, self._show_waiting)
+        model.on_wait = self._show_waiting
+        return model
 
     def _required(self) -> Result:
         if self.result is None:

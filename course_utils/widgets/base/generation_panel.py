@@ -28,7 +28,7 @@ STATES = ("idle", *BUSY, "done", "stopped", "failed")
 KEPT_EVERY_S = 1.0  # how much of a text can be missing for a page that comes back while the kernel is gone
 OVERTAKEN = "Stopped, because another panel of this notebook began to write."
 
-Ask = Callable[[BaseLanguageModel, threading.Event], TextStream]
+Ask = Callable[[Sequence[BaseLanguageModel], threading.Event], TextStream]  # models, cancel event
 
 
 class GenerationPanel(ServerWatch, Panel):
@@ -52,7 +52,7 @@ class GenerationPanel(ServerWatch, Panel):
     best = traitlets.Int(-1).tag(sync=True)
     transcript = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, model=None, **traits) -> None:
+    def __init__(self, model: str | Path | BaseLanguageModel | None = None, **traits: Any) -> None:
         self._runs: list[Run] = []
         self.generations: list[Generation] = []
         self._live, self._given = LiveText(0, self.send), model
@@ -100,7 +100,7 @@ class GenerationPanel(ServerWatch, Panel):
         with self._lock:
             try:
                 if not self.model:
-                    self._choose(self._given)
+                    self._choose_first()
             except CourseError as error:
                 self.show_error(error)
             self._offer()
@@ -154,9 +154,9 @@ class GenerationPanel(ServerWatch, Panel):
 
     # -- who speaks: a panel of several models has its own answers -----------------------------------------------------
 
-    def _choose(self, given: str | Path | BaseLanguageModel | None) -> None:
-        """Take the model that was asked for, or say that there is none."""
-        self._model_picker = ModelPicker(given)
+    def _choose_first(self) -> None:
+        """Choose the model that was asked for, or the best one; CourseError where there is none."""
+        self._model_picker = ModelPicker(self._given)
         self.model = self._model_picker.first_name()
 
     def _choices(self) -> list[dict[str, str]]:
@@ -171,21 +171,21 @@ class GenerationPanel(ServerWatch, Panel):
         """Tell whether what is chosen is loaded."""
         return self._model_picker.is_ready(self.model)
 
-    def _load(self) -> BaseLanguageModel:
-        """Return what is chosen, loading it if need be; slow, so it is the worker that calls it."""
-        return self._model_picker.load(self.model or self._model_picker.first_name())
+    def _load(self) -> list[BaseLanguageModel]:
+        """Return the chosen models, loading them if need be; slow, so only the worker calls it."""
+        return [self._model_picker.load(self.model or self._model_picker.first_name())]
 
     def _new_live(self, run: int) -> LiveText:
         """Return an empty text for a new run."""
         return LiveText(run, self.send)
 
-    def _line(self, speaker: BaseLanguageModel, stream: TextStream) -> str:
-        """Return the line that names what writes, and how."""
-        return settings_line(speaker.label, stream.generations())
+    def _line(self, models: Sequence[BaseLanguageModel], stream: TextStream) -> str:
+        """Return the line that names the model, its settings and its seeds."""
+        return settings_line(models[0].label, stream.generations())
 
-    def _keep(self, speaker: BaseLanguageModel, is_new: bool) -> None:
-        """Keep what was written for the transcript."""
-        run = run_of(speaker, self.generations, self._live.timing, self.best)
+    def _keep(self, models: Sequence[BaseLanguageModel], is_new: bool) -> None:
+        """Add what was written to the transcript."""
+        run = run_of(models[0], self.generations, self._live.timing, self.best)
         if is_new or not self._runs:
             self._runs = [*self._runs, run]
             return
@@ -209,7 +209,7 @@ class GenerationPanel(ServerWatch, Panel):
             the_worker().prepare(load, lambda error: self.show_error(error, run))
 
     def _ask(self, ask: Ask, is_new: bool) -> None:
-        """Hand a request to the worker: ``ask(speaker, cancel)`` returns the stream."""
+        """Hand a request to the worker: ``ask(models, cancel)`` returns the stream."""
         with self._lock:
             self._begin("generating" if self._is_ready() else "loading", is_new)
             self._background.submit(
@@ -234,16 +234,16 @@ class GenerationPanel(ServerWatch, Panel):
         if cancel.is_set():
             self._set_traits_if_current(run, **self._why_stopped())
             return
-        speaker = self._load()
-        stream = ask(speaker, cancel)
+        models = self._load()
+        stream = ask(models, cancel)
         stream.on_wait = self._progress_callback(run)
-        line, lacks = self._line(speaker, stream), self._lacks(speaker)
+        line, lacks = self._line(models, stream), self._lacks(models)
         self._set_traits_if_current(run, state="generating", line=line, lacks=lacks, message=stream.notice)
         self._pass_on(run, stream, live)
         with self._lock:
             if run == self.run:
                 self.generations = live.end(stream.generations())
-                self._keep(speaker, is_new)
+                self._keep(models, is_new)
                 told = {"message": self.message or stream.notice, "waiting": ""}
                 self.set_traits(samples=live.cards, timing=live.timing, transcript=transcript(self._runs), **told)
                 self.set_traits(**self._why_stopped() if cancel.is_set() else {"state": "done"})
@@ -253,7 +253,7 @@ class GenerationPanel(ServerWatch, Panel):
 
         def load() -> None:
             if not self.model:
-                self._choose(self._given)
+                self._choose_first()
             self._load()
 
         with contextlib.suppress(Cancelled):
@@ -265,9 +265,9 @@ class GenerationPanel(ServerWatch, Panel):
         """Return what shows what that run waits for."""
         return lambda words: self._set_traits_if_current(run, waiting=words)
 
-    def _lacks(self, speaker: BaseLanguageModel) -> dict[str, object]:
-        """Return what the model that is chosen does not give."""
-        return self._lacks_of(speaker)
+    def _lacks(self, models: Sequence[BaseLanguageModel]) -> dict[str, object]:
+        """Return which capabilities the first of the models lacks that lacks any."""
+        return next(filter(None, map(self._lacks_of, models)), {})
 
     def _pass_on(self, run: int, stream: TextStream, live: LiveText) -> None:
         """Send the stream to the browser while this run is the panel's."""
@@ -307,18 +307,18 @@ class GenerationPanel(ServerWatch, Panel):
 
 
 def run_of(
-    speaker: BaseLanguageModel, generations: Sequence[Generation], timing: dict | None = None, best: int = -1
+    model: BaseLanguageModel, generations: Sequence[Generation], timing: dict | None = None, best: int = -1
 ) -> Run:
     """Return a request and what came of it, for the transcript."""
-    had = speaker.capabilities
-    room = speaker.context - speaker.count_tokens(generations[0].prompt) if had.weights and generations else 0
+    had = model.capabilities
+    room = model.context - model.count_tokens(generations[0].prompt) if had.weights and generations else 0
     more: dict[str, Any] = {
-        "weights_sha256": speaker.weights_sha256,
+        "weights_sha256": model.weights_sha256,
         "lacks": had.in_words(),
         "is_remote": not had.weights,
     }
     more["room"] = max(0, room)
-    return Run(speaker.label, tuple(generations), timing or {}, best, **more)
+    return Run(model.label, tuple(generations), timing or {}, best, **more)
 
 
 def n_alike(before: Generation, after: Generation) -> int:

@@ -165,12 +165,15 @@ def value_in_words(number: Metric | Record) -> str:
     """
     is_share = number.unit == "share"
 
-    def told(value: float) -> str:
+    def in_unit(value: float | None) -> str:
+        if value is None:
+            return "no value"
         return f"{100 * value:.3g} %" if is_share else digits(value)
 
-    interval = "" if None in (number.low, number.high) else f" (95% interval {told(number.low)} to {told(number.high)})"
+    has_interval = number.low is not None and number.high is not None
+    interval = f" (95% interval {in_unit(number.low)} to {in_unit(number.high)})" if has_interval else ""
     count = "" if number.n is None else f", n = {number.n:,}"
-    return f"{told(number.value)}{interval}{'' if is_share else f' {number.unit}'}{count}"
+    return f"{in_unit(number.value)}{interval}{'' if is_share else f' {number.unit}'}{count}"
 
 
 def digits(value: float) -> str:

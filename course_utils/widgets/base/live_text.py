@@ -113,7 +113,7 @@ class LiveText:
     @property
     def timing(self) -> dict[str, float | None]:
         """Tokens written, seconds to the first, and tokens a second after it, over all samples."""
-        if self._first_at is None:
+        if self._first_at is None or self._last_at is None:
             return {"n_tokens": 0, "first_s": None, "per_s": None}
         # A token is shown when the next one is known: with the first came, unseen, the second of every sample.
         n_timed, seconds = self._n_new - 2 * len(self.cards), self._last_at - self._first_at

@@ -21,12 +21,12 @@ class ModelPicker:
 
     def __init__(self, given: str | Path | BaseLanguageModel | None = None) -> None:
         self._given = given
-        self._speaker: BaseLanguageModel | None = None
+        self._model: BaseLanguageModel | None = None
 
     @property
     def server(self) -> str:
         """The address of the server whose models are offered; empty where they lie on this machine."""
-        return "" if self._given_name() else loading.server_of(self._given)
+        return "" if isinstance(self._given, Path | BaseLanguageModel) else loading.server_of(self._given)
 
     def first_name(self) -> str:
         """Return the name of the model asked for, else of the best one here, or of the server's first.
@@ -37,13 +37,16 @@ class ModelPicker:
         AccessRefused
             The release stage that is set keeps it closed.
         """
-        is_named = self._given is not None and not loading.is_address(self._given)
-        if not is_named:
+        given = self._given
+        if given is None or loading.is_address(given):
             if self.server:
                 return loading.best_of(self.server)
             loading.require_room()
             return registry.best_here()
-        name = self._given_name() or (self._given if self.server else registry.entry(self._given).name)
+        if isinstance(given, str):
+            name = given if self.server else registry.entry(given).name
+        else:
+            name = given.name or registry.entry(str(given)).name  # a path such as "." has no name
         release_stage.require_open(name)
         return name
 
@@ -66,7 +69,7 @@ class ModelPicker:
 
     def is_ready(self, name: str) -> bool:
         """Tell whether that model is loaded."""
-        return self._speaker is not None and self._speaker.name == name
+        return self._model is not None and self._model.name == name
 
     def load(self, name: str, precision: str = "auto") -> BaseLanguageModel:
         """Return a model, loading it if need be; slow, so call it from the worker.
@@ -80,13 +83,14 @@ class ModelPicker:
         """
         require_name(name)
         release_stage.require_open(name)
-        if not self.is_ready(name):
-            self._speaker = None  # let go of the model before: both together may be too much for the memory
+        if self._model is None or self._model.name != name:
+            self._model = None  # release the model before: both together may need more memory than there is
             source = self._given if name == self._given_name() else name
-            self._speaker = (
-                source if isinstance(source, BaseLanguageModel) else loading.load(source, precision, self.server)
-            )
-        return self._speaker
+            if isinstance(source, BaseLanguageModel):
+                self._model = source
+            else:
+                self._model = loading.load(source, precision, self.server)
+        return self._model
 
     def _given_name(self) -> str:
         """Return the name of the folder or loaded model that was given; empty when it is one of the shelf's."""

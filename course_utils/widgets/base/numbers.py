@@ -8,9 +8,11 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import traitlets
+
+from course_utils.widgets.base.panel import Panel
 
 # Names of settings as a page shows them.
 LABELS = {
@@ -108,8 +110,8 @@ def problem_of(name: str, value: object, lowest: float, highest: float, is_whole
     return ""
 
 
-class NumberFields(traitlets.HasTraits):
-    """Number fields of a panel, with a note under each that is wrong; mixed into a panel that has a state.
+class NumberFields(Panel):
+    """Number fields of a panel, with a message under each that is wrong; the panel has a state.
 
     Attributes
     ----------
@@ -120,9 +122,10 @@ class NumberFields(traitlets.HasTraits):
     problems = traitlets.Dict().tag(sync=True)
 
     fields_trait: ClassVar[str] = "values"
+    state: Any  # the panel's own trait; each panel has other states
     _before_blame: dict[str, object] | None = None
 
-    def _on_message(self, widget: object, content: dict, buffers: list) -> None:
+    def _on_message(self, widget: object, content: dict[str, Any], buffers: list[Any]) -> None:
         """Read what was typed, and say which typing was read: a page takes no older answer for the newest typing."""
         match content:
             case {"kind": "typed", "fields": dict(typed), "n": int(n), "view": str(view)}:

@@ -168,7 +168,8 @@ class Panel(anywidget.AnyWidget):
         except Exception:  # such as a panel whose making failed half-way: a traceback shows it all the same
             return f"{type(self).__name__} (not ready)"
 
-    def _repr_mimebundle_(self, **_kwargs) -> dict[str, object]:
+    # anywidget returns data and metadata; IPython takes data alone too.
+    def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, object]:  # type: ignore[override]
         """Return view, text and HTML in one, for callers that take a single output."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {"text/plain": repr(self), "text/html": self.as_html(), VIEW: view}

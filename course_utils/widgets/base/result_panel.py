@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -9,9 +11,13 @@ from course_utils.errors import TextError
 from course_utils.evidence.ledger import ledger
 from course_utils.experiments.core.result import Metric, Result
 from course_utils.experiments.core.statistics import Share
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.widgets.base.experiment_panel import ExperimentPanel
 from course_utils.widgets.base.share_vote import where_kept
 from course_utils.widgets.base.static_view import Fact, Part, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ResultPanel(ExperimentPanel):
@@ -35,7 +41,7 @@ class ResultPanel(ExperimentPanel):
     model = traitlets.Unicode().tag(sync=True)
     outcomes = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model=None, **traits) -> None:
+    def __init__(self, model: str | Path | BaseLanguageModel | None = None, **traits: Any) -> None:
         self.results: dict[str, Result] = {}
         super().__init__(model, **traits)
 
@@ -104,10 +110,12 @@ def numbers(result: Result, places: Iterable[int] | None = None) -> list[dict[st
     [{'metric': 'rate', 'row': 0, 'words': 'rate, small: 25 % (10 % to 50 %), n = 20'}]
     """
     places = list(range(len(result.rows)) if places is None else places)
-    head = [{"metric": None, "row": None, "words": in_brief(result.headline)}] if result.headline else []
+    head: list[dict[str, object]] = (
+        [{"metric": None, "row": None, "words": in_brief(result.headline)}] if result.headline else []
+    )
     asked = [(measure.column, place) for measure in result.measures for place in places]
     found = [(name, place, result.metric(name, place)) for name, place in asked]
-    rest = [
+    rest: list[dict[str, object]] = [
         {"metric": name, "row": place, "words": in_brief(metric)}
         for name, place, metric in found
         if metric.value is not None
@@ -117,11 +125,29 @@ def numbers(result: Result, places: Iterable[int] | None = None) -> list[dict[st
 
 def in_brief(metric: Metric) -> str:
     """Return a number with its interval and count, as one line of a list has it."""
-    told = (lambda value: f"{100 * value:.0f} %") if metric.unit == "share" else (lambda value: f"{value:.3g}")
-    ends = "" if metric.low is None else f" ({told(metric.low)} to {told(metric.high)})"
+
+    def in_unit(value: float | None) -> str:
+        if value is None:
+            return "no value"
+        return f"{100 * value:.0f} %" if metric.unit == "share" else f"{value:.3g}"
+
+    ends = "" if metric.low is None else f" ({in_unit(metric.low)} to {in_unit(metric.high)})"
     count = "" if metric.n is None else f", n = {metric.n}"
     unit = "" if metric.unit == "share" else f"; {metric.unit}"
-    return f"{metric.name.replace('_', ' ')}, {metric.of}: {told(metric.value)}{ends}{count}{unit}"
+    return f"{metric.name.replace('_', ' ')}, {metric.of}: {in_unit(metric.value)}{ends}{count}{unit}"
+
+
+def details_of(result: Result) -> "pd.DataFrame":
+    """Return the table of single items of a result, for experiments that always have one.
+
+    Raises
+    ------
+    ValueError
+        The result has none.
+    """
+    if result.details is None:
+        raise ValueError(f"The result of {result.experiment or 'an experiment'} has no table of details.")
+    return result.details
 
 
 def share_row(label: str, share: Share, note: str = "") -> dict[str, object]:

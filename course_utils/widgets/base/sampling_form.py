@@ -58,7 +58,9 @@ class Form(NumberFields):
 def settings_of(values: dict) -> Settings:
     """Return the settings in the fields, or a SettingsError for the first that is out of its range."""
     read = {name: number_in(values.get(name), WHOLE[name]) for name in RANGES}
-    return Settings(**{name: values.get(name) if read[name] is None else read[name] for name in RANGES})
+    # A field that cannot be read goes on as it was typed: `Settings` checks types and ranges, and names the field.
+    fields: dict[str, Any] = {name: values.get(name) if read[name] is None else read[name] for name in RANGES}
+    return Settings(**fields)
 
 
 def n_samples_of(values: dict) -> int:
@@ -70,7 +72,8 @@ def n_samples_of(values: dict) -> int:
     4
     """
     n_samples = values.get("n_samples")
-    if problem_of("n_samples", n_samples, *LIMITS["n_samples"][:3]):
+    number = number_in(n_samples, is_whole=True)
+    if number is None or problem_of("n_samples", n_samples, *LIMITS["n_samples"][:3]):
         expected = f"a whole number from 1 to {MAX_SAMPLES} (texts written at once)."
         raise SettingsError(f"n_samples is {n_samples!r}.", expected, "Set n_samples within that range.")
-    return number_in(n_samples, is_whole=True)
+    return int(number)

@@ -9,14 +9,15 @@ import traitlets
 
 from course_utils.models.client.connection import PAUSES_S, NoServer, ServerConnection
 from course_utils.models.inference.base import BaseLanguageModel
+from course_utils.widgets.base.panel import Panel
 
 NOT_THERE = "The model's process does not answer. This page goes on by itself when it is back."
 
 T = TypeVar("T")
 
 
-class ServerWatch(traitlets.HasTraits):
-    """Mixed into a panel whose models may lie behind a server; the panel says what `_see_server` does.
+class ServerWatch(Panel):
+    """Server watch of a panel whose models may be on a model server; the panel defines `_see_server`.
 
     Attributes
     ----------
@@ -62,16 +63,16 @@ class ServerWatch(traitlets.HasTraits):
                 return found
 
     @staticmethod
-    def _lacks_of(speaker: BaseLanguageModel) -> dict[str, object]:
+    def _lacks_of(model: BaseLanguageModel) -> dict[str, object]:
         """Return what a model does not give, for `lacks`."""
-        had = speaker.capabilities
+        had = model.capabilities
         if not had.in_words():
             return {}
         told = {"words": had.in_words(), "settings": had.missing_settings}
         return told | {"ranks": not had.ranks, "alternatives": not had.alternatives}
 
 
-def _look_for(url: str, panel: weakref.ref) -> None:
+def _look_for(url: str, panel: "weakref.ref[ServerWatch]") -> None:
     line, pauses = ServerConnection(url), iter(PAUSES_S)
     while not line.is_there():
         if threading.Event().wait(next(pauses, PAUSES_S[-1])) or is_gone(panel()):
@@ -81,6 +82,6 @@ def _look_for(url: str, panel: weakref.ref) -> None:
         found._see_server()
 
 
-def is_gone(panel) -> bool:
+def is_gone(panel: Panel | None) -> bool:
     """Tell whether nobody has that panel any more, or it was closed."""
     return panel is None or getattr(panel, "comm", None) is None

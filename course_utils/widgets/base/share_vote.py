@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import traitlets
 
@@ -73,7 +73,7 @@ class VoteSharingPanel(Panel):
 
     class_share = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, *given: object, **named: object) -> None:
+    def __init__(self, *given: Any, **named: Any) -> None:
         self._my_votes: dict[str, str] = {}
         self._my_numbers: dict[str, SharedNumber] = {}
         super().__init__(*given, **named)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,8 @@ class BiasProbe(ResultPanel):
             "seed": seed,
         }
         how |= {"templates": variant} if probe == "sheng" else {"praise": bool(variant)}
-        ask = {"abid": completions.abid, "sheng": completions.sheng}[probe]
+        experiments: dict[str, Callable[..., Result]] = {"abid": completions.abid, "sheng": completions.sheng}
+        ask = experiments[probe]
         self._forget_hits()
         self._run_probe("completions", lambda model, reading: ask(model, **how, **reading))
 
@@ -434,8 +435,10 @@ def audited_result(counted: Result, marks: Mapping[int, bool], n_drawn: int) -> 
         return rates_picture(rows.dropna(subset="share"), "checked by hand")
 
     # What a person said cannot be computed again, so it carries no recipe.
-    again = {"experiment": "", "inputs": None, "headline": None, "details": None}
-    found = dataclasses.replace(counted, rows=rows, finding=finding, settings=settings, draw=draw, **again)
+    found = dataclasses.replace(
+        counted, rows=rows, finding=finding, settings=settings, draw=draw,
+        experiment="", inputs=None, headline=None, details=None,
+    )  # fmt: skip
     judged = np.flatnonzero(rows["n_marked"] > 0)
     return dataclasses.replace(found, headline=found.metric("share", int(judged[0])) if len(judged) else None)
 

@@ -19,7 +19,7 @@ from course_utils.experiments.readers import credibility, preferences
 from course_utils.experiments.readers.blind_items import HUMAN, Item, make_items
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import ResultPanel, row, share_row
+from course_utils.widgets.base.result_panel import ResultPanel, details_of, row, share_row
 from course_utils.widgets.base.static_view import Fact, Part, Table, Text
 
 PHASES = ("start", "reading", "done")
@@ -230,8 +230,7 @@ class BlindTest(ResultPanel):
             while self._unsaved:  # also what a full disk refused before
                 preferences.append(self._record, self._unsaved[0])
                 self._unsaved.pop(0)
-            if self._half_file().exists():
-                self._half_file().unlink(missing_ok=True)
+            self._half_file(self._record).unlink(missing_ok=True)
 
     def play_as(self, rater: str) -> None:
         """Let somebody else judge the same texts, blind again: two raters have an agreement."""
@@ -256,7 +255,7 @@ class BlindTest(ResultPanel):
     def static_parts(self) -> list[Part]:
         """Return the text that waits; who wrote the texts only when all are judged."""
         n_judged = self.n_items - self.n_left
-        parts = [Fact("Rater", self.rater), Fact("Judged", f"{n_judged} of {self.n_items} texts")]
+        parts: list[Part] = [Fact("Rater", self.rater), Fact("Judged", f"{n_judged} of {self.n_items} texts")]
         parts += super().static_parts()
         if self.item:
             parts.append(Text("The text that waits", f"{self.item['headline']}\n\n{self.item['text']}"))
@@ -282,8 +281,9 @@ class BlindTest(ResultPanel):
         left = [item.shown() for item in self._items if item.id not in answered]
         self.results, self.result = {}, None
         phase = "reading" if left else "done"
-        now = {"item": left[0] if left else {}, "n_left": len(left), "n_items": len(self._items), "rated": {}}
-        now |= self._half_of(now["item"])
+        item = left[0] if left else {}
+        now: dict[str, Any] = {"item": item, "n_left": len(left), "n_items": len(self._items), "rated": {}}
+        now |= self._half_of(item)
         self.set_traits(state="done", message="", kept="", finding="", outcomes={}, phase=phase, **now)
         if not left:
             self._finish()
@@ -299,21 +299,22 @@ class BlindTest(ResultPanel):
 
     # -- an answer that is not finished -------------------------------------------------------------------------------
 
-    def _half_file(self) -> Path:
-        return self._record.with_name(f".{self._record.name}.unfinished.json")
+    @staticmethod
+    def _half_file(record: Path) -> Path:
+        return record.with_name(f".{record.name}.unfinished.json")
 
     def _write_half(self, half: dict[str, object]) -> None:
         if self._record:
             content = json.dumps(half, ensure_ascii=False)
-            replace_file(self._half_file(), content, "Make room, or name a file in another folder.")
+            replace_file(self._half_file(self._record), content, "Make room, or name a file in another folder.")
 
     def _half_of(self, item: dict) -> dict[str, object]:
         """Return the traits that hold what was given of an answer to this text before, if this rater gave any."""
         nothing: dict[str, object] = {"half": {}, "rated": {}}
-        if not (item and self._record and self._half_file().exists()):
+        if not (item and self._record and self._half_file(self._record).exists()):
             return nothing
         try:
-            half = json.loads(self._half_file().read_text("utf-8"))
+            half = json.loads(self._half_file(self._record).read_text("utf-8"))
             is_same = (half["round"], half["rater"], half["item"]) == (self._round, self.rater, item["id"])
             ratings = {name: int(half["ratings"][name]) for name in credibility.SCALES if name in half["ratings"]}
         except (OSError, ValueError, KeyError, TypeError):  # an unfinished answer is given again in a moment
@@ -477,7 +478,7 @@ def rated_outcome(items: Sequence[Item], lines: list[dict]) -> Told | None:
 
 
 def _groups(found: Result) -> list[dict[str, Any]]:
-    rows, answers = found.rows.to_dict("records"), found.details
+    rows, answers = found.rows.to_dict("records"), details_of(found)
     is_right = (answers["source"] == HUMAN) == (answers["answer"] == HUMAN)
     each = [(f"rater {name}", is_right[part.index]) for name, part in answers.groupby("rater")]
     parts = [("all answers", is_right), *(each if len(each) > 1 else [])]
@@ -524,7 +525,7 @@ def _texts(items: Sequence[Item], lines: list[dict], rater: str) -> list[dict[st
 def _index_row(each: dict[str, Any]) -> dict[str, Any]:
     ends = "" if math.isnan(each["low"]) else f" ({each['low']:.2f} to {each['high']:.2f})"
     counted = f", {each['n_texts']:.0f} texts" if each["measured_by"] == "here" else ", OpenAI 2019"
-    hollow = (each["low"], each["high"]) if each["measured_by"] == "here" else (None, None)
-    return row(each["source"], each["index"], *hollow, f"{each['index']:.2f}{ends}{counted}") | {
+    low, high = (each["low"], each["high"]) if each["measured_by"] == "here" else (None, None)
+    return row(each["source"], each["index"], low, high, f"{each['index']:.2f}{ends}{counted}") | {
         "is_hollow": each["measured_by"] != "here"
     }

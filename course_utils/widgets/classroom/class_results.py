@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -241,16 +241,16 @@ def missing(tally: Tally) -> str:
 def _picture(tallies: Sequence[Tally]) -> dict[str, object]:
     tally = tallies[0]
     title, mark, hint = _about(tally)
-    seen = [each for each in tallies if each.shown]
+    shown = [each.shown for each in tallies if each.shown]
     return {
         "demo": tally.demo,
         "title": title,
         "n": max(each.n for each in tallies),
-        "shown": max((each.shown["n"] for each in seen), default=0),
+        "shown": max((each["n"] for each in shown), default=0),
         "more": missing(max(tallies, key=lambda each: (each.n, each.needed))),
         "mark": mark,
-        "hint": hint if seen else "",
-        "rows": [row for each in seen for row in _rows(each)],
+        "hint": hint if shown else "",
+        "rows": [row for each in tallies if each.shown for row in _rows(each, each.shown)],
     }
 
 
@@ -274,8 +274,8 @@ def _about(tally: Tally) -> tuple[str, float | None, str]:
     return f"Which text came first? {len(names)} models, names hidden", 1 / len(names), chance
 
 
-def _rows(tally: Tally) -> list[dict[str, object]]:
-    shown, n = tally.shown, tally.shown["n"]
+def _rows(tally: Tally, shown: Mapping[str, Any]) -> list[dict[str, object]]:
+    n = shown["n"]
     if tally.demo == ballot.READERS:
         return _reader_rows(shown)
     if tally.demo == ballot.EVIDENCE:
@@ -292,7 +292,7 @@ def _rows(tally: Tally) -> list[dict[str, object]]:
     return [_row(label, counts.get(choice, 0), n) for choice, label in choices.items()]
 
 
-def _reader_rows(shown: dict) -> list[dict[str, object]]:
+def _reader_rows(shown: Mapping[str, Any]) -> list[dict[str, object]]:
     mean, low, high = shown["mean"], shown["low"], shown["high"]
     words = f"{mean:.0%} ({low:.0%} to {high:.0%}), {shown['n']} readers, {shown['texts']} answers"
     first = {"label": "Right answers, mean of readers", "value": mean, "low": low, "high": high, "words": words}
@@ -300,7 +300,7 @@ def _reader_rows(shown: dict) -> list[dict[str, object]]:
     return [first, *(_row(label, shown[f"{kind}_called_human"], shown[kind]) for kind, label in kinds if shown[kind])]
 
 
-def _bin_rows(shown: dict) -> list[dict[str, object]]:
+def _bin_rows(shown: Mapping[str, Any]) -> list[dict[str, object]]:
     ends = [shown["low"] + place * shown["width"] for place in range(len(shown["bins"]) + 1)]
     return [
         {"label": f"{low:.6g} to {high:.6g}", "value": count / shown["n"], "low": None, "high": None}

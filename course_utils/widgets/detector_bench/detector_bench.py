@@ -93,7 +93,7 @@ class DetectorBench(NumberFields, ExperimentPanel):
 
     def __init__(self, generator=None, projector: bool = False) -> None:
         self.results: list[Result] = []
-        self._trial: Trial | None = None
+        self._trial = Trial()  # of the last run
         self._reader_name = ""
         self._pace: float | None = None
         super().__init__(generator, projector=projector)

@@ -244,7 +244,7 @@ def _card(record: Record | None, id: str, findings: Sequence[Finding]) -> dict[s
     checks = [each.says for each in findings if each.evidence == id]
     if record is None:
         return {"status": "no such record", "finding": "", "facts": [], "again": "", "checks": checks}
-    facts = [("Measured", _line(record)), *words.whole(record)["facts"]]
+    facts = [("Measured", _line(record)), *words.facts(record)]
     again = "EvidenceBoard() does it again, to see whether it still holds."
     status = "not sampled"  # what a report says of a record that was not done again
     return {"status": status, "finding": record.finding, "facts": facts, "again": again, "checks": checks}
@@ -256,7 +256,7 @@ def _card(record: Record | None, id: str, findings: Sequence[Finding]) -> dict[s
 def _groups(essay: Essay, findings: Sequence[Finding]) -> list[dict[str, object]]:
     """Return findings by section, those of the whole essay first, each with its paragraph."""
     parts = [(WHOLE, Section("", "", "")), *[(_title(section), section) for section in essay.sections]]
-    groups = [
+    groups: list[dict[str, object]] = [
         {"title": title, "findings": [_finding(each, part.text) for each in findings if each.section == part.key]}
         for title, part in parts
     ]

@@ -7,14 +7,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from types import SimpleNamespace
 from typing import Any
 
 import traitlets
 
 from course_utils.evidence.essay.essay import Section
-from course_utils.evidence.essay.markdown import blocks
+from course_utils.evidence.essay.markdown import Run, blocks
 from course_utils.evidence.essay.readings import readings
+from course_utils.experiments.core.result import Metric
 from course_utils.grading.assignments.rubric import Rubric
 from course_utils.grading.marking.submissions_to_mark import PaperContents
 from course_utils.grading.submissions.find import read_plain
@@ -64,7 +64,7 @@ def page_letters(markdown: str) -> str:
     return letters("".join(map(_on_page, (run for block in blocks(markdown) for run in block["runs"]))))
 
 
-def _on_page(run: Mapping[str, str]) -> str:
+def _on_page(run: Run) -> str:
     """Return a run of text as ``buildRun`` in essay_view.js shows it."""
     address = f" ({visible(run['href'])})" if run.get("href") else ""
     return visible(run["text"]) + address
@@ -225,7 +225,7 @@ def notices(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*told, {"title": "How it came in", "lines": [line, *more, *_came_in(report)], "is_alarm": False}]
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Return what can be sent to a browser: half letters, which some programs leave behind, are replaced."""
     if isinstance(value, str):
         return HALF_A_LETTER.sub("\ufffd", value)
@@ -266,16 +266,18 @@ def _entry(report: Mapping[str, Any], id: str) -> Mapping[str, Any] | None:
 
 def _number(record: Mapping[str, Any]) -> str:
     """Return a record's number with all that belongs to it, as the evidence board writes it."""
-    parts = ("value", "low", "high", "n", "unit")
-    told = value_in_words(SimpleNamespace(**{name: record.get(name) for name in parts}))
-    return f"{str(record.get('metric', '')).replace('_', ' ')}, {record.get('of', '')}: {told}"
+    name, of = str(record.get("metric", "")), str(record.get("of", ""))
+    value, unit = record.get("value"), str(record.get("unit"))
+    number = Metric(name, of, value, unit, record.get("low"), record.get("high"), record.get("n"))
+    return f"{name.replace('_', ' ')}, {of}: {value_in_words(number)}"
 
 
 def _again(again: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     """Say how a record came out when it was done again."""
-    if again.get("why") or again.get("value") is None:
+    recorded = record.get("value")
+    if again.get("why") or again.get("value") is None or recorded is None:
         return str(again.get("why") or "")
-    return f"Recorded {digits(record.get('value'))}, now {digits(again['value'])}."
+    return f"Recorded {digits(recorded)}, now {digits(again['value'])}."
 
 
 def _no_record(each: object, ledger: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Labels of the evidence board: a record as a line and in full, faults of a ledger, results of re-runs."""
 
 import re
+from collections.abc import Mapping
 
 from course_utils.evidence.ledger.ledger import Ledger
 from course_utils.evidence.ledger.record import Record
@@ -28,18 +29,11 @@ def row(record: Record) -> dict[str, str]:
 def whole(record: Record) -> dict[str, object]:
     """Return all of a record: as a person reads it, with a table of as many rows as a page can show."""
     columns = list(dict.fromkeys(name for each in record.rows[:MOST_ROWS] for name in each))[:MOST_COLUMNS]
-    facts = [
-        ("Kept", f"{in_time(record.time)} UTC"),
-        ("Experiment", record.experiment or "none that can be done again"),
-        *[("Model", f"{name} · sha256 {str(sha256)[:SHORT_HASH]}…") for name, sha256 in record.models.items()],
-        ("Seed", "none: nothing was drawn" if record.seed is None else str(record.seed)),
-        ("Note", record.note or "–"),
-    ]
     return {
         **row(record),
         "hash": record.hash,
         "finding": record.finding,
-        "facts": [[name, cell(value)] for name, value in facts],
+        "facts": facts(record),
         "settings": _pairs(record.settings),
         "versions": _pairs(record.versions),
         "columns": columns,
@@ -47,6 +41,18 @@ def whole(record: Record) -> dict[str, object]:
         "n_rows": len(record.rows),
         "why_not": "" if can_rerun(record) else f"It cannot be done again: {why_not(record)}.",
     }
+
+
+def facts(record: Record) -> list[list[str]]:
+    """Return the origin of a record as names and values: time, experiment, models, seed and note."""
+    pairs = [
+        ("Kept", f"{in_time(record.time)} UTC"),
+        ("Experiment", record.experiment or "none that can be done again"),
+        *[("Model", f"{name} · sha256 {str(sha256)[:SHORT_HASH]}…") for name, sha256 in record.models.items()],
+        ("Seed", "none: nothing was drawn" if record.seed is None else str(record.seed)),
+        ("Note", record.note or "–"),
+    ]
+    return [[name, cell(value)] for name, value in pairs]
 
 
 def why_not(record: Record) -> str:
@@ -91,7 +97,7 @@ def cell(value: object) -> str:
     return told if len(told) <= LONGEST_CELL else f"{told[:LONGEST_CELL]}…"
 
 
-def _pairs(values: dict[str, object], before: str = "") -> list[list[str]]:
+def _pairs(values: Mapping[str, object], before: str = "") -> list[list[str]]:
     """Return names and values, those within others too."""
     told = []
     for name, value in list(values.items())[:60]:

@@ -126,7 +126,7 @@ class Presenter(ipywidgets.VBox):
 
     def play(self, speed: float = 1.0) -> None:
         """Play the recording, from the beginning; no model is needed. Where one plays, stop it."""
-        if self.frame.is_playing:
+        if self.frame.is_playing and self.panel.playback is not None:
             self.panel.playback.stop()
             return
         if (recording := self.demo.recording()) is not None:
@@ -137,8 +137,9 @@ class Presenter(ipywidgets.VBox):
 
     def reset_quietly(self) -> None:
         """Give the panel back from a recording; the page stays as it is otherwise."""
-        self.panel.playback.end()
-        self.panel.playback = None
+        if self.panel.playback is not None:
+            self.panel.playback.end()
+            self.panel.playback = None
 
     def _can_be_asked_of_a_recording(self, prompt: Prompt) -> bool:
         return not prompt.do and set(prompt.set) <= self.panel.allowed_during_playback

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from course_utils.core.files import replace_file
 from course_utils.errors import CourseError, DamagedFile, SettingsError
@@ -187,7 +188,7 @@ def is_recorded_trait(panel: Panel, name: str) -> bool:
     return not name.startswith("_") and name not in NOT_RECORDED and bool(panel.trait_metadata(name, "sync"))
 
 
-def lean(value: object) -> object:
+def lean(value: object) -> Any:
     """Return a copy as JSON carries it, numbers with as many digits as are shown.
 
     Examples

@@ -136,9 +136,10 @@ class Calibration(MarkingDesk):
     def _first(self, name: str) -> dict[str, int]:
         """Return the levels that were given before ours were seen; empty where these have not been."""
         found = self._marks.read(COMPARED.format(name))
-        if any(mark.points is None for mark in found.values()):
+        points = {id: mark.points for id, mark in found.items() if mark.points is not None}
+        if len(points) < len(found):
             return {}
-        return {id: self.desk.rubric.level_of(id, mark.points) for id, mark in found.items()}
+        return {id: self.desk.rubric.level_of(id, given) for id, given in points.items()}
 
     def _open(self, key: str) -> None:
         with self.hold_sync():

@@ -1,5 +1,6 @@
 """Marking panel base class: essay and rubric side by side, for the grading page and the calibration."""
 
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -86,8 +87,8 @@ class MarkingDesk(EssayView, RubricPanel):
         problem = ""
         try:
             self._sheet = self.desk.sheet(key)
-        except CourseError as error:  # its marks can be given all the same
-            self._sheet, problem = PaperContents(self.desk.paper(key), Essay(()), {}, None), str(error)
+        except CourseError as error:  # marks can be given all the same; the empty report names no picture
+            self._sheet, problem = PaperContents(self.desk.paper(key), Essay(()), {}, Path()), str(error)
         with self.hold_sync():
             self.set_traits(sheet=sheet_data(self._sheet, self.desk.rubric), pictures={})
             super()._open(key)

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import traitlets
 
@@ -149,7 +149,9 @@ class RubricPanel(Panel):
             case {"kind": "level", "criterion": str(id), "typed": int(level)}:
                 self._write(content, lambda: self.mark_level(id, level))
             case {"kind": "points", "criterion": str(id), "typed": str(typed)}:
-                self._write(content, lambda: self.mark(id, points_in(typed)))
+                # Text that is no number goes on as typed: the session refuses it with a message for the grader.
+                points = cast("float | None", points_in(typed))
+                self._write(content, lambda: self.mark(id, points))
             case {"kind": "comment", "criterion": str(id), "typed": str(typed)}:
                 self._write(content, lambda: self.comment(id, typed, bool(content.get("goes_on"))))
             case {"kind": "bank", "criterion": str(id)}:
@@ -183,14 +185,17 @@ def rubric_data(rubric: Rubric, scheme: Mapping[str, str]) -> dict[str, Any]:
 
 def marks_data(key: str, found: Mapping[str, Mark], rubric: Rubric) -> dict[str, Any]:
     """Return a paper's marks as its page needs them; a level only where its points are given exactly."""
-    levels, between = {}, {}
+    levels: dict[str, int | None] = {}
+    between: dict[str, str] = {}
     for id, mark in found.items():
-        level = None if mark.points is None else rubric.level_of(id, mark.points)
-        is_exact = level is not None and abs(rubric.points_of(id, level) - mark.points) < 1e-9
-        levels[id] = level if is_exact else None
-        is_between = level is not None and not is_exact and level + 1 < len(rubric.levels)
-        names = (rubric.levels[level].name, rubric.levels[level + 1].name) if is_between else ()
-        between[id] = f"between {names[0]} and {names[1]}" if names else ""
+        levels[id], between[id] = None, ""
+        if mark.points is None:
+            continue
+        level = rubric.level_of(id, mark.points)
+        if abs(rubric.points_of(id, level) - mark.points) < 1e-9:
+            levels[id] = level
+        elif level + 1 < len(rubric.levels):
+            between[id] = f"between {rubric.levels[level].name} and {rubric.levels[level + 1].name}"
     missing = [rubric.criterion(id).name for id, mark in found.items() if mark.points is None]
     whole, so_far = total(found), sum(mark.points or 0 for mark in found.values())
     return plain({

@@ -1,10 +1,12 @@
 """Playground panel: a prompt in, a model's text out token by token, with all settings in view."""
 
 import dataclasses
+from pathlib import Path
 
 import traitlets
 
 from course_utils.errors import TextError
+from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.generation_panel import GenerationPanel, sample_in_words
 from course_utils.widgets.base.panel import browser_bundle
@@ -55,7 +57,14 @@ class Playground(Form, GenerationPanel):
 
     ranges = traitlets.Dict(LIMITS).tag(sync=True)
 
-    def __init__(self, model=None, prompt="", settings=None, n_samples=1, projector=False) -> None:
+    def __init__(
+        self,
+        model: str | Path | BaseLanguageModel | None = None,
+        prompt: str = "",
+        settings: Settings | None = None,
+        n_samples: int = 1,
+        projector: bool = False,
+    ) -> None:
         values = {**dataclasses.asdict(settings or Settings()), "n_samples": n_samples}
         super().__init__(model, prompt=prompt, values=values, projector=projector)
 
@@ -66,13 +75,13 @@ class Playground(Form, GenerationPanel):
         if self._blame():
             return
         prompt, settings, n_samples = self.prompt, settings_of(self.values), n_samples_of(self.values)
-        self._ask(lambda speaker, cancel: speaker.stream(prompt, settings, n_samples, cancel), is_new=True)
+        self._ask(lambda models, cancel: models[0].stream(prompt, settings, n_samples, cancel), is_new=True)
 
     def resume(self) -> None:
         """Let the texts go on where they ended, with the settings and seeds they were begun with."""
         before = list(self.generations)
         if before and before[0].model_name == self.model:
-            self._ask(lambda speaker, cancel: speaker.resume(before, cancel), is_new=False)
+            self._ask(lambda models, cancel: models[0].resume(before, cancel), is_new=False)
             return
         what = f"The text was begun by {before[0].model_name}." if before else "There is no text to go on with."
         expected = "A text begun by the chosen model."

@@ -89,7 +89,7 @@ class SelfCheck(Panel):
         self.set_traits(
             message="", answers={**self.answers, key: value}, verdicts=verdicts, summary=self._counted(len(verdicts))
         )
-        return verdict["is_right"]
+        return bool(verdict["is_right"])
 
     def static_parts(self) -> list[Part]:
         """Return the questions, and of those that were answered the answer and its reason."""
@@ -138,7 +138,7 @@ def _number(number: int, given: float | str, question: dict) -> float:
     return value
 
 
-def _judged(question: dict, value: float) -> dict[str, object]:
+def _judged(question: dict, value: float) -> dict[str, Any]:
     """Return whether an answer is right, why, and where that stands."""
     if "choices" in question:
         choice = question["choices"][value - 1]

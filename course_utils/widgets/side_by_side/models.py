@@ -94,26 +94,26 @@ def default_names() -> list[str]:
     return loading.family(len(LETTERS))
 
 
-def shuffled(speakers: list[BaseLanguageModel], key: str) -> list[BaseLanguageModel]:
+def shuffled(models: Sequence[BaseLanguageModel], key: str) -> list[BaseLanguageModel]:
     """Return models in an order drawn from a key; three or more never stand in the order of their sizes.
 
     Two are drawn like a coin: an order that never comes would tell which is which.
     """
     draw = random.Random(key)
     while True:
-        drawn = draw.sample(speakers, k=len(speakers))
-        sizes = [speaker.n_parameters for speaker in drawn]
+        drawn = draw.sample(models, k=len(models))
+        sizes = [model.n_parameters for model in drawn]
         if len(set(sizes)) < 3 or sizes != sorted(sizes):
             return drawn
 
 
-def facts(speaker: BaseLanguageModel) -> dict[str, str | int | float]:
+def facts(model: BaseLanguageModel) -> dict[str, str | int | float]:
     """Return what a column tells of its model: name, n_parameters, file_mb (0: unknown), released ("": unknown)."""
-    known = {each.name: each for each in registry.entries()}.get(speaker.name)
-    is_the_shelf_s = known is not None and speaker.folder is not None and registry.folder_of(known) == speaker.folder
+    known = {each.name: each for each in registry.entries()}.get(model.name)
+    is_the_shelf_s = known is not None and model.folder is not None and registry.folder_of(known) == model.folder
     return {
-        "name": speaker.name,
-        "n_parameters": speaker.n_parameters,
-        "file_mb": round((speaker.folder / WEIGHTS).stat().st_size / 1e6, 1) if speaker.folder else 0.0,
+        "name": model.name,
+        "n_parameters": model.n_parameters,
+        "file_mb": round((model.folder / WEIGHTS).stat().st_size / 1e6, 1) if model.folder else 0.0,
         "released": known.released if known is not None and is_the_shelf_s else "",
     }

@@ -14,7 +14,7 @@ from course_utils.classroom.votes import ranking_votes
 from course_utils.errors import CourseError, NoSpace, TextError
 from course_utils.experiments.readers import preferences
 from course_utils.models.client.connection import NoServer
-from course_utils.models.inference.base import BaseLanguageModel
+from course_utils.models.inference.base import BaseLanguageModel, TextStream
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.generation_panel import BUSY, GenerationPanel, run_of, sample_in_words
 from course_utils.widgets.base.model_picker import require_name
@@ -22,14 +22,14 @@ from course_utils.widgets.base.panel import browser_bundle
 from course_utils.widgets.base.sampling_form import Form, settings_of
 from course_utils.widgets.base.share_vote import VoteSharingPanel
 from course_utils.widgets.base.static_view import Fact, Part, Text
-from course_utils.widgets.base.transcript import settings_line, transcript
+from course_utils.widgets.base.transcript import Run, settings_line, transcript
 from course_utils.widgets.side_by_side.interleave import InterleavedStreams, LiveColumns
 from course_utils.widgets.side_by_side.models import LETTERS, ModelSelection, OneModel, facts, shuffled
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
-    """One request to all models."""
+class ComparisonRequest:
+    """Request to all models of a comparison: prompt, settings, and whether the names are hidden."""
 
     prompt: str
     settings: Settings
@@ -91,18 +91,26 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
         sync=True
     )  # a ranking that is not recorded yet: by column, from 0; None: no place
 
-    def __init__(self, models=None, prompt="", settings=None, blind=False, record=None, projector=False) -> None:
+    def __init__(
+        self,
+        models: Sequence[OneModel] | OneModel | None = None,
+        prompt: str = "",
+        settings: Settings | None = None,
+        blind: bool = False,
+        record: str | Path | None = None,
+        projector: bool = False,
+    ) -> None:
         self.record = Path(record) if record is not None else None
         self.rankings = preferences.read(self.record) if self.record else []
         self._model_selection = ModelSelection(models)
-        self._wish: Wish | None = None
-        self._streams: InterleavedStreams | None = None
+        self._request = ComparisonRequest("", Settings(), blind)  # the newest
+        self._streams = InterleavedStreams([])
         self._unsaved: list[Any] = []
-        self._shown: list[Any] = []
-        self._kept_back: list[Any] = []
+        self._shown: list[BaseLanguageModel] = []  # in the order of the columns
+        self._kept_back: list[Run] = []  # of the transcript, until the names are shown
         values = dataclasses.asdict(settings or Settings())
         standing = preferences.in_words(self.rankings)
-        super().__init__(models, prompt=prompt, values=values, blind=blind, standing=standing, projector=projector)
+        super().__init__(None, prompt=prompt, values=values, blind=blind, standing=standing, projector=projector)
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -111,11 +119,11 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
         if self._blame():
             return
         try:
-            wish = Wish(self.prompt, settings_of(self.values), self.blind)
+            request = ComparisonRequest(self.prompt, settings_of(self.values), self.blind)
             if not self._model_selection.names and not self.waiting:
-                self._choose(None)
+                self._choose_first()
             if self._model_selection.names:
-                self._model_selection.require(2 if wish.is_blind else 1)
+                self._model_selection.require(2 if request.is_blind else 1)
         except NoServer as error:
             self.show_error(error)  # which waits for it; what was asked for goes on when it is back
         except CourseError as error:
@@ -123,7 +131,7 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
             return
         with self._lock:
             run = self.run + 1
-            self._ask(lambda speakers, cancel: self._begin_all(run, wish, speakers, cancel), is_new=True)
+            self._ask(lambda models, cancel: self._begin_all(run, request, models, cancel), is_new=True)
 
     @property
     def is_hidden(self) -> bool:
@@ -155,11 +163,11 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
         with self._lock:
             self._require_order(order)
             ranked = [self._shown[LETTERS.index(letter)] for letter in order]
-            ranking = self._ranking([speaker.name for speaker in ranked])
+            ranking = self._ranking([model.name for model in ranked])
             self.rankings.append(ranking)
             self._runs += self._kept_back
             self.set_traits(
-                columns=[self._column(i, True, ranked.index(speaker) + 1) for i, speaker in enumerate(self._shown)],
+                columns=[self._column(i, True, ranked.index(model) + 1) for i, model in enumerate(self._shown)],
                 timing={**self.timing, "paces": self._streams.paces()},
                 line=self._names_line(),
                 transcript=transcript(self._runs),
@@ -200,7 +208,7 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
             case {"kind": "choose", "models": list(names)}:
                 for name in names:
                     require_name(name)
-                self._choose(names)
+                self._choose_models(names)
                 self._prepare()
             case {"kind": "generate", "prompt": str(prompt), "values": dict(values), "blind": bool(blind)}:
                 self.set_traits(prompt=prompt, values=values, blind=blind)
@@ -215,7 +223,10 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
 
     # -- who speaks ----------------------------------------------------------------------------------------------------
 
-    def _choose(self, given: Sequence[OneModel] | None) -> None:
+    def _choose_first(self) -> None:
+        self._choose_models(None)
+
+    def _choose_models(self, given: Sequence[OneModel] | None) -> None:
         self._model_selection.choose(given)
         self.set_traits(chosen=self._model_selection.names, model=", ".join(self._model_selection.names))
 
@@ -224,9 +235,6 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
 
     def _server(self) -> str:
         return self._model_selection.server
-
-    def _lacks(self, speaker: list[BaseLanguageModel]) -> dict[str, object]:
-        return next(filter(None, map(self._lacks_of, speaker)), {})
 
     def _is_ready(self) -> bool:
         return self._model_selection.is_ready()
@@ -237,7 +245,7 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
     # -- what is written -----------------------------------------------------------------------------------------------
 
     def _begin(self, state: str, is_new: bool) -> None:
-        self._shown, self._kept_back, self._streams = [], [], None
+        self._shown, self._kept_back, self._streams = [], [], InterleavedStreams([])
         super()._begin(state, is_new)
         self.set_traits(columns=[], places=[])
 
@@ -245,29 +253,32 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
         return LiveColumns(run, self.send)
 
     def _begin_all(
-        self, run: int, wish: Wish, speakers: list[BaseLanguageModel], cancel: threading.Event
+        self, run: int, request: ComparisonRequest, models: Sequence[BaseLanguageModel], cancel: threading.Event
     ) -> InterleavedStreams:
         """Give every model its column; who has which is known here only, while it is blind."""
-        shown = shuffled(speakers, f"{wish.settings.seed} {run} {wish.prompt}") if wish.is_blind else speakers
-        each = [speaker.stream(wish.prompt, wish.settings, 1, cancel) for speaker in shown]
-        streams = InterleavedStreams(each, at_equal_pace=wish.is_blind)
+        settings = request.settings
+        order_key = f"{settings.seed} {run} {request.prompt}"
+        shown = shuffled(models, order_key) if request.is_blind else list(models)
+        each = [model.stream(request.prompt, settings, 1, cancel) for model in shown]
+        streams = InterleavedStreams(each, at_equal_pace=request.is_blind)
         with self._lock:
             if run == self.run:
-                self._wish, self._shown, self._streams = wish, shown, streams
-                self._live.streams = None if wish.is_blind else streams
-                self.set_traits(columns=[self._column(i, not wish.is_blind) for i in range(len(shown))])
+                self._request, self._shown, self._streams = request, shown, streams
+                if isinstance(self._live, LiveColumns) and not request.is_blind:
+                    self._live.streams = streams  # its speeds are shown
+                self.set_traits(columns=[self._column(i, not request.is_blind) for i in range(len(shown))])
         return streams
 
-    def _line(self, speaker: list[BaseLanguageModel], stream: InterleavedStreams) -> str:
+    def _line(self, models: Sequence[BaseLanguageModel], stream: TextStream) -> str:
         return settings_line("names hidden", stream.generations()[:1]) if self.is_hidden else self._names_line()
 
     def _names_line(self) -> str:
-        names = ", ".join(f"{speaker.name} ({speaker.precision})" for speaker in self._shown)
+        names = ", ".join(f"{model.name} ({model.precision})" for model in self._shown)
         return settings_line(names, self._streams.generations()[:1])
 
-    def _keep(self, speaker: list[BaseLanguageModel], is_new: bool) -> None:
+    def _keep(self, models: Sequence[BaseLanguageModel], is_new: bool) -> None:
         pairs = zip(self._shown, self.generations, strict=True)
-        runs = [run_of(speaker, [generation]) for speaker, generation in pairs]
+        runs = [run_of(model, [generation]) for model, generation in pairs]
         if self.is_hidden:
             self._kept_back = runs
         else:
@@ -295,10 +306,10 @@ class SideBySide(VoteSharingPanel, Form, GenerationPanel):
         """Return what is recorded."""
         return {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "prompt": self._wish.prompt,
-            "settings": dataclasses.asdict(self._wish.settings),
-            "seed": self._wish.settings.seed,
-            "shown": [speaker.name for speaker in self._shown],
+            "prompt": self._request.prompt,
+            "settings": dataclasses.asdict(self._request.settings),
+            "seed": self._request.settings.seed,
+            "shown": [model.name for model in self._shown],
             "ranking": best_first,
             "models": {each.name: each.weights_sha256 for each in self._shown},
             "precisions": {each.name: each.precision for each in self._shown},

@@ -211,9 +211,9 @@ class ReleaseTimeline(VoteSharingPanel):
                 until=str(until or ""),
                 events=[_event(row) for row in history.timeline().itertuples() if until is None or _ends(row) <= until],
                 sizes=[_size(row) for row in history.family().itertuples() if until is None or _day(row) <= until],
-                shown=_as_of(stage, until) if stage else {},
+                shown=_as_of(stage, until) if stage and until else {},
                 asked={} if stage in made else _question(stage),
-                draft=self._decisions.drafts().get(stage, ""),
+                draft=self._decisions.drafts().get(stage or "", ""),
                 decided=[row | {"choice": CHOICES[row["decision"]]} for row in self.decisions.to_dict("records")],
                 stages=[
                     {"name": name, "can": self._may_choose(name), "is_decided": name in made}

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,9 @@ class TrainingLab(NumberFields, Panel):
         values = {**dataclasses.asdict(plan or Plan()), "source": sources[0]["name"]}
         super().__init__(projector, sources=sources, sizes=self._sizes(), plan=values)
         if training_runs(self.folder):
-            self._take_up(TrainingRun(training_runs(self.folder)[-1]))
-            self.state = "done" if self.apprentice.is_finished else "stopped"
+            newest = TrainingRun(training_runs(self.folder)[-1])
+            self._take_up(newest)
+            self.state = "done" if newest.is_finished else "stopped"
 
     # -- what a person or a test can do --------------------------------------------------------------------------------
 
@@ -118,11 +119,13 @@ class TrainingLab(NumberFields, Panel):
         if self._blame():
             return
         try:
-            plan = Plan(**{each.name: self.plan.get(each.name) for each in dataclasses.fields(Plan)})
+            # What was typed goes on as it is: `Plan` checks types and ranges, and names the field.
+            fields: dict[str, Any] = {each.name: self.plan.get(each.name) for each in dataclasses.fields(Plan)}
+            plan = Plan(**fields)
         except Exception as error:
             self.show_error(error)
             return
-        source = self.plan.get("source")
+        source = str(self.plan.get("source"))
         self.set_traits(label="", curve=[], said=[])
         self._submit(lambda: begin(next_folder(self.folder), *self._text(source, plan)))
 
@@ -180,7 +183,7 @@ class TrainingLab(NumberFields, Panel):
         throttle = Throttle(SHOWN_EVERY_S)
         for progress in apprentice if apprentice and not cancel.is_set() else ():
             if throttle.is_due():
-                self._background.if_current(run, self._show_progress, progress)
+                self._background.if_current(run, self._show_progress, apprentice, progress)
             if cancel.is_set():
                 break
         self._background.if_current(run, self._end)
@@ -189,24 +192,24 @@ class TrainingLab(NumberFields, Panel):
         """Show how it ended; a stop that came after the last step stopped nothing."""
         is_done = self.apprentice is not None and self.apprentice.is_finished
         message = "" if is_done or self._background.is_asked_to_stop else OVERTAKEN
-        news = self._news() if self.apprentice else {}
+        news = self._training_traits(self.apprentice) if self.apprentice else {}
         self.set_traits(state="done" if is_done else "stopped", message=message, sizes=self._sizes(), **news)
 
     def _take_up(self, apprentice: TrainingRun | None) -> None:
         if apprentice is not None:
             self.apprentice = apprentice
-            self.set_traits(label=f"{apprentice.folder.name} · {apprentice.label}", **self._news())
+            self.set_traits(label=f"{apprentice.folder.name} · {apprentice.label}", **self._training_traits(apprentice))
 
-    def _show_progress(self, progress: Progress) -> None:
-        told = {"eta_s": round(progress.eta_s), "tokens_per_s": round(progress.tokens_per_s)}
-        self.set_traits(state="training", **self._news(told))
+    def _show_progress(self, apprentice: TrainingRun, progress: Progress) -> None:
+        speed = {"eta_s": round(progress.eta_s), "tokens_per_s": round(progress.tokens_per_s)}
+        self.set_traits(state="training", **self._training_traits(apprentice, speed))
 
-    def _news(self, told: dict | None = None) -> dict:
-        """Return the traits that follow the training."""
-        log, prompt = self.apprentice.log, self.apprentice.plan.prompt
+    def _training_traits(self, apprentice: TrainingRun, speed: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Return the traits that follow a training: progress, learning curve and samples."""
+        log = apprentice.log
         last = {name: log[-1][name] for name in ("step", "n_steps", "tokens")} if log else {}
-        said = [{"prompt": prompt, **dataclasses.asdict(each)} for each in self.apprentice.said]
-        return {"progress": {**last, **(told or {})}, "curve": thinned(self.apprentice.curve()), "said": said}
+        samples = [{"prompt": apprentice.plan.prompt, **dataclasses.asdict(sample)} for sample in apprentice.said]
+        return {"progress": {**last, **(speed or {})}, "curve": thinned(apprentice.curve()), "said": samples}
 
     def _text(self, source: str, plan: Plan) -> tuple[list[str], Plan, list[str], str]:
         """Return documents, plan, held-out documents (none: part of the others) and a name, as `begin` takes them."""
@@ -214,9 +217,9 @@ class TrainingLab(NumberFields, Panel):
             learned, held_out = corpus.news()
             return learned, plan, held_out, NEWS["about"]
         if source == "given" and self._given is not None:
-            is_path = isinstance(self._given, str | Path)
-            documents = read_documents(expanded(self._given)) if is_path else list(self._given)
-            return documents, plan, [], Path(self._given).name if is_path else "the text given"
+            if isinstance(self._given, str | Path):
+                return read_documents(expanded(self._given)), plan, [], Path(self._given).name
+            return list(self._given), plan, [], "the text given"
         if source == "own" and self._uploaded:
             name, documents = self._uploaded
             return documents, plan, [], name

@@ -180,10 +180,12 @@ PLAIN = {
     "DetectorBench": lambda tiny: course_utils.DetectorBench(tiny),
     "ClassResults": lambda tiny: course_utils.ClassResults(),
     "EssayCheck": lambda tiny: course_utils.EssayCheck(),
+    "Predict": lambda tiny: course_utils.Predict("auc", "How high will the AUC be?", ledger="evidence.jsonl"),
     "PresenterBar": lambda tiny: lectern(course_utils.CardSort(), "playground").frame,
 }
 ABSTRACT = {
     "GenerationPanel", "ExperimentPanel", "ResultPanel", "VoteSharingPanel", "Panel", "RubricPanel", "MarkingDesk",
+    "NumberFields", "Form", "ServerWatch",
 }  # fmt: skip
 
 
