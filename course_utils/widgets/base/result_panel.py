@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import traitlets
 
@@ -15,9 +15,6 @@ from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.widgets.base.experiment_panel import ExperimentPanel
 from course_utils.widgets.base.share_vote import where_kept
 from course_utils.widgets.base.static_view import Fact, Part, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class ResultPanel(ExperimentPanel):
@@ -105,7 +102,8 @@ def numbers(result: Result, places: Iterable[int] | None = None) -> list[dict[st
     >>> import pandas as pd
     >>> from course_utils.experiments.core.result import Measure
     >>> rows = pd.DataFrame({"model": ["small"], "rate": [0.25], "low": [0.1], "high": [0.5], "n": [20]})
-    >>> found = Result(rows, "", {}, {}, None, {}, None, measures=[Measure("rate", "share", "low", "high", "n")])
+    >>> measure = Measure("rate", "share", "low", "high", "n")
+    >>> found = Result(rows, "", settings={}, models={}, seed=None, draw=None, measures=[measure])
     >>> numbers(found)
     [{'metric': 'rate', 'row': 0, 'words': 'rate, small: 25 % (10 % to 50 %), n = 20'}]
     """
@@ -135,19 +133,6 @@ def in_brief(metric: Metric) -> str:
     count = "" if metric.n is None else f", n = {metric.n}"
     unit = "" if metric.unit == "share" else f"; {metric.unit}"
     return f"{metric.name.replace('_', ' ')}, {metric.of}: {in_unit(metric.value)}{ends}{count}{unit}"
-
-
-def details_of(result: Result) -> "pd.DataFrame":
-    """Return the table of single items of a result, for experiments that always have one.
-
-    Raises
-    ------
-    ValueError
-        The result has none.
-    """
-    if result.details is None:
-        raise ValueError(f"The result of {result.experiment or 'an experiment'} has no table of details.")
-    return result.details
 
 
 def share_row(label: str, share: Share, note: str = "") -> dict[str, object]:

@@ -19,7 +19,7 @@ from course_utils.experiments.readers import credibility, preferences
 from course_utils.experiments.readers.blind_items import HUMAN, Item, make_items
 from course_utils.models.inference.settings import Settings
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import ResultPanel, details_of, row, share_row
+from course_utils.widgets.base.result_panel import ResultPanel, row, share_row
 from course_utils.widgets.base.static_view import Fact, Part, Table, Text
 
 PHASES = ("start", "reading", "done")
@@ -478,7 +478,7 @@ def rated_outcome(items: Sequence[Item], lines: list[dict]) -> Told | None:
 
 
 def _groups(found: Result) -> list[dict[str, Any]]:
-    rows, answers = found.rows.to_dict("records"), details_of(found)
+    rows, answers = found.rows.to_dict("records"), found.known_details()
     is_right = (answers["source"] == HUMAN) == (answers["answer"] == HUMAN)
     each = [(f"rater {name}", is_right[part.index]) for name, part in answers.groupby("rater")]
     parts = [("all answers", is_right), *(each if len(each) > 1 else [])]

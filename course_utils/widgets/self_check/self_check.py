@@ -42,7 +42,7 @@ class SelfCheck(Panel):
     --------
     >>> check = SelfCheck("six_month_follow_up")
     >>> check.answer(1, 2), check.summary
-    (True, '1 of 5 answered, 1 right at the first try.')
+    (True, '1 of 4 answered, 1 right at the first try.')
     """
 
     _esm, _css = browser_bundle("self_check")

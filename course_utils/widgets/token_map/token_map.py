@@ -14,7 +14,6 @@ from course_utils.experiments.detection.token_ranks import SHARES, read_ranks
 from course_utils.models.inference.base import BaseLanguageModel
 from course_utils.widgets.base.experiment_panel import ExperimentPanel, Show, Tell
 from course_utils.widgets.base.panel import browser_bundle
-from course_utils.widgets.base.result_panel import details_of
 from course_utils.widgets.base.static_view import Part, Table, Text, facts, token_name
 
 N_TOLD = 10  # tokens in the static view
@@ -113,7 +112,7 @@ class TokenMap(ExperimentPanel):
 
     def _take(self, result: Result, model: BaseLanguageModel) -> None:
         self.result = result
-        rows, tables = result.rows.to_dict("records"), details_of(result).groupby("text", sort=False)
+        rows, tables = result.rows.to_dict("records"), result.known_details().groupby("text", sort=False)
         pairs = zip(rows, tables, self.texts, strict=False)
         maps = [_map(row, tokens, len(typed.strip())) for row, (_, tokens), typed in pairs]
         self.set_traits(maps=maps, finding=result.finding, label=model.label)
