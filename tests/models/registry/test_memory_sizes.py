@@ -25,7 +25,7 @@ def stored(monkeypatch):
     monkeypatch.setattr(stored_answer, "has_graphics_card", lambda: False)
 
     def store(fp32_ms: object, int8_ms: object, is_right: object = True, name: str = "") -> None:
-        found = {"fp32_ms": fp32_ms, "int8_ms": int8_ms, "is_right": is_right}
+        found = {"fp32_ms": fp32_ms, "int8_ms": int8_ms, "is_right": is_right, "threads": 1}
         cache_folder().mkdir(parents=True, exist_ok=True)
         (cache_folder() / precision.FILE).write_text(json.dumps({name or precision.machine(): found}))
 
