@@ -67,7 +67,7 @@ def test_a_number_with_two_meanings_is_refused_beside_its_field_until_it_is_righ
     assert panel.root.locator(".cp-message").inner_text().count("1.234,5") == 0
     field.fill("1")
     panel.wait_for("done", "idle")
-    assert panel.root.locator(".cp-message").is_hidden()
+    panel.root.locator(".cp-message").wait_for(state="hidden", timeout=SOON_MS)
     field.press("ArrowUp")
     assert field.input_value() == "1.1"
 
